@@ -1,0 +1,1 @@
+"""Pure functions on records: no torch, no screen, no files."""

@@ -1,0 +1,229 @@
+"""The laws that every variant keeps; the tests hold the bundled ones to them.
+
+A law is a function of the variant's class that raises `Broken`, in plain words, when the class
+breaks it. A variant that a law is wrong for says why on its card, under `exempt`.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from effattn_cli.analyse.growth import exponent, measured_exponent
+from effattn_cli.attention import Attention, Decodable
+from effattn_cli.measure.cost import Counter
+from effattn_cli.measure.subject import build
+from effattn_cli.records import Cell, Cost
+
+B, D, H = 2, 64, 4  # the shapes of every law: small, and no two alike
+
+
+class Broken(AssertionError):
+    """A law does not hold."""
+
+
+Law = Callable[[type[Attention]], None]
+LAWS: dict[str, Law] = {}
+
+
+def law(check: Law) -> Law:
+    LAWS[check.__name__.replace("_", " ")] = check
+    return check
+
+
+def make(
+    variant: type[Attention], tokens: int, *, dtype: torch.dtype = torch.float32, **shape: Any
+) -> Attention:
+    """A small layer with seeded weights, in evaluation mode."""
+    torch.manual_seed(0)
+    config = variant.Config(**{"dim": D, "heads": H, "tokens": tokens, **shape})
+    return variant(config).to(dtype).eval()
+
+
+def tokens_in(tokens: int, *, dtype: torch.dtype = torch.float32, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(B, tokens, D, generator=generator).to(dtype)
+
+
+def modes(variant: type[Attention]) -> list[bool]:
+    """The values of `causal` that the card allows."""
+    return {"never": [False], "always": [True], "optional": [False, True]}[variant.card.causal]
+
+
+def _require(holds: bool, message: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise Broken(message)
+
+
+@law
+@torch.no_grad()
+def shape_and_dtype(variant: type[Attention]) -> None:
+    """The output is (B, T, D) in the input's dtype, and finite, in fp32 and bf16."""
+    for causal in modes(variant):
+        for dtype in (torch.float32, torch.bfloat16):
+            y = make(variant, 96, dtype=dtype, causal=causal)(tokens_in(96, dtype=dtype))
+            _require(y.shape == (B, 96, D), f"gives shape {tuple(y.shape)} for {(B, 96, D)}")
+            _require(y.dtype == dtype, f"gives {y.dtype} for {dtype}")
+            _require(bool(y.isfinite().all()), f"gives values that are not finite in {dtype}")
+
+
+@law
+@torch.no_grad()
+def any_length(variant: type[Attention]) -> None:
+    """Lengths that divide nothing work, also below the longest that the layer was made for."""
+    for causal in modes(variant):
+        layer = make(variant, 1000, causal=causal)
+        for tokens in (1, 7, 1000):
+            y = layer(tokens_in(tokens))
+            _require(y.shape == (B, tokens, D), f"gives shape {tuple(y.shape)} for {tokens} tokens")
+            _require(bool(y.isfinite().all()), f"is not finite at {tokens} tokens")
+
+
+@law
+@torch.no_grad()
+def same_seed_same_result(variant: type[Attention]) -> None:
+    for causal in modes(variant):
+        layer, x = make(variant, 80, causal=causal), tokens_in(80)
+        _require(torch.equal(layer(x), layer(x)), "two calls on the same input differ")
+        twin = make(variant, 80, causal=causal)
+        _require(torch.equal(layer(x), twin(x)), "two layers made from the same seed differ")
+
+
+@law
+@torch.no_grad()
+def batch_independence(variant: type[Attention]) -> None:
+    """A sequence's result does not change with its neighbours in the batch."""
+    for causal in modes(variant):
+        layer = make(variant, 80, dtype=torch.float64, causal=causal)
+        x = tokens_in(80, dtype=torch.float64)
+        other = x.clone()
+        other[1:] = 3 * tokens_in(80, dtype=torch.float64, seed=2)[1:]
+        _close(layer(x)[0], layer(other)[0], "a sequence's output changes with its neighbour's")
+
+
+@law
+@torch.no_grad()
+def padding(variant: type[Attention]) -> None:
+    """What stands at padded positions changes nothing at real ones."""
+    if not variant.card.padding:
+        return
+    real_BT = torch.arange(90) < torch.tensor([[90], [61]])
+    for causal in modes(variant):
+        layer = make(variant, 90, dtype=torch.float64, causal=causal)
+        x = tokens_in(90, dtype=torch.float64)
+        noise = torch.where(real_BT[..., None], x, 5 + 3 * tokens_in(90, dtype=x.dtype, seed=2))
+        y, z = layer(x, real_BT), layer(noise, real_BT)
+        _require(bool(y.isfinite().all()), "padding makes the output not finite")
+        _close(y[real_BT], z[real_BT], "an output at a real position changes with the padding")
+        everything = layer(x, torch.ones_like(real_BT))
+        _close(everything, layer(x), "a mask without padding changes the output")
+
+
+@law
+@torch.no_grad()
+def causality(variant: type[Attention]) -> None:
+    """Changing token t leaves the outputs before it bit-equal, and changes the one at t."""
+    if True not in modes(variant):
+        return
+    layer, x = make(variant, 300, causal=True), tokens_in(300)
+    y = layer(x)
+    for t in (0, 1, 63, 128, 150, 257, 299):
+        changed = x.clone()
+        changed[:, t] += 1
+        z = layer(changed)
+        early = (y[:, :t] != z[:, :t]).any(-1).any(0).nonzero()
+        if early.numel():
+            raise Broken(
+                f"output at position {int(early[0])} changes when token {t} changes,"
+                " but the card says causal"
+            )
+        _require(not torch.equal(y[:, t], z[:, t]), f"output at position {t} ignores its token")
+
+
+@law
+@torch.no_grad()
+def decoding(variant: type[Attention]) -> None:
+    """Decoding token by token equals the causal forward; a step can be repeated."""
+    if not issubclass(variant, Decodable):
+        return
+    layer = make(variant, 70, dtype=torch.float64, causal=True)
+    assert isinstance(layer, Decodable)
+    x = tokens_in(70, dtype=torch.float64)
+    y, state = layer(x), layer.start(B, 0)
+    for t in range(70):
+        once, _ = layer.decode(x[:, t], state)
+        step, state = layer.decode(x[:, t], state)
+        _require(torch.equal(once, step), f"decoding step {t} twice from one state differs")
+        _close(step, y[:, t], f"decoding step {t} differs from the causal forward")
+    step, _ = layer.decode(x[:, 0], layer.start(B, 50))
+    _require(bool(step.isfinite().all()), "a step after a random context is not finite")
+
+
+@law
+def gradients(variant: type[Attention]) -> None:
+    """A gradient reaches the input and every parameter, and is finite."""
+    for causal in modes(variant):
+        layer, x = make(variant, 72, causal=causal).train(), tokens_in(72).requires_grad_()
+        y: Tensor = layer(x)
+        y.square().sum().backward()  # type: ignore[no-untyped-call]
+        for name, tensor in [("input", x), *layer.named_parameters()]:
+            grad = tensor.grad
+            _require(grad is not None and bool((grad != 0).any()), f"no gradient reaches {name}")
+            assert grad is not None
+            _require(bool(grad.isfinite().all()), f"the gradient of {name} is not finite")
+
+
+@law
+def growth(variant: type[Attention]) -> None:
+    """FLOPs and peak memory grow from 4k to 16k tokens as the card states, to 0.1 in the exponent.
+
+    Measured on the core, on fake tensors, at a width that real models have.
+    """
+    for causal in modes(variant):
+        at = {seq: count(variant, Cell(variant="", seq=seq, causal=causal)) for seq in (4096, 16384)}
+        for what, order, got in (
+            ("FLOPs", variant.card.time, {seq: cost.flops for seq, cost in at.items()}),
+            ("peak memory", variant.card.memory, {seq: cost.peak_bytes for seq, cost in at.items()}),
+        ):
+            said, is_ = exponent(order, 4096, 16384), measured_exponent(got)
+            message = f"{what} grow like N^{is_:.2f}, the card says {order} (N^{said:.2f})"
+            _require(abs(said - is_) <= 0.1, message)
+
+
+@law
+def options_are_plain(variant: type[Attention]) -> None:
+    """Every knob has a default that YAML can hold, so that a profile can be run again."""
+    for item in fields(variant.Config):
+        plain = isinstance(item.default, bool | int | float | str | None)
+        _require(plain, f"option {item.name} has no default that YAML can hold")
+
+
+def compiles(variant: type[Attention]) -> None:
+    """Gives the same result under torch.compile. Slow: not in `LAWS`."""
+    for causal in modes(variant):
+        layer, x = make(variant, 64, causal=causal), tokens_in(64)
+        with torch.no_grad():
+            want, got = layer(x), torch.compile(layer)(x)
+        _close(got, want, "the compiled layer differs from the eager one", relative=1e-4)
+
+
+def count(variant: type[Attention], cell: Cell) -> Cost:
+    """The cell's cost, counted on fake tensors."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        subject = build(variant, cell)
+        if cell.phase == "train":
+            subject.call()  # makes the upstream gradient, which is an input
+        counter = Counter()
+        counter.watch(*subject.tensors)
+        with counter:
+            subject.call()
+    return counter.cost
+
+
+def _close(got: Tensor, want: Tensor, message: str, relative: float = 1e-9) -> None:
+    error = (got - want).abs().max().item() if got.numel() else 0.0
+    if not error <= relative * max(1.0, want.abs().max().item()):
+        raise Broken(f"{message} (by {error:.2g})")

@@ -1,0 +1,39 @@
+"""What exact decoding keeps: the keys and values of the tokens so far."""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from effattn_cli.attention import Decodable
+from effattn_cli.parts.exact import exact
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Room R for keys and values, the first `length` of them filled."""
+
+    k_BGRK: Tensor
+    v_BGRK: Tensor
+    length: int
+
+    @classmethod
+    def start(cls, layer: "Decodable[Cache]", batch: int, context: int) -> "Cache":
+        """`context` random keys and values, and room for one token more at least."""
+        room = max(layer.config.tokens, context + 1)
+        shape = (batch, layer.kv_heads, room, layer.head_dim)
+        return cls(layer.blank(*shape, random=True), layer.blank(*shape, random=True), context)
+
+    def append(self, k_BGK: Tensor, v_BGK: Tensor) -> "Cache":
+        self.k_BGRK[:, :, self.length] = k_BGK
+        self.v_BGRK[:, :, self.length] = v_BGK
+        return replace(self, length=self.length + 1)
+
+    def attend(self, q_BHK: Tensor) -> Tensor:
+        """Exact attention of one query a head over all that is stored.
+
+        The query heads of a group become the queries of one kv head, so k and v are read once.
+        """
+        B, H, K = q_BHK.shape
+        q_BGQK = q_BHK.view(B, self.k_BGRK.shape[1], -1, K)
+        k_BGTK, v_BGTK = self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length]
+        return exact(q_BGQK, k_BGTK, v_BGTK).reshape(B, H, K)

@@ -1,0 +1,24 @@
+"""Exact softmax attention through torch's fused kernels."""
+
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+
+def exact(
+    q_BHTK: Tensor,
+    k_BGSK: Tensor,
+    v_BGSK: Tensor,
+    real_BS: Tensor | None = None,
+    *,
+    causal: bool = False,
+) -> Tensor:
+    """softmax(q k^T / sqrt K) v, never materialising T x S.
+
+    With fewer key-value heads, query head h uses kv head h // (H / G). Since padding trails, a
+    causal query at a real position never sees it: no mask is needed, and no N x N one is built.
+    """
+    mask = None if real_BS is None or causal else real_BS[:, None, None, :]
+    grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
+    return scaled_dot_product_attention(
+        q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=causal, enable_gqa=grouped
+    )

@@ -1,0 +1,290 @@
+"""The nouns of effattn: plain frozen records, all that crosses between processes and into files.
+
+Units everywhere: seconds, bytes, FLOPs (one multiply-add is two), tokens. Only `report` scales.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from statistics import median
+from typing import Literal
+
+Value = bool | int | float | str
+Phase = Literal["forward", "train", "decode"]
+Scope = Literal["core", "layer"]
+Dtype = Literal["float64", "float32", "bfloat16", "float16"]
+Alloc = Literal["retained", "default"]
+Kind = Literal["exact", "approximates softmax", "own mechanism"]
+Causal = Literal["optional", "never", "always"]
+Reason = Literal[
+    "unsupported",  # the variant says that it cannot do this
+    "out-of-memory",
+    "timeout",
+    "crashed",  # a signal or an exit without an answer
+    "raised",  # an exception
+    "not-finite",
+    "wrong-shape",
+    "too-costly",  # not started: it would not fit the time limit or budget
+]
+
+#: What a sweep expects to happen now and then; every other reason is a surprise (exit code 3).
+EXPECTED: frozenset[str] = frozenset({"unsupported", "out-of-memory", "timeout", "too-costly"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SurveyRow:
+    """A row of Table 1 of "Efficient Transformers: A Survey" (arXiv:2009.06732v3), as printed."""
+
+    complexity: str
+    decode: bool
+    classes: str  # FP, M, LP, LR, KR, RC, DS, Sparse, joined by "+"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """The facts about a variant that cannot be derived from its code."""
+
+    title: str
+    families: tuple[str, ...]
+    paper: str  # where the definition comes from, "arXiv:2006.04768"
+    year: int
+    time: str  # growth in the tokens N, as "N k" or "N^2" or "N log N"
+    memory: str  # the most alive at once beyond inputs and weights; the same notation
+    causal: Causal
+    kind: Kind
+    survey: SurveyRow | None = None
+    padding: bool = True
+    requires: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # each deliberate difference from the paper, or a doubt
+    exempt: Mapping[str, str] = field(default_factory=dict)  # law -> why it does not hold here
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """One knob of a variant."""
+
+    name: str
+    type: str  # "int", "float", "str", "bool", or "int | None"
+    default: Value | None
+    help: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """What is known of a variant without running it."""
+
+    name: str
+    summary: str
+    card: Card
+    decode: bool
+    options: tuple[Option, ...]
+    origin: str  # "bundled", or where the plugin came from
+    path: str
+    code: str  # a hash of the source: two profiles compare only where it agrees
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One point of a sweep: what is measured. Equal cells are the same cell, in every profile."""
+
+    variant: str
+    options: Mapping[str, Value] = field(default_factory=dict)
+    seq: int  # tokens; in the decode phase, the context before the new token
+    batch: int = 1
+    dim: int = 512
+    heads: int = 8
+    kv_heads: int | None = None  # None: as many as heads, or what the variant prefers
+    head_dim: int | None = None  # None: dim / heads
+    device: str = "cpu"
+    dtype: Dtype = "float32"
+    threads: int = 1
+    phase: Phase = "forward"
+    scope: Scope = "core"
+    causal: bool = False
+    padding: float = 0.0  # share of each sequence that is padding, at its end
+    compile: bool = False
+    alloc: Alloc = "retained"
+
+    @cached_property
+    def key(self) -> str:
+        """A short name for the cell, the same in every process and every profile."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def label(self) -> str:
+        """The variant with the options that differ from its defaults: `linformer:rank=64`."""
+        options = ",".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.variant}:{options}" if options else self.variant
+
+    def resized(self, seq: int, batch: int | None = None) -> "Cell":
+        return replace(self, seq=seq, batch=self.batch if batch is None else batch)
+
+    @property
+    def line(self) -> str:
+        """Names the cell's curve: all of the cell but its length and its batch size."""
+        return self.resized(0, 0).key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """Counted on fake tensors, without running anything: exact for the eager program."""
+
+    matmul_flops: int
+    other_flops: int  # elementwise and reductions, one per element and pass
+    transcendentals: int  # exp, log, sin, ...: counted in other_flops too
+    read_bytes: int  # what eager kernels move; fusion and caches are not modelled
+    write_bytes: int
+    peak_bytes: int  # live at the worst moment, beyond inputs and weights
+
+    @property
+    def flops(self) -> int:
+        return self.matmul_flops + self.other_flops
+
+    @property
+    def moved_bytes(self) -> int:
+        return self.read_bytes + self.write_bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """Measured in a pass of its own, in a fresh process."""
+
+    peak_bytes: int  # beyond inputs, weights and state, at the worst moment of one call
+    input_bytes: int
+    weight_bytes: int
+    state_bytes: int = 0  # what decoding must keep between tokens
+    method: str = ""  # how the peak was found
+    resident_bytes: int | None = None  # the same peak as the operating system or driver saw it
+    call_seconds: float = 0.0  # how long the pass's call took, a rough first estimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """One visit to a cell: warm-up and samples in one fresh process."""
+
+    samples: tuple[float, ...]  # seconds a call, in order, none dropped
+    warmup: int  # calls before the first sample
+    first_seconds: float  # the first call, with whatever is done once (compiling, autotuning)
+    stopped: str  # why sampling ended: "steady", "time", or "count"
+    foreign_load: float | None = None  # cores that other processes kept busy meanwhile
+
+    @property
+    def median(self) -> float:
+        return median(self.samples)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """A latency that was not measured: the nearest measured length times the ratio of costs."""
+
+    seconds: float
+    low: float
+    high: float
+    peak_bytes: int | None
+    anchor_seq: int  # the length whose measurement it extends
+    why: str  # why the cell was not measured
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    reason: Reason
+    message: str
+    output: tuple[str, ...] = ()  # the last lines that the cell's process printed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """All that is known of one cell; a field that is None was not found out."""
+
+    cell: Cell
+    cost: Cost | None = None
+    memory: Memory | None = None
+    rounds: tuple[Round, ...] = ()
+    prediction: Prediction | None = None
+    failure: Failure | None = None
+    kernels: tuple[str, ...] = ()  # what was dispatched: the SDPA backend that really ran
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Literal["measured", "predicted", "failed", "pending"]:
+        if self.failure is not None:
+            return "failed"
+        if self.prediction is not None:
+            return "predicted"
+        return "measured" if self.rounds else "pending"
+
+    @property
+    def samples(self) -> tuple[float, ...]:
+        return tuple(sample for part in self.rounds for sample in part.samples)
+
+    @property
+    def seconds(self) -> float | None:
+        """Median over the rounds' medians, or the predicted latency; None if there is neither."""
+        if self.failure is not None:
+            return None
+        if self.prediction is not None:
+            return self.prediction.seconds
+        return median(part.median for part in self.rounds) if self.rounds else None
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """Measured if it was measured, else predicted."""
+        if self.failure is not None:
+            return None
+        if self.memory is not None:
+            return self.memory.peak_bytes
+        return self.prediction.peak_bytes if self.prediction else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What the numbers are true for."""
+
+    effattn: str
+    python: str
+    os: str
+    torch: str
+    torch_build: str
+    cpu: str
+    cores: int  # usable by this process, container limits respected
+    memory_bytes: int
+    load: float  # runnable processes per core at the start
+    governor: str | None = None
+    accelerator: str | None = None
+    accelerator_memory_bytes: int | None = None
+    driver: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How a cell is measured."""
+
+    rounds: int = 3  # fresh processes: medians differ by 4-9 % from one to the next
+    precision: float = 0.02  # half width of the median's 95 % interval at which sampling stops
+    seconds: float = 0.5  # sampling time a round, at most
+    min_samples: int = 5
+    max_samples: int = 200
+    seed: int = 0  # of the inputs and of the order of the cells
+    time_limit: float = 30.0  # all of a cell's rounds together, seconds
+    time_budget: float | None = None  # the whole sweep
+    memory_limit: int | None = None  # bytes; None: 80 % of what is available at the start
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """A sweep, finished or not: everything needed to read it, repeat it, or resume it."""
+
+    created: str  # ISO 8601, UTC
+    command: str  # what was typed
+    machine: Machine
+    sampling: Sampling
+    baseline: str | None  # label of the variant that the others are compared with
+    variants: Mapping[str, Variant]
+    records: tuple[Record, ...]
+    finished: bool = False

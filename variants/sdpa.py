@@ -1,0 +1,66 @@
+"""Exact attention as torch computes it."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Literal, final
+
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from effattn_cli.attention import Card, Decodable
+from effattn_cli.parts.cache import Cache
+from effattn_cli.parts.exact import exact
+
+BACKENDS = {
+    "math": SDPBackend.MATH,
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+}
+
+
+@final
+class SDPA(Decodable[Cache]):
+    """Exact softmax attention through torch's fused kernels, the baseline of every comparison.
+
+    out = softmax(q k^T / sqrt K) v in tiles with a running maximum and sum, so that the N x N
+    scores never exist (FlashAttention, arXiv:2205.14135; Rabe & Staats, arXiv:2112.05682).
+    A backend that cannot run here makes the cell fail; `auto` takes torch's own choice.
+    """
+
+    grouped = True
+    card = Card(
+        title="SDPA",
+        families=("exact",),
+        paper="arXiv:2205.14135",
+        year=2022,
+        time="N^2",
+        memory="N",
+        causal="optional",
+        kind="exact",
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Decodable.Config):
+        backend: Literal["auto", "math", "flash", "efficient", "cudnn"] = "auto"
+        """The kernel to insist on."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.backend = BACKENDS.get(config.backend)
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        with nullcontext() if self.backend is None else sdpa_kernel(self.backend):
+            return exact(q_BHTK, k_BHTK, v_BHTK, real_BT, causal=self.causal)
+
+    def start(self, batch: int, context: int) -> Cache:
+        return Cache.start(self, batch, context)
+
+    def step(
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Cache
+    ) -> tuple[Tensor, Cache]:
+        state = state.append(k_BHK, v_BHK)
+        with nullcontext() if self.backend is None else sdpa_kernel(self.backend):
+            return state.attend(q_BHK), state
