@@ -15,10 +15,11 @@ def reference(
             E_TR, F_TR = (
                 (mix[h] if mix.ndim == 3 else mix)[:T] for mix in (layer.mix_k, layer.mix_v)
             )
-            k_RK, v_RK = torch.zeros(E_TR.shape[1], K).to(E_TR), torch.zeros(E_TR.shape[1], K).to(E_TR)
+            k_RK = v_RK = torch.zeros(E_TR.shape[1], K, dtype=E_TR.dtype)
             for t in range(T):
                 if real_BT is None or real_BT[b, t]:
                     k_RK = k_RK + torch.outer(E_TR[t], k_BHTK[b, h, t])
                     v_RK = v_RK + torch.outer(F_TR[t], v_BHTK[b, h, t])
-            out_BHTK[b, h] = softmax_attention(q_BHTK[b : b + 1, h : h + 1], k_RK[None, None], v_RK[None, None])
+            q_11TK = q_BHTK[b : b + 1, h : h + 1]
+            out_BHTK[b, h] = softmax_attention(q_11TK, k_RK[None, None], v_RK[None, None])
     return out_BHTK
