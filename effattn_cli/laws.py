@@ -10,13 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from effattn_cli.analyse.growth import exponent, measured_exponent
 from effattn_cli.attention import Attention, Decodable
-from effattn_cli.measure.cost import Counter
-from effattn_cli.measure.subject import build
-from effattn_cli.records import Cell, Cost
+from effattn_cli.measure.count import count
+from effattn_cli.records import Cell
 
 B, D, H = 2, 64, 4  # the shapes of every law: small, and no two alike
 
@@ -183,10 +181,14 @@ def growth(variant: type[Attention]) -> None:
     Measured on the core, on fake tensors, at a width that real models have.
     """
     for causal in modes(variant):
-        at = {seq: count(variant, Cell(variant="", seq=seq, causal=causal)) for seq in (4096, 16384)}
+        at = {n: count(variant, Cell(variant="", seq=n, causal=causal)).cost for n in (4096, 16384)}
         for what, order, got in (
             ("FLOPs", variant.card.time, {seq: cost.flops for seq, cost in at.items()}),
-            ("peak memory", variant.card.memory, {seq: cost.peak_bytes for seq, cost in at.items()}),
+            (
+                "peak memory",
+                variant.card.memory,
+                {seq: cost.peak_bytes for seq, cost in at.items()},
+            ),
         ):
             said, is_ = exponent(order, 4096, 16384), measured_exponent(got)
             message = f"{what} grow like N^{is_:.2f}, the card says {order} (N^{said:.2f})"
@@ -208,19 +210,6 @@ def compiles(variant: type[Attention]) -> None:
         with torch.no_grad():
             want, got = layer(x), torch.compile(layer)(x)
         _close(got, want, "the compiled layer differs from the eager one", relative=1e-4)
-
-
-def count(variant: type[Attention], cell: Cell) -> Cost:
-    """The cell's cost, counted on fake tensors."""
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        subject = build(variant, cell)
-        if cell.phase == "train":
-            subject.call()  # makes the upstream gradient, which is an input
-        counter = Counter()
-        counter.watch(*subject.tensors)
-        with counter:
-            subject.call()
-    return counter.cost
 
 
 def _close(got: Tensor, want: Tensor, message: str, relative: float = 1e-9) -> None:

@@ -204,6 +204,7 @@ class Record:
 
     cell: Cell
     cost: Cost | None = None
+    needs_bytes: int | None = None  # inputs, weights, state and the counted peak together
     memory: Memory | None = None
     rounds: tuple[Round, ...] = ()
     prediction: Prediction | None = None
@@ -243,6 +244,14 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Speed:
+    """What a device does in a second, at a glance: for estimates before anything is measured."""
+
+    flops: float  # of a large matrix product
+    bytes: float  # read and written by a copy that no cache holds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
     """What the numbers are true for."""
 
@@ -259,6 +268,7 @@ class Machine:
     accelerator: str | None = None
     accelerator_memory_bytes: int | None = None
     driver: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)  # OMP_*, MALLOC_*, ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,7 +281,7 @@ class Sampling:
     min_samples: int = 5
     max_samples: int = 200
     seed: int = 0  # of the inputs and of the order of the cells
-    time_limit: float = 30.0  # all of a cell's rounds together, seconds
+    time_limit: float = 40.0  # a cell's processes together, seconds
     time_budget: float | None = None  # the whole sweep
     memory_limit: int | None = None  # bytes; None: 80 % of what is available at the start
 

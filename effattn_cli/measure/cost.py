@@ -22,9 +22,9 @@ aten = torch.ops.aten
 
 TRANSCENDENTAL = frozenset(
     "acos asin atan atan2 cos cosh digamma elu erf erfc erfinv exp exp2 expm1 gelu lgamma log log10"
-    " log1p log2 logaddexp logit logsigmoid mish pow reciprocal rsqrt sigmoid silu sin sinh softplus"
+    " log1p log2 logaddexp logit mish pow reciprocal rsqrt sigmoid silu sin sinh softplus"
     " sqrt tan tanh celu selu elu_backward gelu_backward sigmoid_backward silu_backward"
-    " softplus_backward tanh_backward log_sigmoid_forward log_sigmoid_backward".split()
+    " softplus_backward tanh_backward logsigmoid log_sigmoid_forward log_sigmoid_backward".split()
 )
 #: Passes over the input that a reduction makes: one operation an element and pass.
 REDUCTION = {
@@ -101,11 +101,11 @@ OTHER: dict[Any, Callable[..., int]] = {
 }
 
 
-class Counter(TorchDispatchMode):
+class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what runs inside it. `watch` names tensors that exist before; they cost nothing."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.matmul = self.other = self.transcendental = self.read = self.written = 0
         self.live = self.peak = 0
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
@@ -128,7 +128,11 @@ class Counter(TorchDispatchMode):
             self._alive[storage._cdata] = weakref.ref(storage)
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)

@@ -1,7 +1,7 @@
 """A cell made real: the module, its inputs, and the call that is measured."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -33,24 +33,34 @@ class Subject:
         return self.inputs + self.weights + self.state
 
 
-def build(variant: type[Attention], cell: Cell, *, seed: int = 0) -> Subject:
-    """The subject of `cell`: random weights and inputs from `seed`, on the cell's device.
+def build(
+    variant: type[Attention],
+    cell: Cell,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    eager: bool = False,
+) -> Subject:
+    """The subject of `cell`: random weights and inputs from `seed`.
+
+    `device` stands in for the cell's, and `eager` puts off its wish to be compiled: for counting.
 
     Raises:
         Unsupported: the variant cannot do what the cell asks for.
     """
     torch.manual_seed(seed)
-    device, dtype = torch.device(cell.device), DTYPES[cell.dtype]
-    with torch.device(device):
+    cell = replace(cell, device=device or cell.device, compile=cell.compile and not eager)
+    place, dtype = torch.device(cell.device), DTYPES[cell.dtype]
+    with place:
         module = _cast(variant(config(variant, cell)), dtype)
     module.train(cell.phase == "train")
     if cell.phase == "decode":
         return _decoding(module, cell)
-    real_BT = _real(cell, device)
+    real_BT = _real(cell, place)
     if real_BT is not None and not module.card.padding:
         raise Unsupported(f"{module.card.title} cannot be given padding")
     make: Callable[..., Any] = _layer_inputs if cell.scope == "layer" else _core_inputs
-    inputs: tuple[Tensor, ...] = make(module, cell, device, dtype)
+    inputs: tuple[Tensor, ...] = make(module, cell, place, dtype)
     run: Callable[..., Tensor] = module if cell.scope == "layer" else module.mix
     run = torch.compile(run) if cell.compile else run
     weights = _weights(module, cell)
@@ -108,7 +118,7 @@ def _core_inputs(
 
 
 def _layer_inputs(
-    module: Attention, cell: Cell, device: torch.device, dtype: torch.dtype
+    _: Attention, cell: Cell, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, ...]:
     x_BTD = torch.randn(cell.batch, cell.seq, cell.dim, device=device, dtype=dtype)
     return (x_BTD.requires_grad_(cell.phase == "train"),)
@@ -153,7 +163,7 @@ def _decoding(module: Attention, cell: Cell) -> Subject:
     if cell.padding:
         raise Unsupported("decoding takes no padding")
     weight = module.projections["out"].weight
-    like = {"device": weight.device, "dtype": weight.dtype}
+    like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
     with torch.no_grad():
         state = module.start(cell.batch, cell.seq)
     if cell.scope == "layer":

@@ -1,0 +1,27 @@
+"""How well a median is known."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+
+def interval(samples: Sequence[float]) -> tuple[float, float] | None:
+    """A 95 % interval of the median, from the order statistics; no distribution is assumed.
+
+    The k-th smallest and the k-th largest sample enclose the median unless more than n - k of n
+    fair coins agree. Fewer than six samples cannot say anything with 95 %: None.
+    """
+    ordered, number = sorted(samples), len(samples)
+    if number < 6:
+        return None
+    tail, k = 0.5**number, 0  # P(at most k of n coins show heads)
+    while tail <= 0.025:
+        k += 1
+        tail += math.comb(number, k) * 0.5**number
+    return ordered[k - 1], ordered[number - k]
+
+
+def half_width(samples: Sequence[float]) -> float | None:
+    """Half the interval, relative to the median."""
+    found = interval(samples)
+    return None if found is None else (found[1] - found[0]) / 2 / median(samples)

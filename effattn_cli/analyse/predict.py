@@ -1,0 +1,79 @@
+"""Latency and memory at lengths that were not measured, from the nearest length that was.
+
+The last measured length times the ratio of counted costs: no curve is fitted. Against fits of
+polynomials and powers this had the smallest worst case, since a fit invents a square term, or
+misses it, in the noise of short lengths.
+"""
+
+from collections.abc import Iterable
+
+from effattn_cli.records import Cost, Prediction, Record, Speed
+
+#: The interval around a predicted latency: what was seen at 2 to 4 times the longest length.
+BAND = 1.3
+
+
+def roofline(cost: Cost, speed: Speed) -> float:
+    """Seconds below which the counted program cannot run: by its FLOPs or by its bytes."""
+    return max(cost.flops / speed.flops, cost.moved_bytes / speed.bytes)
+
+
+def anchor(record: Record, others: Iterable[Record]) -> Record | None:
+    """The nearest record of the same curve that has a measured time and a counted cost."""
+    wanted = record.cell
+    fitting = [
+        other
+        for other in others
+        if other.cell.line == wanted.line
+        and other.cell != wanted
+        and other.cost is not None
+        and call_seconds(other) is not None
+    ]
+    near = [o for o in fitting if o.cell.seq * o.cell.batch <= wanted.seq * wanted.batch]
+    return max(near, key=lambda o: (o.cell.seq, o.cell.batch), default=None)
+
+
+def call_seconds(record: Record) -> float | None:
+    """Seconds of one call: the median if it was sampled, else what the memory pass saw."""
+    if record.failure is not None:
+        return None
+    if record.rounds:
+        return record.seconds
+    return record.memory.call_seconds if record.memory is not None else None
+
+
+def seconds(record: Record, others: Iterable[Record], speed: Speed) -> float | None:
+    """The expected seconds of one call; None where the cost could not be counted."""
+    if record.cost is None:
+        return None
+    near = anchor(record, others)
+    if near is None or near.cost is None:
+        return roofline(record.cost, speed)
+    known = call_seconds(near)
+    assert known is not None
+    return known * roofline(record.cost, speed) / roofline(near.cost, speed)
+
+
+def prediction(
+    record: Record, others: Iterable[Record], speed: Speed, why: str
+) -> Prediction | None:
+    """What a cell that was not measured would show; None where nothing shorter was sampled."""
+    near = anchor(record, [other for other in others if other.rounds])
+    if near is None or near.cost is None or record.cost is None or near.seconds is None:
+        return None
+    expected = near.seconds * roofline(record.cost, speed) / roofline(near.cost, speed)
+    return Prediction(
+        seconds=expected,
+        low=expected / BAND,
+        high=expected * BAND,
+        peak_bytes=_peak(record.cost, near),
+        anchor_seq=near.cell.seq,
+        why=why,
+    )
+
+
+def _peak(cost: Cost, near: Record) -> int | None:
+    """The counted peak, and what kernels took beyond it where it was measured."""
+    if near.memory is None or near.cost is None:
+        return None
+    return cost.peak_bytes + max(0, near.memory.peak_bytes - near.cost.peak_bytes)

@@ -1,0 +1,115 @@
+"""The fingerprint of hardware and software that a profile is true for."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from effattn_cli import __version__
+from effattn_cli.errors import UsageError
+from effattn_cli.records import Machine
+
+#: Environment variables that change how threads wait and where memory comes from.
+TELLING = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "MALLOC_", "PYTORCH_", "LD_PRELOAD")
+
+
+def resolve(device: str) -> list[str]:
+    """The devices that a comma list names; `auto` is the accelerator if there is one.
+
+    Raises:
+        UsageError: a device is unknown or not here.
+    """
+    return [_resolve(word.strip()) for word in device.split(",")]
+
+
+def _resolve(name: str) -> str:
+    here = torch.accelerator.current_accelerator(check_available=True)
+    if name == "auto":
+        return str(here) if here is not None else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}", "valid: auto, cpu, cuda, cuda:0") from error
+    if device.type == "cpu":
+        return "cpu"
+    if here is None or device.type != here.type:
+        found = here.type if here is not None else "cpu"
+        raise UsageError(f"device {name!r} is not here", f"try --device {found}")
+    count = torch.accelerator.device_count()
+    if (device.index or 0) >= count:
+        raise UsageError(f"device {name!r} is not here", f"this machine has {count} {here.type}")
+    return name
+
+
+def fingerprint(device: str) -> Machine:
+    import psutil  # noqa: PLC0415
+
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return Machine(
+        effattn=__version__,
+        python=platform.python_version(),
+        os=f"{platform.system()} {platform.release()}",
+        torch=torch.__version__,
+        torch_build=_build(),
+        cpu=_cpu(),
+        cores=cores,
+        memory_bytes=int(psutil.virtual_memory().total),
+        load=round(psutil.getloadavg()[0] / cores, 2),
+        governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        environment={
+            name: value for name, value in sorted(os.environ.items()) if name.startswith(TELLING)
+        },
+        **(_accelerator(torch.device(device)) if device != "cpu" else {}),
+    )
+
+
+def _build() -> str:
+    """The libraries that torch computes with: BLAS, oneDNN, OpenMP."""
+    lines = (line.strip(" -") for line in torch.__config__.show().splitlines())
+    wanted = (
+        "Intel(R) oneAPI Math",
+        "Intel(R) MKL-DNN",
+        "OpenMP",
+        "CPU capability",
+        "CUDA Runtime",
+    )
+    return "; ".join(line for line in lines if line.startswith(wanted))
+
+
+def _cpu() -> str:
+    for line in (_text("/proc/cpuinfo") or "").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _accelerator(device: torch.device) -> dict[str, Any]:
+    if device.type != "cuda":
+        return {"accelerator": device.type}
+    properties = torch.cuda.get_device_properties(device)
+    return {
+        "accelerator": properties.name,
+        "accelerator_memory_bytes": properties.total_memory,
+        "driver": _driver(),
+    }
+
+
+def _driver() -> str | None:
+    import pynvml  # noqa: PLC0415
+
+    try:
+        pynvml.nvmlInit()
+        return str(pynvml.nvmlSystemGetDriverVersion())
+    except pynvml.NVMLError:
+        return None
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None

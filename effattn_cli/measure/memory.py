@@ -1,0 +1,138 @@
+"""Peak memory of one call, beyond the inputs, weights and state that were there before it.
+
+On a CPU: the highest running sum of the profiler's allocation records, cross-checked where the
+system allows by the peak of the resident size. On an accelerator: the allocator's own peak.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.profiler import profile  # torch.profiler's imports inductor: a second a cell
+
+from effattn_cli.attention import Attention
+from effattn_cli.measure import heap
+from effattn_cli.measure.subject import Subject, build
+from effattn_cli.records import Cell, Memory, Sampling
+
+LONG = 1.0  # seconds; above it a call is not repeated for warming up or for a second opinion
+#: Words in the names of kernels that say which code computed attention.
+TELLING = ("scaled_dot_product", "flash", "efficient_attention", "fmha", "cudnn_attention")
+
+
+class NotFinite(ArithmeticError):
+    """The output holds NaN or infinity."""
+
+
+class WrongShape(ValueError):
+    """The output does not have the shape or dtype that the contract asks for."""
+
+
+def measure(
+    variant: type[Attention], cell: Cell, sampling: Sampling, expected: float | None = None
+) -> tuple[Memory, tuple[str, ...]]:
+    """The cell's memory, and the attention kernels that were dispatched.
+
+    A call that is `expected` to take longer than `LONG` seconds is made once, not three times.
+    """
+    heap.return_freed_memory()
+    subject = build(variant, cell, seed=sampling.seed)
+    if expected is None or expected < LONG or cell.phase == "train":
+        _check(subject.call(), cell)
+    watch = _on_cpu if cell.device == "cpu" else _on_accelerator
+    seen = watch(subject, cell)
+    _check(seen.out, cell)
+    return Memory(
+        peak_bytes=seen.peak_bytes,
+        input_bytes=_bytes(subject.inputs),
+        weight_bytes=_bytes(subject.weights),
+        state_bytes=_bytes(subject.state),
+        method=seen.method,
+        resident_bytes=seen.resident_bytes,
+        call_seconds=round(seen.seconds, 9),
+    ), _attention(seen.events)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one watched call showed."""
+
+    out: Tensor
+    seconds: float
+    peak_bytes: int
+    resident_bytes: int | None
+    events: list[Any]
+    method: str
+
+
+def _on_cpu(subject: Subject, _: Cell) -> _Seen:
+    with profile(use_kineto=True, profile_memory=True) as recorded:
+        started = time.perf_counter()
+        out = subject.call()
+        seconds = time.perf_counter() - started
+    events = list(recorded.kineto_results.events())
+    resident = None if seconds > LONG else _resident(subject)
+    return _Seen(out, seconds, _highest(events), resident, events, "allocation records")
+
+
+def _highest(events: Iterable[Any]) -> int:
+    """The highest running sum of the allocation records, from zero at the start."""
+    records = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
+    live = peak = 0
+    for _, size in sorted(records, key=lambda record: record[0]):
+        live += size
+        peak = max(peak, live)
+    return peak
+
+
+def _resident(subject: Subject) -> int | None:
+    """The peak as the system saw it; None where it keeps no such mark."""
+    if not heap.reset_resident_peak():
+        return None
+    before = heap.resident()
+    subject.call()
+    return max(0, heap.resident_peak() - before)
+
+
+def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
+    torch.accelerator.empty_cache()
+    torch.accelerator.reset_peak_memory_stats()
+    before = torch.accelerator.memory_allocated()
+    torch.accelerator.synchronize()
+    started = time.perf_counter()
+    out = subject.call()
+    torch.accelerator.synchronize()
+    seconds = time.perf_counter() - started
+    peak = torch.accelerator.max_memory_allocated() - before
+    reserved = torch.accelerator.max_memory_reserved()
+    with profile(use_kineto=True, use_device=torch.device(cell.device).type) as recorded:
+        subject.call()
+        torch.accelerator.synchronize()
+    events = list(recorded.kineto_results.events())
+    return _Seen(out, seconds, peak, reserved, events, "allocator peak")
+
+
+def _attention(events: Iterable[Any]) -> tuple[str, ...]:
+    """The dispatched kernels that computed attention, innermost names, without repetition."""
+    names = {event.name().removeprefix("aten::") for event in events}
+    found = sorted(name for name in names if any(word in name.lower() for word in TELLING))
+    inner = [name for name in found if name.startswith("_") or "::" in name]
+    return tuple(name[:120] for name in inner or found)
+
+
+def _check(out: Tensor, cell: Cell) -> None:
+    heads = cell.head_dim or cell.dim // cell.heads
+    width = cell.dim if cell.scope == "layer" else heads
+    if not isinstance(out, Tensor) or out.shape[0] != cell.batch or out.shape[-1] != width:
+        got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise WrongShape(f"the output is {got}, expected ({cell.batch}, ..., {width})")
+    if not out.isfinite().all():
+        raise NotFinite("the output holds NaN or infinity")
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    storages = {tensor.untyped_storage().data_ptr(): tensor for tensor in tensors}
+    return sum(tensor.untyped_storage().nbytes() for tensor in storages.values())

@@ -1,0 +1,73 @@
+"""What a process may take, and how to make sure that nothing outlives it. No torch."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from effattn_cli.measure import heap
+
+LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def die_with_parent() -> None:
+    """The kernel kills this process when its parent dies, however that happens."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Grandchildren whose parent dies become this process's children, so it can end them."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def limit_memory(extra: int) -> None:
+    """This process may allocate `extra` bytes beyond what it holds now."""
+    if not LINUX:
+        return
+    limit = heap.status("VmData") + extra
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    with contextlib.suppress(OSError):  # if the machine runs out all the same, take this one
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def kill_descendants(pid: int) -> None:
+    """Ends the process group of `pid`, and every process that this one still has below it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    for child in _children():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0] or _children():
+            pass
+
+
+def _children() -> list[int]:
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    except OSError:
+        return []
+    return [int(word) for word in text.split()]
+
+
+def available_memory() -> int:
+    """Bytes that can be allocated without swapping, container limits respected."""
+    import psutil  # noqa: PLC0415
+
+    free = [int(psutil.virtual_memory().available)]
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return max(0, min(free))

@@ -1,0 +1,239 @@
+"""Schedules a sweep: counts every cell, measures its memory, then visits all in shuffled rounds.
+
+The parent sleeps while a child measures. Whatever a visit found is saved before the next begins.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from effattn_cli.analyse import predict
+from effattn_cli.records import Cell, Cost, Failure, Memory, Profile, Record, Round, Speed
+from effattn_cli.run import verdict
+from effattn_cli.run.events import Step
+from effattn_cli.run.launch import Job, Launcher
+
+COUNT_SECONDS = 120.0  # for counting all cells together; each takes milliseconds
+COMPILE_SECONDS = 300.0  # beyond the time limit, for a compiled cell
+WARM_SECONDS = 0.2
+OVERHEAD = 0.03  # seconds to fork a process and end it
+HEADROOM = 1.25  # a retained heap holds more than what is alive
+
+
+class Runner:
+    """One sweep over the records of `profile`, which may be finished in part."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        launcher: Launcher,
+        *,
+        memory_limit: int,
+        save: Callable[[Profile], None],
+        watch: Callable[[Step], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._profile = profile
+        self._sampling = profile.sampling
+        self._launcher = launcher
+        self._memory_limit = memory_limit
+        self._save = save
+        self._watch = watch
+        self._clock = clock
+        self._start = clock()
+        self._done = 0
+        self._records = {record.cell: record for record in profile.records}
+        self._speeds: dict[tuple[str, str, int], Speed] = {}
+        self._skipped: set[Cell] = set()  # too costly to visit: predicted in the end
+
+    def run(self) -> Profile:
+        """Measures what is missing, and predicts what would cost too much."""
+        self.count()
+        self._measure_memory()
+        for number in range(1, self._sampling.rounds + 1):
+            self._round(number)
+        self._predict()
+        self._profile = replace(self._current(), finished=True)
+        self._save(self._profile)
+        return self._profile
+
+    def count(self) -> None:
+        """Counts what each cell costs and needs; cells that cannot fit settle at once."""
+        self._probe()
+        left = [record for record in self._open() if record.cost is None]
+        while left:
+            payload = {"cells": [self._payload(record.cell) for record in left]}
+            reply = self._launcher.run(
+                Job(name="count", payload=payload, timeout=COUNT_SECONDS, memory=self._memory_limit)
+            )
+            for record, told in zip(left, reply.answers, strict=False):
+                self._set(self._counted(record, told))
+            if len(reply.answers) < len(left):  # the next one took the process down: without it
+                blamed = left[len(reply.answers)]
+                self._set(_warned(blamed, "its cost could not be counted: the process ended"))
+            left = left[len(reply.answers) + 1 :]
+        self._save(self._current())
+
+    def _probe(self) -> None:
+        places = {_place(record.cell): record.cell for record in self._records.values()}
+        for place, cell in places.items():
+            reply = self._launcher.run(Job(name="probe", payload={"cells": [asdict(cell)]}))
+            if reply.answers and "probe" in reply.answers[0]:
+                self._speeds[place] = Speed(**reply.answers[0]["probe"])
+
+    def _counted(self, record: Record, told: dict[str, Any]) -> Record:
+        if "failure" in told:
+            failure = Failure(**told["failure"])
+            if failure.reason == "unsupported":
+                return replace(record, failure=failure)
+            return _warned(record, f"its cost could not be counted: {failure.message}")
+        cost = Cost(**told["cost"])
+        needs = told["needs"] + cost.peak_bytes
+        record = replace(record, cost=cost, needs_bytes=needs)
+        if needs > self._memory_limit:
+            message = f"would need {_gib(needs)}, the limit is {_gib(self._memory_limit)}"
+            return replace(record, failure=Failure(reason="out-of-memory", message=message))
+        return record
+
+    def _measure_memory(self) -> None:
+        """The cheapest cells first: each tells what the next longer one will take."""
+        for record in sorted(self._open(), key=lambda r: self.seconds(r) or 0.0):
+            if record.memory is None and self._affordable(record):
+                self._visit(record, "memory")
+
+    def _round(self, number: int) -> None:
+        waiting = [r for r in self._open() if len(r.rounds) < number and r.memory is not None]
+        random.Random(self._sampling.seed * 1000 + number).shuffle(waiting)
+        for record in waiting:
+            if not self._out_of_time(record):
+                self._visit(record, f"round {number}/{self._sampling.rounds}")
+
+    def _visit(self, record: Record, stage: str) -> None:
+        """One process for one cell; its finding goes into the record, and the file."""
+        self._tell(record, stage)
+        limit = self._sampling.time_limit + (COMPILE_SECONDS if record.cell.compile else 0)
+        payload = self._payload(record.cell) | {"sampling": asdict(self._sampling)}
+        on_cpu = record.cell.device == "cpu"
+        job = Job(
+            name="memory" if stage == "memory" else "latency",
+            payload=payload | {"expected": self.seconds(record)},
+            timeout=limit,
+            memory=int(self._memory_limit * HEADROOM) if on_cpu else None,
+        )
+        told = verdict.answer(self._launcher.run(job), limit)
+        record = _with(record, told)
+        self._done += 1
+        self._set(record)
+        self._save(self._current())
+        self._tell(record, stage)
+
+    def _affordable(self, record: Record) -> bool:
+        """Whether the cell fits the limits; if not it is left for prediction, or fails."""
+        if shorter := self._stuck(record):
+            message = f"not tried: {shorter.cell.seq} tokens already took too long"
+            self._set(replace(record, failure=Failure(reason="timeout", message=message)))
+            return False
+        calls = 1 + 2 * self._sampling.rounds
+        fits = (self.seconds(record) or 0.0) * calls <= self._sampling.time_limit
+        if fits and not self._out_of_time(record):
+            return True
+        self._skipped.add(record.cell)
+        return False
+
+    def _stuck(self, record: Record) -> Record | None:
+        for other in self._records.values():
+            timed_out = other.failure is not None and other.failure.reason == "timeout"
+            if timed_out and other.cell.line == record.cell.line:
+                return other if other.cell.seq < record.cell.seq else None
+        return None
+
+    def _out_of_time(self, record: Record) -> bool:
+        budget = self._sampling.time_budget
+        if budget is None:
+            return False
+        return self._clock() - self._start + self._visit_seconds(record) > budget
+
+    def _predict(self) -> None:
+        """Cells that were not measured: predicted from the same curve, or said to be missing."""
+        for record in self._open():
+            if record.rounds:
+                continue
+            expected = self.seconds(record)
+            why = "would not fit the time budget" if record.memory else _why(expected)
+            found = predict.prediction(record, self._records.values(), self.speed(record.cell), why)
+            message = f"{why}, and no shorter length was measured"
+            failure = Failure(reason="too-costly", message=message) if found is None else None
+            self._set(replace(record, prediction=found, failure=failure))
+            self._tell(self._records[record.cell], "predicting")
+
+    def seconds(self, record: Record) -> float | None:
+        """What one call of the cell takes, as far as is known now."""
+        known = predict.call_seconds(record)
+        if known is not None:
+            return known
+        return predict.seconds(record, self._records.values(), self.speed(record.cell))
+
+    def speed(self, cell: Cell) -> Speed:
+        return self._speeds.get(_place(cell), Speed(flops=1e11, bytes=1e10))
+
+    def _visit_seconds(self, record: Record) -> float:
+        call = self.seconds(record) or 0.0
+        warm, sampled = max(call, WARM_SECONDS), max(call, self._sampling.seconds)
+        return OVERHEAD + (2 * call if record.memory is None else warm + sampled)
+
+    def _tell(self, record: Record, stage: str) -> None:
+        rounds = self._sampling.rounds
+        left = [r for r in self._open() if len(r.rounds) < rounds and r.cell not in self._skipped]
+        visits = {r.cell: rounds - len(r.rounds) + (r.memory is None) for r in left}
+        seconds = sum(self._visit_seconds(r) * visits[r.cell] for r in left)
+        self._watch(
+            Step(
+                record=record,
+                stage=stage,
+                done=self._done,
+                total=self._done + sum(visits.values()),
+                seconds_left=seconds if self._done else None,
+                settled=record.cell not in visits,
+            )
+        )
+
+    def _payload(self, cell: Cell) -> dict[str, Any]:
+        known = self._profile.variants[cell.variant]
+        return {"cell": asdict(cell), "path": None if known.origin == "bundled" else known.path}
+
+    def _open(self) -> list[Record]:
+        return [r for r in self._records.values() if r.failure is None and r.prediction is None]
+
+    def _set(self, record: Record) -> None:
+        self._records[record.cell] = record
+
+    def _current(self) -> Profile:
+        return replace(self._profile, records=tuple(self._records.values()))
+
+
+def _with(record: Record, told: dict[str, Any] | Failure) -> Record:
+    """The record with what a visit told."""
+    if isinstance(told, Failure):
+        return replace(record, failure=told)
+    if "memory" in told:
+        return replace(record, memory=Memory(**told["memory"]), kernels=tuple(told["kernels"]))
+    sampled = Round(**(told["round"] | {"samples": tuple(told["round"]["samples"])}))
+    return replace(record, rounds=(*record.rounds, sampled))
+
+
+def _warned(record: Record, text: str) -> Record:
+    return replace(record, warnings=(*record.warnings, text))
+
+
+def _why(expected: float | None) -> str:
+    return f"a call would take about {expected:.1f} s" if expected else "its cost is unknown"
+
+
+def _place(cell: Cell) -> tuple[str, str, int]:
+    return cell.device, cell.dtype, cell.threads
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,127 @@
+"""The fork server: imports torch once, then runs each job in a process forked from here.
+
+Reads a job a line on stdin, writes a reply a line on stdout. It never runs an operator itself:
+the thread pool of OpenMP does not survive a fork. When its stdin closes it kills the running job
+and ends, so that nothing is left behind however the parent ends.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from effattn_cli.run import child, limits
+
+KEPT_OUTPUT = 16 << 10  # bytes of what a job prints
+MAX_ANSWERS = 64 << 20  # bytes of what a job answers
+
+
+def main() -> None:
+    replies = os.dup(1)
+    os.dup2(2, 1)  # whatever prints on stdout from here on is no reply
+    limits.die_with_parent()
+    limits.adopt_orphans()
+    gc.collect()
+    gc.freeze()
+    _write(replies, "ready")
+    for line in iter(sys.stdin.buffer.readline, b""):
+        _write(replies, _run(json.loads(line), replies))
+
+
+def _write(fd: int, message: Any) -> None:
+    data = json.dumps(message).encode() + b"\n"
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _run(job: dict[str, Any], replies: int) -> dict[str, Any]:
+    answers, told = os.pipe()
+    output, printed = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(replies)
+        _child(job, told, printed)
+    os.close(told)
+    os.close(printed)
+    code, texts = _watch(pid, answers, output, job["timeout"])
+    os.close(answers)
+    os.close(output)
+    lines = [line for line in texts[answers].split(b"\n") if line]
+    return {
+        "answers": [json.loads(line) for line in lines if _whole(line)],
+        "exit": code,
+        "output": texts[output].decode(errors="replace").splitlines()[-20:],
+    }
+
+
+def _whole(line: bytes) -> bool:
+    with contextlib.suppress(ValueError):
+        return isinstance(json.loads(line), dict)
+    return False
+
+
+def _child(job: dict[str, Any], told: int, printed: int) -> NoReturn:
+    """The forked process: nothing of the server's channels is left open in it."""
+    code = 1
+    try:
+        os.setsid()
+        limits.die_with_parent()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for fd, target in ((nothing, 0), (printed, 1), (printed, 2)):
+            os.dup2(fd, target)
+        if job["memory"] is not None:
+            limits.limit_memory(job["memory"])
+        code = child.run(job["name"], job["payload"], lambda answer: _write(told, answer))
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _watch(
+    pid: int, answers: int, output: int, seconds: float
+) -> tuple[int | None, dict[int, bytes]]:
+    """Waits for the process to end, sleeping; None for its exit code where the time ran out."""
+    texts = {answers: b"", output: b""}
+    deadline, code, ended = time.monotonic() + seconds, None, False
+    exits = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    watched = [answers, output, 0, *([exits] if exits is not None else [])]
+    while not ended and (left := deadline - time.monotonic()) > 0:
+        ready, _, _ = select.select(watched, [], [], left if exits is not None else min(left, 0.01))
+        if 0 in ready:  # the parent sends nothing while a job runs: it is gone
+            limits.kill_descendants(pid)
+            os._exit(0)
+        _drain([fd for fd in (answers, output) if fd in ready], texts, watched)
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            code, ended = os.waitstatus_to_exitcode(status), True
+    limits.kill_descendants(pid)
+    for fd in (answers, output):
+        os.set_blocking(fd, False)
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(fd, 1 << 16):
+                texts[fd] += part
+    if exits is not None:
+        os.close(exits)
+    return code, texts
+
+
+def _drain(ready: list[int], texts: dict[int, bytes], watched: list[int]) -> None:
+    answers = next(iter(texts))
+    for fd in ready:
+        part = os.read(fd, 1 << 16)
+        if not part:
+            watched.remove(fd)  # closed; without this, select would spin on it
+        keep = MAX_ANSWERS if fd == answers else KEPT_OUTPUT
+        texts[fd] = (texts[fd] + part)[-keep:]
+
+
+if __name__ == "__main__":
+    main()
