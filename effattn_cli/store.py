@@ -4,13 +4,17 @@ A file holds a header and then the records. Each record's text is made once and 
 writing after every visit to a cell stays cheap in a sweep of thousands.
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
+import platformdirs
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
@@ -112,6 +116,45 @@ def read(path: Path) -> Profile:
         why = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"cannot read {str(path)!r}: {why}") from error
     return parse(text, str(path))
+
+
+def as_json(profile: Profile) -> str:
+    """The whole profile as one JSON document."""
+    return json.dumps({"effattn_profile": SCHEMA} | _plain(profile), indent=1)
+
+
+def new_path(profile: Profile) -> Path:
+    """A new file in the user's data folder, named after the time and the variants."""
+    folder = platformdirs.user_data_path("effattn") / "profiles"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+    names = "-".join(name for name in profile.variants if name != profile.baseline) or "profile"
+    stamp = profile.created[:19].replace(":", "").replace("T", "-")
+    return folder / f"{stamp}-{names[:60]}.yaml"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds `path` for this process alone.
+
+    Raises:
+        CannotWrite: another process is writing it, or its folder cannot be written.
+    """
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise CannotWrite(f"another process is writing {str(path)!r}") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise CannotWrite(f"cannot write {str(path)!r}: {why}") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def parse(text: str, name: str = "profile") -> Profile:

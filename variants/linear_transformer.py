@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import elu
 
 from effattn_cli.attention import Card, Decodable, SurveyRow
-from effattn_cli.parts.chunked import causal_linear
+from effattn_cli.parts.chunked import linear_attention
 
 EPSILON = 1e-6  # in the denominator, as the authors have it
 
@@ -42,14 +42,11 @@ class LinearTransformer(Decodable[State]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
-        q_BHTK, k_BHTK = _features(q_BHTK), _features(k_BHTK)
-        if self.causal:
-            top_BHTK, bottom_BHT1 = causal_linear(q_BHTK, k_BHTK, v_BHTK)
-            return top_BHTK / (bottom_BHT1 + EPSILON)
-        if real_BT is not None:  # phi(0) is 1: the features have to go, not the keys
-            k_BHTK = k_BHTK * real_BT[:, None, :, None]
-        weight_BHK1 = k_BHTK.sum(-2).unsqueeze(-1)
-        return (q_BHTK @ (k_BHTK.mT @ v_BHTK)) / (q_BHTK @ weight_BHK1 + EPSILON)
+        return linear_attention(
+            q_BHTK, k_BHTK, v_BHTK, real_BT,
+            query=_features, key=_features, width=self.head_dim,
+            causal=self.causal, epsilon=EPSILON,
+        )  # fmt: skip
 
     def start(self, batch: int, context: int) -> State:
         shape = (batch, self.heads, self.head_dim)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
@@ -36,7 +37,7 @@ def describe(error: Exception) -> dict[str, Any]:
     where = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(where[-1].filename).name}:{where[-1].lineno})" if where else ""
     if isinstance(error, EffattnError):
-        return {"reason": _reason(error), "message": text}
+        return {"reason": _reason(error), "message": text, "hint": error.hint}
     traceback.print_exception(error, file=sys.stderr)
     return {"reason": _reason(error), "message": f"{name}: {text.splitlines()[0][:300]}{place}"}
 
@@ -110,4 +111,5 @@ JOBS: dict[str, Callable[[dict[str, Any], Answer], None]] = {
     "machine": _machine,
     "probe": _probe,
     "nothing": lambda _, answer: answer({"pid": os.getpid()}),
+    "sleep": lambda _, answer: time.sleep(3600),
 }

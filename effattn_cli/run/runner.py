@@ -59,7 +59,7 @@ class Runner:
         self._save(self._profile)
         return self._profile
 
-    def count(self) -> None:
+    def count(self) -> Profile:
         """Counts what each cell costs and needs; cells that cannot fit settle at once."""
         self._probe()
         left = [record for record in self._open() if record.cost is None]
@@ -75,6 +75,7 @@ class Runner:
                 self._set(_warned(blamed, "its cost could not be counted: the process ended"))
             left = left[len(reply.answers) + 1 :]
         self._save(self._current())
+        return self._current()
 
     def _probe(self) -> None:
         places = {_place(record.cell): record.cell for record in self._records.values()}
@@ -85,7 +86,7 @@ class Runner:
 
     def _counted(self, record: Record, told: dict[str, Any]) -> Record:
         if "failure" in told:
-            failure = Failure(**told["failure"])
+            failure = Failure(reason=told["failure"]["reason"], message=told["failure"]["message"])
             if failure.reason == "unsupported":
                 return replace(record, failure=failure)
             return _warned(record, f"its cost could not be counted: {failure.message}")

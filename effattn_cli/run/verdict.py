@@ -15,7 +15,8 @@ def answer(reply: Reply, seconds: float) -> dict[str, Any] | Failure:
         if "failure" not in told:
             return told
         # The exception's own line is the message; what was printed before it may explain it.
-        return Failure(**told["failure"], output=output)
+        found = told["failure"]
+        return Failure(reason=found["reason"], message=found["message"], output=output)
     if reply.timed_out:
         return Failure(reason="timeout", message=f"no answer within {seconds:.0f} s", output=output)
     return Failure(reason="crashed", message=_ending(reply.exit or 0), output=output)

@@ -1,0 +1,5 @@
+"""`python -m effattn_cli` is `effattn`."""
+
+from effattn_cli.cli import main
+
+main()

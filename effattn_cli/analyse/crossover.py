@@ -1,0 +1,117 @@
+"""From which length on a variant beats the baseline, and how sure that is."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Literal
+
+from effattn_cli.analyse.groups import Group
+from effattn_cli.analyse.statistics import interval
+from effattn_cli.records import Record
+
+Metric = Literal["time", "memory"]
+Verdict = Literal["better", "worse", "close"]
+
+#: What a latency of a single sample may be off by: medians of processes differ by up to a third.
+UNKNOWN = 0.25
+#: Allocators round, and the ways to find a peak agree to about this.
+SAME_MEMORY = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A variant and the baseline at one length."""
+
+    seq: int
+    value: float
+    baseline: float
+    verdict: Verdict  # "close" where the intervals overlap
+    predicted: bool  # one of the two was not measured
+
+    @property
+    def ratio(self) -> float:
+        """Above 1, the variant is the better one."""
+        return self.baseline / self.value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crossover:
+    """A variant's curve against the baseline's, over the lengths where both have a value."""
+
+    label: str
+    baseline: str
+    metric: Metric
+    points: tuple[Comparison, ...]  # from the shortest length on; at least one
+
+    @property
+    def last(self) -> Comparison:
+        return self.points[-1]
+
+    @property
+    def from_seq(self) -> int | None:
+        """The length from which on the variant's values are lower; None if not so at the end."""
+        lower = _tail(self.points, lambda point: point.ratio > 1)
+        return lower[0].seq if lower else None
+
+    @property
+    def run(self) -> tuple[Comparison, ...]:
+        """The longest lengths, as far down as the verdict stays that of the last."""
+        return _tail(self.points, lambda point: point.verdict == self.last.verdict)
+
+    @property
+    def certain(self) -> bool:
+        """Whether `from_seq` would stand if every value moved within its interval."""
+        surely = self.run[0].seq if self.last.verdict == "better" else None
+        return self.last.verdict != "close" and self.from_seq == surely
+
+
+def crossover(group: Group, label: str, baseline: str, metric: Metric) -> Crossover | None:
+    """Compares two curves of a table; None where no length has a value of both."""
+    points = []
+    for record in group.curve(label):
+        other = group.find(baseline, record.cell.seq)
+        point = compare(record, other, metric) if other is not None else None
+        if point is not None:
+            points.append(point)
+    if not points:
+        return None
+    return Crossover(label=label, baseline=baseline, metric=metric, points=tuple(points))
+
+
+def compare(record: Record, baseline: Record, metric: Metric) -> Comparison | None:
+    """None where one of the values is missing, or nothing: there is no ratio to nothing."""
+    mine, theirs = _value(record, metric), _value(baseline, metric)
+    if not mine or not theirs:
+        return None
+    (low, high), (their_low, their_high) = _bounds(record, metric), _bounds(baseline, metric)
+    verdict: Verdict = "better" if high < their_low else "worse" if low > their_high else "close"
+    return Comparison(
+        seq=record.cell.seq,
+        value=mine,
+        baseline=theirs,
+        verdict=verdict,
+        predicted=is_predicted(record, metric) or is_predicted(baseline, metric),
+    )
+
+
+def is_predicted(record: Record, metric: Metric) -> bool:
+    """Whether the value is no measurement; a cell whose time is predicted may have a true peak."""
+    return record.prediction is not None and (metric == "time" or record.memory is None)
+
+
+def _value(record: Record, metric: Metric) -> float | None:
+    return record.seconds if metric == "time" else record.peak_bytes
+
+
+def _bounds(record: Record, metric: Metric) -> tuple[float, float]:
+    value = _value(record, metric) or 0.0
+    around = UNKNOWN if metric == "time" else SAME_MEMORY
+    known = interval(record) if metric == "time" else None
+    return known or (value * (1 - around), value * (1 + around))
+
+
+def _tail(
+    points: Iterable[Comparison], holds: Callable[[Comparison], bool]
+) -> tuple[Comparison, ...]:
+    """The points at the end for which it holds."""
+    return tuple(takewhile(holds, reversed(tuple(points))))[::-1]

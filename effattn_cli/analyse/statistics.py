@@ -1,0 +1,45 @@
+"""How sure a record's latency is."""
+
+from effattn_cli.analyse import median
+from effattn_cli.records import Record, Round
+
+#: Cores that others keep busy from which on a latency is suspect: one busy core slows a cell of two
+#: threads up to thirtyfold, and an idle system stays below this.
+BUSY = 0.1
+
+
+def interval(record: Record) -> tuple[float, float] | None:
+    """Where the record's latency lies; None where nothing is known of its spread.
+
+    Measured: from the lowest to the highest end of the rounds' own intervals, each the 95 %
+    interval of that round's median, or all of its samples where they are fewer than six. So it
+    holds what varies within a process and what varies from one process to the next. The extremes of
+    three medians alone would enclose the true one only three times in four; a single round knows
+    nothing beyond its own process. Predicted: the band that the prediction gives.
+    """
+    if record.failure is not None:
+        return None
+    if record.prediction is not None:
+        return record.prediction.low, record.prediction.high
+    if len(record.samples) < 2:
+        return None
+    lows, highs = zip(*map(_round_interval, record.rounds), strict=True)
+    return min(lows), max(highs)
+
+
+def half_width(record: Record) -> float | None:
+    """How far the interval's farther end is from the latency, relative to the latency."""
+    found, seconds = interval(record), record.seconds
+    if found is None or not seconds:
+        return None
+    return max(found[1] - seconds, seconds - found[0]) / seconds
+
+
+def foreign_load(record: Record) -> float | None:
+    """The most cores that other processes kept busy during a round, where it was suspicious."""
+    loads = [part.foreign_load for part in record.rounds if part.foreign_load is not None]
+    return max(loads) if loads and max(loads) >= BUSY else None
+
+
+def _round_interval(part: Round) -> tuple[float, float]:
+    return median.interval(part.samples) or (min(part.samples), max(part.samples))

@@ -1,0 +1,1 @@
+"""One file a command: options in, records out, exit code. Imports wait until a command runs."""

@@ -1,0 +1,17 @@
+"""Shell completion: names from file names, without importing what they name."""
+
+from collections.abc import Iterable
+
+
+def variant_names(incomplete: str) -> Iterable[str]:
+    """Completes the last of a comma list: `linformer,lo` to `linformer,local`."""
+    from effattn_cli.catalog import Catalog
+
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in Catalog().names() if name.startswith(last)]
+
+
+def presets(incomplete: str) -> Iterable[str]:
+    from effattn_cli.plan.presets import PRESETS
+
+    return [name for name in PRESETS if name.startswith(incomplete)]

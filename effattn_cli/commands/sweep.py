@@ -1,0 +1,160 @@
+"""The course of `effattn profile`: plan, measure, save, and say what was found."""
+
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from effattn_cli import store
+from effattn_cli.catalog import Catalog
+from effattn_cli.errors import NothingMeasured, UsageError
+from effattn_cli.plan import config
+from effattn_cli.plan.grid import plan
+from effattn_cli.records import EXPECTED, Machine, Profile, Record
+from effattn_cli.report import findings, plans, table
+from effattn_cli.report.progress import Progress
+from effattn_cli.run.launch import ForkServer, Job, Launcher
+from effattn_cli.run.limits import available_memory
+from effattn_cli.run.runner import Runner
+
+SURPRISES = 3  # exit code: finished, but a cell failed in a way that nobody expects
+SHARE = 0.8  # of the available memory that a cell may take, unless told otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the command line asked for: `flags` says what to measure, the rest how to answer."""
+
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    config: Path | None = None
+    out: Path | None = None
+    resume: Path | None = None
+    force: bool = False
+    json: bool = False
+    dry_run: bool = False
+    quiet: bool = False
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> "Wishes":
+        """From the parameters of the command, those that were not given being None."""
+        own = {item.name for item in fields(cls)} & set(asked)
+        flags = {name: asked[name] for name in asked if name not in own and asked[name] is not None}
+        lists = {name: tuple(value) for name, value in flags.items() if isinstance(value, list)}
+        return cls(flags=flags | lists, **{name: asked[name] for name in own})
+
+
+def run(wishes: Wishes) -> int:
+    """Everything that `effattn profile` does; gives its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    with ForkServer() as server:
+        profile = _resumed(wishes) if wishes.resume else _planned(wishes, server)
+        progress = Progress(Console(stderr=True), quiet=wishes.quiet)
+        if wishes.dry_run:
+            _show_plan(profile, server, progress)
+            return 0
+        path = wishes.resume or wishes.out or store.new_path(profile)
+        with store.locked(path), progress:
+            profile = _measure(profile, server, store.Writer(path), progress)
+    if wishes.json:
+        print(store.as_json(profile))
+    else:
+        print_profile(profile)
+    print(f"saved: {path}", file=sys.stderr)
+    return _exit_code(profile)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _measure(
+    profile: Profile, server: Launcher, writer: store.Writer, progress: Progress
+) -> Profile:
+    writer.write(profile)  # before any work: a path that cannot be written is said at once
+    try:
+        return _runner(profile, server, writer.write, progress).run()
+    except KeyboardInterrupt:
+        progress.note(f"interrupted; effattn profile --resume {writer.path} goes on from here")
+        raise
+
+
+def _runner(profile: Profile, server: Launcher, save: Any, watch: Any) -> Runner:
+    limit = profile.sampling.memory_limit or int(SHARE * available_memory())
+    return Runner(profile, server, memory_limit=limit, save=save, watch=watch)
+
+
+def _show_plan(profile: Profile, server: Launcher, progress: Progress) -> None:
+    runner = _runner(profile, server, lambda _: None, progress)
+    counted = runner.count()
+    Console().print(plans.table(counted, {r.cell: runner.seconds(r) for r in counted.records}))
+
+
+def print_profile(profile: Profile) -> None:
+    """Tables, then sentences, on stdout."""
+    console = Console()
+    console.print(table.tables(profile))
+    for sentence in findings.sentences(profile):
+        console.print(sentence, highlight=False)
+
+
+def _exit_code(profile: Profile) -> int:
+    statuses = {record.status for record in profile.records}
+    surprises = [r for r in profile.records if r.failure and r.failure.reason not in EXPECTED]
+    if "measured" not in statuses:
+        return NothingMeasured.exit_code
+    return SURPRISES if surprises else 0
+
+
+def _planned(wishes: Wishes, server: Launcher) -> Profile:
+    """A new profile with every cell of the request, none measured yet."""
+    request = config.merged(wishes.flags, config.from_file(wishes.config) if wishes.config else {})
+    catalog = Catalog([Path(item) for item in request.plugin])
+    plan(request, catalog, devices=("cpu",), cores=1)  # what is wrong shows before torch loads
+    sampling = config.sampling(request)
+    if wishes.out is not None and wishes.out.exists() and not wishes.force and not wishes.dry_run:
+        raise UsageError(
+            f"{str(wishes.out)!r} is there already", "--resume finishes it, --force replaces it"
+        )
+    machine, devices = _machine(server, request.device)
+    planned = plan(request, catalog, devices=devices, cores=machine.cores)
+    names = {cell.variant for cell in planned.cells}
+    return Profile(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=" ".join(["effattn", *sys.argv[1:]]),
+        machine=machine,
+        sampling=sampling,
+        baseline=planned.baseline,
+        variants={name: catalog.variant(name) for name in sorted(names)},
+        records=tuple(Record(cell=cell) for cell in planned.cells),
+    )
+
+
+def _machine(server: Launcher, device: str) -> tuple[Machine, list[str]]:
+    reply = server.run(Job(name="machine", payload={"device": device}))
+    told = reply.answers[0] if reply.answers else {}
+    if "failure" in told:
+        raise UsageError(told["failure"]["message"], told["failure"].get("hint"))
+    if not told:
+        raise NothingMeasured("the measuring process ended while it looked at the machine")
+    return Machine(**told["machine"]), told["devices"]
+
+
+def _resumed(wishes: Wishes) -> Profile:
+    """The profile to finish; the sweep is the one in the file."""
+    assert wishes.resume is not None
+    if wishes.flags or wishes.out or wishes.config:
+        word = next(iter(wishes.flags), "out" if wishes.out else "config").replace("_", "-")
+        raise UsageError(f"--resume takes the sweep from the file, --{word} cannot change it")
+    profile = store.read(wishes.resume)
+    catalog = Catalog([Path(v.path) for v in profile.variants.values() if v.origin == v.path])
+    for name, known in profile.variants.items():
+        if catalog.variant(name).code != known.code:
+            raise UsageError(
+                f"cannot resume: the code of {name!r} has changed since", "measure it anew"
+            )
+    return profile

@@ -1,0 +1,181 @@
+"""Softmax attention in a band around the diagonal, in blocks: N x N scores never exist.
+
+C queries of a block, Z blocks, S slots (the keys that a block looks at), P pairs of sequence and
+head. A block is folded into the batch and P into the heads, so that all heads share a mask.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from effattn_cli.attention import Decodable
+from effattn_cli.parts.exact import exact
+
+
+def banded(
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTK: Tensor,
+    real_BT: Tensor | None = None,
+    *,
+    before: int,
+    after: int,
+    always: int = 0,
+) -> Tensor:
+    """softmax(q k^T / sqrt K) v where query i sees the keys i - before .. i + after.
+
+    Every query, an early one too, sees the first `always` keys besides, each once.
+    """
+    B, H, T, _ = q_BHTK.shape
+    cut = _cut(T, before, after, always)
+    # Here kv heads are repeated: on CUDA no fused kernel takes both a mask and fewer kv heads.
+    k_BHTK, v_BHTK = (_repeat(x, H) for x in (k_BGTK, v_BGTK))
+    out_ZPCK = scaled_dot_product_attention(
+        cut.queries(q_BHTK),
+        cut.slots(k_BHTK, k_BHTK[:, :, :always]),
+        cut.slots(v_BHTK, v_BHTK[:, :, :always]),
+        attn_mask=_mask(cut, q_BHTK, real_BT),
+    )
+    return out_ZPCK.transpose(1, 2).flatten(0, 1)[:T].unflatten(1, (B, H)).permute(1, 2, 0, 3)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How tokens are cut into blocks, and which blocks a block looks at."""
+
+    tokens: int
+    before: int
+    after: int
+    always: int
+    block: int
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.tokens // self.block)
+
+    @property
+    def behind(self) -> int:
+        return -(-self.before // self.block)
+
+    @property
+    def ahead(self) -> int:
+        return -(-self.after // self.block)
+
+    def queries(self, q_BHTK: Tensor) -> Tensor:
+        missing = self.blocks * self.block - self.tokens
+        q_BHTK = pad(q_BHTK, (0, 0, 0, missing)) if missing else q_BHTK
+        return q_BHTK.unflatten(2, (self.blocks, self.block)).flatten(0, 1).transpose(0, 1)
+
+    def slots(self, x_BHTE: Tensor, first_BHAE: Tensor) -> Tensor:
+        """What each block looks at, (Z, P, S, E): a view in which a token stands once.
+
+        The first tokens, which all look at, are laid beside every block of the padded length: a
+        view has to step evenly. Each block looks at those beside itself.
+        """
+        end = (self.blocks + self.ahead) * self.block - self.tokens
+        x_BHTE = pad(x_BHTE, (0, 0, self.behind * self.block, end))
+        if self.always:
+            x_BHZCE = x_BHTE.unflatten(2, (-1, self.block))
+            first_BHZAE = first_BHAE.unsqueeze(2).expand(-1, -1, x_BHZCE.shape[2], -1, -1)
+            x_BHTE = torch.cat([x_BHZCE, first_BHZAE], dim=3).flatten(2, 3)
+        looks = self.behind + 1 + self.ahead
+        return _Overlapping.apply(x_BHTE.flatten(0, 1), self.block + self.always, looks)  # type: ignore[no-untyped-call]
+
+
+def _cut(tokens: int, before: int, after: int, always: int) -> _Cut:
+    """Blocks of a quarter of the band: a block then looks at 5, and a fifth of the scores is waste.
+
+    Measured on a CPU: smaller blocks are no faster forward and slower to train, larger ones slower.
+    """
+    before, after = min(before, tokens - 1), min(after, tokens - 1)
+    block = 16 * max(1, -(-(before + after) // 64))
+    return _Cut(tokens, before, after, min(always, tokens), block)
+
+
+def _mask(cut: _Cut, q_BHTK: Tensor, real_BT: Tensor | None) -> Tensor:
+    """To be added to the scores, (Z, P or 1, C, S): the band, less padding and double keys."""
+    B, H, T, _ = q_BHTK.shape
+    device = q_BHTK.device
+    at_R1 = torch.arange(-cut.behind, cut.ahead + 1, device=device)[:, None]
+    at_C = torch.arange(cut.block, device=device)
+    away_CRC = at_C[:, None, None] - (at_R1 * cut.block + at_C)
+    band_CRC = (away_CRC <= cut.before) & (away_CRC >= -cut.after)
+    own_CRA = (at_R1 == 0).expand(cut.block, -1, cut.always)
+    band_CS = torch.cat([band_CRC, own_CRA], dim=2).flatten(1)
+    real_BHT1 = torch.ones(1, 1, T, 1, dtype=torch.bool, device=device)
+    if real_BT is not None:
+        real_BHT1 = real_BT[:, None, :, None].expand(B, H if B > 1 else 1, T, 1)
+    once_T1 = torch.arange(T, device=device)[:, None] >= cut.always
+    real_ZPS = cut.slots(real_BHT1 & once_T1, real_BHT1[:, :, : cut.always]).squeeze(-1)
+    # Finite, so that a query with nothing to see (in the last block's rest) gets no NaN gradient;
+    # half the lowest number, so that two of them can be added.
+    lowest = torch.finfo(q_BHTK.dtype).min / 2
+    hide = torch.zeros((), dtype=q_BHTK.dtype, device=device)
+    return torch.where(band_CS, hide, lowest) + torch.where(real_ZPS, hide, lowest).unsqueeze(2)
+
+
+class _Overlapping(torch.autograd.Function):
+    """Windows of `looks` steps, one a step: (P, T, E) to (Z, P, S, E), without a copy.
+
+    The gradient is a sum of shifted blocks: six times as fast as that of `Tensor.unfold`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_PTE: Tensor, step: int, looks: int) -> Tensor:
+        ctx.step, ctx.looks = step, looks
+        return x_PTE.unfold(1, step * looks, step).permute(1, 0, 3, 2)
+
+    @staticmethod
+    def backward(ctx: Any, grad_ZPSE: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        Z, P, _, E = grad_ZPSE.shape
+        grad_RZCPE = grad_ZPSE.unflatten(2, (ctx.looks, ctx.step)).permute(2, 0, 3, 1, 4)
+        sum_ZCPE = grad_ZPSE.new_zeros(Z + ctx.looks - 1, ctx.step, P, E)
+        for shift, grad_ZCPE in enumerate(grad_RZCPE):
+            sum_ZCPE[shift : shift + Z] += grad_ZCPE
+        return sum_ZCPE.flatten(0, 1).transpose(0, 1), None, None
+
+
+def _repeat(x_BGTK: Tensor, heads: int) -> Tensor:
+    times = heads // x_BGTK.shape[1]
+    return x_BGTK if times == 1 else x_BGTK.repeat_interleave(times, dim=1)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """What banded decoding keeps: keys and values of the first tokens and of the last ones.
+
+    A slot beyond the first `always` is taken over in turn. The order of the slots means nothing.
+    """
+
+    k_BGRK: Tensor
+    v_BGRK: Tensor
+    length: int
+    always: int
+
+    @classmethod
+    def start(
+        cls, layer: "Decodable[Ring]", batch: int, context: int, *, last: int, always: int = 0
+    ) -> "Ring":
+        """Random content; room for the first `always` tokens and the `last` ones."""
+        shape = (batch, layer.kv_heads, always + last, layer.head_dim)
+        blank = (layer.blank(*shape, random=True) for _ in range(2))
+        return cls(*blank, context, always)
+
+    def append(self, k_BGK: Tensor, v_BGK: Tensor) -> "Ring":
+        slot = self.length
+        if slot >= self.always:
+            turn = self.k_BGRK.shape[2] - self.always
+            slot = self.always + (slot - self.always) % turn
+        self.k_BGRK[:, :, slot] = k_BGK
+        self.v_BGRK[:, :, slot] = v_BGK
+        return replace(self, length=self.length + 1)
+
+    def attend(self, q_BHK: Tensor) -> Tensor:
+        """Exact attention over the filled slots; a group's query heads read its kv head once."""
+        B, H, K = q_BHK.shape
+        q_BGQK = q_BHK.view(B, self.k_BGRK.shape[1], -1, K)
+        k_BGTK, v_BGTK = self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length]
+        return exact(q_BGQK, k_BGTK, v_BGTK).reshape(B, H, K)

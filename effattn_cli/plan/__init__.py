@@ -1,0 +1,1 @@
+"""What to measure: ranges, units, variants and shapes as they are typed, made into cells."""

@@ -1,0 +1,203 @@
+"""The cells of a sweep: every variant at every point of the axes, and the baseline beside them."""
+
+import itertools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from effattn_cli.catalog import Catalog
+from effattn_cli.errors import UsageError, unknown
+from effattn_cli.plan.config import Request
+from effattn_cli.plan.grammar import fractions, integers, lengths
+from effattn_cli.plan.presets import shape_like
+from effattn_cli.plan.select import Choice, select
+from effattn_cli.records import Alloc, Cell, Dtype, Phase, Scope
+
+MOST = 10_000  # cells
+MOST_THREADS = 4096
+MOST_BATCH = 2**20
+DTYPES = {
+    "fp64": "float64", "f64": "float64", "double": "float64",
+    "fp32": "float32", "f32": "float32", "float": "float32", "single": "float32",
+    "bf16": "bfloat16", "fp16": "float16", "f16": "float16", "half": "float16",
+}  # fmt: skip
+DEVICE = r"auto|cpu|mps|(?:cuda|xpu)(?::[0-9]{1,3})?"
+DEVICES = ("auto", "cpu", "cuda", "cuda:0", "mps", "xpu")
+WIDTHS = ("dim", "heads", "head_dim", "kv_heads")
+#: The widths that a comparison needs equal on both sides. Fewer key-value heads are what a variant
+#: is about: given inline they stay its option, and the baseline keeps its own.
+SHARED = frozenset(WIDTHS[:3])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep measures.
+
+    Beside each cell stands the baseline's: the same but for the variant and its options.
+    """
+
+    cells: tuple[Cell, ...]
+    baseline: str | None  # its label
+    notes: tuple[str, ...] = ()  # what was left out
+
+
+def plan(request: Request, catalog: Catalog, *, devices: Sequence[str], cores: int) -> Plan:
+    """The cells of a request on `devices`, with `cores` threads unless it says otherwise.
+
+    The cells of a variant come in one run, from the shortest length to the longest.
+
+    Raises:
+        UsageError: an option cannot be read, two exclude one another, there is nothing to measure,
+            or there are too many cells.
+    """
+    device_words(request.device)
+    subjects, baseline = _subjects(request, catalog)
+    tokens = _tokens(request)
+    seqs, notes = _lengths(request.seq, tokens)
+    axes: dict[str, Sequence[Any]] = {
+        "seq": seqs,
+        "batch": (1,) if tokens else integers(request.batch or "1", "--batch", largest=MOST_BATCH),
+        "device": list(dict.fromkeys(devices)),
+        "dtype": _words(request.dtype, "dtype", get_args(Dtype), DTYPES),
+        "threads": _threads(request.threads, cores),
+        "phase": _words(request.phase, "phase", get_args(Phase)),
+        "scope": _words(request.scope, "scope", get_args(Scope)),
+        "padding": fractions(request.padding, "--padding"),
+    }
+    _refuse_too_many({"variant": subjects, **axes})
+    cells = [
+        _cell(subject, dict(zip(axes, values, strict=True)), tokens, causal=request.causal)
+        for subject in subjects
+        for values in itertools.product(*axes.values())
+    ]
+    return Plan(tuple(cells), baseline, notes)
+
+
+def device_words(text: str) -> tuple[str, ...]:
+    """The devices in a comma list, not yet looked for: `auto`, `cpu`, `cuda:1`."""
+    found = []
+    for item in (part.strip() for part in text.split(",")):
+        word = re.sub(r"^gpu\b", "cuda", item.lower())
+        if not re.fullmatch(DEVICE, word):
+            raise unknown("device", item, DEVICES)
+        found.append(word)
+    return tuple(dict.fromkeys(found))
+
+
+def _subjects(request: Request, catalog: Catalog) -> tuple[list[Cell], str | None]:
+    """A cell for each variant and shape, the baseline's first, and the baseline's label."""
+    base = _base(request)
+    asked = [_shaped(base, choice) for choice in select(request.variant, catalog)]
+    if request.baseline == "none":
+        if not asked:
+            raise UsageError("there is nothing to measure", "give --variant, or a --baseline")
+        return list(dict.fromkeys(asked)), None
+    baseline = _shaped(base, _baseline(request.baseline, catalog))
+    beside = [
+        replace(cell, variant=baseline.variant, options=baseline.options)
+        for cell in asked or [baseline]
+    ]
+    return list(dict.fromkeys(beside + asked)), baseline.label
+
+
+def _baseline(word: str, catalog: Catalog) -> Choice:
+    choices = select((word,), catalog)
+    if len(choices) != 1:
+        raise UsageError(f"--baseline: {word!r} stands for {len(choices)} variants, name one")
+    if wrong := SHARED.intersection(choices[0].options):
+        name = min(wrong)
+        raise UsageError(f"--baseline: its {name} is that of the variants compared with it")
+    return choices[0]
+
+
+def _base(request: Request) -> Cell:
+    """The shape and the settings that all cells share, unless an inline option says otherwise."""
+    shape = shape_like(request.like) if request.like else None
+    like = {name: getattr(shape, name) for name in WIDTHS} if shape else {}
+    if shape and shape.kv_heads == shape.heads:
+        del like["kv_heads"]  # the model shares none, so a variant may have what it prefers
+    given = {name: getattr(request, name) for name in WIDTHS}
+    widths = like | {name: value for name, value in given.items() if value is not None}
+    if request.alloc not in get_args(Alloc):
+        raise unknown("alloc", request.alloc, get_args(Alloc))
+    alloc: Any = request.alloc
+    return Cell(variant="", seq=1, compile=request.compile, alloc=alloc, **widths)
+
+
+def _shaped(base: Cell, choice: Choice) -> Cell:
+    """`base` for one choice; the widths that comparisons share become the cell's own."""
+    shape: dict[str, Any] = {k: v for k, v in choice.options.items() if k in SHARED}
+    options = {
+        name: value
+        for name, value in choice.options.items()
+        if name not in SHARED and (name, value) != ("kv_heads", base.kv_heads)
+    }
+    cell = replace(base, variant=choice.name, options=options, **shape)
+    if cell.head_dim is None and cell.dim % cell.heads:
+        hint = "give --head-dim, or another --dim or --heads"
+        raise UsageError(f"dim {cell.dim} is not a multiple of {cell.heads} heads", hint)
+    kv_heads: Any = options.get("kv_heads", cell.kv_heads)
+    if kv_heads and cell.heads % kv_heads:
+        raise UsageError(f"{cell.heads} heads are not a multiple of {kv_heads} kv heads")
+    usual = cell.head_dim is not None and cell.heads * cell.head_dim == cell.dim
+    return replace(cell, head_dim=None) if usual else cell
+
+
+def _tokens(request: Request) -> int | None:
+    if request.tokens is None:
+        return None
+    if request.batch is not None:
+        hint = "with --tokens the batch is tokens / length"
+        raise UsageError("--batch and --tokens exclude one another", hint)
+    values = integers(request.tokens, "--tokens")
+    if len(values) != 1:
+        raise UsageError(f"--tokens: {request.tokens!r} stands for {len(values)} values, give one")
+    return values[0]
+
+
+def _lengths(text: str, tokens: int | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The lengths that a batch of `tokens` has room for, and a note of the others."""
+    seqs = lengths(text)
+    fit = tuple(seq for seq in seqs if tokens is None or seq <= tokens)
+    if not fit:
+        raise UsageError(f"--tokens: {tokens} is below the shortest length, {seqs[0]}")
+    longer = seqs[len(fit) :]
+    if not longer:
+        return fit, ()
+    named = ", ".join(map(str, longer[:5])) + (", ..." if longer[5:] else "")
+    return fit, (f"lengths above --tokens {tokens} are left out: {named}",)
+
+
+def _threads(text: str | None, cores: int) -> tuple[int, ...]:
+    return integers(text, "--threads", largest=MOST_THREADS) if text else (cores,)
+
+
+def _words(
+    text: str, axis: str, valid: Sequence[str], aliases: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """The words of a comma list, by their proper names, each once."""
+    proper = {word: word for word in valid} | dict(aliases or {})
+    items = [item.strip() for item in text.split(",")]
+    for item in items:
+        if item.lower() not in proper:
+            raise unknown(axis, item, proper)
+    return tuple(dict.fromkeys(proper[item.lower()] for item in items))
+
+
+def _refuse_too_many(axes: Mapping[str, Sequence[Any]]) -> None:
+    count = math.prod(len(values) for values in axes.values())
+    if count <= MOST:
+        return
+    widest = max(axes, key=lambda axis: len(axes[axis]))
+    message = f"the sweep has {count:,} cells, more than {MOST:,}"
+    raise UsageError(f"{message}: --{widest} alone has {len(axes[widest]):,} values")
+
+
+def _cell(subject: Cell, point: Mapping[str, Any], tokens: int | None, *, causal: bool) -> Cell:
+    cell = replace(subject, **point)
+    if tokens is not None:
+        cell = replace(cell, batch=tokens // cell.seq)
+    # A step of decoding sees the past only, whether --causal is given or not.
+    return replace(cell, causal=causal or cell.phase == "decode")

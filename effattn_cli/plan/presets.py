@@ -1,0 +1,124 @@
+"""The shape of attention in known models, and in a Hugging Face config.json."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effattn_cli.errors import UsageError, unknown
+from effattn_cli.plan.files import small_text
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One attention layer's widths; heads * head_dim need not be dim."""
+
+    dim: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    name: str
+
+
+PRESETS: dict[str, Shape] = {
+    name: Shape(*widths, name)
+    for name, widths in {
+        "bert-base": (768, 12, 12, 64),
+        "bert-large": (1024, 16, 16, 64),
+        "deepseek-llm-7b": (4096, 32, 32, 128),
+        "falcon-7b": (4544, 71, 1, 64),
+        "gemma-2-2b": (2304, 8, 4, 256),
+        "gemma-2-9b": (3584, 16, 8, 256),
+        "gpt-oss-20b": (2880, 64, 8, 64),
+        "gpt2": (768, 12, 12, 64),
+        "gpt2-xl": (1600, 25, 25, 64),
+        "llama-2-7b": (4096, 32, 32, 128),
+        "llama-2-70b": (8192, 64, 8, 128),
+        "llama-3-8b": (4096, 32, 8, 128),
+        "llama-3-70b": (8192, 64, 8, 128),
+        "llama-3.2-1b": (2048, 32, 8, 64),
+        "mistral-7b": (4096, 32, 8, 128),
+        "phi-3-mini": (3072, 32, 32, 96),
+        "qwen2.5-7b": (3584, 28, 4, 128),
+        "qwen3-0.6b": (1024, 16, 8, 128),
+        "qwen3-8b": (4096, 32, 8, 128),
+        "t5-base": (768, 12, 12, 64),
+        "t5-3b": (1024, 32, 32, 128),
+        "vit-b16": (768, 12, 12, 64),
+        "vit-l16": (1024, 16, 16, 64),
+    }.items()
+}
+
+DIM = ("hidden_size", "d_model", "n_embd", "dim")
+HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads")
+HEAD_DIM = ("head_dim", "d_kv")
+
+
+def shape_like(text: str) -> Shape:
+    """The shape of a preset, or of the model whose config.json or folder `text` names.
+
+    Raises:
+        UsageError: there is no such preset or file, or the file lacks a key.
+    """
+    if text.lower() in PRESETS:
+        return PRESETS[text.lower()]
+    path = Path(text)
+    with suppress(OSError):  # a name too long for a path is no folder
+        path = path / "config.json" if path.is_dir() else path
+    if path.suffix == ".json":
+        return _from_config(_read(path), path)
+    raise unknown("preset", text.rpartition("/")[2].lower(), PRESETS)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(small_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: not a model's config, which is an object with keys")
+    return data
+
+
+def _from_config(data: Mapping[str, Any], path: Path) -> Shape:
+    inner = data.get("text_config")
+    if isinstance(inner, dict) and _found(data, DIM) is None:
+        data = inner
+    if data.get("kv_lora_rank") is not None:
+        message = f"{path}: latent attention (kv_lora_rank) has no single head width"
+        raise UsageError(message, "give --dim, --heads and --head-dim")
+    dim, heads = _width(data, DIM, path), _width(data, HEADS, path)
+    if _found(data, HEAD_DIM) is not None:
+        head_dim = _width(data, HEAD_DIM, path)
+    elif dim % heads:
+        raise UsageError(f"{path}: {dim} is no multiple of {heads} heads, and there is no head_dim")
+    else:
+        head_dim = dim // heads
+    name = path.parent.name or path.stem
+    return Shape(dim, heads, _kv_heads(data, heads, path), head_dim, name)
+
+
+def _kv_heads(data: Mapping[str, Any], heads: int, path: Path) -> int:
+    if data.get("num_key_value_heads") is not None:
+        return _width(data, ("num_key_value_heads",), path)
+    # Falcon's newer layers keep the old switch, but do not look at it.
+    if data.get("multi_query") and not data.get("new_decoder_architecture"):
+        return 1
+    return _width(data, ("num_kv_heads",), path) if data.get("num_kv_heads") else heads
+
+
+def _found(data: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    return next((key for key in keys if data.get(key) is not None), None)
+
+
+def _width(data: Mapping[str, Any], keys: tuple[str, ...], path: Path) -> int:
+    key = _found(data, keys)
+    if key is None:
+        others = f" (nor {', '.join(keys[1:])})" if keys[1:] else ""
+        raise UsageError(f"{path}: there is no key {keys[0]!r}{others}")
+    value = data[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**31:
+        raise UsageError(f"{path}: {key}: expected a positive whole number, got {str(value)[:60]}")
+    return value

@@ -1,0 +1,70 @@
+"""Sizes and durations as they are typed: `2GiB`, `2GB`, `200us`, `1m30s`."""
+
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from reprlib import repr as shortened
+
+from effattn_cli.errors import UsageError
+
+SIZES = {"": 1, "b": 1} | {
+    f"{letter}{ending}": base**power
+    for power, letter in enumerate("kmgt", start=1)
+    for ending, base in (("b", 1000), ("ib", 1024))
+}
+MICRO = 1_000_000
+#: The units of a duration, in the order in which they may follow one another, in microseconds.
+DURATIONS = {
+    "h": 3600 * MICRO, "(?:min|m)": 60 * MICRO, "s": MICRO, "ms": 1000, "[uµμ]s": 1,
+}  # fmt: skip
+
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
+_SIZE = re.compile(rf"{_NUMBER} ?([A-Za-z]*)")
+_DURATION = re.compile(" ?".join(rf"(?:{_NUMBER} ?{unit})?" for unit in DURATIONS))
+
+
+def parse_bytes(text: str, option: str = "--memory-limit") -> int:
+    """Bytes; GiB and GB are different units, a plain whole number is bytes.
+
+    >>> parse_bytes("2GiB"), parse_bytes("2GB"), parse_bytes("1.5 MiB"), parse_bytes("4096")
+    (2147483648, 2000000000, 1572864, 4096)
+    """
+    near = (text, f"{text}iB", f"{text}GiB", f"{text}B")
+    return int(_read(_size, near, f"{option}: {shortened(text)} is no size like 2GiB or 512MB"))
+
+
+def parse_seconds(text: str, option: str = "--time-limit") -> float:
+    """Seconds; parts follow one another from hours down to microseconds.
+
+    >>> parse_seconds("200us"), parse_seconds("5ms"), parse_seconds("1m30s"), parse_seconds("1.5h")
+    (0.0002, 0.005, 90.0, 5400.0)
+    """
+    short = re.sub(r"(?<=[0-9 ])([hms])(?:ou|r|in|ec)[a-z]*", r"\1", text.lower())
+    message = f"{option}: {shortened(text)} is no duration like 200us, 5ms, 2s or 1m30s"
+    return _read(_seconds, (text, f"{text}s", short), message)
+
+
+def _read(read: Callable[[str], float], spellings: Sequence[str], message: str) -> float:
+    """The first spelling's amount; the error's hint is the next one that can be read."""
+    amount, *others = map(read, spellings)
+    if amount:
+        return amount
+    near = next((text for text, other in zip(spellings[1:], others, strict=True) if other), None)
+    raise UsageError(message, f"did you mean {near!r}?" if near else None)
+
+
+def _size(text: str) -> int:
+    """0 for what is no size."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match or match[2].lower() not in SIZES or ("." in match[1] and not match[2]):
+        return 0
+    return int(Fraction(match[1]) * SIZES[match[2].lower()])
+
+
+def _seconds(text: str) -> float:
+    """0.0 for what is no duration."""
+    match = _DURATION.fullmatch(text.strip())
+    parts = match.groups() if match else ()
+    scales = DURATIONS.values()
+    told = [(part, scale) for part, scale in zip(parts, scales, strict=False) if part]
+    return float(sum(Fraction(part) * scale for part, scale in told) / Fraction(MICRO))

@@ -1,0 +1,64 @@
+"""What a sweep would do: every cell, what it needs, how long it would take."""
+
+from collections.abc import Mapping
+
+from rich.console import Group as Lines
+from rich.text import Text
+
+from effattn_cli.analyse.groups import groups
+from effattn_cli.records import Cell, Profile, Record, Sampling
+from effattn_cli.report import units, words
+from effattn_cli.report.grid import Column, Grid, Row
+
+COLUMNS = (
+    Column(title="seq", right=True),
+    Column(title="batch", right=True, extra=1),
+    Column(title="variant", folds=True),
+    Column(title="FLOPs", right=True),
+    Column(title="memory", right=True),
+    Column(title="a call", right=True),
+    Column(title="plan"),
+)
+
+
+def table(profile: Profile, calls: Mapping[Cell, float | None]) -> Lines:
+    """The plan of a profile whose cells are counted; `calls` are the expected seconds of a call."""
+    shown: list[Text | Grid] = []
+    for group in groups(profile.records):
+        title = ", ".join(text for text in words.setting(group.shape).values() if text)
+        rows = [_row(r, calls[r.cell], profile.sampling) for r in group.records]
+        shown += [Text(title, "bold"), Grid(COLUMNS, rows), Text()]
+    seconds = sum(
+        visits(calls[r.cell], profile.sampling) for r in profile.records if r.failure is None
+    )
+    total = f"{len(profile.records)} cells, about {units.duration(seconds)}"
+    note = "Counted without running anything; times are ~ from a glance at the machine's speed."
+    return Lines(*shown, Text(total), Text(note, "dim"))
+
+
+def _row(record: Record, call: float | None, sampling: Sampling) -> Row:
+    first = [
+        Text(units.length(record.cell.seq)),
+        Text(str(record.cell.batch)),
+        Text(units.clean(record.cell.label)),
+    ]
+    if record.failure is not None:
+        return Row(cells=(*first, Text(words.reason(record.failure), "red")))
+    fits = visits(call, sampling) > 0
+    return Row(
+        cells=(
+            *first,
+            Text(units.count(record.cost.flops) if record.cost else "?"),
+            Text(units.size(record.needs_bytes) if record.needs_bytes else "?"),
+            Text(f"~{units.seconds(call)}" if call else "?"),
+            Text("measure" if fits else "predict", "" if fits else "dim"),
+        )
+    )
+
+
+def visits(call: float | None, sampling: Sampling) -> float:
+    """Seconds that a cell's visits take; 0 where it would be predicted instead."""
+    call = call or 0.0
+    if call * (1 + 2 * sampling.rounds) > sampling.time_limit:
+        return 0.0
+    return 2 * call + sampling.rounds * (max(call, 0.1) + max(call, sampling.seconds))

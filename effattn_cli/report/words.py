@@ -1,0 +1,67 @@
+"""What several views say in the same words: settings, reasons, values with their marks."""
+
+import math
+
+from effattn_cli.analyse.crossover import Metric, is_predicted
+from effattn_cli.analyse.statistics import half_width
+from effattn_cli.records import Cell, Failure, Reason, Record
+from effattn_cli.report import units
+
+REASONS: dict[Reason, str] = {
+    "unsupported": "not supported",
+    "out-of-memory": "out of memory",
+    "timeout": "over the time limit",
+    "crashed": "crashed",
+    "raised": "raised an error",
+    "not-finite": "gave values that are not finite",
+    "wrong-shape": "gave a result of the wrong shape",
+    "too-costly": "not started",
+}
+
+
+def setting(shape: Cell) -> dict[str, str]:
+    """What a table holds constant, axis by axis, in the order in which it is told."""
+    heads = f"{shape.heads} heads"
+    heads += f" of {shape.head_dim}" if shape.head_dim else ""
+    heads += f" ({shape.kv_heads} for keys and values)" if shape.kv_heads else ""
+    return {
+        "phase": shape.phase,
+        "scope": shape.scope,
+        "causal": "causal" if shape.causal else "not causal",
+        "padding": f"{100 * shape.padding:.3g} % padding" if shape.padding else "no padding",
+        "dim": f"dim {shape.dim}",
+        "heads": heads,
+        "batch": f"batch {shape.batch}" if shape.batch else "batch by length",
+        "dtype": shape.dtype,
+        "compile": "compiled" if shape.compile else "eager",
+        "alloc": f"{shape.alloc} heap",
+        "device": units.clean(shape.device),
+        "threads": "1 thread" if shape.threads == 1 else f"{shape.threads} threads",
+    }
+
+
+def title(shape: Cell) -> str:
+    """The setting in one line; what is as usual in the last few axes goes without saying."""
+    usual = {"no padding", "eager", "retained heap"}
+    return ", ".join(text for text in setting(shape).values() if text not in usual)
+
+
+def reason(failure: Failure, joint: str = ": ") -> str:
+    """`out of memory: would need 41 GiB`, in one line."""
+    message = units.clean(failure.message).strip()
+    return joint.join([REASONS[failure.reason], *([message] if message else [])])
+
+
+def value(record: Record, metric: Metric) -> str:
+    """`1.23 ms` or `3.1 MiB`, with `~` where it is predicted; nothing where there is none."""
+    amount = record.seconds if metric == "time" else record.peak_bytes
+    if amount is None:
+        return ""
+    text = units.seconds(amount) if metric == "time" else units.size(amount)
+    return f"~{text}" if is_predicted(record, metric) else text
+
+
+def plus_minus(record: Record) -> str:
+    """`±2 %`: rounded up, so that it never says less than is unknown."""
+    half = half_width(record)
+    return "" if half is None else f"±{math.ceil(round(100 * half, 6)) or 1} %"

@@ -1,0 +1,105 @@
+"""Counted costs against closed forms."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.functional import linear, scaled_dot_product_attention, softmax
+
+from effattn_cli import catalog
+from effattn_cli.measure.cost import Counter
+from effattn_cli.measure.count import count
+from effattn_cli.records import Cell, Cost
+
+MIB = 2**20
+
+
+def counted(run: Callable[..., Any], *shapes: tuple[int, ...], grad: bool = False) -> Cost:
+    with FakeTensorMode():
+        inputs = [torch.randn(*shape, requires_grad=grad) for shape in shapes]
+        counter = Counter()
+        counter.watch(*inputs)
+        with counter:
+            out: Tensor = run(*inputs)
+            if grad:
+                torch.autograd.grad(out, inputs, torch.ones_like(out))
+        return counter.cost
+
+
+QKV = ((2, 4, 512, 64), (2, 4, 512, 64), (2, 4, 512, 64))
+DENSE = 4 * 2 * 4 * 512**2 * 64
+
+
+@pytest.mark.parametrize(
+    ("run", "shapes", "flops"),
+    [
+        (lambda a, b: a @ b, ((30, 40), (40, 50)), 2 * 30 * 40 * 50),
+        (lambda a, b: a @ b, ((6, 30, 40), (6, 40, 50)), 6 * 2 * 30 * 40 * 50),
+        (linear, ((7, 30, 40), (50, 40)), 7 * 2 * 30 * 40 * 50),
+        (lambda a, b: torch.einsum("bik,bjk->bij", a, b), ((3, 8, 9), (3, 5, 9)), 3 * 2 * 8 * 5 * 9),
+        (lambda a, b: a.mv(b), ((30, 40), (40,)), 2 * 30 * 40),
+        (scaled_dot_product_attention, QKV, DENSE),
+        (lambda q, k, v: scaled_dot_product_attention(q, k, v, is_causal=True), QKV,
+         DENSE * 513 // 1024),
+        (lambda q, k, v: scaled_dot_product_attention(q, k, v, is_causal=True),
+         (QKV[0], (2, 4, 256, 64), (2, 4, 256, 64)),
+         4 * 2 * 4 * 64 * (256 * 257 // 2 + 256 * 256)),
+        (lambda q, k, v: scaled_dot_product_attention(q, k, v, enable_gqa=True),
+         ((2, 8, 512, 64), QKV[1], QKV[2]), 2 * DENSE),
+    ],
+)  # fmt: skip
+def test_matmul_flops(run: Callable[..., Any], shapes: Any, flops: int) -> None:
+    assert counted(run, *shapes).matmul_flops == flops
+
+
+def test_attention_backward_is_five_products_to_the_forwards_two() -> None:
+    cost = counted(scaled_dot_product_attention, *QKV, grad=True)
+    assert cost.matmul_flops == DENSE * 7 // 2
+
+
+def test_elementwise_reductions_and_transcendentals() -> None:
+    assert counted(lambda x: x + 1, (10, 20)).other_flops == 200
+    assert counted(lambda x: x.exp(), (10, 20)).transcendentals == 200
+    assert counted(lambda x: x.sum(), (10, 20)).other_flops == 200
+    assert counted(lambda x: softmax(x, -1), (10, 20)).transcendentals == 200
+    assert counted(lambda x: torch.fft.rfft(x), (1, 1024)).other_flops == 2.5 * 1024 * 10
+    assert counted(lambda x: x.sort(), (4, 1024)).other_flops == 4 * 1024 * 10
+
+
+def test_views_are_free() -> None:
+    cost = counted(lambda x: x.transpose(0, 1)[2:].unsqueeze(0).expand(3, -1, -1), (10, 20))
+    assert (cost.flops, cost.moved_bytes, cost.peak_bytes) == (0, 0, 0)
+
+
+def test_bytes_of_an_expanded_input_are_those_of_its_storage() -> None:
+    cost = counted(lambda x: x.expand(100, 1000) + 1, (1000,))
+    assert cost.read_bytes == 4000
+    assert cost.write_bytes == 400_000
+
+
+def test_the_peak_is_what_lives_at_once() -> None:
+    def run(x: Tensor) -> Tensor:
+        y = x + 1  # 1 MiB
+        z = y * 2  # 2 MiB
+        del y
+        return z + 1  # z and the result: 2 MiB again
+
+    assert counted(run, (MIB // 4,)).peak_bytes == 2 * MIB
+    assert counted(lambda x: (x + 1).mul_(2).add_(3), (MIB // 4,)).peak_bytes == MIB
+
+
+def test_the_whole_of_linformer_by_hand() -> None:
+    B, N, R, D = 2, 4096, 256, 512
+    cell = Cell(variant="linformer", seq=N, batch=B)
+    cost = count(catalog.load("linformer"), cell).cost
+    assert cost.matmul_flops == 2 * (2 * B * N * R * D) + 4 * B * N * R * D
+
+
+@pytest.mark.parametrize("seq", [4096, 65536, 2**20])
+def test_any_length_is_counted_without_memory(seq: int) -> None:
+    counted = count(catalog.load("sdpa"), Cell(variant="sdpa", seq=seq))
+    assert counted.cost.matmul_flops == 4 * 8 * seq**2 * 64
+    assert counted.resident_bytes == 3 * 4 * seq * 512

@@ -1,0 +1,19 @@
+import torch
+from torch import Tensor
+
+from effattn_cli.attention import Attention
+from tests.references.sdpa import softmax_attention, visible
+
+
+def reference(
+    layer: Attention, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
+) -> Tensor:
+    B, H, T, _ = q_BHTK.shape
+    k_BHTK, v_BHTK = (x.repeat_interleave(H // x.shape[1], dim=1) for x in (k_BGTK, v_BGTK))
+    window = layer.config.window  # type: ignore[attr-defined]
+    seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B).clone()
+    for i in range(T):
+        for j in range(T):
+            if abs(i - j) > (window - 1 if layer.causal else window // 2):
+                seen_B1TT[:, :, i, j] = False
+    return softmax_attention(q_BHTK, k_BHTK, v_BHTK, seen_B1TT | torch.eye(T, dtype=torch.bool))

@@ -1,0 +1,24 @@
+import torch
+from torch import Tensor
+
+from effattn_cli.attention import Attention
+from tests.references.sdpa import softmax_attention, visible
+
+
+def reference(
+    layer: Attention, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
+) -> Tensor:
+    B, H, T, _ = q_BHTK.shape
+    k_BHTK, v_BHTK = (x.repeat_interleave(H // x.shape[1], dim=1) for x in (k_BGTK, v_BGTK))
+    return softmax_attention(q_BHTK, k_BHTK, v_BHTK, seen(layer, B, T, real_BT))
+
+
+def seen(layer: Attention, batch: int, tokens: int, real_BT: Tensor | None) -> Tensor:
+    config = layer.config
+    reach, first = config.window // 2, config.global_tokens  # type: ignore[attr-defined]
+    pattern_TT = torch.zeros(tokens, tokens, dtype=torch.bool)
+    for i in range(tokens):
+        for j in range(tokens):
+            pattern_TT[i, j] = i < first or j < first or abs(i - j) <= reach
+    seen_B1TT = pattern_TT & visible(tokens, real_BT, causal=layer.causal, batch=batch)
+    return seen_B1TT | torch.eye(tokens, dtype=torch.bool)  # a query at padding sees something

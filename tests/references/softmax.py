@@ -1,0 +1,3 @@
+from tests.references.sdpa import reference
+
+__all__ = ["reference"]

@@ -1,0 +1,141 @@
+"""Real processes: what a plugin may do to its own, and to no other."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pytest
+
+from effattn_cli.records import Cell, Failure, Sampling
+from effattn_cli.run import verdict
+from effattn_cli.run.launch import ForkServer, Job
+
+SAMPLING = asdict(Sampling(seconds=0.01, max_samples=8))
+PLUGIN = '''
+from effattn_cli.attention import Attention, Card
+
+class Bad(Attention):
+    """Does harm."""
+    card = Card(title="Bad", families=("test",), paper="", year=2026, time="N", memory="N",
+                causal="optional", kind="own mechanism")
+
+    def attend(self, q, k, v, real=None):
+        {body}
+        return v.clone()
+'''
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    with ForkServer() as started:
+        yield started
+
+
+def job(name: str, path: Path | None = None, **more: object) -> Job:
+    cell = Cell(variant="bad" if path else "sdpa", seq=64, dim=64, heads=2)
+    payload = {"cell": asdict(cell), "path": str(path) if path else None, "sampling": SAMPLING}
+    return Job(name=name, payload=payload | {"expected": None}, **more)  # type: ignore[arg-type]
+
+
+def outcome(server: ForkServer, wanted: Job) -> Failure | None:
+    told = verdict.answer(server.run(wanted), wanted.timeout)
+    return told if isinstance(told, Failure) else None
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "words"),
+    [
+        ("raise ValueError('no')", "raised", "ValueError: no (bad.py:10)"),
+        ("import os; os._exit(0)", "crashed", "ended without an answer"),
+        ("import os; os._exit(5)", "crashed", "exit code 5"),
+        ("import sys; sys.exit(5)", "crashed", "exit code"),
+        ("import os; os.abort()", "crashed", "signal 6 (SIGABRT)"),
+        ("import os; os.kill(os.getpid(), 9)", "crashed", "signal 9 (SIGKILL)"),
+        ("import ctypes; ctypes.string_at(0)", "crashed", "signal 11 (SIGSEGV)"),
+        ("import time; time.sleep(60)", "timeout", "no answer within 2 s"),
+        ("return v / 0", "not-finite", "NaN or infinity"),
+        ("return v[..., :1]", "wrong-shape", "the output is"),
+        ("import torch; torch.empty(2**40)", "out-of-memory", "can't allocate memory"),
+        ("bytearray(2**36)", "out-of-memory", "MemoryError"),
+        ("import os; os.closerange(3, 999); os.kill(os.getpid(), 15)", "crashed", "SIGTERM"),
+    ],
+)
+def test_a_bad_plugin_is_a_failure_with_its_reason(
+    server: ForkServer, tmp_path: Path, body: str, reason: str, words: str
+) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text(PLUGIN.format(body=body))
+    failure = outcome(server, job("memory", path, timeout=2.0, memory=4 << 30))
+    assert failure is not None
+    assert failure.reason == reason
+    assert words in failure.message
+    assert outcome(server, job("memory")) is None  # the next cell is as if nothing had happened
+
+
+def test_what_it_printed_last_is_kept_and_the_rest_is_not(
+    server: ForkServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text(PLUGIN.format(body="print('x' * 9_000_000); print('last'); raise OSError"))
+    failure = outcome(server, job("memory", path))
+    assert failure is not None
+    assert "last" in failure.output or any("OSError" in line for line in failure.output)
+    assert sum(map(len, failure.output)) < 20_000
+
+
+def test_what_it_leaves_running_is_ended(server: ForkServer, tmp_path: Path) -> None:
+    path = tmp_path / "bad.py"
+    lines = "import os, subprocess; p = subprocess.Popen(['sleep', '98765'], start_new_session=True)"
+    path.write_text(PLUGIN.format(body=lines))
+    server.run(job("memory", path))
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "98765" in (p.info["cmdline"] or [])]
+
+
+def test_a_plugin_that_kills_the_server_harms_only_its_cell(tmp_path: Path) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text(PLUGIN.format(body="import os; os.kill(os.getppid(), 9); os._exit(1)"))
+    with ForkServer() as fresh:
+        failure = outcome(fresh, job("memory", path))
+        assert failure is not None
+        assert failure.reason == "crashed"
+        assert outcome(fresh, job("latency")) is None
+
+
+def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from effattn_cli.run.launch import *; s = ForkServer();"
+        "print(s.run(Job(name='nothing')).answers[0]['pid'], s._process.pid, flush=True);"
+        "s.run(Job(name='sleep', timeout=60))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    server = int(parent.stdout.readline().split()[1])
+    deadline = time.monotonic() + 10
+    while not psutil.Process(server).children() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    pids = [server, *(child.pid for child in psutil.Process(server).children())]
+    assert len(pids) == 2
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    while any(map(_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in pids if _alive(pid)]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_fresh_process_each_time(server: ForkServer) -> None:
+    pids = {server.run(Job(name="nothing")).answers[0]["pid"] for _ in range(5)}
+    assert len(pids) == 5
+    assert os.getpid() not in pids

@@ -1,0 +1,135 @@
+"""Profiles on disk: what goes in comes out, whole or not at all."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+
+from effattn_cli import store
+from effattn_cli.errors import UsageError
+from effattn_cli.records import Profile
+from tests.builders import a_cell, a_profile, failed, measured, pending, predicted
+
+
+def a_mixed_profile() -> Profile:
+    return a_profile(
+        measured(a_cell("linformer:rank=64", 1024), [0.001, 0.0012]),
+        predicted(a_cell("sdpa", 65536), 62.1),
+        failed(a_cell("sdpa", 2048), "crashed", "the process was killed by signal 11 (SIGSEGV)"),
+        pending(a_cell("sdpa", 4096)),
+    )
+
+
+def test_a_profile_comes_back_equal(tmp_path: Path) -> None:
+    store.Writer(tmp_path / "p.yaml").write(a_mixed_profile())
+    assert store.read(tmp_path / "p.yaml") == a_mixed_profile()
+
+
+@given(
+    label=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    seconds=st.lists(st.floats(1e-9, 1e6), min_size=1, max_size=3),
+)
+def test_any_text_and_any_number_comes_back_equal(label: str, seconds: list[float]) -> None:
+    record = measured(replace(a_cell(), options={"knob": label}), seconds, spread=0.0)
+    profile = a_profile(record, command=label)
+    text = "".join(store.Writer(Path("unused"))._parts(profile))
+    assert store.parse(text) == profile
+
+
+def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:
+    whole, path = a_mixed_profile(), tmp_path / "p.yaml"
+    writer = store.Writer(path)
+    for number in range(5):
+        writer.write(replace(whole, records=whole.records[:number], finished=number == 4))
+    changed = replace(whole.records[3], warnings=("late",))
+    writer.write(replace(whole, records=(*whole.records[:3], changed)))
+    assert store.read(path).records[3].warnings == ("late",)
+    assert os.listdir(tmp_path) == ["p.yaml"]  # noqa: PTH208
+
+
+def test_the_file_reads_well() -> None:
+    text = "".join(store.Writer(Path("unused"))._parts(a_mixed_profile()))
+    assert text.split("records:\n")[1].split("- cell")[1] == snapshot("""\
+: {variant: linformer, options: {rank: 64}, seq: 1024, batch: 1, dim: 512, heads: 8, kv_heads: null,
+    head_dim: null, device: cpu, dtype: float32, threads: 2, phase: forward, scope: core, causal: false,
+    padding: 0.0, compile: false, alloc: retained}
+  cost: {matmul_flops: 1000000000, other_flops: 0, transcendentals: 0, read_bytes: 8388608, write_bytes: 4194304,
+    peak_bytes: 4194304}
+  memory: {peak_bytes: 4194304, input_bytes: 6291456, weight_bytes: 0, state_bytes: 0, method: by hand,
+    resident_bytes: null, call_seconds: 0.0}
+  rounds:
+  - samples: [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101]
+    warmup: 3
+    first_seconds: 0.001
+    stopped: steady
+    foreign_load: null
+  - samples: [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212]
+    warmup: 3
+    first_seconds: 0.0012
+    stopped: steady
+    foreign_load: null
+""")
+
+
+def test_json_is_one_document() -> None:
+    document = json.loads(store.as_json(a_mixed_profile()))
+    assert document["records"][0]["cell"]["variant"] == "linformer"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seq: 65536", "seq: abc", "records[1].cell.seq: input should be a valid integer, unable to parse string as an integer, got 'abc'"),
+        ("seconds: 62.1", "seconds: [1]", "records[1].prediction.seconds: input should be a valid number, got [1]"),
+        ("effattn_profile: 1", "effattn_profile: 9", "schema version 9; this effattn reads 1"),
+        ("effattn_profile: 1", "other: 1", "not an effattn profile (no key 'effattn_profile')"),
+        ("machine:", "machine: [", "not YAML"),
+        ("baseline: sdpa", "baseline: &a sdpa", "aliases and anchors are not allowed"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_wrong_is_refused_in_one_line(old: str, new: str, message: str) -> None:
+    text = "".join(store.Writer(Path("unused"))._parts(a_mixed_profile()))
+    assert old in text
+    with pytest.raises(UsageError) as caught:
+        store.parse(text.replace(old, new, 1), "p.yaml")
+    assert str(caught.value).startswith("p.yaml: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["missing/p.yaml", "folder"])
+def test_a_path_that_cannot_be_written_is_one_line(tmp_path: Path, path: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(store.CannotWrite, match="cannot write"):
+        store.Writer(tmp_path / path).write(a_mixed_profile())
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = store.Writer(tmp_path / "p.yaml")
+    writer.write(a_mixed_profile())
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(store.CannotWrite, match="No space left on device"):
+        writer.write(a_profile())
+    assert store.read(tmp_path / "p.yaml") == a_mixed_profile()
+    assert os.listdir(tmp_path) == ["p.yaml"]  # noqa: PTH208
+
+
+def test_two_writers_of_one_file(tmp_path: Path) -> None:
+    with store.locked(tmp_path / "p.yaml"):
+        with pytest.raises(store.CannotWrite, match="another process is writing"), store.locked(tmp_path / "p.yaml"):
+            pass
+    with store.locked(tmp_path / "p.yaml"):
+        pass
+    assert list(tmp_path.iterdir()) == []
