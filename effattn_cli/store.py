@@ -135,6 +135,23 @@ def new_path(profile: Profile) -> Path:
     return folder / f"{stamp}-{names[:60]}.yaml"
 
 
+def check(path: Path) -> None:
+    """Whether a profile can be written to `path`, before any work is done for it.
+
+    Raises:
+        CannotWrite: it is a folder, or its own folder is missing or closed.
+    """
+    why = None
+    if path.is_dir():
+        why = "it is a folder"
+    elif not path.parent.is_dir():
+        why = f"there is no folder {str(path.parent)!r}"
+    elif not os.access(path.parent, os.W_OK):
+        why = f"the folder {str(path.parent)!r} cannot be written"
+    if why is not None:
+        raise CannotWrite(f"cannot write {str(path)!r}: {why}")
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds `path` for this process alone.
@@ -142,6 +159,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         CannotWrite: another process is writing it, or its folder cannot be written.
     """
+    check(path)
     lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:
         lock.acquire()

@@ -53,7 +53,7 @@ def outcome(server: ForkServer, wanted: Job) -> Failure | None:
         ("raise ValueError('no')", "raised", "ValueError: no (bad.py:10)"),
         ("import os; os._exit(0)", "crashed", "ended without an answer"),
         ("import os; os._exit(5)", "crashed", "exit code 5"),
-        ("import sys; sys.exit(5)", "crashed", "exit code"),
+        ("import sys; sys.exit(5)", "raised", "SystemExit: 5"),
         ("import os; os.abort()", "crashed", "signal 6 (SIGABRT)"),
         ("import os; os.kill(os.getpid(), 9)", "crashed", "signal 9 (SIGKILL)"),
         ("import ctypes; ctypes.string_at(0)", "crashed", "signal 11 (SIGSEGV)"),

@@ -79,7 +79,8 @@ def _measure(
     try:
         return _runner(profile, server, writer.write, progress).run()
     except KeyboardInterrupt:
-        progress.note(f"interrupted; effattn profile --resume {writer.path} goes on from here")
+        hint = f"hint: effattn profile --resume {writer.path} goes on from here"
+        print(f"interrupted; what was measured is saved\n{hint}", file=sys.stderr)
         raise
 
 
@@ -116,10 +117,11 @@ def _planned(wishes: Wishes, server: Launcher) -> Profile:
     catalog = Catalog([Path(item) for item in request.plugin])
     plan(request, catalog, devices=("cpu",), cores=1)  # what is wrong shows before torch loads
     sampling = config.sampling(request)
-    if wishes.out is not None and wishes.out.exists() and not wishes.force and not wishes.dry_run:
-        raise UsageError(
-            f"{str(wishes.out)!r} is there already", "--resume finishes it, --force replaces it"
-        )
+    if wishes.out is not None and not wishes.dry_run:
+        store.check(wishes.out)
+        if wishes.out.exists() and not wishes.force:
+            hint = "--resume finishes it, --force replaces it"
+            raise UsageError(f"{str(wishes.out)!r} is there already", hint)
     machine, devices = _machine(server, request.device)
     planned = plan(request, catalog, devices=devices, cores=machine.cores)
     names = {cell.variant for cell in planned.cells}

@@ -25,13 +25,12 @@ def run(job: str, payload: dict[str, Any], answer: Answer) -> int:
     """Runs the job and gives its exit code; whatever it raises becomes an answer."""
     try:
         JOBS[job](payload, answer)
-    except Exception as error:  # noqa: BLE001  a plugin may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a plugin may raise anything
         answer({"failure": describe(error)})
-        return 0
     return 0
 
 
-def describe(error: Exception) -> dict[str, Any]:
+def describe(error: BaseException) -> dict[str, Any]:
     """A Failure's fields for an exception."""
     name, text = type(error).__name__, str(error) or "no message"
     where = traceback.extract_tb(error.__traceback__)
@@ -42,7 +41,7 @@ def describe(error: Exception) -> dict[str, Any]:
     return {"reason": _reason(error), "message": f"{name}: {text.splitlines()[0][:300]}{place}"}
 
 
-def _reason(error: Exception) -> Reason:
+def _reason(error: BaseException) -> Reason:
     if isinstance(error, Unsupported):
         return "unsupported"
     if isinstance(error, memory.NotFinite):
@@ -63,7 +62,7 @@ def _count(payload: dict[str, Any], answer: Answer) -> None:
             cell = Cell(**item["cell"])
             counted = count(_variant(item), cell)
             answer({"cost": asdict(counted.cost), "needs": counted.resident_bytes})
-        except Exception as error:  # noqa: BLE001
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             answer({"failure": describe(error)})
 
 

@@ -32,6 +32,7 @@ class Reply:
     answers: list[dict[str, Any]] = field(default_factory=list)
     exit: int | None = None  # exit code, or -signal; None where the time ran out
     output: list[str] = field(default_factory=list)  # the last lines that it printed
+    starved: bool = False  # the kernel ended it because the machine ran out of memory
 
     @property
     def timed_out(self) -> bool:

@@ -36,6 +36,15 @@ def limit_memory(extra: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
+def killed_for_memory() -> int:
+    """Processes that the kernel has ended so far because the machine ran out of memory."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 def kill_descendants(pid: int) -> None:
     """Ends the process group of `pid`, and every process that this one still has below it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -40,6 +40,7 @@ def _write(fd: int, message: Any) -> None:
 
 
 def _run(job: dict[str, Any], replies: int) -> dict[str, Any]:
+    killed = limits.killed_for_memory()
     answers, told = os.pipe()
     output, printed = os.pipe()
     pid = os.fork()
@@ -55,6 +56,7 @@ def _run(job: dict[str, Any], replies: int) -> dict[str, Any]:
     return {
         "answers": [json.loads(line) for line in lines if _whole(line)],
         "exit": code,
+        "starved": code == -signal.SIGKILL and limits.killed_for_memory() > killed,
         "output": texts[output].decode(errors="replace").splitlines()[-20:],
     }
 

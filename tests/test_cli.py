@@ -1,0 +1,191 @@
+"""The real command, as a person types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from effattn_cli import store
+
+FAST = ["--dim", "64", "--heads", "2", "--precision", "0.5", "--rounds", "2", "--time-budget", "60s"]
+TINY = ["profile", "-v", "linformer:rank=16", "-s", "64,128", "--quiet", *FAST]
+
+
+def effattn(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"} | variables
+    return subprocess.run(
+        [sys.executable, "-m", "effattn_cli", *words],
+        capture_output=True, text=True, env=environment, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (["profil"], "No such command 'profil'", "did you mean 'profile'?"),
+        (["profile", "--variants", "x"], "No such option: --variants", "did you mean '--variant'?"),
+        (["profile", "-v", "linformr"], "unknown variant 'linformr'", "did you mean 'linformer'?"),
+        (["profile", "-v", "linformer:rnk=3"], "unknown option of linformer 'rnk'",
+         "did you mean 'rank'?"),
+        (["profile", "-v", "sdpa", "-s", "64k..1k"], "--seq", "did you mean '1k..64k'?"),
+        (["profile", "-v", "sdpa", "--phase", "trian"], "'trian'", "did you mean 'train'?"),
+        (["profile", "-v", "sdpa", "--dtype", "bf61"], "'bf61'", "did you mean"),
+        (["profile", "-v", "sdpa", "--like", "llama-3-8"], "'llama-3-8'", "did you mean 'llama-3-8b'?"),
+        (["profile", "-v", "sdpa", "--device", "cuda:7"], "device 'cuda:7' is not here", "--device"),
+        (["profile", "-v", "sdpa", "--device", "gpu"], "unknown device 'gpu'", "cuda"),
+        (["profile", "-v", "sdpa", "--time-limit", "5 parsecs"], "--time-limit", ""),
+        (["profile", "-v", "sdpa", "--plugin", "nowhere.py"], "no plugin file or folder 'nowhere.py'", ""),
+        (["profile", "-v", "sdpa", "--out", "no/such/folder/p.yaml"], "cannot write", ""),
+        (["profile", "-v", "sdpa", "--config", "none.yaml"], "'none.yaml'", ""),
+        (["profile", "--resume", "none.yaml"], "cannot read 'none.yaml'", ""),
+        (["variants", "linformr"], "unknown variant 'linformr'", "did you mean 'linformer'?"),
+        (["show", "none.yaml"], "cannot read 'none.yaml'", ""),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_with_a_hint(words: list[str], error: str, hint: str) -> None:
+    found = effattn(*words)
+    assert found.returncode == 2, found.stderr
+    assert found.stdout == ""
+    lines = found.stderr.splitlines()
+    assert len(lines) <= 2
+    assert lines[0].startswith("error: ")
+    assert error in lines[0]
+    assert not hint or (lines[1].startswith("hint: ") and hint in lines[1])
+
+
+def test_a_sweep_is_measured_saved_shown_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    found = effattn(*TINY, "--out", str(path))
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == f"saved: {path}\n"
+    profile = store.read(path)
+    assert profile.finished
+    labels = [(record.cell.label, record.cell.seq, record.status) for record in profile.records]
+    assert sorted(labels) == [
+        (label, seq, "measured") for label in ("linformer:rank=16", "sdpa") for seq in (64, 128)
+    ]
+    assert "linformer:rank=16" in found.stdout
+    assert max(map(len, found.stdout.splitlines())) <= 80
+    assert effattn("show", str(path)).stdout == found.stdout
+    again = effattn(*TINY, "--out", str(path))
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+
+
+def test_json_is_the_only_thing_on_stdout(tmp_path: Path) -> None:
+    found = effattn(*TINY, "--baseline", "none", "--json", "--out", str(tmp_path / "p.yaml"))
+    document = json.loads(found.stdout)
+    assert [record["cell"]["seq"] for record in document["records"]] == [64, 128]
+
+
+def test_without_out_the_profile_goes_to_the_data_folder(tmp_path: Path) -> None:
+    found = effattn(*TINY, "-s", "64", XDG_DATA_HOME=str(tmp_path))
+    (path,) = tmp_path.glob("effattn/profiles/*.yaml")
+    assert found.stderr == f"saved: {path}\n"
+
+
+def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    words = ["profile", "-v", "softmax", "-s", "1k,256k", "--dry-run", "-o", str(path)]
+    found = effattn(*words, "--memory-limit", "8GiB")
+    assert found.returncode == 0
+    assert "would need 4.0 TiB" in found.stdout or "would need 4" in found.stdout
+    assert not path.exists()
+
+
+def test_a_config_file_stands_for_the_options_and_a_flag_overrides_it(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("variant: linformer:rank=16\nseq: [64, 128]\ndim: 64\nheads: 2\nrounds: 1\n")
+    words = ["profile", "--config", str(config), "-s", "32", "--json", "-q", "-o", str(tmp_path / "p")]
+    document = json.loads(effattn(*words).stdout)
+    assert {record["cell"]["seq"] for record in document["records"]} == {32}
+    assert {record["cell"]["dim"] for record in document["records"]} == {64}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--phase", "train"],
+        ["--phase", "decode", "-v", "sdpa"],
+        ["--scope", "layer", "--causal", "-v", "local"],
+        ["--padding", "0,0.25"],
+        ["--dtype", "bf16,fp32"],
+        ["--threads", "1,2"],
+        ["-b", "1,3"],
+        ["--tokens", "256"],
+        ["--like", "bert-base"],
+        ["--alloc", "default"],
+    ],
+)
+def test_every_axis_of_the_sweep_runs(tmp_path: Path, words: list[str]) -> None:
+    found = effattn(*TINY, *words, "--json", "-o", str(tmp_path / "p.yaml"))
+    assert found.returncode == 0, found.stderr
+    records = json.loads(found.stdout)["records"]
+    reasons = {r["failure"]["reason"] for r in records if r["failure"] is not None}
+    assert reasons <= {"unsupported"}
+    assert any(record["rounds"] for record in records)
+
+
+def test_ctrl_c_saves_and_the_run_can_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    words = [*TINY, "-s", "64,128,256,512", "--rounds", "20", "--out", str(path)]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "effattn_cli", *words], stderr=subprocess.PIPE, text=True
+    )
+    while not path.exists() or "rounds:" not in path.read_text().split("records:")[1]:
+        time.sleep(0.05)
+        assert run.poll() is None
+    started = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    _, told = run.communicate(timeout=10)
+    assert time.monotonic() - started < 2
+    assert run.returncode == 130
+    assert f"--resume {path}" in told
+    before = store.read(path)
+    assert not before.finished
+    found = effattn("profile", "--resume", str(path), "--quiet")
+    assert found.returncode == 0, found.stderr
+    after = store.read(path)
+    assert after.finished
+    for old, new in zip(before.records, after.records, strict=True):
+        assert new.rounds[: len(old.rounds)] == old.rounds
+        assert len(new.rounds) == 20
+
+
+def test_a_failed_cell_that_nobody_expects_is_exit_code_3(tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from effattn_cli.attention import Attention, Card\n"
+        "class Mine(Attention):\n"
+        "    '''Falls over.'''\n"
+        "    card = Card(title='Mine', families=('own',), paper='', year=2026, time='N',\n"
+        "                memory='N', causal='never', kind='own mechanism')\n"
+        "    def attend(self, q, k, v, real=None):\n"
+        "        raise ValueError('\\x1b[31mred\\x1b[0m')\n"
+    )
+    words = ["profile", "-v", "mine", "--plugin", str(plugin), "-s", "64", *FAST]
+    found = effattn(*words, "-o", str(tmp_path / "p.yaml"))
+    assert found.returncode == 3
+    assert "ValueError" in found.stdout
+    assert "\x1b" not in found.stdout + found.stderr
+
+
+def test_the_catalogue_and_a_card() -> None:
+    listing = effattn("variants")
+    assert listing.returncode == 0
+    assert max(map(len, listing.stdout.splitlines())) <= 80
+    names = effattn("variants", "--names").stdout.split()
+    assert all(name in listing.stdout for name in names)
+    card = effattn("variants", "linformer").stdout
+    assert "2006.04768" in card
+    assert "rank" in card
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    words = f"{sys.executable} -m effattn_cli variants | head -1"
+    found = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
+    assert found.stderr == ""

@@ -1,0 +1,48 @@
+"""What must answer at once does not load what takes long."""
+
+import subprocess
+import sys
+
+import pytest
+
+SLOW = ["torch", "numpy", "psutil", "yaml", "pydantic"]
+
+
+@pytest.mark.parametrize(
+    ("words", "banned"),
+    [
+        (["--help"], SLOW),
+        (["profile", "--help"], SLOW),
+        (["variants", "--names"], [*SLOW, "rich.table"]),
+        (["variants"], SLOW),
+        (["variants", "linformer"], SLOW),
+    ],
+)
+def test_modules_that_are_not_loaded(words: list[str], banned: list[str]) -> None:
+    code = (
+        "import sys, effattn_cli.cli as cli\n"
+        f"sys.argv = ['effattn', *{words!r}]\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {banned!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr.strip() == "[]"
+
+
+def test_the_parent_never_loads_torch_while_it_profiles() -> None:
+    code = (
+        "import sys, effattn_cli.cli as cli\n"
+        "sys.argv = ['effattn', *'profile -v sdpa -s 32 --rounds 1 -q --out /dev/null/x'.split()]\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "import effattn_cli.commands.sweep, effattn_cli.commands.show\n"
+        "print('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr.splitlines()[-1] == "False"
+
+
+def test_completion_knows_the_variants_without_loading_them() -> None:
+    from effattn_cli.commands.complete import variant_names
+
+    assert list(variant_names("linf")) == ["linformer"]
+    assert list(variant_names("sdpa,linf")) == ["sdpa,linformer"]
