@@ -24,6 +24,7 @@ class Attention(nn.Module):
     """
 
     card: ClassVar[Card]
+    place: Tensor
     #: True if `attend` takes k and v with fewer heads than q; else they are repeated for it.
     grouped: ClassVar[bool] = False
     #: The inputs that have a projection of their own; Reformer's "qv" uses the query as the key.
@@ -39,6 +40,7 @@ class Attention(nn.Module):
         head_dim: int | None = None
         tokens: int = 1024  # the longest sequence
         causal: bool = False
+        core: bool = False  # the mechanism alone, without the projections around it
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -48,12 +50,18 @@ class Attention(nn.Module):
         self.kv_heads = config.kv_heads or self.default_kv_heads(config.heads)
         self.head_dim = config.head_dim or config.dim // config.heads
         self._refuse()
+        # Tells device and dtype where there is no weight to ask.
+        self.register_buffer("place", torch.empty(0), persistent=False)
+        self.projections = nn.ModuleDict({} if config.core else self.make_projections(config.dim))
+
+    def make_projections(self, dim: int) -> dict[str, nn.Module]:
+        """The linear maps around the mechanism, by name; a variant may add to them."""
         wide, narrow = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        self.projections = nn.ModuleDict(
-            {name: nn.Linear(config.dim, wide if name == "q" else narrow, bias=False)
-             for name in self.projects}
-        )  # fmt: skip
-        self.projections["out"] = nn.Linear(wide, config.dim, bias=False)
+        widths = {name: wide if name == "q" else narrow for name in self.projects}
+        made: dict[str, nn.Module] = {
+            name: nn.Linear(dim, width, bias=False) for name, width in widths.items()
+        }
+        return made | {"out": nn.Linear(wide, dim, bias=False)}
 
     def _refuse(self) -> None:
         causal = self.card.causal
@@ -153,6 +161,5 @@ class Decodable(Attention, Generic[State]):
 
     def blank(self, *shape: int, random: bool = False) -> Tensor:
         """A tensor for a state, on the layer's device and in its dtype; zeros unless random."""
-        weight = self.projections["out"].weight
         make: Any = torch.randn if random else torch.zeros
-        return make(*shape, device=weight.device, dtype=weight.dtype)
+        return make(*shape, device=self.place.device, dtype=self.place.dtype)

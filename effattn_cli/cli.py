@@ -3,6 +3,7 @@
 Nothing here or in the commands imports torch; that would cost every answer two seconds.
 """
 
+import io
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -15,6 +16,7 @@ from effattn_cli.commands.profile import profile
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
 from effattn_cli.errors import EffattnError
+from effattn_cli.report.units import clean
 
 INTERRUPTED = 130
 
@@ -46,40 +48,40 @@ def options(
 
 def main() -> NoReturn:
     """Runs the command line; the only place where a process of effattn ends."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal has no µ, and loses no line
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]  # it may stand anywhere
+    sys.exit(_run(debug=debug))
+
+
+def _run(*, debug: bool) -> int:
     try:
         code = app(standalone_mode=False) or 0
         sys.stdout.flush()
-    except EffattnError as error:
-        if debug:
-            raise
-        code = _fail(str(error), error.hint, error.exit_code)
-    except TyperException as error:
-        message, _, near = _told(error).partition(" Did you mean ")
-        code = _fail(message.rstrip(". "), f"did you mean {near}" if near else _near(error), 2)
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 0
     except Exception as error:
         if debug:
             raise
-        code = _fail(f"internal: {type(error).__name__}: {error}", "--debug shows where", 70)
-    sys.exit(code)
-
-
-def _fail(message: str, hint: str | None, code: int) -> int:
-    lines = [f"error: {' '.join(message.split())}"] + ([f"hint: {hint}"] if hint else [])
-    print("\n".join(lines), file=sys.stderr)
+        message, hint, code = _words(error)
+        print(f"error: {clean(' '.join(message.split()))}", file=sys.stderr)
+        if hint:
+            print(f"hint: {clean(hint)}", file=sys.stderr)
     return code
 
 
-def _told(error: TyperException) -> str:
-    return str(getattr(error, "message", error))
-
-
-def _near(error: TyperException) -> str | None:
-    near = getattr(error, "possibilities", None)
-    return f"did you mean {sorted(near)[0]!r}?" if near else None
+def _words(error: Exception) -> tuple[str, str | None, int]:
+    """What to say of an error, a hint where there is one, and the exit code."""
+    if isinstance(error, EffattnError):
+        return str(error), error.hint, error.exit_code
+    if isinstance(error, TyperException):
+        message, _, near = str(getattr(error, "message", error)).partition(" Did you mean ")
+        others = getattr(error, "possibilities", None)
+        near = near or (f"{sorted(others)[0]!r}?" if others else "")
+        return message.rstrip(". "), f"did you mean {near}" if near else None, 2
+    return f"internal: {type(error).__name__}: {error}", "--debug shows where", 70

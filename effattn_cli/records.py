@@ -125,7 +125,7 @@ class Cell:
     def resized(self, seq: int, batch: int | None = None) -> "Cell":
         return replace(self, seq=seq, batch=self.batch if batch is None else batch)
 
-    @property
+    @cached_property
     def line(self) -> str:
         """Names the cell's curve: all of the cell but its length and its batch size."""
         return self.resized(0, 0).key

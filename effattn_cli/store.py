@@ -5,31 +5,21 @@ writing after every visit to a cell stays cheap in a sweep of thousands.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import filelock
-import platformdirs
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from effattn_cli.errors import EffattnError, UsageError
+from effattn_cli import files
+from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record
 
 SCHEMA = 1
 MAX_BYTES = 256 << 20  # a profile of 100,000 cells has about that
 TITLE = "# A profile written by effattn. Seconds, bytes, FLOPs; a multiply-add is two.\n"
-
-
-class CannotWrite(EffattnError):
-    """The profile cannot be written; an earlier file of that name is as it was."""
-
-    exit_code = 2
 
 
 class _Flow(dict[str, Any]):
@@ -55,6 +45,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._texts: dict[str, tuple[Record, str]] = {}
+        self._header: tuple[Profile, str] | None = None
 
     def write(self, profile: Profile) -> None:
         """Replaces the file by `profile` in one step.
@@ -62,20 +53,15 @@ class Writer:
         Raises:
             CannotWrite: no space, no permission, no such folder; the earlier file is intact.
         """
-        text = "".join(self._parts(profile))
-        try:
-            replace(self.path, text)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise CannotWrite(f"cannot write {str(self.path)!r}: {why}") from error
+        files.replace(self.path, "".join(self._parts(profile)))
 
     def _parts(self, profile: Profile) -> Iterator[str]:
-        header = {"effattn_profile": SCHEMA} | {
-            item.name: _plain(getattr(profile, item.name))
-            for item in fields(profile)
-            if item.name != "records"
-        }
-        yield TITLE + _dump(header)
+        bare = replace(profile, records=())
+        if self._header is None or self._header[0] != bare:
+            head = {"effattn_profile": SCHEMA} | _plain(bare)
+            del head["records"]
+            self._header = (bare, _dump(head))
+        yield TITLE + self._header[1]
         yield "records:\n" if profile.records else "records: []\n"
         for record in profile.records:
             key = record.cell.key
@@ -83,23 +69,6 @@ class Writer:
             if kept is None or kept[0] is not record:
                 kept = self._texts[key] = (record, _dump([_slim(record)]))
             yield kept[1]
-
-
-def replace(path: Path, text: str) -> None:
-    """Writes `text` to a new file beside `path` and puts it in its place."""
-    if path.is_dir():
-        raise IsADirectoryError(21, "it is a folder")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> Profile:
@@ -121,58 +90,6 @@ def read(path: Path) -> Profile:
 def as_json(profile: Profile) -> str:
     """The whole profile as one JSON document."""
     return json.dumps({"effattn_profile": SCHEMA} | _plain(profile), indent=1)
-
-
-def new_path(profile: Profile) -> Path:
-    """A new file in the user's data folder, named after the time and the variants."""
-    folder = platformdirs.user_data_path("effattn") / "profiles"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
-    names = "-".join(name for name in profile.variants if name != profile.baseline) or "profile"
-    stamp = profile.created[:19].replace(":", "").replace("T", "-")
-    return folder / f"{stamp}-{names[:60]}.yaml"
-
-
-def check(path: Path) -> None:
-    """Whether a profile can be written to `path`, before any work is done for it.
-
-    Raises:
-        CannotWrite: it is a folder, or its own folder is missing or closed.
-    """
-    why = None
-    if path.is_dir():
-        why = "it is a folder"
-    elif not path.parent.is_dir():
-        why = f"there is no folder {str(path.parent)!r}"
-    elif not os.access(path.parent, os.W_OK):
-        why = f"the folder {str(path.parent)!r} cannot be written"
-    if why is not None:
-        raise CannotWrite(f"cannot write {str(path)!r}: {why}")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds `path` for this process alone.
-
-    Raises:
-        CannotWrite: another process is writing it, or its folder cannot be written.
-    """
-    check(path)
-    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise CannotWrite(f"another process is writing {str(path)!r}") from error
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise CannotWrite(f"cannot write {str(path)!r}: {why}") from error
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
 
 
 def parse(text: str, name: str = "profile") -> Profile:

@@ -46,7 +46,8 @@ def a_cell(label: str = "sdpa", seq: int = 1024, **axes: Any) -> Cell:
     name, _, texts = label.partition(":")
     pairs = (text.partition("=") for text in texts.split(",") if text)
     options = {key: int(value) for key, _, value in pairs}
-    return Cell(**({"variant": name, "seq": seq, "options": options, "threads": 2} | axes))
+    usual: dict[str, Any] = {"variant": name, "seq": seq, "options": options, "threads": 2}
+    return Cell(**(usual | axes))
 
 
 def a_round(

@@ -45,8 +45,8 @@ def test_equals_its_reference(name: str, tokens: int) -> None:
         real_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, 2 * tokens // 3)]])
         mask = real_BT if padded else None
         keep = real_BT if padded else torch.ones_like(real_BT)
-        inputs = [q.double().requires_grad_() for q in qkv(layer, tokens)]
-        outs = layer.attend(*inputs, mask), reference(layer, *inputs, mask)
+        q, k, v = inputs = [x.double().requires_grad_() for x in qkv(layer, tokens)]
+        outs = layer.attend(q, k, v, mask), reference(layer, q, k, v, mask)
         got, want = (_only(out, keep) for out in outs)
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
         upstream = torch.randn(got.shape, generator=torch.Generator().manual_seed(3)).double()
@@ -68,9 +68,9 @@ def test_is_close_to_its_reference_in_low_precision(
     reference = importlib.import_module(f"tests.references.{name.replace('-', '_')}").reference
     for causal in laws.modes(variant):
         layer = laws.make(variant, 96, dtype=dtype, causal=causal)
-        low = [q.to(dtype) for q in qkv(layer, 96)]
-        got = layer.attend(*low).double()
-        want = reference(layer.double(), *(q.double() for q in low), None)
+        q, k, v = (x.to(dtype) for x in qkv(layer, 96))
+        got = layer.attend(q, k, v).double()
+        want = reference(layer.double(), q.double(), k.double(), v.double(), None)
         error = (got - want).norm() / want.norm()
         assert error < tolerance
 

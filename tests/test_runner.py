@@ -53,7 +53,9 @@ def test_every_cell_is_measured_in_as_many_processes_as_rounds() -> None:
     assert {len(record.rounds) for record in run.profile.records} == {3}
     assert len(run.launcher.visits("latency")) == 21
     assert run.profile.finished
-    assert run.records["linformer", 4096].seconds == pytest.approx(seconds(Cell(variant="linformer", seq=4096)))
+    assert run.records["linformer", 4096].seconds == pytest.approx(
+        seconds(Cell(variant="linformer", seq=4096))
+    )
 
 
 def test_rounds_come_in_shuffled_order_that_the_seed_decides() -> None:

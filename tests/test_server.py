@@ -90,7 +90,9 @@ def test_what_it_printed_last_is_kept_and_the_rest_is_not(
 
 def test_what_it_leaves_running_is_ended(server: ForkServer, tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
-    lines = "import os, subprocess; p = subprocess.Popen(['sleep', '98765'], start_new_session=True)"
+    lines = (
+        "import os, subprocess; p = subprocess.Popen(['sleep', '98765'], start_new_session=True)"
+    )
     path.write_text(PLUGIN.format(body=lines))
     server.run(job("memory", path))
     assert not [p for p in psutil.process_iter(["cmdline"]) if "98765" in (p.info["cmdline"] or [])]

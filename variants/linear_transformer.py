@@ -1,25 +1,16 @@
 """Linear Transformer: attention as a product of positive features."""
 
-from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor
 from torch.nn.functional import elu
 
 from effattn_cli.attention import Card, Decodable, SurveyRow
-from effattn_cli.parts.chunked import linear_attention
-
-EPSILON = 1e-6  # in the denominator, as the authors have it
-
-
-@dataclass(frozen=True)
-class State:
-    sum_BHKK: Tensor  # of phi(k) v^T
-    weight_BHK: Tensor  # of phi(k)
+from effattn_cli.parts.chunked import Kernel, Sums, linear_attention
 
 
 @final
-class LinearTransformer(Decodable[State]):
+class LinearTransformer(Decodable[Sums]):
     """Replaces softmax by positive features of q and k, so that the sums can be taken first.
 
     out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1) with phi(x) = elu(x) + 1
@@ -37,32 +28,23 @@ class LinearTransformer(Decodable[State]):
         causal="optional",
         kind="own mechanism",
         survey=SurveyRow(complexity="N", decode=True, classes="KR"),
+        notes=("1e-6 is added to the denominator, as the authors' code has it",),
     )
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
-        return linear_attention(
-            q_BHTK, k_BHTK, v_BHTK, real_BT,
-            query=_features, key=_features, width=self.head_dim,
-            causal=self.causal, epsilon=EPSILON,
-        )  # fmt: skip
+        kernel = self._kernel()
+        return linear_attention(kernel, q_BHTK, k_BHTK, v_BHTK, real_BT, causal=self.causal)
 
-    def start(self, batch: int, context: int) -> State:
-        shape = (batch, self.heads, self.head_dim)
-        random = context > 0
-        weight_BHK = self.blank(*shape, random=random).abs() * context
-        return State(self.blank(*shape, self.head_dim, random=random), weight_BHK)
+    def start(self, batch: int, context: int) -> Sums:
+        return Sums.start(self, self.head_dim, batch, context)
 
-    def step(
-        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: State
-    ) -> tuple[Tensor, State]:
-        q_BHK, k_BHK = _features(q_BHK), _features(k_BHK)
-        sum_BHKK = state.sum_BHKK + k_BHK.unsqueeze(-1) * v_BHK.unsqueeze(-2)
-        weight_BHK = state.weight_BHK + k_BHK
-        top_BHK = (q_BHK.unsqueeze(-2) @ sum_BHKK).squeeze(-2)
-        bottom_BH1 = (q_BHK * weight_BHK).sum(-1, keepdim=True)
-        return top_BHK / (bottom_BH1 + EPSILON), State(sum_BHKK, weight_BHK)
+    def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
+        return state.step(self._kernel(), q_BHK, k_BHK, v_BHK)
+
+    def _kernel(self) -> Kernel:
+        return Kernel(query=_features, key=_features, width=self.head_dim, epsilon=1e-6)
 
 
 def _features(x: Tensor) -> Tensor:

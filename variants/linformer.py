@@ -43,8 +43,8 @@ class Linformer(Attention):
         super().__init__(config)
         if config.rank < 1:
             raise Unsupported(f"rank {config.rank} is below 1")
-        shape = (config.tokens, config.rank)
-        shape = (self.heads, *shape) if config.sharing == "none" else shape
+        own = (self.heads,) if config.sharing == "none" else ()
+        shape = (*own, config.tokens, config.rank)
         self.mix_k = nn.Parameter(torch.randn(*shape) * config.rank**-0.5)
         self.mix_v = self.mix_k
         if config.sharing != "key-value":

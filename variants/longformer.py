@@ -34,8 +34,8 @@ class Longformer(Decodable[Ring]):
         notes=(
             "the global tokens are the first ones, as for classification; no dilation",
             "attend, the core, gives global rows the same q, k and v as local rows",
-            "causal: a query sees the W / 2 keys before it, itself, and the global tokens before it;"
-            " no projections for global rows, as the paper has none in its language model",
+            "causal: a query sees itself, the W / 2 keys before it and the global tokens before it",
+            "causal: global rows have no projections of their own; the paper has none there either",
         ),
     )
 
@@ -53,9 +53,12 @@ class Longformer(Decodable[Ring]):
         if config.global_tokens < 1:
             raise Unsupported(f"global_tokens {config.global_tokens} is below 1")
         self.reach, self.first = config.window // 2, config.global_tokens
-        if not self.causal:
-            for name in "qkv":
-                self.projections[f"global_{name}"] = _twin(self.projections[name])
+
+    def make_projections(self, dim: int) -> dict[str, nn.Module]:
+        made = super().make_projections(dim)
+        if self.causal:
+            return made
+        return made | {f"global_{name}": _twin(made[name]) for name in self.projects}
 
     def attend(
         self,
@@ -99,7 +102,7 @@ class Longformer(Decodable[Ring]):
 
 def _twin(linear: nn.Module) -> nn.Linear:
     """A projection that starts from another's weights, as the paper has it."""
-    wide, dim = linear.weight.shape  # type: ignore[union-attr]
+    wide, dim = linear.get_parameter("weight").shape
     twin = nn.Linear(dim, wide, bias=False)
     twin.load_state_dict(linear.state_dict())
     return twin

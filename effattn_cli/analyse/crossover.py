@@ -9,7 +9,7 @@ from effattn_cli.analyse.groups import Group
 from effattn_cli.analyse.statistics import interval
 from effattn_cli.records import Record
 
-Metric = Literal["time", "memory"]
+Metric = Literal["time", "memory", "state"]  # state: what decoding keeps between tokens
 Verdict = Literal["better", "worse", "close"]
 
 #: What a latency of a single sample may be off by: medians of processes differ by up to a third.
@@ -80,7 +80,7 @@ def crossover(group: Group, label: str, baseline: str, metric: Metric) -> Crosso
 
 def compare(record: Record, baseline: Record, metric: Metric) -> Comparison | None:
     """None where one of the values is missing, or nothing: there is no ratio to nothing."""
-    mine, theirs = _value(record, metric), _value(baseline, metric)
+    mine, theirs = value(record, metric), value(baseline, metric)
     if not mine or not theirs:
         return None
     (low, high), (their_low, their_high) = _bounds(record, metric), _bounds(baseline, metric)
@@ -99,15 +99,19 @@ def is_predicted(record: Record, metric: Metric) -> bool:
     return record.prediction is not None and (metric == "time" or record.memory is None)
 
 
-def _value(record: Record, metric: Metric) -> float | None:
-    return record.seconds if metric == "time" else record.peak_bytes
+def value(record: Record, metric: Metric) -> float | None:
+    if metric == "time":
+        return record.seconds
+    if metric == "memory":
+        return record.peak_bytes
+    return record.memory.state_bytes if record.memory and record.failure is None else None
 
 
 def _bounds(record: Record, metric: Metric) -> tuple[float, float]:
-    value = _value(record, metric) or 0.0
+    middle = value(record, metric) or 0.0
     around = UNKNOWN if metric == "time" else SAME_MEMORY
     known = interval(record) if metric == "time" else None
-    return known or (value * (1 - around), value * (1 + around))
+    return known or (middle * (1 - around), middle * (1 + around))
 
 
 def _tail(

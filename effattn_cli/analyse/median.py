@@ -14,10 +14,10 @@ def interval(samples: Sequence[float]) -> tuple[float, float] | None:
     ordered, number = sorted(samples), len(samples)
     if number < 6:
         return None
-    tail, k = 0.5**number, 0  # P(at most k of n coins show heads)
-    while tail <= 0.025:
+    tail, k = 1, 0  # tail / 2^n is the chance that at most k of n coins show heads
+    while 40 * tail <= 2**number:
         k += 1
-        tail += math.comb(number, k) * 0.5**number
+        tail += math.comb(number, k)
     return ordered[k - 1], ordered[number - k]
 
 

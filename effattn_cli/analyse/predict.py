@@ -13,24 +13,29 @@ from effattn_cli.records import Cost, Prediction, Record, Speed
 BAND = 1.3
 
 
+#: Seconds that a call takes at least, whatever it does.
+CALL = 1e-6
+
+
 def roofline(cost: Cost, speed: Speed) -> float:
     """Seconds below which the counted program cannot run: by its FLOPs or by its bytes."""
-    return max(cost.flops / speed.flops, cost.moved_bytes / speed.bytes)
+    return max(cost.flops / speed.flops, cost.moved_bytes / speed.bytes, CALL)
 
 
 def anchor(record: Record, others: Iterable[Record]) -> Record | None:
-    """The nearest record of the same curve that has a measured time and a counted cost."""
-    wanted = record.cell
-    fitting = [
-        other
-        for other in others
-        if other.cell.line == wanted.line
-        and other.cell != wanted
-        and other.cost is not None
-        and call_seconds(other) is not None
-    ]
-    near = [o for o in fitting if o.cell.seq * o.cell.batch <= wanted.seq * wanted.batch]
-    return max(near, key=lambda o: (o.cell.seq, o.cell.batch), default=None)
+    """The nearest shorter record of the same curve that has a known time and a counted cost."""
+    tokens, line = _tokens(record), record.cell.line
+    near: Record | None = None
+    for other in others:
+        if other is record or other.cost is None or other.cell.line != line:
+            continue
+        if (near is None or _tokens(near) < _tokens(other)) and _tokens(other) <= tokens:
+            near = other if call_seconds(other) is not None else near
+    return near
+
+
+def _tokens(record: Record) -> int:
+    return record.cell.seq * record.cell.batch
 
 
 def call_seconds(record: Record) -> float | None:

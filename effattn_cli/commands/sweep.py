@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from effattn_cli import store
+from effattn_cli import files, store
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.plan import config
@@ -57,8 +57,8 @@ def run(wishes: Wishes) -> int:
         if wishes.dry_run:
             _show_plan(profile, server, progress)
             return 0
-        path = wishes.resume or wishes.out or store.new_path(profile)
-        with store.locked(path), progress:
+        path = wishes.resume or wishes.out or files.new_path(profile)
+        with files.locked(path), progress:
             profile = _measure(profile, server, store.Writer(path), progress)
     if wishes.json:
         print(store.as_json(profile))
@@ -99,8 +99,9 @@ def print_profile(profile: Profile) -> None:
     """Tables, then sentences, on stdout."""
     console = Console()
     console.print(table.tables(profile))
+    console.print()
     for sentence in findings.sentences(profile):
-        console.print(sentence, highlight=False)
+        console.print(sentence, highlight=False, markup=False)
 
 
 def _exit_code(profile: Profile) -> int:
@@ -118,7 +119,7 @@ def _planned(wishes: Wishes, server: Launcher) -> Profile:
     plan(request, catalog, devices=("cpu",), cores=1)  # what is wrong shows before torch loads
     sampling = config.sampling(request)
     if wishes.out is not None and not wishes.dry_run:
-        store.check(wishes.out)
+        files.check(wishes.out)
         if wishes.out.exists() and not wishes.force:
             hint = "--resume finishes it, --force replaces it"
             raise UsageError(f"{str(wishes.out)!r} is there already", hint)

@@ -48,9 +48,10 @@ def build(
     Raises:
         Unsupported: the variant cannot do what the cell asks for.
     """
-    torch.manual_seed(seed)
     cell = replace(cell, device=device or cell.device, compile=cell.compile and not eager)
     place, dtype = torch.device(cell.device), DTYPES[cell.dtype]
+    # torch.manual_seed would note the stack for accelerators that are not used: 2 ms a process.
+    (torch.default_generator if place.type == "cpu" else torch).manual_seed(seed)
     with place:
         module = _cast(variant(config(variant, cell)), dtype)
     module.train(cell.phase == "train")
@@ -63,7 +64,7 @@ def build(
     inputs: tuple[Tensor, ...] = make(module, cell, place, dtype)
     run: Callable[..., Tensor] = module if cell.scope == "layer" else module.mix
     run = torch.compile(run) if cell.compile else run
-    weights = _weights(module, cell)
+    weights = _weights(module)
     masks = () if real_BT is None else (real_BT,)
     if cell.phase == "train":
         return Subject(_training(run, inputs, weights, real_BT), inputs + masks, weights)
@@ -99,6 +100,7 @@ def config(variant: type[Attention], cell: Cell) -> Attention.Config:
     shape: dict[str, Any] = {
         "dim": cell.dim, "heads": cell.heads, "kv_heads": cell.kv_heads,
         "head_dim": cell.head_dim, "tokens": tokens, "causal": cell.causal,
+        "core": cell.scope == "core",
     }  # fmt: skip
     return variant.Config(**(shape | dict(cell.options)))
 
@@ -131,11 +133,8 @@ def _real(cell: Cell, device: torch.device) -> Tensor | None:
     return (torch.arange(cell.seq, device=device) < real).expand(cell.batch, -1)
 
 
-def _weights(module: Attention, cell: Cell) -> tuple[Tensor, ...]:
-    """Parameters and buffers that the cell's scope uses."""
-    everything = [*module.named_parameters(), *module.named_buffers()]
-    core = cell.scope == "core"
-    return tuple(t for name, t in everything if not (core and name.startswith("projections.")))
+def _weights(module: Attention) -> tuple[Tensor, ...]:
+    return (*module.parameters(), *module.buffers())
 
 
 def _training(
@@ -162,8 +161,7 @@ def _decoding(module: Attention, cell: Cell) -> Subject:
         raise Unsupported(f"{module.card.title} cannot decode token by token")
     if cell.padding:
         raise Unsupported("decoding takes no padding")
-    weight = module.projections["out"].weight
-    like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
+    like: dict[str, Any] = {"device": module.place.device, "dtype": module.place.dtype}
     with torch.no_grad():
         state = module.start(cell.batch, cell.seq)
     if cell.scope == "layer":
@@ -180,4 +178,4 @@ def _decoding(module: Attention, cell: Cell) -> Subject:
         return run(*inputs, state)[0]
 
     kept = tuple(part for part in vars(state).values() if isinstance(part, Tensor))
-    return Subject(step, inputs, _weights(module, cell), kept)
+    return Subject(step, inputs, _weights(module), kept)

@@ -1,67 +1,103 @@
-"""Linear attention, a piece of the length at a time.
+"""Linear attention a piece of the length at a time, so that features stay in a CPU's cache.
 
 F features of a query or key, C tokens of a chunk, Z chunks, E = K + 1 columns of [v, 1]: one
 product gives the numerator and, in its last column, the denominator.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-CHUNK = 64  # tokens whose products with each other are formed
-CACHED = 2**17  # features at a time that stay in the caches of a CPU
+from effattn_cli.attention import Decodable
 
-Features = Callable[[Tensor], Tensor]
+CHUNK = 64  # tokens whose products with each other are formed
+CACHED = 2**18  # features at a time that stay in the caches of a CPU
+
+Pieces = Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Non-negative features in place of exp(q k): `width` of them a query or key."""
+
+    query: Callable[[Tensor], Tensor]
+    key: Callable[[Tensor], Tensor]
+    width: int
+    epsilon: float  # in the denominator
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What decoding keeps, however long the context: the sum of [v, 1]^T phi(k) so far."""
+
+    sum_BHEF: Tensor
+
+    @classmethod
+    def start(cls, layer: "Decodable[Sums]", width: int, batch: int, context: int) -> "Sums":
+        shape = (batch, layer.heads, layer.head_dim + 1, width)
+        return cls(_wide(layer.blank(*shape, random=context > 0).abs() * context))
+
+    def step(
+        self, kernel: Kernel, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor
+    ) -> tuple[Tensor, "Sums"]:
+        q_BHxK, k_BHxK, v_BHxK = (_wide(x).unsqueeze(2) for x in (q_BHK, k_BHK, v_BHK))
+        sum_BHEF = self.sum_BHEF + _with_one(v_BHxK).mT * kernel.key(k_BHxK)
+        top_BHxE = kernel.query(q_BHxK) @ sum_BHEF.mT
+        out_BHxK = top_BHxE[..., :-1] / (top_BHxE[..., -1:] + kernel.epsilon)
+        return out_BHxK.squeeze(2).to(v_BHK.dtype), Sums(sum_BHEF)
 
 
 def linear_attention(
+    kernel: Kernel,
     q_BHTK: Tensor,
     k_BHTK: Tensor,
     v_BHTK: Tensor,
     real_BT: Tensor | None = None,
     *,
-    query: Features,
-    key: Features,
-    width: int,
     causal: bool,
-    epsilon: float,
 ) -> Tensor:
-    """phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1 + epsilon) for non-negative features.
+    """phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1 + epsilon).
 
-    `query` and `key` make `width` features a token, of one piece after another: on a CPU, features
-    of the whole length would cost more to write and read than the products that use them. Causal,
-    there are N (2 F K + C (F + K)) multiply-adds a head, and no state a token.
+    The kernel sees one piece after another: on a CPU, features of the whole length cost more to
+    write and read than to multiply. The causal form takes N (2 F K + C (F + K)) multiply-adds a
+    head, and keeps N F K / C numbers of running sums at most.
     """
     if q_BHTK.dtype == torch.float16:  # too short a range for exponentials and long sums
-        wide = (x.float() for x in (q_BHTK, k_BHTK, v_BHTK))
-        return linear_attention(
-            *wide, real_BT, query=query, key=key, width=width, causal=causal, epsilon=epsilon
-        ).half()
-    tokens = _piece(q_BHTK, width)
-    q_, k_, v_ = (x.split(tokens, dim=2) for x in (q_BHTK, k_BHTK, v_BHTK))
-    state_BHEF = _zeros(k_BHTK, v_BHTK.shape[-1] + 1, width)
-    if causal:  # padding trails: a real query never sees it
-        sums = _causal(q_, k_, v_, state_BHEF, query, key)
+        q_BHTK, k_BHTK, v_BHTK = q_BHTK.float(), k_BHTK.float(), v_BHTK.float()
+        return linear_attention(kernel, q_BHTK, k_BHTK, v_BHTK, real_BT, causal=causal).half()
+    tokens = _piece(q_BHTK, kernel.width, causal=causal)
+    q, k, v = (torch.split(x, tokens, dim=2) for x in (q_BHTK, k_BHTK, v_BHTK))
+    if causal:  # padding trails: no real query sees it
+        sums = _causal(kernel, q, k, v)
     else:
-        real = [None] * len(k_) if real_BT is None else real_BT.split(tokens, dim=1)
-        for k, v, r in zip(k_, v_, real, strict=True):
-            state_BHEF = state_BHEF + _with_one(v, r).mT @ key(k)
-        sums = (query(q) @ state_BHEF.to(q.dtype).mT for q in q_)
-    return torch.cat([x[..., :-1] / (x[..., -1:] + epsilon) for x in sums], dim=2)
+        real = None if real_BT is None else torch.split(real_BT, tokens, dim=1)
+        sums = _bidirectional(kernel, q, k, v, real)
+    quotients = [x[..., :-1] / (x[..., -1:] + kernel.epsilon) for x in sums]
+    return torch.cat(quotients, dim=2)
 
 
-def _causal(
-    q_: Sequence[Tensor],
-    k_: Sequence[Tensor],
-    v_: Sequence[Tensor],
-    state_BHEF: Tensor,
-    query: Features,
-    key: Features,
+def _bidirectional(
+    kernel: Kernel, q: Pieces, k: Pieces, v: Pieces, real: Pieces | None
 ) -> Iterator[Tensor]:
-    for q, k, v in zip(q_, k_, v_, strict=True):
-        sums_BHTE, state_BHEF = _scan(query(q), key(k), _with_one(v), state_BHEF)
+    state_BHEF = _nothing(v[0], kernel.width)
+    for i, (k_BHTK, v_BHTK) in enumerate(zip(k, v, strict=True)):
+        v_BHTE = _with_one(v_BHTK)
+        if real is not None:  # phi(0) is not 0: the values have to go
+            v_BHTE = v_BHTE * real[i][:, None, :, None]
+        state_BHEF = state_BHEF + v_BHTE.mT @ kernel.key(k_BHTK)
+    state_BHFE = state_BHEF.to(v[0].dtype).mT.contiguous()
+    for q_BHTK in q:
+        yield kernel.query(q_BHTK) @ state_BHFE
+
+
+def _causal(kernel: Kernel, q: Pieces, k: Pieces, v: Pieces) -> Iterator[Tensor]:
+    state_BHEF = _nothing(v[0], kernel.width)
+    for q_BHTK, k_BHTK, v_BHTK in zip(q, k, v, strict=True):
+        q_BHTF, k_BHTF = kernel.query(q_BHTK), kernel.key(k_BHTK)
+        sums_BHTE, state_BHEF = _scan(q_BHTF, k_BHTF, _with_one(v_BHTK), state_BHEF)
         yield sums_BHTE
 
 
@@ -74,11 +110,18 @@ def _scan(
     """
     T = q_BHTF.shape[2]
     q_BHZCF, k_BHZCF, v_BHZCE = (_chunks(x, min(CHUNK, T)) for x in (q_BHTF, k_BHTF, v_BHTE))
-    steps_BHZEF = torch.cat([state_BHEF.unsqueeze(2), v_BHZCE.mT @ k_BHZCF], dim=2).cumsum(2)
-    before_BHZEF = steps_BHZEF[:, :, :-1].to(q_BHTF.dtype)
+    before_BHZEF, state_BHEF = _running(state_BHEF, v_BHZCE.mT @ k_BHZCF)
     within_BHZCC = (q_BHZCF @ k_BHZCF.mT).tril_()
-    sums_BHZCE = within_BHZCC @ v_BHZCE + q_BHZCF @ before_BHZEF.mT
-    return sums_BHZCE.flatten(2, 3)[:, :, :T], steps_BHZEF[:, :, -1]
+    sums_BHZCE = within_BHZCC @ v_BHZCE + q_BHZCF @ before_BHZEF.to(q_BHTF.dtype).mT
+    return sums_BHZCE.flatten(2, 3)[:, :, :T], state_BHEF
+
+
+def _running(state_BHEF: Tensor, sums_BHZEF: Tensor) -> tuple[Tensor, Tensor]:
+    """The state before each chunk, and the state after the last."""
+    if sums_BHZEF.shape[2] == 1:  # a CPU's cumsum is slow
+        return state_BHEF.unsqueeze(2), state_BHEF + sums_BHZEF[:, :, 0]
+    steps_BHZEF = torch.cat([state_BHEF.unsqueeze(2), sums_BHZEF], dim=2).cumsum(2)
+    return steps_BHZEF[:, :, :-1], steps_BHZEF[:, :, -1]
 
 
 def _chunks(x_BHTF: Tensor, chunk: int) -> Tensor:
@@ -87,20 +130,23 @@ def _chunks(x_BHTF: Tensor, chunk: int) -> Tensor:
     return x_BHTF.reshape(B, H, -1, chunk, F)
 
 
-def _with_one(v_BHTK: Tensor, real_BT: Tensor | None = None) -> Tensor:
-    v_BHTE = pad(v_BHTK, (0, 1), value=1.0)
-    return v_BHTE if real_BT is None else v_BHTE * real_BT[:, None, :, None]
+def _with_one(v_BHTK: Tensor) -> Tensor:
+    return pad(v_BHTK, (0, 1), value=1.0)
 
 
-def _zeros(x_BHTK: Tensor, *shape: int) -> Tensor:
-    """Room for sums over the length, in float32 at least: a long sum in bfloat16 stands still."""
-    dtype = torch.promote_types(x_BHTK.dtype, torch.float32)
-    return x_BHTK.new_zeros(*x_BHTK.shape[:2], *shape, dtype=dtype)
+def _nothing(v_BHTK: Tensor, width: int) -> Tensor:
+    B, H, _, K = v_BHTK.shape
+    return _wide(v_BHTK.new_zeros(B, H, K + 1, width))
 
 
-def _piece(x_BHTK: Tensor, width: int) -> int:
-    """Tokens to work on at a time: all of them where no small cache or compiler calls for less."""
+def _wide(sums: Tensor) -> Tensor:
+    """In float32 at least: in bfloat16 a long sum stands still."""
+    return sums.to(torch.promote_types(sums.dtype, torch.float32))
+
+
+def _piece(x_BHTK: Tensor, width: int, *, causal: bool) -> int:
+    """Tokens to work on at a time: all, where there is no small cache, or pieces fill a graph."""
     B, H, T, _ = x_BHTK.shape
     if x_BHTK.device.type != "cpu" or torch.compiler.is_compiling():
         return T
-    return max(CHUNK, CACHED // (B * H * width) // CHUNK * CHUNK)
+    return CHUNK if causal else max(CHUNK, CACHED // (B * H * width))

@@ -51,7 +51,7 @@ class Request:
     compile: bool = False
     alloc: str = "retained"
     baseline: str = "sdpa"
-    time_limit: str = "30s"
+    time_limit: str = "40s"
     time_budget: str | None = None
     memory_limit: str | None = None
     rounds: int = 3

@@ -156,11 +156,13 @@ def _repaired(item: str, largest: int) -> str | None:
 
 
 def _fraction(text: str, axis: str) -> float:
+    number = text.removesuffix("%")
     try:
-        value = float(text.removesuffix("%"))
+        value = float(number)
     except ValueError:
         value = -1.0
-    if 0 <= value < 1 and not text.endswith("%"):
+    if 0 <= value < 1 and number == text:
         return abs(value)  # -0.0 would make another cell
-    hint = f"did you mean '{value / 100:g}'?" if 0 <= value < 100 else None
+    percent = 1 < value < 100 or (number != text and 0 <= value < 100)
+    hint = f"did you mean '{value / 100:g}'?" if percent else None
     raise UsageError(f"{axis}: {shortened(text)} is no share like 0.25, from 0 to below 1", hint)

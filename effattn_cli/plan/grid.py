@@ -52,7 +52,7 @@ def plan(request: Request, catalog: Catalog, *, devices: Sequence[str], cores: i
         UsageError: an option cannot be read, two exclude one another, there is nothing to measure,
             or there are too many cells.
     """
-    device_words(request.device)
+    _refuse_devices(request.device)
     subjects, baseline = _subjects(request, catalog)
     tokens = _tokens(request)
     seqs, notes = _lengths(request.seq, tokens)
@@ -75,15 +75,15 @@ def plan(request: Request, catalog: Catalog, *, devices: Sequence[str], cores: i
     return Plan(tuple(cells), baseline, notes)
 
 
-def device_words(text: str) -> tuple[str, ...]:
-    """The devices in a comma list, not yet looked for: `auto`, `cpu`, `cuda:1`."""
-    found = []
+def _refuse_devices(text: str) -> None:
+    """Whether words are devices at all; which of them are here is found out later."""
     for item in (part.strip() for part in text.split(",")):
-        word = re.sub(r"^gpu\b", "cuda", item.lower())
-        if not re.fullmatch(DEVICE, word):
-            raise unknown("device", item, DEVICES)
-        found.append(word)
-    return tuple(dict.fromkeys(found))
+        if re.fullmatch(DEVICE, item):
+            continue
+        near = re.sub(r"^gpu\b", "cuda", item.lower())
+        if re.fullmatch(DEVICE, near):
+            raise UsageError(f"unknown device {item!r}", f"did you mean {near!r}?")
+        raise unknown("device", item, DEVICES)
 
 
 def _subjects(request: Request, catalog: Catalog) -> tuple[list[Cell], str | None]:

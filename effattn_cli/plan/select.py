@@ -64,7 +64,7 @@ def select(words: Sequence[str], catalog: Catalog) -> tuple[Choice, ...]:
                 gone = {key for key in chosen if key[0] in names}
             chosen = {key: choice for key, choice in chosen.items() if key not in gone}
     if words and not chosen:
-        raise UsageError(f"--variant: nothing is left of {','.join(words)!r}")
+        raise UsageError(f"no variant is left of {','.join(words)!r}")
     return tuple(chosen.values())
 
 
@@ -94,7 +94,7 @@ class _Reader:
         terms: list[_Term] = []
         for item in (part.strip() for part in word.split(",")):
             if not item:
-                raise UsageError(f"--variant: a name is missing in {word!r}")
+                raise UsageError(f"the name of a variant is missing in {word!r}")
             before = terms[-1] if terms else None
             if before is None or not self._goes_on(before, item):
                 terms.append(self._start(item, before))
@@ -131,7 +131,7 @@ class _Reader:
             return term
         if "=" in body:
             hint = f"did you mean '{before.pattern}:{body}'?" if before else None
-            raise UsageError(f"--variant: {body!r} belongs to no variant", hint)
+            raise UsageError(f"the option {body!r} belongs to no variant", hint)
         if before and before.option and not self._is_name(item):
             what = f"variant or {before.option.name} of {before.pattern}"
             raise unknown(what, item, [*self._names, *spellings(before.option)])
@@ -141,7 +141,7 @@ class _Reader:
         if term.variant is None:
             return [Choice(name) for name in self._matching(term.pattern)]
         if math.prod(map(len, term.values.values())) > MOST:
-            raise UsageError(f"--variant: {term.pattern} stands for more than {MOST:,} choices")
+            raise UsageError(f"{term.pattern!r} stands for more than {MOST:,} choices of options")
         known = _options(term.variant)
         names = [name for name in known if name in term.values]  # in one order, so labels agree
         combinations = itertools.product(*(term.values[name] for name in names))
@@ -181,10 +181,10 @@ def _take(term: _Term, variant: Variant, item: str) -> None:
     name, known = key.strip().replace("-", "_"), _options(variant)
     if not equals:
         example = f"{variant.name}:{next(iter(known))}=..."
-        raise UsageError(f"--variant: {key!r} of {variant.name} has no value", f"write {example!r}")
+        raise UsageError(f"option {key!r} of {variant.name} has no value", f"write {example!r}")
     if name in AXES:
         hint = f"give {AXES[name]}, for all variants"
-        raise UsageError(f"--variant: {name!r} is no option of {variant.name} alone", hint)
+        raise UsageError(f"{name!r} is no option of {variant.name} alone", hint)
     if name not in known:
         raise unknown(f"option of {variant.name}", key, known)
     term.option = known[name]

@@ -41,7 +41,7 @@ def parse_seconds(text: str, option: str = "--time-limit") -> float:
     """
     short = re.sub(r"(?<=[0-9 ])([hms])(?:ou|r|in|ec)[a-z]*", r"\1", text.lower())
     message = f"{option}: {shortened(text)} is no duration like 200us, 5ms, 2s or 1m30s"
-    return _read(_seconds, (text, f"{text}s", short), message)
+    return _read(_seconds, (text, re.sub(r"(?<=[0-9])$", "s", text), short), message)
 
 
 def _read(read: Callable[[str], float], spellings: Sequence[str], message: str) -> float:

@@ -19,7 +19,7 @@ COLUMNS = (
     Column(title="memory", extra=1),
     Column(title="decode"),
     Column(title="causal"),
-    Column(title="softmax"),
+    Column(title="softmax", extra=1),
     Column(title="origin", extra=2),
 )
 SOFTMAX: dict[Kind, str] = {
@@ -88,7 +88,9 @@ def _sections(variant: Variant) -> Iterator[tuple[str, list[RenderableType]]]:
         "padding": "yes" if card.padding else "no",
         "requires": ", ".join(card.requires),
     }
-    yield from ((name, [Text(clean(text))]) for name, text in facts.items() if text)
+    for name, text in facts.items():
+        if text:
+            yield name, [Text(clean(text))]
     yield "options", [line for option in variant.options for line in _option(option)]
     yield "notes", [Text(clean(note)) for note in card.notes]
     yield "exempt", [Text(clean(f"{law}: {why}")) for law, why in card.exempt.items()]

@@ -15,6 +15,9 @@ FORMS: dict[tuple[Metric, Verdict], tuple[str, str]] = {
     ("memory", "better"): ("{subject} needs {times}less memory than {base}", "less"),
     ("memory", "worse"): ("{subject} needs {times}more memory than {base}", "more"),
     ("memory", "close"): ("{subject} needs as much memory as {base}", "as much"),
+    ("state", "better"): ("{subject} keeps {times}less state than {base}", "less"),
+    ("state", "worse"): ("{subject} keeps {times}more state than {base}", "more"),
+    ("state", "close"): ("{subject} keeps as much state as {base}", "as much"),
 }
 
 
@@ -73,7 +76,7 @@ def _where(seqs: Sequence[int], group: Group, *, better: bool) -> str:
     first, last = units.length(seqs[0]), units.length(seqs[-1])
     tail = [seq for seq in group.seqs if seq >= seqs[0]]
     if len(seqs) > 1 and better and list(seqs) == list(group.seqs):
-        return f"already from {first} tokens on, the shortest length of the sweep"
+        return f"already from {first} tokens on, the shortest length"
     if len(seqs) > 2 and list(seqs) == list(group.seqs):
         return f"at every length from {first} to {last} tokens"
     if len(seqs) > 1 and list(seqs) == tail:

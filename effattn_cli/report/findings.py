@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from effattn_cli.analyse.crossover import Crossover, compare, crossover
+from effattn_cli.analyse.crossover import Crossover, Metric, compare, crossover
 from effattn_cli.analyse.groups import Group, groups
 from effattn_cli.records import Kind, Profile, Record
 from effattn_cli.report import units, words
@@ -48,7 +48,7 @@ def _findings(group: Group, profile: Profile) -> Iterator[str]:
 def _one(found: Crossover, group: Group, profile: Profile) -> Iterator[str]:
     name, base = units.clean(found.label), units.clean(found.baseline)
     yield claim(found, group, subject=name, base=_named(found.baseline, group, profile)) + "."
-    memory = crossover(group, found.label, found.baseline, "memory")
+    memory = crossover(group, found.label, found.baseline, _space(group))
     if memory is not None:
         alone = len(group.records) == len(profile.records)  # else a setting's name comes before
         yield claim(memory, group, subject="It" if alone else name, base=base) + "."
@@ -57,12 +57,17 @@ def _one(found: Crossover, group: Group, profile: Profile) -> Iterator[str]:
 def _line(found: Crossover, group: Group) -> str:
     name, base = units.clean(found.label), units.clean(found.baseline)
     text = claim(found, group, subject=name, base=base, values=False)
-    memory = crossover(group, found.label, found.baseline, "memory")
+    memory = crossover(group, found.label, found.baseline, _space(group))
     if memory is None:
         return f"{text}."
-    short = FORMS["memory", memory.last.verdict][1]
+    short = FORMS[memory.metric, memory.last.verdict][1]
     much = short if memory.last.verdict == "close" else f"{times(memory)} {short}"
-    return f"{text}; {much} memory at {units.length(memory.last.seq)}."
+    return f"{text}; {much} {memory.metric} at {units.length(memory.last.seq)}."
+
+
+def _space(group: Group) -> Metric:
+    """In decoding, the state is what fills the memory: a step's own peak is small beside it."""
+    return "state" if group.shape.phase == "decode" else "memory"
 
 
 def _fastest(group: Group, profile: Profile) -> Iterator[str]:
@@ -80,7 +85,7 @@ def _winner(valued: list[Record], group: Group, profile: Profile) -> str:
     where = lengths([best.cell.seq])
     name, took = _named(best.cell.label, group, profile), words.value(best, "time")
     if not rest:
-        both = listed([text for text in (took, words.value(best, "memory")) if text])
+        both = listed([text for text in (took, words.value(best, _space(group))) if text])
         return f"{name} takes {both} at {where}{', predicted' if best.prediction else ''}."
     close = [best, *(record for record in rest if _is_close(best, record))]
     if len(close) > 1:

@@ -143,4 +143,4 @@ def _fold(cell: Text, width: int) -> list[Text]:
         lines[-1] += word
         while cell_len(lines[-1]) > width:
             lines[-1:] = [lines[-1][:width], lines[-1][width:]]
-    return [Text(line, cell.style) for line in lines]
+    return [Text(line.strip(), cell.style) for line in lines]

@@ -13,7 +13,7 @@ from effattn_cli.report.grid import Column, Grid, Row
 COLUMNS = (
     Column(title="seq", right=True),
     Column(title="batch", right=True, extra=1),
-    Column(title="variant", folds=True),
+    Column(title="variant", folds=1),
     Column(title="FLOPs", right=True),
     Column(title="memory", right=True),
     Column(title="a call", right=True),
@@ -25,13 +25,16 @@ def table(profile: Profile, calls: Mapping[Cell, float | None]) -> Lines:
     """The plan of a profile whose cells are counted; `calls` are the expected seconds of a call."""
     shown: list[Text | Grid] = []
     for group in groups(profile.records):
-        title = ", ".join(text for text in words.setting(group.shape).values() if text)
         rows = [_row(r, calls[r.cell], profile.sampling) for r in group.records]
-        shown += [Text(title, "bold"), Grid(COLUMNS, rows), Text()]
+        shown += [Text(words.title(group.shape), "bold"), Grid(COLUMNS, rows), Text()]
     seconds = sum(
         visits(calls[r.cell], profile.sampling) for r in profile.records if r.failure is None
     )
-    total = f"{len(profile.records)} cells, about {units.duration(seconds)}"
+    total = (
+        f"{len(profile.records)} cells, ~{units.duration(seconds)}"
+        if seconds
+        else "nothing to measure"
+    )
     note = "Counted without running anything; times are ~ from a glance at the machine's speed."
     return Lines(*shown, Text(total), Text(note, "dim"))
 

@@ -77,9 +77,15 @@ def _status(step: Step) -> RenderableType:
     left = step.seconds_left
     line = Table.grid(padding=(0, 2))
     line.add_row(
-        ProgressBar(total=max(step.total, 1), completed=step.done, width=30),
+        ProgressBar(
+            total=max(step.total, 1),
+            completed=step.done,
+            width=30,
+            complete_style="cyan",
+            finished_style="cyan",
+        ),
         f"{step.done}/{step.total}",
-        "" if left is None else f"about {units.duration(left)} left",
+        "" if left is None else f"{units.duration(left)} left",
     )
     return Group(line, _current(step))
 

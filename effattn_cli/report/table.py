@@ -26,7 +26,8 @@ def tables(profile: Profile) -> Lines:
     shown: list[RenderableType] = []
     for part in parts:
         shown += [Text(words.title(part.group.shape), "bold"), part.grid(), Text()]
-    return Lines(*shown, *(Text(line, "dim") for line in _legend(parts)))
+    below = (*_legend(parts), *_warnings(profile.records))
+    return Lines(*shown, *(Text(line, "dim") for line in below))
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class _Table:
 
     @property
     def baseline(self) -> str | None:
-        return self.wanted if self.wanted in self.group.labels else None
+        """None where there is nothing to compare, or nothing to compare it with."""
+        labels = self.group.labels
+        return self.wanted if self.wanted in labels and len(labels) > 1 else None
 
     def grid(self) -> Grid:
         fields = list(self._fields())
@@ -133,7 +136,7 @@ def _peak(record: Record) -> Text:
 
 
 def _state(record: Record) -> str:
-    return units.size(record.memory.state_bytes) if record.memory else ""
+    return words.value(record, "state")
 
 
 def _throughput(record: Record) -> str:
@@ -172,3 +175,14 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     found = [part.comparison(record, "time") for part, record in pairs]
     if any(point is not None and point.verdict == "close" for point in found):
         yield "? too close to call: the intervals overlap"
+
+
+def _warnings(records: Iterable[Record]) -> Iterator[str]:
+    """Each warning once, with where it was given."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        place = f"{units.clean(record.cell.label)} at {units.length(record.cell.seq)}"
+        for warning in record.warnings:
+            found.setdefault(units.clean(warning), []).append(place)
+    for warning, places in found.items():
+        yield f"{', '.join(dict.fromkeys(places))}: {warning}"

@@ -16,8 +16,8 @@ def seconds(value: float) -> str:
     rounded = float(f"{value:.3g}")
     for unit, scale, start in _SECONDS:
         if rounded >= start:
-            return f"{_three_digits(rounded / scale)} {unit}"
-    return f"{_three_digits(rounded / 1e-9)} ns"
+            return f"{_three_digits(value / scale)} {unit}"
+    return f"{_three_digits(value / 1e-9)} ns"
 
 
 def size(value: float) -> str:
@@ -72,7 +72,7 @@ def duration(value: float) -> str:
     left = round(value)
     if left < 1:
         return "under 1 s"
-    parts = []
+    parts: list[tuple[int, str]] = []
     for unit, scale in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         number, left = divmod(left, scale)
         if number or parts:

@@ -2,6 +2,7 @@
 
 import math
 
+from effattn_cli.analyse import crossover
 from effattn_cli.analyse.crossover import Metric, is_predicted
 from effattn_cli.analyse.statistics import half_width
 from effattn_cli.records import Cell, Failure, Reason, Record
@@ -54,7 +55,7 @@ def reason(failure: Failure, joint: str = ": ") -> str:
 
 def value(record: Record, metric: Metric) -> str:
     """`1.23 ms` or `3.1 MiB`, with `~` where it is predicted; nothing where there is none."""
-    amount = record.seconds if metric == "time" else record.peak_bytes
+    amount = crossover.value(record, metric)
     if amount is None:
         return ""
     text = units.seconds(amount) if metric == "time" else units.size(amount)

@@ -110,5 +110,5 @@ JOBS: dict[str, Callable[[dict[str, Any], Answer], None]] = {
     "machine": _machine,
     "probe": _probe,
     "nothing": lambda _, answer: answer({"pid": os.getpid()}),
-    "sleep": lambda _, answer: time.sleep(3600),
+    "sleep": lambda _, __: time.sleep(3600),
 }

@@ -45,6 +45,10 @@ class Runner:
         self._start = clock()
         self._done = 0
         self._records = {record.cell: record for record in profile.records}
+        self._lines: dict[str, list[Cell]] = {}
+        for cell in self._records:
+            self._lines.setdefault(cell.line, []).append(cell)
+        self._expected: dict[Cell, float | None] = {}  # seconds of a call, as known now
         self._speeds: dict[tuple[str, str, int], Speed] = {}
         self._skipped: set[Cell] = set()  # too costly to visit: predicted in the end
 
@@ -70,6 +74,8 @@ class Runner:
             )
             for record, told in zip(left, reply.answers, strict=False):
                 self._set(self._counted(record, told))
+                if self._records[record.cell].failure is not None:
+                    self._tell(self._records[record.cell], "counting")
             if len(reply.answers) < len(left):  # the next one took the process down: without it
                 blamed = left[len(reply.answers)]
                 self._set(_warned(blamed, "its cost could not be counted: the process ended"))
@@ -144,10 +150,10 @@ class Runner:
         return False
 
     def _stuck(self, record: Record) -> Record | None:
-        for other in self._records.values():
+        for other in self._curve(record.cell):
             timed_out = other.failure is not None and other.failure.reason == "timeout"
-            if timed_out and other.cell.line == record.cell.line:
-                return other if other.cell.seq < record.cell.seq else None
+            if timed_out and other.cell.seq < record.cell.seq:
+                return other
         return None
 
     def _out_of_time(self, record: Record) -> bool:
@@ -163,7 +169,8 @@ class Runner:
                 continue
             expected = self.seconds(record)
             why = "would not fit the time budget" if record.memory else _why(expected)
-            found = predict.prediction(record, self._records.values(), self.speed(record.cell), why)
+            curve = self._curve(record.cell)
+            found = predict.prediction(record, curve, self.speed(record.cell), why)
             message = f"{why}, and no shorter length was measured"
             failure = Failure(reason="too-costly", message=message) if found is None else None
             self._set(replace(record, prediction=found, failure=failure))
@@ -174,7 +181,13 @@ class Runner:
         known = predict.call_seconds(record)
         if known is not None:
             return known
-        return predict.seconds(record, self._records.values(), self.speed(record.cell))
+        cell = record.cell
+        if cell not in self._expected:
+            self._expected[cell] = predict.seconds(record, self._curve(cell), self.speed(cell))
+        return self._expected[cell]
+
+    def _curve(self, cell: Cell) -> list[Record]:
+        return [self._records[other] for other in self._lines[cell.line]]
 
     def speed(self, cell: Cell) -> Speed:
         return self._speeds.get(_place(cell), Speed(flops=1e11, bytes=1e10))
@@ -209,6 +222,9 @@ class Runner:
 
     def _set(self, record: Record) -> None:
         self._records[record.cell] = record
+        if not record.rounds:  # there may be a nearer length to go by now
+            for cell in self._lines[record.cell.line]:
+                self._expected.pop(cell, None)
 
     def _current(self) -> Profile:
         return replace(self._profile, records=tuple(self._records.values()))

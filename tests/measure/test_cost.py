@@ -39,7 +39,7 @@ DENSE = 4 * 2 * 4 * 512**2 * 64
         (lambda a, b: a @ b, ((30, 40), (40, 50)), 2 * 30 * 40 * 50),
         (lambda a, b: a @ b, ((6, 30, 40), (6, 40, 50)), 6 * 2 * 30 * 40 * 50),
         (linear, ((7, 30, 40), (50, 40)), 7 * 2 * 30 * 40 * 50),
-        (lambda a, b: torch.einsum("bik,bjk->bij", a, b), ((3, 8, 9), (3, 5, 9)), 3 * 2 * 8 * 5 * 9),
+        (lambda a, b: torch.einsum("bik,bjk->bij", a, b), ((3, 8, 9), (3, 5, 9)), 6 * 8 * 5 * 9),
         (lambda a, b: a.mv(b), ((30, 40), (40,)), 2 * 30 * 40),
         (scaled_dot_product_attention, QKV, DENSE),
         (lambda q, k, v: scaled_dot_product_attention(q, k, v, is_causal=True), QKV,
@@ -65,7 +65,7 @@ def test_elementwise_reductions_and_transcendentals() -> None:
     assert counted(lambda x: x.exp(), (10, 20)).transcendentals == 200
     assert counted(lambda x: x.sum(), (10, 20)).other_flops == 200
     assert counted(lambda x: softmax(x, -1), (10, 20)).transcendentals == 200
-    assert counted(lambda x: torch.fft.rfft(x), (1, 1024)).other_flops == 2.5 * 1024 * 10
+    assert counted(torch.fft.rfft, (1, 1024)).other_flops == 2.5 * 1024 * 10
     assert counted(lambda x: x.sort(), (4, 1024)).other_flops == 4 * 1024 * 10
 
 

@@ -1,12 +1,13 @@
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from effattn_cli.attention import Attention
 from tests.references.sdpa import softmax_attention
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
 ) -> Tensor:
     B, H, T, K = q_BHTK.shape
     out_BHTK = torch.zeros_like(q_BHTK)

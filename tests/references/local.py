@@ -12,8 +12,8 @@ def reference(
     k_BHTK, v_BHTK = (x.repeat_interleave(H // x.shape[1], dim=1) for x in (k_BGTK, v_BGTK))
     window = layer.config.window  # type: ignore[attr-defined]
     seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B).clone()
+    reach = window - 1 if layer.causal else window // 2
     for i in range(T):
-        for j in range(T):
-            if abs(i - j) > (window - 1 if layer.causal else window // 2):
-                seen_B1TT[:, :, i, j] = False
+        seen_B1TT[:, :, i, : max(0, i - reach)] = False
+        seen_B1TT[:, :, i, i + reach + 1 :] = False
     return softmax_attention(q_BHTK, k_BHTK, v_BHTK, seen_B1TT | torch.eye(T, dtype=torch.bool))

@@ -16,9 +16,11 @@ def reference(
 def seen(layer: Attention, batch: int, tokens: int, real_BT: Tensor | None) -> Tensor:
     config = layer.config
     reach, first = config.window // 2, config.global_tokens  # type: ignore[attr-defined]
-    pattern_TT = torch.zeros(tokens, tokens, dtype=torch.bool)
-    for i in range(tokens):
-        for j in range(tokens):
-            pattern_TT[i, j] = i < first or j < first or abs(i - j) <= reach
+    pattern_TT = torch.tensor(
+        [
+            [i < first or j < first or abs(i - j) <= reach for j in range(tokens)]
+            for i in range(tokens)
+        ]
+    )
     seen_B1TT = pattern_TT & visible(tokens, real_BT, causal=layer.causal, batch=batch)
     return seen_B1TT | torch.eye(tokens, dtype=torch.bool)  # a query at padding sees something

@@ -1,0 +1,98 @@
+"""Files that are written whole or not at all, by one process at a time."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from effattn_cli.errors import EffattnError
+from effattn_cli.records import Profile
+
+
+class CannotWrite(EffattnError):
+    """A file cannot be written; an earlier one of that name is as it was."""
+
+    exit_code = 2
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes `text` to a new file beside `path`, and puts it in its place in one step.
+
+    Raises:
+        CannotWrite: no space, no permission, no such folder; the earlier file is intact.
+    """
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise CannotWrite(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(21, "it is a folder")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def new_path(profile: Profile) -> Path:
+    """A new file in the user's data folder, named after the time and the variants."""
+    folder = platformdirs.user_data_path("effattn") / "profiles"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+    names = "-".join(name for name in profile.variants if name != profile.baseline) or "profile"
+    stamp = profile.created[:19].replace(":", "").replace("T", "-")
+    return folder / f"{stamp}-{names[:60]}.yaml"
+
+
+def check(path: Path) -> None:
+    """Whether a profile can be written to `path`, before any work is done for it.
+
+    Raises:
+        CannotWrite: it is a folder, or its own folder is missing or closed.
+    """
+    why = None
+    if path.is_dir():
+        why = "it is a folder"
+    elif not path.parent.is_dir():
+        why = f"there is no folder {str(path.parent)!r}"
+    elif not os.access(path.parent, os.W_OK):
+        why = f"the folder {str(path.parent)!r} cannot be written"
+    if why is not None:
+        raise CannotWrite(f"cannot write {str(path)!r}: {why}")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds `path` for this process alone.
+
+    Raises:
+        CannotWrite: another process is writing it, or its folder cannot be written.
+    """
+    check(path)
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise CannotWrite(f"another process is writing {str(path)!r}") from error
+    except OSError as error:
+        raise CannotWrite(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from effattn_cli.analyse.statistics import foreign_load, half_width, interval
+from tests.builders import a_cell, a_round, failed, measured, pending, predicted
+
+LATENCIES = st.floats(1e-6, 1e3)
+
+
+def test_the_interval_holds_what_varies_between_rounds() -> None:
+    record = measured(a_cell(), [0.9, 1.0, 1.2], spread=0.0)
+    assert interval(record) == (0.9, 1.2)
+    assert half_width(record) == pytest.approx(0.2)
+
+
+def test_the_interval_holds_what_varies_within_a_round() -> None:
+    found = interval(measured(a_cell(), [1.0, 1.0], spread=0.1))
+    assert found == pytest.approx((0.9, 1.1))
+
+
+def test_of_many_samples_the_outer_ones_do_not_count() -> None:
+    found = interval(measured(a_cell(), [1.0, 1.0], spread=0.5, count=101))
+    assert found is not None
+    assert 0.85 < found[0] < 0.95
+    assert 1.05 < found[1] < 1.15
+
+
+def test_a_prediction_has_the_interval_it_gives() -> None:
+    assert interval(predicted(a_cell(), 8.0, band=0.25)) == (6.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [pending(a_cell()), failed(a_cell()), measured(a_cell(), [1.0], count=1)],
+    ids=["pending", "failed", "one sample"],
+)
+def test_where_nothing_is_known_there_is_no_interval(record: object) -> None:
+    assert interval(record) is None  # type: ignore[arg-type]
+    assert half_width(record) is None  # type: ignore[arg-type]
+
+
+def test_a_failure_outweighs_the_rounds_before_it() -> None:
+    record = measured(a_cell(), 1.0)
+    assert interval(replace(record, failure=failed(a_cell()).failure)) is None
+
+
+@given(
+    st.lists(LATENCIES, min_size=1, max_size=5),
+    st.floats(0, 0.5),
+    st.integers(2, 40),
+    LATENCIES,
+)
+def test_it_holds_the_latency_and_a_further_round_never_narrows_it(
+    medians: list[float], spread: float, count: int, further: float
+) -> None:
+    record = measured(a_cell(), medians, spread=spread, count=count)
+    found = interval(record)
+    assert found is not None
+    assert record.seconds is not None
+    assert found[0] <= record.seconds <= found[1]
+    assert all(found[0] <= part.median <= found[1] for part in record.rounds)
+    wider = interval(replace(record, rounds=(*record.rounds, a_round(further))))
+    assert wider is not None
+    assert wider[0] <= found[0]
+    assert wider[1] >= found[1]
+
+
+@pytest.mark.parametrize(("load", "told"), [(None, None), (0.05, None), (0.1, 0.1), (1.3, 1.3)])
+def test_foreign_load_is_told_only_where_it_matters(load: float | None, told: float | None) -> None:
+    assert foreign_load(measured(a_cell(), 1.0, foreign_load=load)) == told

@@ -1,0 +1,131 @@
+"""Shapes of known models, and of a Hugging Face config.json."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from effattn_cli.errors import UsageError
+from effattn_cli.plan.presets import PRESETS, shape_like
+
+
+def widths(text: str) -> tuple[int, int, int, int]:
+    shape = shape_like(text)
+    return shape.dim, shape.heads, shape.kv_heads, shape.head_dim
+
+
+def config(folder: Path, **keys: object) -> str:
+    path = folder / "config.json"
+    path.write_text(json.dumps(keys))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("bert-base", (768, 12, 12, 64)),
+        ("Llama-3-8B", (4096, 32, 8, 128)),
+        ("gpt-oss-20b", (2880, 64, 8, 64)),
+        ("t5-3b", (1024, 32, 32, 128)),
+    ],
+)
+def test_presets(name: str, shape: tuple[int, ...]) -> None:
+    assert widths(name) == shape
+    assert shape_like(name).name == name.lower()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_kv_heads_divide_the_heads(name: str) -> None:
+    assert PRESETS[name].heads % PRESETS[name].kv_heads == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("bert-bas", "did you mean 'bert-base'?"),
+     ("meta-llama/Llama-3.1-8B", "did you mean 'llama-3-8b'?")],
+)  # fmt: skip
+def test_the_nearest_preset_is_named(text: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=r"^unknown preset") as caught:
+        shape_like(text)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("text", ["", "\0", "x" * 10_000, "/dev"])
+def test_what_is_no_preset(text: str) -> None:
+    with pytest.raises(UsageError):
+        shape_like(text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "shape"),
+    [
+        ({"hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8},
+         (4096, 32, 8, 128)),
+        ({"hidden_size": 768, "num_attention_heads": 12, "head_dim": None}, (768, 12, 12, 64)),
+        ({"n_embd": 1600, "n_head": 25}, (1600, 25, 25, 64)),
+        ({"d_model": 1024, "num_heads": 32, "d_kv": 128}, (1024, 32, 32, 128)),
+        ({"dim": 768, "n_heads": 12}, (768, 12, 12, 64)),
+        ({"hidden_size": 4544, "num_attention_heads": 71, "multi_query": True}, (4544, 71, 1, 64)),
+        ({"hidden_size": 8192, "num_attention_heads": 128, "multi_query": True,
+          "new_decoder_architecture": True, "num_kv_heads": 8}, (8192, 128, 8, 64)),
+        ({"hidden_size": 2880, "num_attention_heads": 64, "num_key_value_heads": 8,
+          "head_dim": 64}, (2880, 64, 8, 64)),
+        ({"text_config": {"hidden_size": 512, "num_attention_heads": 8}, "image_size": 224},
+         (512, 8, 8, 64)),
+        ({"hidden_size": 512, "num_attention_heads": 8, "text_config": {"hidden_size": 64}},
+         (512, 8, 8, 64)),
+    ],
+)  # fmt: skip
+def test_reads_a_config(tmp_path: Path, keys: dict[str, object], shape: tuple[int, ...]) -> None:
+    assert widths(config(tmp_path, **keys)) == shape
+    assert widths(str(tmp_path)) == shape
+    assert shape_like(str(tmp_path)).name == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"num_heads": 8}, "there is no key 'hidden_size' (nor d_model, n_embd, dim)"),
+        ({"d_model": 8}, "there is no key 'num_attention_heads' (nor n_head, num_heads, n_heads)"),
+        ({"dim": "8", "n_heads": 2}, "dim: expected a positive whole number, got 8"),
+        ({"dim": True, "n_heads": 2}, "dim: expected a positive whole number, got True"),
+        ({"dim": 0, "n_heads": 2}, "dim: expected a positive whole number, got 0"),
+        ({"dim": 10, "n_heads": [2, 4]}, "n_heads: expected a positive whole number, got [2, 4]"),
+        ({"dim": 10, "n_heads": 4}, "10 is no multiple of 4 heads, and there is no head_dim"),
+        ({"hidden_size": 7168, "num_attention_heads": 128, "kv_lora_rank": 512},
+         "latent attention (kv_lora_rank) has no single head width"),
+    ],
+)  # fmt: skip
+def test_says_what_a_config_lacks(tmp_path: Path, keys: dict[str, object], says: str) -> None:
+    path = config(tmp_path, **keys)
+    with pytest.raises(UsageError) as caught:
+        shape_like(path)
+    assert str(caught.value) == f"{path}: {says}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not JSON: "),
+        ("[1]", "not a model's config"),
+        ("[" * 100_000, "not JSON: "),
+        ('{"dim": ' + "9" * 5000 + "}", "not JSON: "),
+        ('{"dim": 1e400, "n_heads": 1}', "dim: expected a positive whole number, got inf"),
+        (" " * (2**20 + 1), "larger than 1 MiB"),
+    ],
+)
+def test_says_what_is_no_config(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        shape_like(str(path))
+    assert str(caught.value).startswith(f"{path}: {says}")
+
+
+def test_a_missing_or_binary_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^there is no file '.*none\.json'$"):
+        shape_like(str(tmp_path / "none.json"))
+    path = tmp_path / "binary.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"^cannot read '.*binary\.json': it is not text$"):
+        shape_like(str(path))

@@ -1,0 +1,96 @@
+"""The registry: names from files, cards from source text, classes only on demand."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from effattn_cli import catalog
+from effattn_cli.attention import Attention, Decodable
+from effattn_cli.catalog import BrokenPlugin, Catalog
+from effattn_cli.errors import UsageError
+
+NAMES = catalog.bundled_names()
+PLUGIN = '''
+from effattn_cli.attention import Attention, Card
+
+class Mine(Attention):
+    """My own idea."""
+    card = Card(title="Mine", families=("own",), paper="", year=2026, time="N", memory="N",
+                causal="never", kind="own mechanism")
+'''
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_source_says_is_what_the_class_has(name: str) -> None:
+    read, loaded = Catalog().variant(name), catalog.load(name)
+    assert read.card == loaded.card
+    assert read.decode == issubclass(loaded, Decodable)
+    shared = {item.name for item in dataclasses.fields(Attention.Config)}
+    own = {f.name: f.default for f in dataclasses.fields(loaded.Config) if f.name not in shared}
+    assert {option.name: option.default for option in read.options} == own
+    assert read.summary == (loaded.__doc__ or "").split("\n")[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_is_well_formed(name: str) -> None:
+    variant = Catalog().variant(name)
+    assert variant.summary.endswith(".")
+    assert len(variant.summary) <= 100
+    assert re.fullmatch(r"arXiv:\d{4}\.\d{4,5}", variant.card.paper)
+    assert 2017 <= variant.card.year <= 2026
+    assert variant.card.families
+    assert all(option.help for option in variant.options)
+    lines = Path(variant.path).read_text().splitlines()
+    assert len(lines) <= 150
+
+
+def test_a_file_and_a_folder_bring_plugins(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    (tmp_path / "_helper.py").write_text("")
+    for path in (tmp_path, tmp_path / "mine.py"):
+        found = Catalog([path])
+        assert set(found.names()) == {*NAMES, "mine"}
+        assert found.variant("mine").origin == str(path)
+    assert catalog.load("mine", tmp_path / "mine.py").card.title == "Mine"
+
+
+def test_two_with_one_name_are_an_error_that_names_both(tmp_path: Path) -> None:
+    (tmp_path / "linformer.py").write_text(PLUGIN)
+    with pytest.raises(UsageError, match="two variants are named 'linformer'") as caught:
+        Catalog([tmp_path])
+    assert str(tmp_path / "linformer.py") in str(caught.value)
+    assert "variants/linformer.py" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def broken(:", "invalid syntax"),
+        ("x = 1", "expected one class with a card, found 0"),
+        (PLUGIN.replace('"Mine"', "name()"), "name"),
+        (PLUGIN.replace("year=2026, ", ""), "year"),
+        (PLUGIN + PLUGIN.replace("Mine", "Other"), "expected one class with a card, found 2"),
+    ],
+)
+def test_a_broken_plugin_harms_only_itself(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    found = Catalog([tmp_path])
+    assert found.variant("linformer").card.title == "Linformer"
+    with pytest.raises(BrokenPlugin, match=message):
+        found.variant("mine")
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown variant 'linfomer'") as caught:
+        Catalog().source("linfomer")
+    assert caught.value.hint == "did you mean 'linformer'?"
+
+
+def test_a_changed_source_has_another_hash(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(PLUGIN)
+    before = Catalog([path]).variant("mine").code
+    path.write_text(PLUGIN + "\n# changed\n")
+    assert Catalog([path]).variant("mine").code != before

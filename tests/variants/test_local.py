@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from effattn_cli import catalog, laws
+from effattn_cli.attention import Decodable
+from effattn_cli.errors import Unsupported
+from tests.references.local import reference
+from tests.references.sdpa import reference as exact
+
+Local = catalog.load("local")
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("window", [1, 2, 7, 64, 100])
+def test_equals_its_reference_across_blocks(window: int, causal: bool, padded: bool) -> None:
+    layer = laws.make(Local, 150, dtype=torch.float64, kv_heads=2, window=window, causal=causal)
+    real_BT = torch.arange(150) < torch.tensor([[150], [83]])
+    keep_BT = real_BT if padded else torch.ones_like(real_BT)
+    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(150).double()))
+    qkv = (q, k, v)
+    mask_BT = real_BT if padded else None
+    both = layer.attend(*qkv, mask_BT), reference(layer, *qkv, mask_BT)
+    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
+    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
+    grads = [torch.autograd.grad(out.square().sum(), qkv) for out in outs]
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("causal", "window", "seen"),
+    [(True, 5, range(56, 61)), (False, 5, range(58, 63)), (False, 4, range(58, 63))],
+)
+def test_query_60_sees_these_keys_and_no_other(causal: bool, window: int, seen: range) -> None:
+    layer = laws.make(Local, 100, window=window, causal=causal)
+    k_BHTK = torch.randn(1, 4, 100, 16).requires_grad_()
+    y_BHTK = layer.attend(torch.randn(1, 4, 100, 16), k_BHTK, torch.randn(1, 4, 100, 16))
+    (grad_BHTK,) = torch.autograd.grad(y_BHTK[:, :, 60].sum(), k_BHTK)
+    assert grad_BHTK.abs().sum((0, 1, 3)).nonzero().flatten().tolist() == list(seen)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_becomes_exact_as_the_window_grows(causal: bool) -> None:
+    errors = []
+    for window in (8, 32, 128, 400):
+        layer = laws.make(Local, 200, dtype=torch.float64, window=window, causal=causal)
+        qkv = layer.project(laws.tokens_in(200).double())
+        errors.append((layer.attend(*qkv) - exact(layer, *qkv, None)).abs().mean().item())
+    assert errors == sorted(errors, reverse=True)
+    assert errors[2] > 1e-4
+    assert errors[3] < 1e-12
+
+
+@torch.no_grad()
+def test_decoding_equals_the_forward_after_the_ring_has_gone_round() -> None:
+    layer = laws.make(Local, 40, dtype=torch.float64, kv_heads=2, window=6, causal=True)
+    assert isinstance(layer, Decodable)
+    x_BTD = laws.tokens_in(40).double()
+    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
+    for t in range(40):
+        step_BD, state = layer.decode(x_BTD[:, t], state)
+        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+
+
+def test_what_decoding_keeps_does_not_grow_with_the_context() -> None:
+    layer = laws.make(Local, 40, kv_heads=2, window=6, causal=True)
+    assert isinstance(layer, Decodable)
+    for context in (0, 10, 100_000):
+        assert layer.start(3, context).k_BGRK.shape == (3, 2, 6, 16)
+
+
+def test_refuses_a_window_without_keys() -> None:
+    with pytest.raises(Unsupported, match=r"^window 0 is below 1$"):
+        laws.make(Local, 40, window=0)

@@ -1,0 +1,37 @@
+import pytest
+import torch
+
+from effattn_cli import catalog, laws
+from effattn_cli.attention import Decodable
+from effattn_cli.measure.count import count
+from effattn_cli.records import Cell
+from tests.references.gqa import reference
+
+Softmax = catalog.load("softmax")
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_shares_kv_heads_within_a_group(causal: bool) -> None:
+    layer = laws.make(Softmax, 50, dtype=torch.float64, kv_heads=2, causal=causal)
+    qkv, real_BT = layer.project(laws.tokens_in(50).double()), torch.arange(50) < 41
+    got_BHTK = layer.attend(*qkv, real_BT.expand(laws.B, -1))
+    want_BHTK = reference(layer, *qkv, real_BT.expand(laws.B, -1))
+    torch.testing.assert_close(got_BHTK[:, :, :41], want_BHTK[:, :, :41], rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_decodes_with_shared_kv_heads() -> None:
+    layer = laws.make(Softmax, 20, dtype=torch.float64, kv_heads=2, causal=True)
+    assert isinstance(layer, Decodable)
+    x_BTD = laws.tokens_in(20).double()
+    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
+    for t in range(20):
+        step_BD, state = layer.decode(x_BTD[:, t], state)
+        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+
+
+def test_holds_all_scores_and_their_softmax_where_sdpa_holds_neither() -> None:
+    cell = Cell(variant="", seq=1024, heads=8)
+    scores_bytes = 8 * 1024 * 1024 * 4
+    assert count(Softmax, cell).cost.peak_bytes >= 2 * scores_bytes
+    assert count(catalog.load("sdpa"), cell).cost.peak_bytes < scores_bytes / 4

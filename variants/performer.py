@@ -1,0 +1,98 @@
+"""Performer: softmax attention through positive random features (FAVOR+)."""
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.chunked import Kernel, Sums, linear_attention
+
+
+@final
+class Performer(Decodable[Sums]):
+    """Estimates the softmax kernel by positive random features, so that the sums come first.
+
+    With x = x' / K^1/4 and Gaussian directions w_r, orthogonal in blocks of K,
+    phi_r(x) = exp(w_r x - |x|^2 / 2), so that E phi(q) phi(k) = exp(q' k' / sqrt K), and
+    out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1)
+    (Rethinking Attention with Performers, Choromanski et al. 2021, arXiv:2009.14794).
+    """
+
+    card = Card(
+        title="Performer",
+        families=("kernel",),
+        paper="arXiv:2009.14794",
+        year=2020,
+        time="N",
+        memory="N",
+        causal="optional",
+        kind="approximates softmax",
+        survey=SurveyRow(complexity="N", decode=True, classes="KR"),
+        notes=(
+            "the directions are drawn once, when the layer is made: the authors redraw in training",
+            "softmax features get no epsilon: the authors' 1e-4 moves the output by tens of %",
+            "queries are stabilised one by one and keys not at all, since a maximum over the length"
+            " sees later tokens; a key too long for float32 counts for nothing",
+            "relu features are relu(w_r x) + 1e-3",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Decodable.Config):
+        features: int = 256
+        """Random features a query or key (M in the paper)."""
+        kernel: Literal["softmax", "relu"] = "softmax"
+        """The function that the features stand for; relu is the paper's generalised attention."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.features < 1:
+            raise Unsupported(f"features {config.features} is below 1")
+        if config.kernel not in {"softmax", "relu"}:
+            raise Unsupported(f"kernel {config.kernel!r} is neither softmax nor relu")
+        self.width, self.relu = config.features, config.kernel == "relu"
+        self.directions_KF: Tensor
+        scaled_KF = _directions(config.features, self.head_dim).mT * self.head_dim**-0.25
+        self.register_buffer("directions_KF", scaled_KF.contiguous())
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        kernel = self._kernel()
+        return linear_attention(kernel, q_BHTK, k_BHTK, v_BHTK, real_BT, causal=self.causal)
+
+    def start(self, batch: int, context: int) -> Sums:
+        return Sums.start(self, self.width, batch, context)
+
+    def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
+        return state.step(self._kernel(), q_BHK, k_BHK, v_BHK)
+
+    def _kernel(self) -> Kernel:
+        query, key = (self._relu, self._relu) if self.relu else (self._query, self._key)
+        return Kernel(query, key, width=self.width, epsilon=1e-30)
+
+    def _query(self, q: Tensor) -> Tensor:
+        # A factor of one query cancels in the quotient: softmax gives the features scaled.
+        return (q @ self.directions_KF.to(q.dtype)).softmax(-1)
+
+    def _key(self, k: Tensor) -> Tensor:
+        # The half square is one more coordinate, whose direction is 1 in every feature.
+        half = k.square().sum(-1, keepdim=True) * (-0.5 * self.head_dim**-0.5)
+        directions_KF = self.directions_KF.to(k.dtype)
+        directions_LF = torch.cat([directions_KF, torch.ones_like(directions_KF[:1])])
+        return (torch.cat([k, half], dim=-1) @ directions_LF).exp_()
+
+    def _relu(self, x: Tensor) -> Tensor:
+        return (x @ self.directions_KF.to(x.dtype)).relu_() + 1e-3
+
+
+def _directions(features: int, head_dim: int) -> Tensor:
+    """Gaussian rows (F, K), orthogonal within each block of K; in float32 whatever the layer's."""
+    blocks = [
+        nn.init.orthogonal_(torch.empty(head_dim, head_dim, dtype=torch.float32))
+        for _ in range(0, features, head_dim)
+    ]
+    lengths_F = torch.randn(features, head_dim, dtype=torch.float32).norm(dim=1)
+    return torch.cat(blocks)[:features] * lengths_F[:, None]
