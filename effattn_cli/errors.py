@@ -37,6 +37,6 @@ class NothingMeasured(EffattnError):
 def unknown(what: str, value: str, valid: Iterable[str]) -> UsageError:
     """An error for a name that is none of `valid`, with the nearest valid one as its hint."""
     names = sorted(valid)
-    near = get_close_matches(value, names, n=1, cutoff=0.5)
+    near = get_close_matches(value.lower(), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(names)}"
     return UsageError(f"unknown {what} {value!r}", hint)

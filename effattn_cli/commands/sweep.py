@@ -125,6 +125,8 @@ def _planned(wishes: Wishes, server: Launcher) -> Profile:
             raise UsageError(f"{str(wishes.out)!r} is there already", hint)
     machine, devices = _machine(server, request.device)
     planned = plan(request, catalog, devices=devices, cores=machine.cores)
+    for note in planned.notes:
+        print(f"note: {note}", file=sys.stderr)
     names = {cell.variant for cell in planned.cells}
     return Profile(
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -13,7 +13,7 @@ def reference(
 
     def features(x_BHTK: Tensor) -> Tensor:
         along_BHTF = torch.einsum("bhtk,kf->bhtf", x_BHTK, w_KF)
-        if layer.config.kernel == "relu":
+        if layer.config.kernel == "relu":  # type: ignore[attr-defined]
             return along_BHTF.clamp(min=0) + 1e-3
         half_BHT1 = (x_BHTK / K**0.25).norm(dim=-1, keepdim=True) ** 2 / 2
         return torch.exp(along_BHTF - half_BHT1)
