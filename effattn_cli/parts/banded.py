@@ -94,7 +94,7 @@ class _Cut:
 def _cut(tokens: int, before: int, after: int, always: int) -> _Cut:
     """Blocks of a quarter of the band: each looks at 5 blocks, and wastes a fifth of its scores.
 
-    On a CPU smaller blocks were no faster forward and slower to train, larger ones slower in both.
+    On a CPU smaller blocks were hardly faster forward and slower to train, larger ones slower.
     """
     before, after = min(before, tokens - 1), min(after, tokens - 1)
     block = 16 * max(1, -(-(before + after) // 64))

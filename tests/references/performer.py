@@ -9,7 +9,7 @@ def reference(
     layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
 ) -> Tensor:
     B, _, T, K = q_BHTK.shape
-    w_KF = layer.directions_KF  # these hold the scale K^-1/4 of a query or key
+    w_KF = layer.get_buffer("directions_KF")  # they hold the scale K^-1/4 of a query or key
 
     def features(x_BHTK: Tensor) -> Tensor:
         along_BHTF = torch.einsum("bhtk,kf->bhtf", x_BHTK, w_KF)

@@ -10,6 +10,8 @@ def reference(
     """The attentions of MAB(X, MAB(I, X)), a sequence and a head at a time."""
     B, H, T, K = q_BHTK.shape
     root = (H * K) ** 0.5
+    points_HMK = layer.get_parameter("points_HMK")
+    to_k_DD, to_v_DD = (layer.get_parameter(f"summary_{x}.weight") for x in "kv")
 
     def attention(q_TK: Tensor, k_SK: Tensor, v_SK: Tensor) -> Tensor:
         weights_TS = torch.exp(q_TK @ k_SK.T / root)
@@ -19,12 +21,11 @@ def reference(
     for b in range(B):
         keep_T = torch.ones(T, dtype=torch.bool) if real_BT is None else real_BT[b]
         heads = [
-            attention(layer.points_HMK[h], k_BHTK[b, h, keep_T], v_BHTK[b, h, keep_T])
-            for h in range(H)
+            attention(points_HMK[h], k_BHTK[b, h, keep_T], v_BHTK[b, h, keep_T]) for h in range(H)
         ]
         summary_MD = torch.cat(heads, dim=1)
-        k_MD = summary_MD @ layer.summary_k.weight.T
-        v_MD = summary_MD @ layer.summary_v.weight.T
+        k_MD = summary_MD @ to_k_DD.T
+        v_MD = summary_MD @ to_v_DD.T
         parts = [slice(h * K, (h + 1) * K) for h in range(H)]
         outs.append(
             torch.stack(
