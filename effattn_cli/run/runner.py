@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from effattn_cli.analyse import predict
-from effattn_cli.records import Cell, Cost, Failure, Memory, Profile, Record, Round, Speed
-from effattn_cli.run import verdict
+from effattn_cli.records import Cell, Failure, Profile, Record, Speed
+from effattn_cli.run import ledger, verdict
 from effattn_cli.run.events import Step
 from effattn_cli.run.launch import Job, Launcher
 
@@ -73,12 +73,12 @@ class Runner:
                 Job(name="count", payload=payload, timeout=COUNT_SECONDS, memory=self._memory_limit)
             )
             for record, told in zip(left, reply.answers, strict=False):
-                self._set(self._counted(record, told))
+                self._set(ledger.counted(record, told, self._memory_limit))
                 if self._records[record.cell].failure is not None:
                     self._tell(self._records[record.cell], "counting")
             if len(reply.answers) < len(left):  # the next one took the process down: without it
                 blamed = left[len(reply.answers)]
-                self._set(_warned(blamed, "its cost could not be counted: the process ended"))
+                self._set(ledger.warned(blamed, "its cost could not be counted: the process ended"))
             left = left[len(reply.answers) + 1 :]
         self._save(self._current())
         return self._current()
@@ -89,20 +89,6 @@ class Runner:
             reply = self._launcher.run(Job(name="probe", payload={"cells": [asdict(cell)]}))
             if reply.answers and "probe" in reply.answers[0]:
                 self._speeds[place] = Speed(**reply.answers[0]["probe"])
-
-    def _counted(self, record: Record, told: dict[str, Any]) -> Record:
-        if "failure" in told:
-            failure = Failure(reason=told["failure"]["reason"], message=told["failure"]["message"])
-            if failure.reason == "unsupported":
-                return replace(record, failure=failure)
-            return _warned(record, f"its cost could not be counted: {failure.message}")
-        cost = Cost(**told["cost"])
-        needs = told["needs"] + cost.peak_bytes
-        record = replace(record, cost=cost, needs_bytes=needs)
-        if needs > self._memory_limit:
-            message = f"would need {_gib(needs)}, the limit is {_gib(self._memory_limit)}"
-            return replace(record, failure=Failure(reason="out-of-memory", message=message))
-        return record
 
     def _measure_memory(self) -> None:
         """The cheapest cells first: each tells what the next longer one will take."""
@@ -130,7 +116,7 @@ class Runner:
             memory=int(self._memory_limit * HEADROOM) if on_cpu else None,
         )
         told = verdict.answer(self._launcher.run(job), limit)
-        record = _with(record, told)
+        record = ledger.visited(record, told)
         self._done += 1
         self._set(record)
         self._save(self._current())
@@ -230,27 +216,9 @@ class Runner:
         return replace(self._profile, records=tuple(self._records.values()))
 
 
-def _with(record: Record, told: dict[str, Any] | Failure) -> Record:
-    """The record with what a visit told."""
-    if isinstance(told, Failure):
-        return replace(record, failure=told)
-    if "memory" in told:
-        return replace(record, memory=Memory(**told["memory"]), kernels=tuple(told["kernels"]))
-    sampled = Round(**(told["round"] | {"samples": tuple(told["round"]["samples"])}))
-    return replace(record, rounds=(*record.rounds, sampled))
-
-
-def _warned(record: Record, text: str) -> Record:
-    return replace(record, warnings=(*record.warnings, text))
-
-
 def _why(expected: float | None) -> str:
     return f"a call would take about {expected:.1f} s" if expected else "its cost is unknown"
 
 
 def _place(cell: Cell) -> tuple[str, str, int]:
     return cell.device, cell.dtype, cell.threads
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"

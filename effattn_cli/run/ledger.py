@@ -1,0 +1,41 @@
+"""Enters what a job told into the record of its cell. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from effattn_cli.records import Cost, Failure, Memory, Record, Round
+
+
+def counted(record: Record, told: Mapping[str, Any], memory_limit: int) -> Record:
+    """After counting: what the cell costs and needs; it fails at once if it cannot fit."""
+    if "failure" in told:
+        reason, message = told["failure"]["reason"], told["failure"]["message"]
+        if reason == "unsupported":
+            return replace(record, failure=Failure(reason=reason, message=message))
+        return warned(record, f"its cost could not be counted: {message}")
+    cost = Cost(**told["cost"])
+    needs = told["needs"] + cost.peak_bytes
+    record = replace(record, cost=cost, needs_bytes=needs)
+    if needs > memory_limit:
+        message = f"would need {_gib(needs)}, the limit is {_gib(memory_limit)}"
+        return replace(record, failure=Failure(reason="out-of-memory", message=message))
+    return record
+
+
+def visited(record: Record, told: Mapping[str, Any] | Failure) -> Record:
+    """After a visit: its memory, one more round, or why there is neither."""
+    if isinstance(told, Failure):
+        return replace(record, failure=told)
+    if "memory" in told:
+        return replace(record, memory=Memory(**told["memory"]), kernels=tuple(told["kernels"]))
+    sampled = Round(**(told["round"] | {"samples": tuple(told["round"]["samples"])}))
+    return replace(record, rounds=(*record.rounds, sampled))
+
+
+def warned(record: Record, text: str) -> Record:
+    return replace(record, warnings=(*record.warnings, text))
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
