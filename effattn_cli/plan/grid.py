@@ -49,7 +49,7 @@ def plan(request: Request, catalog: Catalog, *, devices: Sequence[str], cores: i
     The cells of a variant come in one run, from the shortest length to the longest.
 
     Raises:
-        UsageError: an option cannot be read, two exclude one another, there is nothing to measure,
+        UsageError: an option cannot be read, two exclude one another, no variant is named,
             or there are too many cells.
     """
     _refuse_devices(request.device)
@@ -90,15 +90,13 @@ def _subjects(request: Request, catalog: Catalog) -> tuple[list[Cell], str | Non
     """A cell for each variant and shape, the baseline's first, and the baseline's label."""
     base = _base(request)
     asked = [_shaped(base, choice) for choice in select(request.variant, catalog)]
+    if not asked:
+        hint = "--variant linformer, say; `effattn variants` lists them"
+        raise UsageError("no variant is named", hint)
     if request.baseline == "none":
-        if not asked:
-            raise UsageError("there is nothing to measure", "give --variant, or a --baseline")
         return list(dict.fromkeys(asked)), None
     baseline = _shaped(base, _baseline(request.baseline, catalog))
-    beside = [
-        replace(cell, variant=baseline.variant, options=baseline.options)
-        for cell in asked or [baseline]
-    ]
+    beside = [replace(cell, variant=baseline.variant, options=baseline.options) for cell in asked]
     return list(dict.fromkeys(beside + asked)), baseline.label
 
 
