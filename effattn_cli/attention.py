@@ -4,6 +4,8 @@ Shape letters: B batch, T tokens, D model width, H heads, G key-value heads, K h
 A mask `real_BT` is True where a token is real; padding trails, so real tokens come first.
 """
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from effattn_cli.errors import Unsupported
 from effattn_cli.records import Card, SurveyRow
 
-__all__ = ["Attention", "Card", "Decodable", "SurveyRow", "Unsupported"]
+__all__ = ["Attention", "Card", "Decodable", "SurveyRow", "Unsupported", "variant"]
 
 
 class Attention(nn.Module):
@@ -163,3 +165,25 @@ class Decodable(Attention, Generic[State]):
         """A tensor for a state, on the layer's device and in its dtype; zeros unless random."""
         make: Any = torch.randn if random else torch.zeros
         return make(*shape, device=self.place.device, dtype=self.place.dtype)
+
+
+def variant(*, card: Card) -> Callable[[Callable[..., Tensor]], type[Attention]]:
+    """Makes a variant of a plain function of q, k and v, which has no knobs and no weights.
+
+    The function may also take `real`, the mask of `attend`, and `causal`, by these names.
+    """
+
+    def made_of(function: Callable[..., Tensor]) -> type[Attention]:
+        asked = inspect.signature(function).parameters
+
+        def attend(
+            self: Attention, q: Tensor, k: Tensor, v: Tensor, real: Tensor | None = None
+        ) -> Tensor:
+            more = {"real": real, "causal": self.causal}
+            return function(q, k, v, **{name: more[name] for name in more if name in asked})
+
+        known = {"card": card, "attend": attend}
+        about = {"__module__": function.__module__, "__doc__": function.__doc__}
+        return type(function.__name__, (Attention,), known | about)
+
+    return made_of

@@ -2,7 +2,8 @@
 
 Names come from file names, cards and options from the source text: nothing is imported, and torch
 is not needed, until `load`. Sources are the bundled folder, files and folders that the user names,
-and installed packages with entry points in the group `effattn.variants`.
+and installed packages with entry points in the group `effattn.variants`. A variant is a class, or a
+function under the decorator `variant`; both come out as a class.
 """
 
 import ast
@@ -13,16 +14,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from effattn_cli import variants
 from effattn_cli.errors import EffattnError, UsageError, unknown
-from effattn_cli.records import Card, Option, SurveyRow, Variant
+from effattn_cli.records import Card, Causal, Kind, Option, SurveyRow, Value, Variant
 
 if TYPE_CHECKING:
     from effattn_cli.attention import Attention
 
 RECORDS = {"Card": Card, "SurveyRow": SurveyRow}
+CHOICES = {"causal": get_args(Causal), "kind": get_args(Kind)}
 
 
 class BrokenPlugin(EffattnError):
@@ -38,10 +40,7 @@ class Source:
     name: str
     path: Path
     origin: str = "bundled"
-
-    @property
-    def text(self) -> str:
-        return self.path.read_text(encoding="utf-8")
+    module: str | None = None  # how an installed package knows it
 
 
 class Catalog:
@@ -79,6 +78,11 @@ class Catalog:
         return describe(self.source(name))
 
 
+def name_of(path: Path) -> str:
+    """The variant in the file `linear_transformer.py` is `linear-transformer`."""
+    return path.stem.replace("_", "-")
+
+
 def bundled_names() -> list[str]:
     return sorted(source.name for source in _bundled())
 
@@ -88,16 +92,12 @@ def load(name: str, path: Path | None = None) -> "type[Attention]":
     from effattn_cli.attention import Attention  # noqa: PLC0415
 
     module = _import(name, path)
-    classes = [
-        item
-        for item in vars(module).values()
-        if isinstance(item, type)
-        and issubclass(item, Attention)
-        and item.__module__ == module.__name__
-    ]
+    types = [item for item in vars(module).values() if isinstance(item, type)]
+    own = [item for item in types if item.__module__ == module.__name__]
+    classes = [item for item in own if issubclass(item, Attention)]
     if len(classes) != 1:
         found = ", ".join(item.__name__ for item in classes) or "none"
-        raise BrokenPlugin(f"variant {name!r} must hold one Attention class, found: {found}")
+        raise BrokenPlugin(f"variant {name!r} must hold one variant, found: {found}")
     return classes[0]
 
 
@@ -105,6 +105,9 @@ def _import(name: str, path: Path | None) -> Any:
     stem = name.replace("-", "_")
     if path is None or path.parent in (Path(folder) for folder in variants.__path__):
         return importlib.import_module(f"effattn_cli.variants.{stem}")
+    for source in _installed():
+        if source.module and source.path == path:  # its imports may be relative to its package
+            return importlib.import_module(source.module)
     module_name = f"effattn_plugin_{stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
@@ -123,7 +126,7 @@ def _bundled() -> Iterator[Source]:
 def _folder(folder: Path, origin: str) -> Iterator[Source]:
     for path in sorted(folder.glob("*.py")):
         if not path.stem.startswith("_"):
-            yield Source(path.stem.replace("_", "-"), path, origin)
+            yield Source(name_of(path), path, origin)
 
 
 def _named(path: Path) -> Iterator[Source]:
@@ -131,46 +134,43 @@ def _named(path: Path) -> Iterator[Source]:
     if path.is_dir():
         yield from _folder(path, str(path))
     elif path.is_file():
-        yield Source(path.stem.replace("_", "-"), path, str(path))
+        yield Source(name_of(path), path, str(path))
     else:
         raise UsageError(f"there is no plugin file or folder {str(path)!r}")
 
 
 def _installed() -> Iterator[Source]:
     """Installed packages' entry points: the file behind each, found without importing it."""
-    from importlib.metadata import entry_points  # noqa: PLC0415
+    from importlib import metadata  # noqa: PLC0415
 
-    for entry in entry_points(group="effattn.variants"):
-        spec = importlib.util.find_spec(entry.module.partition(".")[0])
+    for entry in metadata.entry_points(group="effattn.variants"):
+        top, *inner = entry.module.split(".")
+        spec = importlib.util.find_spec(top)
         folders = list(spec.submodule_search_locations or []) if spec else []
-        inner = entry.module.split(".")[1:]
         candidates = [Path(folder, *inner).with_suffix(".py") for folder in folders if inner]
         if spec and spec.origin and not inner:
             candidates.append(Path(spec.origin))
-        for path in candidates:
-            if path.is_file():
-                dist = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.module
-                yield Source(entry.name, path, dist)
+        missing = Path(top, *inner).with_suffix(".py")  # what cannot be read is listed as broken
+        path = next(filter(Path.is_file, candidates), missing)
+        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.module
+        yield Source(entry.name, path, origin, entry.module)
 
 
 def describe(source: Source) -> Variant:
     """Reads a variant's card, options and summary from its source text."""
     try:
-        text = source.text
-        tree = ast.parse(text)
-        found = [node for node in tree.body if isinstance(node, ast.ClassDef) and _card(node)]
-        if len(found) != 1:
-            raise ValueError(f"expected one class with a card, found {len(found)}")
-        (node,) = found
-        card = _record(_card(node))
+        text = source.path.read_text(encoding="utf-8")
+        node, card = _the_variant(ast.parse(text))
+        checked = _checked(_record(card))
         options = tuple(_options(node))
-    except (OSError, SyntaxError, UnicodeDecodeError, ValueError, TypeError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise BrokenPlugin(f"{source.path}: {error}") from error
+    bases = node.bases if isinstance(node, ast.ClassDef) else []
     return Variant(
         name=source.name,
         summary=(ast.get_docstring(node) or "").partition("\n")[0],
-        card=card,
-        decode=any("Decodable" in ast.unparse(base) for base in node.bases),
+        card=checked,
+        decode=any("Decodable" in ast.unparse(base) for base in bases),
         options=options,
         origin=source.origin,
         path=str(source.path),
@@ -178,36 +178,73 @@ def describe(source: Source) -> Variant:
     )
 
 
-def _card(node: ast.ClassDef) -> ast.expr | None:
-    for item in node.body:
-        if isinstance(item, ast.Assign) and ast.unparse(item.targets[0]) == "card":
-            return item.value
-        if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == "card":
-            return item.value
-    return None
+def _the_variant(tree: ast.Module) -> tuple[ast.ClassDef | ast.FunctionDef, ast.expr]:
+    """The class or the decorated function, and the expression that makes its card."""
+    nodes = [node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    found = [(node, card) for node in nodes if (card := _card(node)) is not None]
+    if len(found) != 1:
+        raise ValueError(f"expected one class with a card, found {len(found)}")
+    return found[0]
 
 
-def _record(node: ast.expr | None) -> Any:
+def _card(node: ast.ClassDef | ast.FunctionDef) -> ast.expr | None:
+    if isinstance(node, ast.FunctionDef):
+        calls = [item for item in node.decorator_list if isinstance(item, ast.Call)]
+        words = [word for call in calls for word in call.keywords if word.arg == "card"]
+        return words[0].value if words else None
+    plain = [(item.targets[0], item.value) for item in node.body if isinstance(item, ast.Assign)]
+    typed = [(item.target, item.value) for item in node.body if isinstance(item, ast.AnnAssign)]
+    return next((value for name, value in plain + typed if ast.unparse(name) == "card"), None)
+
+
+def _checked(card: Any) -> Card:
+    """The card, if what the catalogue shows of it has the right types."""
+    if not isinstance(card, Card):
+        raise TypeError("card must be Card(...)")
+    for name, valid in CHOICES.items():
+        if getattr(card, name) not in valid:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, valid))}")
+    lists = (card.families, card.requires, card.notes)
+    if not all(isinstance(item, tuple) for item in lists) or not isinstance(card.exempt, dict):
+        raise TypeError("families, requires and notes must be tuples, exempt a dictionary")
+    texts = (card.title, card.paper, card.time, card.memory, *sum(lists, ()), *card.exempt)
+    if not all(isinstance(text, str) for text in (*texts, *card.exempt.values())):
+        raise TypeError("all but year, padding and survey must be text")
+    return card
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        why = "is not literal: write the value itself, it is read without importing the file"
+        raise ValueError(f"{ast.unparse(node)!r} in line {node.lineno} {why}") from None
+
+
+def _record(node: ast.expr) -> Any:
     """The record that a call of literals makes: Card(title="...", survey=SurveyRow(...))."""
     if not isinstance(node, ast.Call):
-        return ast.literal_eval(node) if node is not None else None
+        return _literal(node)
     name = ast.unparse(node.func)
     if name not in RECORDS or node.args:
-        raise ValueError(f"the card holds {name}(...); literals and keywords only")
+        raise ValueError(f"the card holds {name}(...): write literals, and keywords, only")
     return RECORDS[name](**{word.arg or "": _record(word.value) for word in node.keywords})
 
 
-def _options(node: ast.ClassDef) -> Iterator[Option]:
+def _options(node: ast.ClassDef | ast.FunctionDef) -> Iterator[Option]:
     """The fields of the nested Config: name, type, default, and the text below each."""
-    bodies = [c.body for c in node.body if isinstance(c, ast.ClassDef) and c.name == "Config"]
-    body = bodies[0] if bodies else []
+    inner = [item for item in node.body if isinstance(item, ast.ClassDef)]
+    body = next((item.body for item in inner if item.name == "Config"), [])
     for item, after in zip(body, [*body[1:], None], strict=False):
         if not isinstance(item, ast.AnnAssign):
             continue
+        default = None if item.value is None else _literal(item.value)
+        if not isinstance(default, Value | None):
+            raise TypeError(f"the default of {ast.unparse(item.target)} must be a number or a text")
         told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         yield Option(
             name=ast.unparse(item.target),
             type=ast.unparse(item.annotation),
-            default=ast.literal_eval(item.value) if item.value is not None else None,
+            default=default,
             help=str(after.value.value) if told else "",  # type: ignore[union-attr]
         )

@@ -12,6 +12,8 @@ import typer
 from typer.exceptions import TyperException
 
 from effattn_cli import __version__
+from effattn_cli.commands.check import check
+from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
@@ -26,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (profile, variants, show):
+for command in (profile, variants, check, new, show):
     app.command()(command)
 
 

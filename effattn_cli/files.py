@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -19,32 +19,43 @@ class CannotWrite(EffattnError):
     exit_code = 2
 
 
-def replace(path: Path, text: str) -> None:
-    """Writes `text` to a new file beside `path`, and puts it in its place in one step.
+def replace(path: Path, data: bytes) -> None:
+    """Writes `data` to a new file beside `path`, and puts it in its place in one step.
 
     Raises:
         CannotWrite: no space, no permission, no such folder; the earlier file is intact.
     """
     try:
-        _replace(path, text)
+        _replace(path, data)
     except OSError as error:
         raise CannotWrite(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, data: bytes) -> None:
     if path.is_dir():
         raise IsADirectoryError(21, "it is a folder")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
+        _sync_folder(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """After this the new name survives a power cut; not every system can do it."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def new_path(profile: Profile) -> Path:
@@ -76,6 +87,13 @@ def check(path: Path) -> None:
         raise CannotWrite(f"cannot write {str(path)!r}: {why}")
 
 
+def _clear(path: Path) -> None:
+    """Removes what a process that was killed while it wrote `path` has left beside it."""
+    for part in path.parent.iterdir():
+        if part.name.startswith(f".{path.name}.") and part.suffix == ".part":
+            part.unlink(missing_ok=True)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds `path` for this process alone.
@@ -88,10 +106,11 @@ def locked(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise CannotWrite(f"another process is writing {str(path)!r}") from error
+        raise CannotWrite(f"cannot write {str(path)!r}: another process does") from error
     except OSError as error:
         raise CannotWrite(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     try:
+        _clear(path)
         yield
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)

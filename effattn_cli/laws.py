@@ -1,7 +1,8 @@
 """The laws that every variant keeps; the tests hold the bundled ones to them.
 
 A law is a function of the variant's class that raises `Broken`, in plain words, when the class
-breaks it. A variant that a law is wrong for says why on its card, under `exempt`.
+breaks it, and gives the reason where it does not apply. A variant that a law is wrong for says why
+on its card, under `exempt`.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class Broken(AssertionError):
     """A law does not hold."""
 
 
-Law = Callable[[type[Attention]], None]
+Law = Callable[[type[Attention]], str | None]
 LAWS: dict[str, Law] = {}
 
 
@@ -104,10 +105,10 @@ def batch_independence(variant: type[Attention]) -> None:
 
 @law
 @torch.no_grad()
-def padding(variant: type[Attention]) -> None:
+def padding(variant: type[Attention]) -> str | None:
     """What stands at padded positions changes nothing at real ones."""
     if not variant.card.padding:
-        return
+        return "the card says that it takes no padding"
     real_BT = torch.arange(90) < torch.tensor([[90], [61]])
     for causal in modes(variant):
         layer = make(variant, 90, dtype=torch.float64, causal=causal)
@@ -118,14 +119,15 @@ def padding(variant: type[Attention]) -> None:
         _close(y[real_BT], z[real_BT], "an output at a real position changes with the padding")
         everything = layer(x, torch.ones_like(real_BT))
         _close(everything, layer(x), "a mask without padding changes the output")
+    return None
 
 
 @law
 @torch.no_grad()
-def causality(variant: type[Attention]) -> None:
+def causality(variant: type[Attention]) -> str | None:
     """Changing token t leaves the outputs before it bit-equal, and changes the one at t."""
     if True not in modes(variant):
-        return
+        return "the card says that it is never causal"
     layer, x = make(variant, 300, causal=True), tokens_in(300)
     y = layer(x)
     for t in (0, 1, 63, 128, 150, 257, 299):
@@ -139,14 +141,15 @@ def causality(variant: type[Attention]) -> None:
                 " but the card says causal"
             )
         _require(not torch.equal(y[:, t], z[:, t]), f"output at position {t} ignores its token")
+    return None
 
 
 @law
 @torch.no_grad()
-def decoding(variant: type[Attention]) -> None:
+def decoding(variant: type[Attention]) -> str | None:
     """Decoding token by token equals the causal forward; a step can be repeated."""
     if not issubclass(variant, Decodable):
-        return
+        return "it does not decode token by token"
     layer = make(variant, 70, dtype=torch.float64, causal=True)
     assert isinstance(layer, Decodable)
     x = tokens_in(70, dtype=torch.float64)
@@ -158,6 +161,7 @@ def decoding(variant: type[Attention]) -> None:
         _close(step, y[:, t], f"decoding step {t} differs from the causal forward")
     step, _ = layer.decode(x[:, 0], layer.start(B, 50))
     _require(bool(step.isfinite().all()), "a step after a random context is not finite")
+    return None
 
 
 @law

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-SLOW = ["torch", "numpy", "psutil", "yaml", "pydantic"]
+SLOW = ["torch", "numpy", "psutil", "yaml"]
 
 
 @pytest.mark.parametrize(

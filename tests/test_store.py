@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
@@ -14,7 +15,16 @@ from inline_snapshot import snapshot
 from effattn_cli import files, store
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile
-from tests.builders import a_cell, a_profile, failed, measured, pending, predicted
+from tests.builders import (
+    a_card,
+    a_cell,
+    a_profile,
+    a_variant,
+    failed,
+    measured,
+    pending,
+    predicted,
+)
 
 
 def a_mixed_profile() -> Profile:
@@ -38,8 +48,7 @@ def test_a_profile_comes_back_equal(tmp_path: Path) -> None:
 def test_any_text_and_any_number_comes_back_equal(label: str, seconds: list[float]) -> None:
     record = measured(replace(a_cell(), options={"knob": label}), seconds, spread=0.0)
     profile = a_profile(record, command=label)
-    text = "".join(store.Writer(Path("unused"))._parts(profile))
-    assert store.parse(text) == profile
+    assert store.parse("".join(store.Writer(Path("unused"))._parts(profile)).encode()) == profile
 
 
 def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:
@@ -56,51 +65,65 @@ def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:
 def test_the_file_reads_well() -> None:
     text = "".join(store.Writer(Path("unused"))._parts(a_mixed_profile()))
     assert text.split("records:\n")[1].split("- cell")[1] == snapshot("""\
-: {variant: linformer, options: {rank: 64}, seq: 1024, batch: 1, dim: 512, heads: 8, kv_heads: null,
-    head_dim: null, device: cpu, dtype: float32, threads: 2, phase: forward, scope: core, causal: false,
-    padding: 0.0, compile: false, alloc: retained}
-  cost: {matmul_flops: 1000000000, other_flops: 0, transcendentals: 0, read_bytes: 8388608, write_bytes: 4194304,
-    peak_bytes: 4194304}
-  memory: {peak_bytes: 4194304, input_bytes: 6291456, weight_bytes: 0, state_bytes: 0, method: by hand,
-    resident_bytes: null, call_seconds: 0.0}
+: {"variant": "linformer", "options": {"rank": 64}, "seq": 1024, "batch": 1, "dim": 512, "heads": 8, "kv_heads": null, "head_dim": null, "device": "cpu", "dtype": "float32", "threads": 2, "phase": "forward", "scope": "core", "causal": false, "padding": 0.0, "compile": false, "alloc": "retained"}
+  cost: {"matmul_flops": 1000000000, "other_flops": 0, "transcendentals": 0, "read_bytes": 8388608, "write_bytes": 4194304, "peak_bytes": 4194304}
+  memory: {"peak_bytes": 4194304, "input_bytes": 6291456, "weight_bytes": 0, "state_bytes": 0, "method": "by hand", "resident_bytes": null, "call_seconds": 0.0}
   rounds:
-  - samples: [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101]
-    warmup: 3
-    first_seconds: 0.001
-    stopped: steady
-    foreign_load: null
-  - samples: [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212]
-    warmup: 3
-    first_seconds: 0.0012
-    stopped: steady
-    foreign_load: null
+  - {"samples": [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101], "warmup": 3, "first_seconds": 0.001, "stopped": "steady", "foreign_load": null}
+  - {"samples": [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212], "warmup": 3, "first_seconds": 0.0012, "stopped": "steady", "foreign_load": null}
 """)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.floats(1e-9, 1e6))
+def test_what_is_written_is_yaml_to_every_reader(text: str, seconds: float) -> None:
+    record = measured(replace(a_cell(), options={"knob": text}), [seconds], spread=0.0)
+    written = "".join(store.Writer(Path("unused"))._parts(a_profile(record, command=text)))
+    (found,) = yaml.safe_load(written)["records"]
+    assert found["cell"]["options"]["knob"] == text
+    assert float(found["rounds"][0]["samples"][0]) == seconds  # 1e-05 is text in YAML 1.1
+
+
+def test_a_file_that_was_edited_by_hand_is_read() -> None:
+    written = "".join(store.Writer(Path("unused"))._parts(a_mixed_profile()))
+    data = yaml.safe_load(written)
+    data["records"][0]["warnings"] = ["seen"]
+    edited = store.parse(yaml.safe_dump(data).encode())
+    assert edited.records[0].warnings == ("seen",)
+    assert edited.records[1:] == a_mixed_profile().records[1:]
+
+
+def test_text_that_is_no_unicode_loses_what_is_none(tmp_path: Path) -> None:
+    profile = a_profile(failed(a_cell(), "raised", "caf\udce9"), command="effattn \udcff")
+    store.Writer(tmp_path / "p.yaml").write(profile)
+    found = store.read(tmp_path / "p.yaml")
+    assert found.command == "effattn ?"
+    assert found.records[0].failure is not None
+    assert found.records[0].failure.message == "caf?"
+
+
+def test_what_could_not_be_read_again_is_not_measured_first(tmp_path: Path) -> None:
+    card = a_card(year="a year")  # a plugin's card is whatever its author wrote
+    profile = replace(a_profile(pending(a_cell())), variants={"sdpa": a_variant("sdpa", card=card)})
+    with pytest.raises(
+        UsageError, match=r"saved: variants.sdpa.card.year: expected a whole number"
+    ):
+        store.Writer(tmp_path / "p.yaml").write(profile)
+
+
+def test_a_profile_too_large_to_be_read_again_leaves_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = store.Writer(tmp_path / "p.yaml")
+    writer.write(a_profile())
+    monkeypatch.setattr("effattn_cli.store.reading.MAX_BYTES", 2000)
+    with pytest.raises(files.CannotWrite, match="too large to be read again"):
+        writer.write(a_mixed_profile())
+    assert store.read(tmp_path / "p.yaml") == a_profile()
 
 
 def test_json_is_one_document() -> None:
     document = json.loads(store.as_json(a_mixed_profile()))
     assert document["records"][0]["cell"]["variant"] == "linformer"
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("seq: 65536", "seq: abc", "records[1].cell.seq: input should be a valid integer, unable to"),
-        ("seconds: 62.1", "seconds: [1]", "records[1].prediction.seconds: input should be a valid number, got"),
-        ("effattn_profile: 1", "effattn_profile: 9", "schema version 9; this effattn reads 1"),
-        ("effattn_profile: 1", "other: 1", "not an effattn profile (no key 'effattn_profile')"),
-        ("machine:", "machine: [", "not YAML"),
-        ("baseline: sdpa", "baseline: &a sdpa", "aliases and anchors are not allowed"),
-    ],
-)  # fmt: skip
-def test_a_file_that_is_wrong_is_refused_in_one_line(old: str, new: str, message: str) -> None:
-    text = "".join(store.Writer(Path("unused"))._parts(a_mixed_profile()))
-    assert old in text
-    with pytest.raises(UsageError) as caught:
-        store.parse(text.replace(old, new, 1), "p.yaml")
-    assert str(caught.value).startswith("p.yaml: ")
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["missing/p.yaml", "folder"])
@@ -130,7 +153,7 @@ def test_a_write_that_fails_leaves_the_earlier_file(
 def test_two_writers_of_one_file(tmp_path: Path) -> None:
     with (
         files.locked(tmp_path / "p.yaml"),
-        pytest.raises(files.CannotWrite, match="another process is writing"),
+        pytest.raises(files.CannotWrite, match="another process does"),
         files.locked(tmp_path / "p.yaml"),
     ):
         pass

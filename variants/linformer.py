@@ -43,6 +43,8 @@ class Linformer(Attention):
         super().__init__(config)
         if config.rank < 1:
             raise Unsupported(f"rank {config.rank} is below 1")
+        if config.sharing not in {"none", "headwise", "key-value"}:
+            raise Unsupported(f"sharing {config.sharing!r} is none of none, headwise, key-value")
         own = (self.heads,) if config.sharing == "none" else ()
         shape = (*own, config.tokens, config.rank)
         self.mix_k = nn.Parameter(torch.randn(*shape) * config.rank**-0.5)

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -59,6 +59,7 @@ def run(wishes: Wishes) -> int:
             return 0
         path = wishes.resume or wishes.out or files.new_path(profile)
         with files.locked(path), progress:
+            _refuse_replacing(wishes)  # another run may have finished it meanwhile
             profile = _measure(profile, server, store.Writer(path), progress)
     if wishes.json:
         print(store.as_json(profile))
@@ -120,9 +121,7 @@ def _planned(wishes: Wishes, server: Launcher) -> Profile:
     sampling = config.sampling(request)
     if wishes.out is not None and not wishes.dry_run:
         files.check(wishes.out)
-        if wishes.out.exists() and not wishes.force:
-            hint = "--resume finishes it, --force replaces it"
-            raise UsageError(f"{str(wishes.out)!r} is there already", hint)
+        _refuse_replacing(wishes)
     machine, devices = _machine(server, request.device)
     planned = plan(request, catalog, devices=devices, cores=machine.cores)
     for note in planned.notes:
@@ -139,6 +138,12 @@ def _planned(wishes: Wishes, server: Launcher) -> Profile:
     )
 
 
+def _refuse_replacing(wishes: Wishes) -> None:
+    if wishes.out is not None and wishes.out.exists() and not wishes.force:
+        hint = "--resume finishes it, --force replaces it"
+        raise UsageError(f"{str(wishes.out)!r} is there already", hint)
+
+
 def _machine(server: Launcher, device: str) -> tuple[Machine, list[str]]:
     reply = server.run(Job(name="machine", payload={"device": device}))
     told = reply.answers[0] if reply.answers else {}
@@ -150,16 +155,25 @@ def _machine(server: Launcher, device: str) -> tuple[Machine, list[str]]:
 
 
 def _resumed(wishes: Wishes) -> Profile:
-    """The profile to finish; the sweep is the one in the file."""
+    """The profile to finish; the sweep is the one in the file.
+
+    The code is never taken from a place that the file names: it may come from a stranger.
+    """
     assert wishes.resume is not None
-    if wishes.flags or wishes.out or wishes.config:
-        word = next(iter(wishes.flags), "out" if wishes.out else "config").replace("_", "-")
+    changes = [name for name in wishes.flags if name != "plugin"]
+    if changes or wishes.out or wishes.config:
+        word = next(iter(changes), "out" if wishes.out else "config").replace("_", "-")
         raise UsageError(f"--resume takes the sweep from the file, --{word} cannot change it")
     profile = store.read(wishes.resume)
-    catalog = Catalog([Path(v.path) for v in profile.variants.values() if v.origin == v.path])
+    catalog = Catalog([Path(item) for item in wishes.flags.get("plugin", ())])
+    variants = {}
     for name, known in profile.variants.items():
-        if catalog.variant(name).code != known.code:
+        if name not in catalog.names():
+            hint = "--plugin says where it is" if known.origin != "bundled" else None
+            raise UsageError(f"cannot resume: there is no variant {name!r}", hint)
+        variants[name] = catalog.variant(name)
+        if variants[name].code != known.code:
             raise UsageError(
                 f"cannot resume: the code of {name!r} has changed since", "measure it anew"
             )
-    return profile
+    return replace(profile, variants=variants)

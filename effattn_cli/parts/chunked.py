@@ -44,7 +44,7 @@ class Sums:
         self, kernel: Kernel, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor
     ) -> tuple[Tensor, "Sums"]:
         q_BHxK, k_BHxK, v_BHxK = (_wide(x).unsqueeze(2) for x in (q_BHK, k_BHK, v_BHK))
-        sum_BHEF = self.sum_BHEF + _with_one(v_BHxK).mT * kernel.key(k_BHxK)
+        sum_BHEF = torch.addcmul(self.sum_BHEF, _with_one(v_BHxK).mT, kernel.key(k_BHxK))
         top_BHxE = kernel.query(q_BHxK) @ sum_BHEF.mT
         out_BHxK = top_BHxE[..., :-1] / (top_BHxE[..., -1:] + kernel.epsilon)
         return out_BHxK.squeeze(2).to(v_BHK.dtype), Sums(sum_BHEF)
@@ -144,9 +144,14 @@ def _wide(sums: Tensor) -> Tensor:
     return sums.to(torch.promote_types(sums.dtype, torch.float32))
 
 
+def pieces_pay(x: Tensor) -> bool:
+    """Whether to work piece by piece: for a CPU's caches, but a compiled graph holds each piece."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _piece(x_BHTK: Tensor, width: int, *, causal: bool) -> int:
-    """Tokens to work on at a time: all, where there is no small cache, or pieces fill a graph."""
+    """Tokens to work on at a time."""
     B, H, T, _ = x_BHTK.shape
-    if x_BHTK.device.type != "cpu" or torch.compiler.is_compiling():
+    if not pieces_pay(x_BHTK):
         return T
     return CHUNK if causal else max(CHUNK, CACHED // (B * H * width))

@@ -1,17 +1,18 @@
 """What a forked process does: one job, its answers as plain dictionaries, then the end."""
 
+import contextlib
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from effattn_cli import catalog
+from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import EffattnError, Unsupported
 from effattn_cli.measure import latency, machine, memory, probe
@@ -25,7 +26,7 @@ def run(job: str, payload: dict[str, Any], answer: Answer) -> int:
     """Runs the job and gives its exit code; whatever it raises becomes an answer."""
     try:
         JOBS[job](payload, answer)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a plugin may raise anything
+    except BaseException as error:  # noqa: BLE001  a plugin may raise anything
         answer({"failure": describe(error)})
     return 0
 
@@ -62,23 +63,23 @@ def _count(payload: dict[str, Any], answer: Answer) -> None:
             cell = Cell(**item["cell"])
             counted = count(_variant(item), cell)
             answer({"cost": asdict(counted.cost), "needs": counted.resident_bytes})
-        except (Exception, SystemExit) as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             answer({"failure": describe(error)})
 
 
 def _memory(payload: dict[str, Any], answer: Answer) -> None:
     cell = Cell(**payload["cell"])
-    _prepare(cell)
-    measured, kernels = memory.measure(
-        _variant(payload), cell, Sampling(**payload["sampling"]), payload["expected"]
-    )
+    with _prepared(cell):
+        measured, kernels = memory.measure(
+            _variant(payload), cell, Sampling(**payload["sampling"]), payload["expected"]
+        )
     answer({"memory": asdict(measured), "kernels": kernels})
 
 
 def _latency(payload: dict[str, Any], answer: Answer) -> None:
     cell = Cell(**payload["cell"])
-    _prepare(cell)
-    sampled = latency.measure(_variant(payload), cell, Sampling(**payload["sampling"]))
+    with _prepared(cell):
+        sampled = latency.measure(_variant(payload), cell, Sampling(**payload["sampling"]))
     answer({"round": asdict(sampled)})
 
 
@@ -90,12 +91,67 @@ def _machine(payload: dict[str, Any], answer: Answer) -> None:
 def _probe(payload: dict[str, Any], answer: Answer) -> None:
     for item in payload["cells"]:
         cell = Cell(**item)
-        _prepare(cell)
-        answer({"probe": asdict(probe.measure(cell.device, cell.dtype))})
+        with _prepared(cell):
+            answer({"probe": asdict(probe.measure(cell.device, cell.dtype))})
 
 
-def _prepare(cell: Cell) -> None:
+def _laws(_: dict[str, Any], answer: Answer) -> None:
+    answer({"laws": list(laws.LAWS)})
+
+
+def _check(payload: dict[str, Any], answer: Answer) -> None:
+    """Whether the variant keeps one law; "loading" stands for being there at all."""
+    with _unchanged():
+        variant, law = _variant(payload), payload["law"]
+        told = _loaded(variant) if law == "loading" else _kept(variant, law)
+    answer(told)
+
+
+def _loaded(variant: type[Attention]) -> dict[str, Any]:
+    wrong = sorted(set(variant.card.exempt) - set(laws.LAWS))
+    return {"broken": f"the card exempts it from {wrong[0]!r}, which is no law"} if wrong else {}
+
+
+def _kept(variant: type[Attention], law: str) -> dict[str, Any]:
+    why = variant.card.exempt.get(law)
+    try:
+        skipped = laws.LAWS[law](variant)
+    except laws.Broken as error:
+        return {"skipped": f"exempt: {why}"} if why else {"broken": str(error)}
+    if skipped:
+        return {"skipped": skipped}
+    return {"broken": "it holds, so the card should not exempt it"} if why else {}
+
+
+@contextlib.contextmanager
+def _prepared(cell: Cell) -> Iterator[None]:
+    """The process as the cell asks for it."""
     torch.set_num_threads(cell.threads)
+    with _unchanged():
+        yield
+
+
+@contextlib.contextmanager
+def _unchanged() -> Iterator[None]:
+    """What is found out inside is worth nothing if the plugin changes torch's global state."""
+    before = _state()
+    yield
+    now = _state()
+    changed = [
+        f"{what} from {before[what]} to {now[what]}" for what in now if now[what] != before[what]
+    ]
+    if changed:
+        raise catalog.BrokenPlugin(f"it changed torch for the whole process: {', '.join(changed)}")
+
+
+def _state() -> dict[str, object]:
+    return {
+        "the threads": torch.get_num_threads(),
+        "the default dtype": torch.get_default_dtype(),
+        "the default device": torch.get_default_device(),
+        "the grad mode": torch.is_grad_enabled(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+    }
 
 
 def _variant(payload: dict[str, Any]) -> type[Attention]:
@@ -109,6 +165,8 @@ JOBS: dict[str, Callable[[dict[str, Any], Answer], None]] = {
     "latency": _latency,
     "machine": _machine,
     "probe": _probe,
+    "laws": _laws,
+    "check": _check,
     "nothing": lambda _, answer: answer({"pid": os.getpid()}),
     "sleep": lambda _, __: time.sleep(3600),
 }

@@ -49,11 +49,14 @@ def kill_descendants(pid: int) -> None:
     """Ends the process group of `pid`, and every process that this one still has below it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    for child in _children():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+    while children := _children():  # the end of one brings its own children here
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0] or _children():
+        while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 

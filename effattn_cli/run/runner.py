@@ -67,21 +67,31 @@ class Runner:
         """Counts what each cell costs and needs; cells that cannot fit settle at once."""
         self._probe()
         left = [record for record in self._open() if record.cost is None]
+        by_plugin: dict[str | None, list[Record]] = {}
+        for record in left:  # the bundled ones together; what a plugin does harms only its own
+            by_plugin.setdefault(self._payload(record.cell)["path"], []).append(record)
+        for path, records in by_plugin.items():
+            self._count(records, COUNT_SECONDS if path is None else self._sampling.time_limit)
+        self._save(self._current())
+        return self._current()
+
+    def _count(self, left: list[Record], seconds: float) -> None:
+        """Counts these cells, in one process while none takes it down."""
         while left:
             payload = {"cells": [self._payload(record.cell) for record in left]}
             reply = self._launcher.run(
-                Job(name="count", payload=payload, timeout=COUNT_SECONDS, memory=self._memory_limit)
+                Job(name="count", payload=payload, timeout=seconds, memory=self._memory_limit)
             )
             for record, told in zip(left, reply.answers, strict=False):
                 self._set(ledger.counted(record, told, self._memory_limit))
                 if self._records[record.cell].failure is not None:
                     self._tell(self._records[record.cell], "counting")
-            if len(reply.answers) < len(left):  # the next one took the process down: without it
-                blamed = left[len(reply.answers)]
-                self._set(ledger.warned(blamed, "its cost could not be counted: the process ended"))
-            left = left[len(reply.answers) + 1 :]
-        self._save(self._current())
-        return self._current()
+            left = left[len(reply.answers) :]
+            blamed = left if reply.timed_out else left[:1]  # the next ones can do without it
+            why = "it took too long" if reply.timed_out else "the process ended"
+            for record in blamed:
+                self._set(ledger.warned(record, f"its cost could not be counted: {why}"))
+            left = left[len(blamed) :]
 
     def _probe(self) -> None:
         places = {_place(record.cell): record.cell for record in self._records.values()}

@@ -1,0 +1,79 @@
+"""`effattn check`: does a variant keep the laws that the bundled ones keep?"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from effattn_cli.commands.complete import variant_names
+
+if TYPE_CHECKING:
+    from effattn_cli.catalog import Catalog
+    from effattn_cli.report.checks import Finding
+    from effattn_cli.run.launch import Launcher
+
+BROKEN = 1  # exit code: a law does not hold
+SHARE = 0.8  # of the available memory that a law may take
+
+
+def check(
+    variant: Annotated[
+        str, typer.Argument(help="A variant, or its file.", autocompletion=variant_names)
+    ],
+    plugin: Annotated[
+        list[str] | None, typer.Option("--plugin", help="A file or folder with variants.")
+    ] = None,
+    time_limit: Annotated[
+        str, typer.Option("--time-limit", metavar="TIME", help="For a law.")
+    ] = "60s",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Hold a variant to the laws: shapes, causality, padding, gradients, growth and more."""
+    from effattn_cli.catalog import Catalog, name_of
+    from effattn_cli.plan.units import parse_seconds
+    from effattn_cli.report import checks
+    from effattn_cli.run.launch import ForkServer
+
+    seconds = parse_seconds(time_limit)
+    file = Path(variant) if variant.endswith(".py") else None
+    catalog = Catalog([*map(Path, plugin or []), *([file] if file else [])])
+    name = name_of(file) if file else variant
+    catalog.variant(name)  # what is wrong with its card shows before torch loads
+    with ForkServer() as server:
+        findings = list(_findings(catalog, name, server, seconds))
+    if json:
+        typer.echo(checks.as_json(name, findings))
+    else:
+        from rich.console import Console
+
+        Console().print(checks.table(name, findings))
+    raise typer.Exit(BROKEN if any(item.status == "broken" for item in findings) else 0)
+
+
+def _findings(
+    catalog: "Catalog", name: str, server: "Launcher", seconds: float
+) -> Iterable["Finding"]:
+    """A finding for each law, in a process of its own, so that none can spoil another."""
+    from effattn_cli.errors import NothingMeasured
+    from effattn_cli.report.checks import Finding, finding
+    from effattn_cli.run import verdict
+    from effattn_cli.run.launch import Job
+    from effattn_cli.run.limits import available_memory
+
+    source = catalog.source(name)
+    payload = {
+        "cell": {"variant": name},
+        "path": None if source.origin == "bundled" else str(source.path),
+    }
+    listed = server.run(Job(name="laws")).answers
+    if not listed:
+        raise NothingMeasured("the checking process ended before the first law")
+    memory = int(SHARE * available_memory())
+    for law in ["loading", *listed[0]["laws"]]:
+        job = Job(name="check", payload=payload | {"law": law}, timeout=seconds, memory=memory)
+        found = finding(law, verdict.answer(server.run(job), seconds))
+        yield found
+        if law == "loading" and found.status == "broken":
+            yield Finding(law="all other laws", status="skipped", words="it cannot be loaded")
+            return

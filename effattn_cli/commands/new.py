@@ -1,0 +1,104 @@
+"""`effattn new`: a file to start a variant from."""
+
+import keyword
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TEMPLATE = '''"""{title}: a start; put your own idea in the place of this one."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from effattn_cli.attention import Attention, Card
+
+
+class {class_name}(Attention):
+    """Gives each token a gated mean of the values, weighted by the keys.
+
+    out_t = sigmoid(q_t) * (sum of w_s v_s) / (sum of w_s), with w_s = exp(sharpness * tanh(k_s)),
+    over all tokens s, or over those up to t where the layer is causal.
+    """
+
+    card = Card(  # literals only: it is read without importing this file
+        title="{title}",
+        families=("own",),
+        paper="",  # "arXiv:2009.06732"
+        year={year},
+        time="N",  # how FLOPs grow with the tokens N: "N", "N log N", "N^2"
+        memory="N",  # the most that is alive at once, beyond inputs and weights
+        causal="optional",  # or "never", "always"
+        padding=True,  # whether `attend` can be told which tokens are padding
+        kind="own mechanism",  # or "exact", "approximates softmax"
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Attention.Config):
+        sharpness: float = 1.0
+        """How much the keys decide; 0 weighs all tokens alike."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.sharpness = config.sharpness
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        """Queries, keys and values, each (batch, heads, tokens, head width), to mixed values."""
+        weights = (self.sharpness * k_BHTK.tanh()).exp()
+        if real_BT is not None:  # True where a token is real; padding stands at the end
+            weights = weights * real_BT[:, None, :, None]
+        if self.causal:
+            above, below = (weights * v_BHTK).cumsum(2), weights.cumsum(2)
+        else:
+            above, below = (weights * v_BHTK).sum(2, keepdim=True), weights.sum(2, keepdim=True)
+        return q_BHTK.sigmoid() * above / below
+'''
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Its name, as `my_variant`.")],
+    folder: Annotated[
+        Path, typer.Option("--folder", metavar="DIR", help="Where to put the file.")
+    ] = Path(),
+) -> None:
+    """Write a small variant that keeps all laws, to start your own from."""
+    from effattn_cli.errors import UsageError
+
+    _refuse(name)
+    path = folder / f"{name}.py"
+    words = name.split("_")
+    text = TEMPLATE.format(
+        title=" ".join(words).capitalize(),
+        class_name="".join(word.capitalize() for word in words),
+        year=datetime.now(UTC).year,
+    )
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{str(path)!r} is there already", "give another name") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    typer.echo(f"wrote {path}; next:")
+    typer.echo(f"  effattn check {path}")
+    shown = name.replace("_", "-")
+    typer.echo(f"  effattn profile --plugin {path} --variant {shown} --seq 1k..16k")
+
+
+def _refuse(name: str) -> None:
+    """Names that are no Python word, or that a variant has already."""
+    from effattn_cli.catalog import Catalog
+    from effattn_cli.errors import UsageError
+
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
+        parts = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower())
+        near = re.sub(r"^[0-9_]+", "", "_".join(parts))
+        hint = f"did you mean {near!r}?" if near and not keyword.iskeyword(near) else None
+        raise UsageError(f"{name!r} is no name for a file: small letters, digits and _", hint)
+    if name.replace("_", "-") in Catalog().names():
+        raise UsageError(f"there is a variant named {name.replace('_', '-')!r} already")

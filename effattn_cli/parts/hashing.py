@@ -1,0 +1,117 @@
+"""Sorting tokens into buckets, taking rows in that order, and putting results back.
+
+R hash rounds, C tokens of a chunk, W = 2 C tokens that a chunk sees, Z chunks, G sequences that
+are sorted each on its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+@torch.no_grad()
+def cross_polytope(x_BHTK: Tensor, rotations: Sequence[Tensor]) -> Tensor:
+    """Buckets (B, H, R, T) of the vectors' directions: the nearest of the axes and their negatives.
+
+    Each rotation (K, R, S) has 2 S buckets, several together their product. In float32 at least: a
+    vector that is rounded differently could fall into another bucket.
+    """
+    dtype = torch.promote_types(x_BHTK.dtype, torch.float32)
+    x_BTHK = x_BHTK.transpose(1, 2).to(dtype)
+    bucket_BTHR = torch.zeros((), dtype=torch.int64, device=x_BHTK.device)
+    for rotation_KRS in rotations:
+        S = rotation_KRS.shape[-1]
+        along_BTHRS = torch.tensordot(x_BTHK, rotation_KRS.to(dtype), dims=1)
+        axis_BTHR1 = along_BTHRS.abs().argmax(-1, keepdim=True)
+        side_BTHR1 = along_BTHRS.gather(-1, axis_BTHR1) < 0
+        bucket_BTHR = bucket_BTHR * (2 * S) + (axis_BTHR1 + S * side_BTHR1).squeeze(-1)
+    return bucket_BTHR.permute(0, 2, 3, 1)
+
+
+def by_bucket(bucket_BHRT: Tensor) -> Tensor:
+    """The positions, sorted by bucket and by position within one."""
+    T = bucket_BHRT.shape[-1]
+    return (bucket_BHRT * T + torch.arange(T, device=bucket_BHRT.device)).argsort(-1)
+
+
+def windows(order_GT: Tensor, chunk: int, nothing: int) -> Tensor:
+    """The positions (G, Z, W) that each chunk sees: those of the chunk before, and its own.
+
+    The first chunk has none before it and sees the position `nothing` there.
+    """
+    own_GZC = order_GT.view(len(order_GT), -1, chunk)
+    before_GZC = pad(own_GZC[:, :-1], (0, 0, 1, 0), value=nothing)
+    return torch.cat([before_GZC, own_GZC], dim=2)
+
+
+def others(window_GZW: Tensor, *, causal: bool) -> Tensor:
+    """1 where a query of the chunk (G, Z, C, W) may see another token, 0 elsewhere, in float32.
+
+    By arithmetic on the positions: to compare them and to fill takes a CPU longer.
+    """
+    place_GZW = window_GZW.float()
+    place_GZC = place_GZW[:, :, place_GZW.shape[2] // 2 :]
+    apart_GZCW = place_GZC.unsqueeze(3) - place_GZW.unsqueeze(2)
+    return (apart_GZCW if causal else apart_GZCW.abs_()).clamp_(0, 1)
+
+
+def take(x_GTE: Tensor, place_GZW: Tensor) -> Tensor:
+    """Rows of each sequence, (G, Z, W, E)."""
+    rows = x_GTE.flatten(0, 1).index_select(0, _flat(place_GZW, x_GTE.shape[1]))
+    return rows.view(*place_GZW.shape, x_GTE.shape[2])
+
+
+def add_back(total_GTE: Tensor, place_GZC: Tensor, x_GZCE: Tensor) -> None:
+    """Adds rows to the places of their sequence that they came from."""
+    index = _flat(place_GZC, total_GTE.shape[1])
+    total_GTE.flatten(0, 1).index_add_(0, index, x_GZCE.flatten(0, 2))
+
+
+def _flat(place_GZW: Tensor, tokens: int) -> Tensor:
+    """Places in each sequence as places in all of them on end."""
+    first_G = torch.arange(0, len(place_GZW) * tokens, tokens, device=place_GZW.device)
+    return (place_GZW + first_G[:, None, None]).flatten()
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """What decoding keeps: a row for each token so far, and their order in every round."""
+
+    row_BHSE: Tensor  # by position, the first `length` of S filled
+    key_BHRS: Tensor  # bucket * S + position, ascending; behind them a number above all
+    length: int
+
+    @classmethod
+    def start(cls, row_BHSE: Tensor, buckets: int, rounds: int, context: int) -> "Sorted":
+        """The first `context` rows as tokens in random buckets."""
+        B, H, S, _ = row_BHSE.shape
+        bucket_BHRT = torch.randint(buckets, (B, H, rounds, context), device=row_BHSE.device)
+        place_T = torch.arange(context, device=row_BHSE.device)
+        key_BHRT = (bucket_BHRT * S + place_T).sort().values
+        return cls(row_BHSE, pad(key_BHRT, (0, S - context), value=buckets * S), context)
+
+    def add(self, row_BHxE: Tensor, bucket_BHRx: Tensor) -> "Sorted":
+        """With one token more."""
+        S = self.row_BHSE.shape[2]
+        self.row_BHSE[:, :, self.length] = row_BHxE.squeeze(2)
+        mine_BHRx = bucket_BHRx * S + self.length
+        # The keys above it move up by one.
+        moved_BHRS = pad(self.key_BHRS[..., :-1], (1, 0), value=-1)
+        key_BHRS = torch.maximum(moved_BHRS, torch.minimum(self.key_BHRS, mine_BHRx))
+        return Sorted(self.row_BHSE, key_BHRS, self.length + 1)
+
+    def near(self, bucket_BHRx: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+        """What the newest token sees over all rounds: rows (B, H, R W, E), and which are others."""
+        S = self.row_BHSE.shape[2]
+        mine_BHRx = bucket_BHRx * S + self.length - 1
+        rank_BHRx = torch.searchsorted(self.key_BHRS, mine_BHRx)
+        rank_BHRW = rank_BHRx // chunk * chunk + torch.arange(
+            -chunk, chunk, device=mine_BHRx.device
+        )
+        other = (rank_BHRW >= 0) & (rank_BHRW < self.length) & (rank_BHRW != rank_BHRx)
+        place_BHRW = self.key_BHRS.gather(-1, rank_BHRW.clamp(0, S - 1)) % S
+        rows_GRWE = take(self.row_BHSE.flatten(0, 1), place_BHRW.flatten(0, 1))
+        return rows_GRWE.view(*other.shape[:2], -1, rows_GRWE.shape[-1]), other.flatten(2)
