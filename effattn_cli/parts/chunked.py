@@ -6,6 +6,7 @@ product gives the numerator and, in its last column, the denominator.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -118,8 +119,9 @@ def _scan(
 
 def _running(state_BHEF: Tensor, sums_BHZEF: Tensor) -> tuple[Tensor, Tensor]:
     """The state before each chunk, and the state after the last."""
-    if sums_BHZEF.shape[2] == 1:  # a CPU's cumsum is slow
-        return state_BHEF.unsqueeze(2), state_BHEF + sums_BHZEF[:, :, 0]
+    if pieces_pay(state_BHEF):  # few chunks; and a CPU's cumsum is slow
+        *before, state_BHEF = accumulate(sums_BHZEF.unbind(2), torch.add, initial=state_BHEF)
+        return torch.stack(before, dim=2), state_BHEF
     steps_BHZEF = torch.cat([state_BHEF.unsqueeze(2), sums_BHZEF], dim=2).cumsum(2)
     return steps_BHZEF[:, :, :-1], steps_BHZEF[:, :, -1]
 
@@ -154,4 +156,5 @@ def _piece(x_BHTK: Tensor, width: int, *, causal: bool) -> int:
     B, H, T, _ = x_BHTK.shape
     if not pieces_pay(x_BHTK):
         return T
-    return CHUNK if causal else max(CHUNK, CACHED // (B * H * width))
+    tokens = CACHED // (B * H * width)
+    return max(CHUNK, tokens // 2 // CHUNK * CHUNK if causal else tokens)
