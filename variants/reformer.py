@@ -11,10 +11,10 @@ from torch.nn.functional import normalize, pad
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.hashing import (
+    CrossPolytope,
     Sorted,
     add_back,
     by_bucket,
-    cross_polytope,
     others,
     take,
     windows,
@@ -36,7 +36,7 @@ class Reformer(Decodable[Sorted]):
     projects = "qv"
     card = Card(
         title="Reformer",
-        families=("learned-pattern",),
+        families=("learnable-pattern",),
         paper="arXiv:2001.04451",
         year=2020,
         time="N log N",
@@ -73,35 +73,23 @@ class Reformer(Decodable[Sorted]):
                 raise Unsupported(f"{name} {getattr(config, name)} is below 1")
         self.chunk, self.hashes = config.bucket_size, config.hashes
         bits = max(1, math.ceil(math.log2(2 * config.tokens / self.chunk)))
-        self.buckets = 2**bits
-        self.factors = math.ceil(bits / 6)
-        for i in range(self.factors):
-            share = (bits + i) // self.factors  # the shares add up to `bits`
-            rotation_KRS = torch.randn(self.head_dim, self.hashes, 2 ** (share - 1))
-            self.register_buffer(f"rotation_{i}", rotation_KRS)
+        self.hash = CrossPolytope(self.head_dim, config.hashes, bits)
 
     def attend(
-        self,
-        q_BHTK: Tensor,
-        k_BHTK: Tensor,  # noqa: ARG002
-        v_BHTK: Tensor,
-        real_BT: Tensor | None = None,
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
         B, H, T, _ = q_BHTK.shape
         chunk = min(self.chunk, T)
-        bucket_BHRT = cross_polytope(q_BHTK, self._rotations())
+        bucket_BHRT = self.hash(q_BHTK)
         if real_BT is not None:  # padding has a bucket of its own, behind all others
-            bucket_BHRT = bucket_BHRT.masked_fill(~real_BT[:, None, None], self.buckets)
-        order_BHRT = by_bucket(pad(bucket_BHRT, (0, -T % chunk), value=self.buckets))
+            bucket_BHRT = bucket_BHRT.masked_fill(~real_BT[:, None, None], self.hash.buckets)
+        order_BHRT = by_bucket(pad(bucket_BHRT, (0, -T % chunk), value=self.hash.buckets))
         # Zeros for what fills up the last chunk, and for what the first sees before it.
         rows_BHTE = pad(self._rows(q_BHTK, v_BHTK, real_BT), (0, 0, 0, -T % chunk + 1))
         group = max(1, CACHED // (2 * chunk * T)) if pieces_pay(q_BHTK) else B * H
         parts = (torch.split(x.flatten(0, 1), group) for x in (rows_BHTE, order_BHRT))
         sums = [self._rounds(rows, order, chunk) for rows, order in zip(*parts, strict=True)]
         return _quotient(torch.cat(sums)[:, :T].view(B, H, T, -1), v_BHTK)
-
-    def _rotations(self) -> list[Tensor]:
-        return [self.get_buffer(f"rotation_{i}") for i in range(self.factors)]
 
     def _rows(self, q_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None) -> Tensor:
         """What sorting moves of each token: k; v and 1, zeros for padding; its logits' scale.
@@ -137,18 +125,14 @@ class Reformer(Decodable[Sorted]):
     def start(self, batch: int, context: int) -> Sorted:
         shape = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)
         rows_BHSE = self._rows(self.blank(*shape, random=True), self.blank(*shape, random=True))
-        return Sorted.start(rows_BHSE, self.buckets, self.hashes, context)
+        return Sorted.start(rows_BHSE, self.hash.buckets, self.hashes, context)
 
     def step(
-        self,
-        q_BHK: Tensor,
-        k_BHK: Tensor,  # noqa: ARG002
-        v_BHK: Tensor,
-        state: Sorted,
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sorted
     ) -> tuple[Tensor, Sorted]:
         q_BHxK, v_BHxK = q_BHK.unsqueeze(2), v_BHK.unsqueeze(2)
         row_BHxE = self._rows(q_BHxK, v_BHxK)
-        bucket_BHRx = cross_polytope(q_BHxK, self._rotations())
+        bucket_BHRx = self.hash(q_BHxK)
         state = state.add(row_BHxE, bucket_BHRx)
         near_BHWE, other_BHW = state.near(bucket_BHRx, self.chunk)
         unit_BHxK, _, scale_BHx1 = self._parts(row_BHxE)

@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from effattn_cli.attention import Decodable
 
 CHUNK = 64  # tokens whose products with each other are formed
-CACHED = 2**18  # features at a time that stay in the caches of a CPU
+CACHED = 2**19  # features at a time that stay in the caches of a CPU
 
 Pieces = Sequence[Tensor]
 

@@ -4,31 +4,44 @@ R hash rounds, C tokens of a chunk, W = 2 C tokens that a chunk sees, Z chunks, 
 are sorted each on its own.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 
-@torch.no_grad()
-def cross_polytope(x_BHTK: Tensor, rotations: Sequence[Tensor]) -> Tensor:
-    """Buckets (B, H, R, T) of the vectors' directions: the nearest of the axes and their negatives.
+class CrossPolytope(nn.Module):
+    """Hashes a vector's direction to one of 2^bits buckets, in R independent rounds.
 
-    Each rotation (K, R, S) has 2 S buckets, several together their product. In float32 at least: a
-    vector that is rounded differently could fall into another bucket.
+    A hash is the nearest of the axes and their negatives after a random rotation; the buckets are
+    the product of several hashes of at most 64 each, since one would cost as many products. Drawn
+    once, when it is made.
     """
-    dtype = torch.promote_types(x_BHTK.dtype, torch.float32)
-    x_BTHK = x_BHTK.transpose(1, 2).to(dtype)
-    bucket_BTHR = torch.zeros((), dtype=torch.int64, device=x_BHTK.device)
-    for rotation_KRS in rotations:
-        S = rotation_KRS.shape[-1]
-        along_BTHRS = torch.tensordot(x_BTHK, rotation_KRS.to(dtype), dims=1)
-        axis_BTHR1 = along_BTHRS.abs().argmax(-1, keepdim=True)
-        side_BTHR1 = along_BTHRS.gather(-1, axis_BTHR1) < 0
-        bucket_BTHR = bucket_BTHR * (2 * S) + (axis_BTHR1 + S * side_BTHR1).squeeze(-1)
-    return bucket_BTHR.permute(0, 2, 3, 1)
+
+    def __init__(self, head_dim: int, rounds: int, bits: int) -> None:
+        super().__init__()
+        self.buckets = 2**bits
+        self.factors = -(-bits // 6)
+        for i in range(self.factors):
+            share = (bits + i) // self.factors  # the shares add up to `bits`
+            rotation_KRS = torch.randn(head_dim, rounds, 2 ** (share - 1))
+            self.register_buffer(f"rotation_{i}", rotation_KRS)
+
+    @torch.no_grad()
+    def forward(self, x_BHTK: Tensor) -> Tensor:
+        """Buckets (B, H, R, T), found in float32 at least: rounding could change a bucket."""
+        dtype = torch.promote_types(x_BHTK.dtype, torch.float32)
+        x_BTHK = x_BHTK.transpose(1, 2).to(dtype)
+        bucket_BTHR = torch.zeros((), dtype=torch.int64, device=x_BHTK.device)
+        for i in range(self.factors):
+            rotation_KRS = self.get_buffer(f"rotation_{i}").to(dtype)
+            S = rotation_KRS.shape[-1]
+            along_BTHRS = torch.tensordot(x_BTHK, rotation_KRS, dims=1)
+            axis_BTHR1 = along_BTHRS.abs().argmax(-1, keepdim=True)
+            side_BTHR1 = along_BTHRS.gather(-1, axis_BTHR1) < 0
+            bucket_BTHR = bucket_BTHR * (2 * S) + (axis_BTHR1 + S * side_BTHR1).squeeze(-1)
+        return bucket_BTHR.permute(0, 2, 3, 1)
 
 
 def by_bucket(bucket_BHRT: Tensor) -> Tensor:
