@@ -111,7 +111,7 @@ def test_a_plugin_that_kills_the_server_harms_only_its_cell(tmp_path: Path) -> N
 def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
     code = (
         "from effattn_cli.run.launch import *; s = ForkServer();"
-        "print(s.run(Job(name='nothing')).answers[0]['pid'], s._process.pid, flush=True);"
+        "print(s.run(Job(name='nothing')).answers[0]['pid'], s._ready['real'].pid, flush=True);"
         "s.run(Job(name='sleep', timeout=60))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -12,7 +12,17 @@ from effattn_cli.errors import UsageError
 from effattn_cli.records import Machine
 
 #: Environment variables that change how threads wait and where memory comes from.
-TELLING = ("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "MALLOC_", "PYTORCH_", "LD_PRELOAD")
+TELLING = (
+    "OMP_",
+    "KMP_",
+    "GOMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "MALLOC_",
+    "PYTORCH_ALLOC",
+    "PYTORCH_CUDA",
+    "LD_PRELOAD",
+)
 
 
 def resolve(device: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import IO, Any, Protocol
 
 from effattn_cli.errors import NothingMeasured
 
+ON_FAKE_TENSORS = {"count", "check", "laws"}
 GRACE = 10.0  # seconds beyond a job's limit after which the server itself is given up
 
 
@@ -46,10 +47,15 @@ class Launcher(Protocol):
 
 
 class ForkServer:
-    """Holds an imported torch and forks a fresh process for each job. A context manager."""
+    """Holds an imported torch and forks a fresh process for each job. A context manager.
+
+    Jobs that count on fake tensors have a server of their own, which holds what these need: that
+    is large, and every fork copies the page tables of all that is held.
+    """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._starting: dict[str, subprocess.Popen[bytes]] = {}
+        self._ready: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "ForkServer":
         return self
@@ -63,17 +69,11 @@ class ForkServer:
         self.close()
 
     def close(self) -> None:
-        """Ends the server; it takes the running job with it as soon as its input closes."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        _stream(process.stdin).close()
-        try:
-            process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        _stream(process.stdout).close()
+        """Ends the servers; each takes its running job with it as soon as its input closes."""
+        for servers in (self._starting, self._ready):
+            for process in servers.values():
+                _end(process)
+            servers.clear()
 
     def run(self, job: Job) -> Reply:
         """Runs `job` in a fresh process.
@@ -81,48 +81,68 @@ class ForkServer:
         Raises:
             NothingMeasured: the server cannot be started.
         """
-        process = self._process or self._start()
-        request = vars(job) | {}
+        kind = "fake" if job.name in ON_FAKE_TENSORS else "real"
+        process = self._server(kind)
         try:
-            _stream(process.stdin).write(json.dumps(request).encode() + b"\n")
+            _stream(process.stdin).write(json.dumps(vars(job)).encode() + b"\n")
             _stream(process.stdin).flush()
-            line = self._line(process, job.timeout + GRACE)
+            line = _line(process, job.timeout + GRACE)
         except BrokenPipeError:
             line = b""
         if not line:  # the job took the server down with it; the next one gets a new server
             code = process.poll()
-            self.close()
+            _end(self._ready.pop(kind))
             return Reply(exit=-9 if code is None else code, output=["the measuring server died"])
         return Reply(**json.loads(line))
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        environment = os.environ | {
-            "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for a GPU must not initialise CUDA
-            "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore"),
-        }
-        # A session of its own: Ctrl-C in the terminal reaches the parent only, which then decides.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "effattn_cli.run.server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        if self._line(self._process, 300) != b'"ready"\n':
+    def _server(self, kind: str) -> "subprocess.Popen[bytes]":
+        if kind in self._ready:
+            return self._ready[kind]
+        for each in (kind, *({"real", "fake"} - {kind} if not self._ready else ())):
+            self._starting.setdefault(each, _start(each))  # the other one beside it: soon needed
+        process = self._starting.pop(kind)
+        self._ready[kind] = process
+        if _line(process, 300) != b'"ready"\n':
             self.close()
             raise NothingMeasured("the measuring process cannot start", "does `import torch` work?")
-        return self._process
+        return process
 
-    def _line(self, process: "subprocess.Popen[bytes]", seconds: float) -> bytes:
-        """The next line of the server, or nothing if it ends or the time runs out."""
-        stdout, deadline, line = _stream(process.stdout), time.monotonic() + seconds, b""
-        while not line.endswith(b"\n"):
-            ready, _, _ = select.select([stdout], [], [], max(0, deadline - time.monotonic()))
-            part = os.read(stdout.fileno(), 1 << 20) if ready else b""
-            if not part:
-                return b""
-            line += part
-        return line
+
+def _start(kind: str) -> "subprocess.Popen[bytes]":
+    environment = os.environ | {
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for a GPU must not initialise CUDA
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore"),
+    }
+    # A session of its own: Ctrl-C in the terminal reaches the parent only, which then decides.
+    return subprocess.Popen(
+        [sys.executable, "-m", "effattn_cli.run.server", kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    _stream(process.stdin).close()
+    try:
+        process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _stream(process.stdout).close()
+
+
+def _line(process: "subprocess.Popen[bytes]", seconds: float) -> bytes:
+    """The next line of the server, or nothing if it ends or the time runs out."""
+    stdout, deadline, line = _stream(process.stdout), time.monotonic() + seconds, b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([stdout], [], [], max(0, deadline - time.monotonic()))
+        part = os.read(stdout.fileno(), 1 << 20) if ready else b""
+        if not part:
+            return b""
+        line += part
+    return line
 
 
 def _stream(stream: IO[bytes] | None) -> IO[bytes]:

@@ -7,6 +7,7 @@ and ends, so that nothing is left behind however the parent ends.
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -14,8 +15,6 @@ import signal
 import sys
 import time
 from typing import Any, NoReturn
-
-import torch._dynamo  # noqa: F401  fake tensors need it: a second in each process that counts
 
 from effattn_cli.run import child, limits
 
@@ -27,6 +26,8 @@ def main() -> None:
     replies = os.dup(1)
     os.dup2(2, 1)  # whatever prints on stdout from here on is no reply
     limits.adopt_orphans()
+    if "fake" in sys.argv:  # else each process that counts would import it: a second
+        importlib.import_module("torch._dynamo")
     gc.collect()
     gc.freeze()
     _write(replies, "ready")
