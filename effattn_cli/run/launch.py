@@ -98,8 +98,9 @@ class ForkServer:
     def _server(self, kind: str) -> "subprocess.Popen[bytes]":
         if kind in self._ready:
             return self._ready[kind]
-        for each in (kind, *({"real", "fake"} - {kind} if not self._ready else ())):
-            self._starting.setdefault(each, _start(each))  # the other one beside it: soon needed
+        wanted = {kind} if self._ready else {"real", "fake"}  # the other one is soon needed
+        for each in wanted - set(self._starting):
+            self._starting[each] = _start(each)
         process = self._starting.pop(kind)
         self._ready[kind] = process
         if _line(process, 300) != b'"ready"\n':

@@ -128,4 +128,5 @@ def _drain(ready: list[int], texts: dict[int, bytes], watched: list[int]) -> Non
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone before it was ready
+        main()
