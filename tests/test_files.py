@@ -140,7 +140,13 @@ def running(mark: str) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("sign", ["effattn_profile", "memory:", "rounds:"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [pytest.param("effattn_profile", marks=SLOW), pytest.param("memory:", marks=SLOW), "rounds:"],
+)
 def test_a_killed_run_is_resumed_and_nothing_is_left(tmp_path: Path, sign: str) -> None:
     path, mark = tmp_path / "p.yaml", str(tmp_path)
     run = subprocess.Popen(
