@@ -166,6 +166,7 @@ def describe(source: Source) -> Variant:
     except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise BrokenPlugin(f"{source.path}: {error}") from error
     bases = node.bases if isinstance(node, ast.ClassDef) else []
+    bundled = source.origin == "bundled"  # a profile is no place for where it was installed
     return Variant(
         name=source.name,
         summary=(ast.get_docstring(node) or "").partition("\n")[0],
@@ -173,7 +174,7 @@ def describe(source: Source) -> Variant:
         decode=any("Decodable" in ast.unparse(base) for base in bases),
         options=options,
         origin=source.origin,
-        path=str(source.path),
+        path=f"variants/{source.path.name}" if bundled else str(source.path),
         code=hashlib.sha256(text.encode()).hexdigest()[:12],
     )
 
