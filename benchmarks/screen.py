@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from effattn_cli import store
-from effattn_cli.report import findings, table
+from effattn_cli.commands.sweep import print_profile
 
 
 def main() -> None:
@@ -18,10 +18,7 @@ def main() -> None:
     profile = store.read(source)
     console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)
     console.print(f"[bold]$[/] {profile.command}\n", highlight=False)
-    console.print(table.tables(profile))
-    console.print()
-    for sentence in findings.sentences(profile):
-        console.print(sentence, highlight=False, markup=False)
+    print_profile(profile, console)
     console.save_svg(str(target), title="effattn")
 
 

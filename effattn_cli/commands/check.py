@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from effattn_cli.run.launch import Launcher
 
 BROKEN = 1  # exit code: a law does not hold
-SHARE = 0.8  # of the available memory that a law may take
 
 
 def check(
@@ -59,7 +58,7 @@ def _findings(
     from effattn_cli.report.checks import Finding, finding
     from effattn_cli.run import verdict
     from effattn_cli.run.launch import Job
-    from effattn_cli.run.limits import available_memory
+    from effattn_cli.run.limits import usual_memory_limit
 
     source = catalog.source(name)
     payload = {
@@ -69,7 +68,7 @@ def _findings(
     listed = server.run(Job(name="laws")).answers
     if not listed:
         raise NothingMeasured("the checking process ended before the first law")
-    memory = int(SHARE * available_memory())
+    memory = usual_memory_limit()
     for law in ["loading", *listed[0]["laws"]]:
         job = Job(name="check", payload=payload | {"law": law}, timeout=seconds, memory=memory)
         found = finding(law, verdict.answer(server.run(job), seconds))

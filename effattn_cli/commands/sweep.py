@@ -19,11 +19,10 @@ from effattn_cli.records import EXPECTED, Machine, Profile, Record
 from effattn_cli.report import findings, plans, table
 from effattn_cli.report.progress import Progress
 from effattn_cli.run.launch import ForkServer, Job, Launcher
-from effattn_cli.run.limits import available_memory
+from effattn_cli.run.limits import usual_memory_limit
 from effattn_cli.run.runner import Runner
 
 SURPRISES = 3  # exit code: finished, but a cell failed in a way that nobody expects
-SHARE = 0.8  # of the available memory that a cell may take, unless told otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +85,7 @@ def _measure(
 
 
 def _runner(profile: Profile, server: Launcher, save: Any, watch: Any) -> Runner:
-    limit = profile.sampling.memory_limit or int(SHARE * available_memory())
+    limit = profile.sampling.memory_limit or usual_memory_limit()
     return Runner(profile, server, memory_limit=limit, save=save, watch=watch)
 
 
@@ -96,9 +95,9 @@ def _show_plan(profile: Profile, server: Launcher, progress: Progress) -> None:
     Console().print(plans.table(counted, {r.cell: runner.seconds(r) for r in counted.records}))
 
 
-def print_profile(profile: Profile) -> None:
-    """Tables, then sentences, on stdout."""
-    console = Console()
+def print_profile(profile: Profile, console: Console | None = None) -> None:
+    """Tables, then sentences, on stdout or on `console`."""
+    console = console or Console()
     console.print(table.tables(profile))
     console.print()
     for sentence in findings.sentences(profile):

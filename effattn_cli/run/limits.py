@@ -68,6 +68,11 @@ def _children() -> list[int]:
     return [int(word) for word in text.split()]
 
 
+def usual_memory_limit() -> int:
+    """What a process may take, unless told otherwise: 80 % of the available memory."""
+    return int(0.8 * available_memory())
+
+
 def available_memory() -> int:
     """Bytes that can be allocated without swapping, container limits respected."""
     import psutil  # noqa: PLC0415
