@@ -91,6 +91,10 @@ class Attention(nn.Module):
         """
         raise NotImplementedError
 
+    def kept(self, real_BT: Tensor) -> Tensor:
+        """Which outputs are real, (B, T'): the inputs that are, unless the variant downsamples."""
+        return real_BT
+
     def mix(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:

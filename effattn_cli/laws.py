@@ -52,6 +52,11 @@ def modes(variant: type[Attention]) -> list[bool]:
     return {"never": [False], "always": [True], "optional": [False, True]}[variant.card.causal]
 
 
+def out_shape(layer: Attention, tokens: int) -> tuple[int, int, int]:
+    """(B, T', D) for `tokens` tokens."""
+    return B, layer.kept(torch.ones(B, tokens, dtype=torch.bool)).shape[1], D
+
+
 def _require(holds: bool, message: str) -> None:  # noqa: FBT001
     if not holds:
         raise Broken(message)
@@ -60,11 +65,13 @@ def _require(holds: bool, message: str) -> None:  # noqa: FBT001
 @law
 @torch.no_grad()
 def shape_and_dtype(variant: type[Attention]) -> None:
-    """The output is (B, T, D) in the input's dtype, and finite, in fp32 and bf16."""
+    """The output is (B, T', D) in the input's dtype, and finite, in fp32 and bf16."""
     for causal in modes(variant):
         for dtype in (torch.float32, torch.bfloat16):
-            y = make(variant, 96, dtype=dtype, causal=causal)(tokens_in(96, dtype=dtype))
-            _require(y.shape == (B, 96, D), f"gives shape {tuple(y.shape)} for {(B, 96, D)}")
+            layer = make(variant, 96, dtype=dtype, causal=causal)
+            y = layer(tokens_in(96, dtype=dtype))
+            want = out_shape(layer, 96)
+            _require(y.shape == want, f"gives shape {tuple(y.shape)} in place of {want}")
             _require(y.dtype == dtype, f"gives {y.dtype} for {dtype}")
             _require(bool(y.isfinite().all()), f"gives values that are not finite in {dtype}")
 
@@ -77,7 +84,8 @@ def any_length(variant: type[Attention]) -> None:
         layer = make(variant, 1000, causal=causal)
         for tokens in (1, 7, 1000):
             y = layer(tokens_in(tokens))
-            _require(y.shape == (B, tokens, D), f"gives shape {tuple(y.shape)} for {tokens} tokens")
+            right = y.shape == out_shape(layer, tokens)
+            _require(right, f"gives shape {tuple(y.shape)} for {tokens} tokens")
             _require(bool(y.isfinite().all()), f"is not finite at {tokens} tokens")
 
 
@@ -116,7 +124,8 @@ def padding(variant: type[Attention]) -> str | None:
         noise = torch.where(real_BT[..., None], x, 5 + 3 * tokens_in(90, dtype=x.dtype, seed=2))
         y, z = layer(x, real_BT), layer(noise, real_BT)
         _require(bool(y.isfinite().all()), "padding makes the output not finite")
-        _close(y[real_BT], z[real_BT], "an output at a real position changes with the padding")
+        keep_BT = layer.kept(real_BT)
+        _close(y[keep_BT], z[keep_BT], "an output at a real position changes with the padding")
         everything = layer(x, torch.ones_like(real_BT))
         _close(everything, layer(x), "a mask without padding changes the output")
     return None

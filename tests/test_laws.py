@@ -44,7 +44,7 @@ def test_equals_its_reference(name: str, tokens: int) -> None:
         layer = laws.make(variant, tokens, dtype=torch.float64, causal=causal)
         real_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, 2 * tokens // 3)]])
         mask = real_BT if padded else None
-        keep = real_BT if padded else torch.ones_like(real_BT)
+        keep = layer.kept(real_BT if padded else torch.ones_like(real_BT))
         q, k, v = inputs = [x.double().requires_grad_() for x in qkv(layer, tokens)]
         outs = layer.attend(q, k, v, mask), reference(layer, q, k, v, mask)
         got, want = (_only(out, keep) for out in outs)

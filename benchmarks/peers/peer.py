@@ -1,0 +1,49 @@
+"""A public implementation beside the variant of ours that does the same."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from effattn_cli.attention import Attention
+from effattn_cli.records import Cell, Scope
+
+DIM, HEADS, WIDTH = 512, 8, 64
+
+Inputs = Sequence[Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """One public implementation. `adapters/<variant>.py` holds the list `PEERS` of a variant's."""
+
+    package: str
+    make: Callable[[int], nn.Module]  # for a length
+    run: Callable[[Any, Inputs], Tensor]  # their output for our inputs: x, or q, k and v
+    scope: Scope = "core"
+    options: tuple[tuple[str, Any], ...] = ()  # ours
+    causal: bool = False
+    #: Gives theirs the weights of ours, so that outputs agree; None where `differs` says why.
+    copy: Callable[[Attention, Any], None] | None = None
+    differs: str = ""
+    tolerance: float = 1e-4  # relative error in float32 at which outputs agree
+
+    def cell(self, name: str, seq: int, **more: Any) -> Cell:
+        return Cell(
+            variant=name, options=dict(self.options), seq=seq, scope=self.scope,
+            causal=self.causal, **more,
+        )  # fmt: skip
+
+
+def nothing_to_copy(ours: Attention, theirs: Any) -> None:
+    """`Peer.copy` of a mechanism without weights."""
+
+
+def known() -> dict[str, list[Peer]]:
+    """All peers, by the name of our variant."""
+    stems = sorted(path.stem for path in (Path(__file__).parent / "adapters").glob("[a-z]*.py"))
+    modules = {stem: importlib.import_module(f"{__package__}.adapters.{stem}") for stem in stems}
+    return {stem.replace("_", "-"): module.PEERS for stem, module in modules.items()}
