@@ -13,6 +13,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -21,6 +22,8 @@ from effattn_cli.errors import EffattnError, UsageError, unknown
 from effattn_cli.records import Card, Causal, Kind, Option, SurveyRow, Value, Variant
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from effattn_cli.attention import Attention
 
 RECORDS = {"Card": Card, "SurveyRow": SurveyRow}
@@ -48,7 +51,7 @@ class Catalog:
 
     def __init__(self, plugins: Sequence[Path] = ()) -> None:
         self._sources: dict[str, Source] = {}
-        for source in (*_bundled(), *_installed(), *(s for p in plugins for s in _named(p))):
+        for source in (*_bundled(), *installed(), *(s for p in plugins for s in _named(p))):
             self._add(source)
 
     def _add(self, source: Source) -> None:
@@ -105,7 +108,7 @@ def _import(name: str, path: Path | None) -> Any:
     stem = name.replace("-", "_")
     if path is None or path.parent in (Path(folder) for folder in variants.__path__):
         return importlib.import_module(f"effattn_cli.variants.{stem}")
-    for source in _installed():
+    for source in installed():
         if source.module and source.path == path:  # its imports may be relative to its package
             return importlib.import_module(source.module)
     module_name = f"effattn_plugin_{stem}"
@@ -139,21 +142,25 @@ def _named(path: Path) -> Iterator[Source]:
         raise UsageError(f"there is no plugin file or folder {str(path)!r}")
 
 
-def _installed() -> Iterator[Source]:
+@cache
+def installed() -> tuple[Source, ...]:
     """Installed packages' entry points: the file behind each, found without importing it."""
     from importlib import metadata  # noqa: PLC0415
 
-    for entry in metadata.entry_points(group="effattn.variants"):
-        top, *inner = entry.module.split(".")
-        spec = importlib.util.find_spec(top)
-        folders = list(spec.submodule_search_locations or []) if spec else []
-        candidates = [Path(folder, *inner).with_suffix(".py") for folder in folders if inner]
-        if spec and spec.origin and not inner:
-            candidates.append(Path(spec.origin))
-        missing = Path(top, *inner).with_suffix(".py")  # what cannot be read is listed as broken
-        path = next(filter(Path.is_file, candidates), missing)
-        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.module
-        yield Source(entry.name, path, origin, entry.module)
+    return tuple(map(_entry, metadata.entry_points(group="effattn.variants")))
+
+
+def _entry(entry: "EntryPoint") -> Source:
+    top, *inner = entry.module.split(".")
+    spec = importlib.util.find_spec(top)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    candidates = [Path(folder, *inner).with_suffix(".py") for folder in folders if inner]
+    if spec and spec.origin and not inner:
+        candidates.append(Path(spec.origin))
+    missing = Path(top, *inner).with_suffix(".py")  # what cannot be read is listed as broken
+    path = next(filter(Path.is_file, candidates), missing)
+    origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.module
+    return Source(entry.name, path, origin, entry.module)
 
 
 def describe(source: Source) -> Variant:

@@ -22,6 +22,12 @@ from effattn_cli.records import Cell, Reason, Sampling
 Answer = Callable[[dict[str, Any]], None]
 
 
+def prepare() -> None:
+    """What every job would do again, done once in the server. It runs no operator."""
+    torch.get_default_device()  # the first time it imports
+    catalog.installed()
+
+
 def run(job: str, payload: dict[str, Any], answer: Answer) -> int:
     """Runs the job and gives its exit code; whatever it raises becomes an answer."""
     try:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol
 
 from effattn_cli.errors import NothingMeasured
+from effattn_cli.run import limits
 
 ON_FAKE_TENSORS = {"count", "check", "laws"}
 GRACE = 10.0  # seconds beyond a job's limit after which the server itself is given up
@@ -58,6 +59,7 @@ class ForkServer:
         self._ready: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "ForkServer":
+        limits.adopt_orphans()  # of a server that a job takes down
         return self
 
     def __exit__(
@@ -83,6 +85,7 @@ class ForkServer:
         """
         kind = "fake" if job.name in ON_FAKE_TENSORS else "real"
         process = self._server(kind)
+        before = limits.children()
         try:
             _stream(process.stdin).write(json.dumps(vars(job)).encode() + b"\n")
             _stream(process.stdin).flush()
@@ -92,6 +95,7 @@ class ForkServer:
         if not line:  # the job took the server down with it; the next one gets a new server
             code = process.poll()
             _end(self._ready.pop(kind))
+            limits.kill_children(spare=before)
             return Reply(exit=-9 if code is None else code, output=["the measuring server died"])
         return Reply(**json.loads(line))
 

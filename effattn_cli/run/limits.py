@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from effattn_cli.measure import heap
@@ -49,18 +50,23 @@ def kill_descendants(pid: int) -> None:
     """Ends the process group of `pid`, and every process that this one still has below it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    while children := _children():  # the end of one brings its own children here
-        for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(child, 0)
+    kill_children()
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
-def _children() -> list[int]:
+def kill_children(spare: Collection[int] = ()) -> None:
+    """Ends every process below this one but those of `spare` and what is below them."""
+    while found := [child for child in children() if child not in spare]:
+        for child in found:  # the end of one brings its own children here
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+
+
+def children() -> list[int]:
     try:
         text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
     except OSError:

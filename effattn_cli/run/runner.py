@@ -51,6 +51,7 @@ class Runner:
         self._expected: dict[Cell, float | None] = {}  # seconds of a call, as known now
         self._speeds: dict[tuple[str, str, int], Speed] = {}
         self._skipped: set[Cell] = set()  # too costly to visit: predicted in the end
+        self._ahead: dict[Cell, tuple[int, float]] = {}  # visits to come, and their seconds
 
     def run(self) -> Profile:
         """Measures what is missing, and predicts what would cost too much."""
@@ -143,6 +144,7 @@ class Runner:
         if fits and not self._out_of_time(record):
             return True
         self._skipped.add(record.cell)
+        self._ahead.pop(record.cell, None)
         return False
 
     def _stuck(self, record: Record) -> Record | None:
@@ -194,20 +196,28 @@ class Runner:
         return OVERHEAD + (2 * call if record.memory is None else warm + sampled)
 
     def _tell(self, record: Record, stage: str) -> None:
-        rounds = self._sampling.rounds
-        left = [r for r in self._open() if len(r.rounds) < rounds and r.cell not in self._skipped]
-        visits = {r.cell: rounds - len(r.rounds) + (r.memory is None) for r in left}
-        seconds = sum(self._visit_seconds(r) * visits[r.cell] for r in left)
+        for cell in self._records.keys() - self._ahead.keys():
+            self._ahead[cell] = self._to_come(self._records[cell])
+        visits, seconds = map(sum, zip(*self._ahead.values(), strict=True))
         self._watch(
             Step(
                 record=record,
                 stage=stage,
                 done=self._done,
-                total=self._done + sum(visits.values()),
+                total=self._done + visits,
                 seconds_left=seconds if self._done else None,
-                settled=record.cell not in visits,
+                settled=self._ahead[record.cell][0] == 0,
             )
         )
+
+    def _to_come(self, record: Record) -> tuple[int, float]:
+        """The visits that the cell still needs, and the seconds that they will take."""
+        settled = record.failure is not None or record.prediction is not None
+        if settled or record.cell in self._skipped:
+            return 0, 0.0
+        visits = self._sampling.rounds - len(record.rounds)
+        visits += visits > 0 and record.memory is None
+        return visits, visits * self._visit_seconds(record)
 
     def _payload(self, cell: Cell) -> dict[str, Any]:
         known = self._profile.variants[cell.variant]
@@ -218,9 +228,11 @@ class Runner:
 
     def _set(self, record: Record) -> None:
         self._records[record.cell] = record
+        self._ahead.pop(record.cell, None)
         if not record.rounds:  # there may be a nearer length to go by now
             for cell in self._lines[record.cell.line]:
                 self._expected.pop(cell, None)
+                self._ahead.pop(cell, None)
 
     def _current(self) -> Profile:
         return replace(self._profile, records=tuple(self._records.values()))

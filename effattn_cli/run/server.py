@@ -20,6 +20,7 @@ from effattn_cli.run import child, limits
 
 KEPT_OUTPUT = 16 << 10  # bytes of what a job prints
 MAX_ANSWERS = 64 << 20  # bytes of what a job answers
+END = b"end\n"  # behind the last answer: what is left of the process is to take it down
 
 
 def main() -> None:
@@ -28,20 +29,29 @@ def main() -> None:
     limits.adopt_orphans()
     if "fake" in sys.argv:  # else each process that counts would import it: a second
         importlib.import_module("torch._dynamo")
+    child.prepare()
     gc.collect()
     gc.freeze()
-    _write(replies, "ready")
+    _write(replies, b'"ready"\n')
     for line in iter(sys.stdin.buffer.readline, b""):
-        _write(replies, _run(json.loads(line), replies))
+        pid, reply = _run(json.loads(line), replies)
+        _write(replies, _line(reply))
+        # The parent works on the reply while the system takes down what it came from. The next job
+        # waits for that.
+        limits.kill_descendants(pid)
 
 
-def _write(fd: int, message: Any) -> None:
-    data = json.dumps(message).encode() + b"\n"
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+def _write(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
 
 
-def _run(job: dict[str, Any], replies: int) -> dict[str, Any]:
+def _run(job: dict[str, Any], replies: int) -> tuple[int, dict[str, Any]]:
+    """The job's process, which may not be gone yet, and the reply."""
     killed = limits.killed_for_memory()
     answers, told = os.pipe()
     output, printed = os.pipe()
@@ -55,7 +65,7 @@ def _run(job: dict[str, Any], replies: int) -> dict[str, Any]:
     os.close(answers)
     os.close(output)
     lines = [line for line in texts[answers].split(b"\n") if line]
-    return {
+    return pid, {
         "answers": [json.loads(line) for line in lines if _whole(line)],
         "exit": code,
         "starved": code == -signal.SIGKILL and limits.killed_for_memory() > killed,
@@ -81,18 +91,20 @@ def _child(job: dict[str, Any], told: int, printed: int) -> NoReturn:
             os.dup2(fd, target)
         if job["memory"] is not None:
             limits.limit_memory(job["memory"])
-        code = child.run(job["name"], job["payload"], lambda answer: _write(told, answer))
+        code = child.run(job["name"], job["payload"], lambda answer: _write(told, _line(answer)))
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
+            if code == 0:
+                _write(told, END)
         os._exit(code)
 
 
 def _watch(
     pid: int, answers: int, output: int, seconds: float
 ) -> tuple[int | None, dict[int, bytes]]:
-    """Waits for the process to end, sleeping; None for its exit code where the time ran out."""
+    """Waits for the last answer or the end, sleeping; None for the exit code: the time ran out."""
     texts = {answers: b"", output: b""}
     deadline, code, ended = time.monotonic() + seconds, None, False
     exits = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
@@ -103,18 +115,24 @@ def _watch(
             limits.kill_descendants(pid)
             os._exit(0)
         _drain([fd for fd in (answers, output) if fd in ready], texts, watched)
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            code, ended = os.waitstatus_to_exitcode(status), True
-    limits.kill_descendants(pid)
-    for fd in (answers, output):
-        os.set_blocking(fd, False)
-        with contextlib.suppress(BlockingIOError):
-            while part := os.read(fd, 1 << 16):
-                texts[fd] += part
+        if texts[answers].endswith(END):
+            code, ended = 0, True
+        elif (found := os.waitpid(pid, os.WNOHANG))[0]:
+            code, ended = os.waitstatus_to_exitcode(found[1]), True
+    if not texts[answers].endswith(END):  # nothing may print while the rest is read
+        limits.kill_descendants(pid)
+    _read_rest(texts)
     if exits is not None:
         os.close(exits)
     return code, texts
+
+
+def _read_rest(texts: dict[int, bytes]) -> None:
+    """What the pipes still hold: no more than one read gives, and something may go on printing."""
+    for fd in texts:
+        os.set_blocking(fd, False)
+        with contextlib.suppress(BlockingIOError):
+            texts[fd] += os.read(fd, 1 << 16)
 
 
 def _drain(ready: list[int], texts: dict[int, bytes], watched: list[int]) -> None:

@@ -1,7 +1,8 @@
-"""Kills the process that it was forked from."""
+"""Kills the process that it was forked from, and leaves children in their own sessions."""
 
 import os
 import signal
+import subprocess
 
 from torch import Tensor
 
@@ -21,6 +22,8 @@ from effattn_cli.attention import Card, variant
     )
 )
 def kills_the_server(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Kills the process that it was forked from."""
+    """Kills the process that it was forked from, and leaves children in their own sessions."""
+    for _ in range(3):
+        subprocess.Popen(["sleep", "3600"], start_new_session=True)
     os.kill(os.getppid(), signal.SIGKILL)
     return v
