@@ -19,7 +19,7 @@ SCHEMA = 1
 # Together these keep any file to about a second and 200 MB, and let 10,000 usual cells through.
 MAX_BYTES = 32 << 20
 MAX_PARTS = 4_000_000
-KEY_PARTS = 4  # what a key costs, in time and memory, for one item of a list
+KEY_PARTS = 6  # what a key costs, in time and memory, for one item of a list
 MAX_RECORDS = 10_000
 MAX_RECORD_BYTES = 1 << 20
 MAX_YAML_BYTES = 256 << 10  # of YAML that is not JSON: the header, or a file edited by hand
