@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from effattn_cli import __version__
 from effattn_cli.commands.check import check
+from effattn_cli.commands.devices import devices
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.show import show
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (profile, variants, check, new, show):
+for command in (profile, variants, devices, check, new, show):
     app.command()(command)
 
 

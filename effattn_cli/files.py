@@ -58,13 +58,23 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def new_path(profile: Profile) -> Path:
-    """A new file in the user's data folder, named after the time and the variants."""
-    folder = platformdirs.user_data_path("effattn") / "profiles"
+def data_folder(name: str = "") -> Path:
+    """A folder in the user's data folder, made if it is not there.
+
+    Raises:
+        CannotWrite: it cannot be made.
+    """
+    folder = platformdirs.user_data_path("effattn") / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWrite(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+    return folder
+
+
+def new_path(profile: Profile) -> Path:
+    """A new file in the user's data folder, named after the time and the variants."""
+    folder = data_folder("profiles")
     names = "-".join(name for name in profile.variants if name != profile.baseline) or "profile"
     stamp = profile.created[:19].replace(":", "").replace("T", "-")
     return folder / f"{stamp}-{names[:60]}.yaml"

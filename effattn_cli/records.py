@@ -141,6 +141,7 @@ class Cost:
     read_bytes: int  # what eager kernels move; fusion and caches are not modelled
     write_bytes: int
     peak_bytes: int  # live at the worst moment, beyond inputs and weights
+    operators: int = 0  # that were dispatched, views left out
 
     @property
     def flops(self) -> int:
@@ -173,6 +174,8 @@ class Round:
     first_seconds: float  # the first call, with whatever is done once (compiling, autotuning)
     stopped: str  # why sampling ended: "steady", "time", or "count"
     foreign_load: float | None = None  # cores that other processes kept busy meanwhile
+    contended: tuple[float, ...] = ()  # samples of a try beside more load; they count nowhere
+    calibration: float | None = None  # seconds of a fixed kernel: the machine's own speed
 
     @property
     def median(self) -> float:
@@ -244,11 +247,24 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Speed:
-    """What a device does in a second, at a glance: for estimates before anything is measured."""
+class Bandwidth:
+    """Bytes a second of an operator that touches so many of them: caches make the difference."""
 
-    flops: float  # of a large matrix product
-    bytes: float  # read and written by a copy that no cache holds
+    touched: int  # bytes
+    speed: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Roofline:
+    """What a device can do at best, measured."""
+
+    device: str
+    dtype: Dtype
+    threads: int
+    flops: float  # a second, of large matrix products
+    exponentials: float  # a second, of numbers in a cache
+    bandwidths: tuple[Bandwidth, ...]
+    dispatch: float  # seconds of an operator on next to nothing; on an accelerator, of its launch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -298,3 +314,4 @@ class Profile:
     variants: Mapping[str, Variant]
     records: tuple[Record, ...]
     finished: bool = False
+    rooflines: tuple[Roofline, ...] = ()

@@ -1,8 +1,10 @@
 """A launcher that measures nothing: it answers as real processes would, at once and exactly."""
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any
 
+from effattn_cli.analyse import roofline
 from effattn_cli.records import Cell
 from effattn_cli.run.launch import Job, Reply
 
@@ -38,8 +40,8 @@ class FakeLauncher:
         return found if found is not None else Reply(answers=self._answers(job), exit=0)
 
     def _answers(self, job: Job) -> list[dict[str, Any]]:
-        if job.name == "probe":
-            return [{"probe": {"flops": FLOPS, "bytes": 1e10}}]
+        if job.name == "roofline":
+            return [{"roofline": asdict(replace(roofline.ANY, flops=FLOPS, **job.payload))}]
         if job.name == "count":
             return [_counted(Cell(**item["cell"])) for item in job.payload["cells"]]
         cell = Cell(**job.payload["cell"])

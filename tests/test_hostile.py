@@ -76,6 +76,7 @@ def refusal(text: str | bytes) -> str:
         ("cores: 2", "cores: 2\n  cores: 2", "the key 'cores' is given twice"),
         ("cores: 2", "cores: .inf", "machine.cores: expected a whole number, got inf"),
         ("cores: 2", "cores: 0x" + "f" * 30_000, "machine.cores: a number of more than 63 bits"),
+        ("load: 0.1", f"load: 1{':59' * 400}.0", "not YAML: int too large to convert to float"),
         ("load: 0.1", "load: .nan", "machine.load: expected a finite number, got nan"),
         ("name: sdpa", "name: other", "variants['sdpa'].name: expected 'sdpa'"),
         ("baseline: sdpa", "baseline: &a sdpa", "aliases, anchors and tags are not allowed"),
@@ -95,6 +96,11 @@ def test_the_nearest_key_is_the_hint() -> None:
     with pytest.raises(UsageError) as caught:
         store.parse(MIXED.replace('"samples"', '"sampels"').encode())
     assert caught.value.hint == "did you mean 'samples'?"
+
+
+def test_a_sample_too_large_for_a_float_has_its_place() -> None:
+    long = refusal(re.sub(r"samples:\n( *)- ", rf"samples:\n\1- 9{':59' * 400}\n\1- ", EDITED))
+    assert long.startswith("records[0].rounds[0].samples[0]: a number of more than 63 bits")
 
 
 def test_a_bad_value_in_an_edited_file_has_its_place_too() -> None:

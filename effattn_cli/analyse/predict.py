@@ -7,19 +7,11 @@ misses it, in the noise of short lengths.
 
 from collections.abc import Iterable
 
-from effattn_cli.records import Cost, Prediction, Record, Speed
+from effattn_cli.analyse import roofline
+from effattn_cli.records import Cost, Prediction, Record, Roofline
 
 #: The interval around a predicted latency: what was seen at 2 to 4 times the longest length.
 BAND = 1.3
-
-
-#: Seconds that a call takes at least, whatever it does.
-CALL = 1e-6
-
-
-def roofline(cost: Cost, speed: Speed) -> float:
-    """Seconds below which the counted program cannot run: by its FLOPs or by its bytes."""
-    return max(cost.flops / speed.flops, cost.moved_bytes / speed.bytes, CALL)
 
 
 def anchor(record: Record, others: Iterable[Record]) -> Record | None:
@@ -47,26 +39,28 @@ def call_seconds(record: Record) -> float | None:
     return record.memory.call_seconds if record.memory is not None else None
 
 
-def seconds(record: Record, others: Iterable[Record], speed: Speed) -> float | None:
+def seconds(record: Record, others: Iterable[Record], under: Roofline) -> float | None:
     """The expected seconds of one call; None where the cost could not be counted."""
     if record.cost is None:
         return None
     near = anchor(record, others)
     if near is None or near.cost is None:
-        return roofline(record.cost, speed)
+        return roofline.seconds(record.cost, under)
     known = call_seconds(near)
     assert known is not None
-    return known * roofline(record.cost, speed) / roofline(near.cost, speed)
+    return known * roofline.seconds(record.cost, under) / roofline.seconds(near.cost, under)
 
 
 def prediction(
-    record: Record, others: Iterable[Record], speed: Speed, why: str
+    record: Record, others: Iterable[Record], under: Roofline, why: str
 ) -> Prediction | None:
     """What a cell that was not measured would show; None where nothing shorter was sampled."""
     near = anchor(record, [other for other in others if other.rounds])
     if near is None or near.cost is None or record.cost is None or near.seconds is None:
         return None
-    expected = near.seconds * roofline(record.cost, speed) / roofline(near.cost, speed)
+    expected = (
+        near.seconds * roofline.seconds(record.cost, under) / roofline.seconds(near.cost, under)
+    )
     return Prediction(
         seconds=expected,
         low=expected / BAND,

@@ -35,10 +35,15 @@ def half_width(record: Record) -> float | None:
     return max(found[1] - seconds, seconds - found[0]) / seconds
 
 
+def is_busy(part: Round) -> bool:
+    """Whether other processes kept the machine busy during the round."""
+    return part.foreign_load is not None and part.foreign_load >= BUSY
+
+
 def foreign_load(record: Record) -> float | None:
     """The most cores that other processes kept busy during a round, where it was suspicious."""
-    loads = [part.foreign_load for part in record.rounds if part.foreign_load is not None]
-    return max(loads) if loads and max(loads) >= BUSY else None
+    loads = [part.foreign_load or 0.0 for part in record.rounds if is_busy(part)]
+    return max(loads, default=None)
 
 
 def _round_interval(part: Round) -> tuple[float, float]:

@@ -11,13 +11,15 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from effattn_cli import files, store
+from effattn_cli.analyse import roofline
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.plan import config
 from effattn_cli.plan.grid import plan
-from effattn_cli.records import EXPECTED, Machine, Profile, Record
+from effattn_cli.records import EXPECTED, Machine, Profile, Record, Sampling
 from effattn_cli.report import findings, plans, table
 from effattn_cli.report.progress import Progress
+from effattn_cli.run import rooflines
 from effattn_cli.run.launch import ForkServer, Job, Launcher
 from effattn_cli.run.limits import usual_memory_limit
 from effattn_cli.run.runner import Runner
@@ -121,19 +123,33 @@ def _planned(wishes: Wishes, server: Launcher) -> Profile:
     if wishes.out is not None and not wishes.dry_run:
         files.check(wishes.out)
         _refuse_replacing(wishes)
-    machine, devices = _machine(server, request.device)
-    planned = plan(request, catalog, devices=devices, cores=machine.cores)
+    here, devices = machine(server, request.device)
+    planned = plan(request, catalog, devices=devices, cores=here.cores)
     for note in planned.notes:
         print(f"note: {note}", file=sys.stderr)
     names = {cell.variant for cell in planned.cells}
-    return Profile(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=" ".join(["effattn", *sys.argv[1:]]),
-        machine=machine,
+    kept = rooflines.kept(here)
+    places = {roofline.of(cell, kept) for cell in planned.cells}
+    return replace(
+        a_profile(here),
         sampling=sampling,
         baseline=planned.baseline,
         variants={name: catalog.variant(name) for name in sorted(names)},
         records=tuple(Record(cell=cell) for cell in planned.cells),
+        rooflines=tuple(place for place in places if place is not None),
+    )
+
+
+def a_profile(here: Machine) -> Profile:
+    """One that holds nothing yet."""
+    return Profile(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=" ".join(["effattn", *sys.argv[1:]]),
+        machine=here,
+        sampling=Sampling(),
+        baseline=None,
+        variants={},
+        records=(),
     )
 
 
@@ -143,7 +159,12 @@ def _refuse_replacing(wishes: Wishes) -> None:
         raise UsageError(f"{str(wishes.out)!r} is there already", hint)
 
 
-def _machine(server: Launcher, device: str) -> tuple[Machine, list[str]]:
+def machine(server: Launcher, device: str) -> tuple[Machine, list[str]]:
+    """What the numbers are true for, and the devices that `device` names.
+
+    Raises:
+        UsageError: a device is unknown or not here.
+    """
     reply = server.run(Job(name="machine", payload={"device": device}))
     told = reply.answers[0] if reply.answers else {}
     if "failure" in told:

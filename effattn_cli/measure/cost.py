@@ -107,7 +107,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.matmul = self.other = self.transcendental = self.read = self.written = 0
-        self.live = self.peak = 0
+        self.live = self.peak = self.operators = 0
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
     @property
@@ -119,6 +119,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             read_bytes=self.read,
             write_bytes=self.written,
             peak_bytes=self.peak,
+            operators=self.operators,
         )
 
     def watch(self, *tensors: Tensor) -> None:
@@ -138,6 +139,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = func(*args, **kwargs)
         if func.namespace == "prim" or _is_view(func):
             return out
+        self.operators += 1
         outs, ins = list(_tensors(out)), list(_tensors((args, kwargs)))
         for tensor in outs:
             self._born(tensor)

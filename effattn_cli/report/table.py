@@ -7,10 +7,11 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
+from effattn_cli.analyse import roofline
 from effattn_cli.analyse.crossover import Comparison, Metric, compare, is_predicted
 from effattn_cli.analyse.groups import Group, groups
 from effattn_cli.analyse.statistics import foreign_load
-from effattn_cli.records import Profile, Record
+from effattn_cli.records import Profile, Record, Roofline
 from effattn_cli.report import units, words
 from effattn_cli.report.grid import Column, Grid, Row
 
@@ -22,7 +23,9 @@ WORSE: dict[Metric, str] = {"time": "slower", "memory": "more"}
 
 def tables(profile: Profile) -> Lines:
     """Every cell of the profile; marks are explained below where they occur."""
-    parts = [_Table(group, profile.baseline) for group in groups(profile.records)]
+    parts = [
+        _Table(group, profile.baseline, profile.rooflines) for group in groups(profile.records)
+    ]
     shown: list[RenderableType] = []
     for part in parts:
         shown += [Text(words.title(part.group.shape), "bold"), part.grid(), Text()]
@@ -34,6 +37,7 @@ def tables(profile: Profile) -> Lines:
 class _Table:
     group: Group
     wanted: str | None  # the profile's baseline
+    rooflines: tuple[Roofline, ...] = ()
 
     @property
     def baseline(self) -> str | None:
@@ -75,9 +79,15 @@ class _Table:
         decode = shape.phase == "decode"
         if decode:
             yield _extra("state", _state, 1)
-        yield _extra("GFLOP/s", _throughput, 2 if decode else 1)
+        if self.rooflines:
+            yield _extra("roofline", self._reach, 2 if decode else 1)
+        yield _extra("GFLOP/s", _throughput, 2 if decode or self.rooflines else 1)
         yield _extra("tokens/s", _tokens, 2)
         yield _extra("min … max", _range, 2)
+
+    def _reach(self, record: Record) -> str:
+        found = roofline.reach(record, self.rooflines)
+        return "" if found is None else f"{units.percent(found.share)} {found.bound}"
 
     def _against(self, metric: Metric) -> Field:
         name = units.clean(self.baseline or "")

@@ -15,7 +15,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import EffattnError, Unsupported
-from effattn_cli.measure import latency, machine, memory, probe
+from effattn_cli.measure import heap, latency, machine, memory, roofline
 from effattn_cli.measure.count import count
 from effattn_cli.records import Cell, Reason, Sampling
 
@@ -94,11 +94,10 @@ def _machine(payload: dict[str, Any], answer: Answer) -> None:
     answer({"machine": asdict(machine.fingerprint(devices[0])), "devices": devices})
 
 
-def _probe(payload: dict[str, Any], answer: Answer) -> None:
-    for item in payload["cells"]:
-        cell = Cell(**item)
-        with _prepared(cell):
-            answer({"probe": asdict(probe.measure(cell.device, cell.dtype))})
+def _roofline(payload: dict[str, Any], answer: Answer) -> None:
+    torch.set_num_threads(payload["threads"])
+    heap.retain_heap()
+    answer({"roofline": asdict(roofline.measure(**payload))})
 
 
 def _laws(_: dict[str, Any], answer: Answer) -> None:
@@ -170,7 +169,7 @@ JOBS: dict[str, Callable[[dict[str, Any], Answer], None]] = {
     "memory": _memory,
     "latency": _latency,
     "machine": _machine,
-    "probe": _probe,
+    "roofline": _roofline,
     "laws": _laws,
     "check": _check,
     "nothing": lambda _, answer: answer({"pid": os.getpid()}),

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from effattn_cli.analyse import predict
-from effattn_cli.records import Cell, Failure, Profile, Record, Speed
-from effattn_cli.run import ledger, verdict
+from effattn_cli.analyse import predict, roofline
+from effattn_cli.records import Cell, Failure, Profile, Record, Roofline
+from effattn_cli.run import ledger, rooflines, verdict
 from effattn_cli.run.events import Step
 from effattn_cli.run.launch import Job, Launcher
 
@@ -49,7 +49,6 @@ class Runner:
         for cell in self._records:
             self._lines.setdefault(cell.line, []).append(cell)
         self._expected: dict[Cell, float | None] = {}  # seconds of a call, as known now
-        self._speeds: dict[tuple[str, str, int], Speed] = {}
         self._skipped: set[Cell] = set()  # too costly to visit: predicted in the end
         self._ahead: dict[Cell, tuple[int, float]] = {}  # visits to come, and their seconds
 
@@ -66,7 +65,7 @@ class Runner:
 
     def count(self) -> Profile:
         """Counts what each cell costs and needs; cells that cannot fit settle at once."""
-        self._probe()
+        self._measure_rooflines()
         left = [record for record in self._open() if record.cost is None]
         by_plugin: dict[str | None, list[Record]] = {}
         for record in left:  # the bundled ones together; what a plugin does harms only its own
@@ -94,12 +93,14 @@ class Runner:
                 self._set(ledger.warned(record, f"its cost could not be counted: {why}"))
             left = left[len(blamed) :]
 
-    def _probe(self) -> None:
-        places = {_place(record.cell): record.cell for record in self._records.values()}
+    def _measure_rooflines(self) -> None:
+        """Those of the places that the sweep measures at and that are not known from before."""
+        places = {(r.cell.device, r.cell.dtype, r.cell.threads): r.cell for r in self._open()}
+        known = self._profile.rooflines
         for place, cell in places.items():
-            reply = self._launcher.run(Job(name="probe", payload={"cells": [asdict(cell)]}))
-            if reply.answers and "probe" in reply.answers[0]:
-                self._speeds[place] = Speed(**reply.answers[0]["probe"])
+            if roofline.of(cell, known) is None:
+                known = (*known, *rooflines.measure(self._launcher, *place))
+        self._profile = replace(self._profile, rooflines=known)
 
     def _measure_memory(self) -> None:
         """The cheapest cells first: each tells what the next longer one will take."""
@@ -168,7 +169,7 @@ class Runner:
             expected = self.seconds(record)
             why = "would not fit the time budget" if record.memory else _why(expected)
             curve = self._curve(record.cell)
-            found = predict.prediction(record, curve, self.speed(record.cell), why)
+            found = predict.prediction(record, curve, self._under(record.cell), why)
             message = f"{why}, and no shorter length was measured"
             failure = Failure(reason="too-costly", message=message) if found is None else None
             self._set(replace(record, prediction=found, failure=failure))
@@ -181,14 +182,14 @@ class Runner:
             return known
         cell = record.cell
         if cell not in self._expected:
-            self._expected[cell] = predict.seconds(record, self._curve(cell), self.speed(cell))
+            self._expected[cell] = predict.seconds(record, self._curve(cell), self._under(cell))
         return self._expected[cell]
 
     def _curve(self, cell: Cell) -> list[Record]:
         return [self._records[other] for other in self._lines[cell.line]]
 
-    def speed(self, cell: Cell) -> Speed:
-        return self._speeds.get(_place(cell), Speed(flops=1e11, bytes=1e10))
+    def _under(self, cell: Cell) -> Roofline:
+        return roofline.of(cell, self._profile.rooflines) or roofline.ANY
 
     def _visit_seconds(self, record: Record) -> float:
         call = self.seconds(record) or 0.0
@@ -240,7 +241,3 @@ class Runner:
 
 def _why(expected: float | None) -> str:
     return f"a call would take about {expected:.1f} s" if expected else "its cost is unknown"
-
-
-def _place(cell: Cell) -> tuple[str, str, int]:
-    return cell.device, cell.dtype, cell.threads

@@ -15,12 +15,15 @@ LEAST, MOST = 1e-12, 1e20  # seconds and the like: their sums, squares and ratio
 #: Numbers whose least is not 0, and those whose largest is below 1.
 FROM_ONE = {
     "seq", "batch", "dim", "heads", "kv_heads", "head_dim", "threads", "anchor_seq", "cores",
-    "rounds", "min_samples", "max_samples",
+    "rounds", "min_samples", "max_samples", "touched",
 }  # fmt: skip
-ABOVE_ZERO = {"samples", "seconds", "first_seconds", "high", "time_limit", "precision"}
+ABOVE_ZERO = {
+    "samples", "contended", "seconds", "first_seconds", "high", "time_limit", "precision",
+    "calibration", "dispatch", "speed", "flops", "exponentials",
+}  # fmt: skip
 BELOW_ONE = {"padding", "precision"}
 ANY_SIGN = {"default", "options"}  # values of knobs
-NOT_EMPTY = {"samples"}
+NOT_EMPTY = {"samples", "bandwidths"}
 
 Check = Callable[[Any], Any]
 
@@ -147,7 +150,7 @@ def _list(check: Check, name: str, value: Any) -> tuple[Any, ...]:
 def _floats(check: Check, name: str, value: Any) -> tuple[Any, ...]:
     """As `_list`; where nothing is wrong the samples are looked at all at once."""
     plain = isinstance(value, list) and value and {int, float}.issuperset(map(type, value))
-    if plain and min(value) >= LEAST and sum(value) <= MOST:
+    if plain and min(value) >= LEAST and max(value) <= MOST and sum(value) <= MOST:
         return tuple(map(float, value))
     return _list(check, name, value)
 

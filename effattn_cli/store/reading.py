@@ -51,7 +51,7 @@ def parse(data: bytes, name: str = "profile") -> Profile:
         raise UsageError(f"{name}: it is not text") from error
     except Wrong as error:
         raise UsageError(f"{name}: {error}", error.hint) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise UsageError(f"{name}: not YAML: {_first_line(error)}") from error
 
 
@@ -104,9 +104,9 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_Loader.add_implicit_resolver(  # 2e-05 is a number in JSON, and in YAML since 1.2
-    "tag:yaml.org,2002:float", re.compile(r"-?[0-9]+[eE][-+]?[0-9]+$"), list("-0123456789")
-)
+#: 2e-05 is a number in JSON, and in YAML since 1.2.
+EXPONENT = ("tag:yaml.org,2002:float", re.compile(r"-?[0-9]+[eE][-+]?[0-9]+$"), list("-0123456789"))
+_Loader.add_implicit_resolver(*EXPONENT)
 
 
 def _records(data: bytes, start: int) -> Iterator[Record]:

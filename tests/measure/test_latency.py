@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from effattn_cli.analyse.median import half_width, interval
-from effattn_cli.measure.latency import sample
+from effattn_cli.measure.latency import _quieter, sample
 from effattn_cli.records import Sampling
+from tests.builders import a_round
 
 
 def playing(seconds: Iterable[float]) -> Callable[[], float]:
@@ -66,3 +67,14 @@ def test_the_interval_of_the_median_covers_it_95_times_in_a_hundred(number: int)
 def test_few_samples_have_no_interval() -> None:
     assert interval([1.0] * 5) is None
     assert half_width([1.0] * 6) == 0.0
+
+
+def test_of_two_tries_beside_other_load_the_quieter_one_counts_and_both_are_kept() -> None:
+    busy, calm = a_round(3e-3, foreign_load=0.9), a_round(1e-3, foreign_load=0.0)
+    busier = a_round(2e-3, foreign_load=1.2)
+    again = _quieter(busy, calm)
+    assert (again.samples, again.contended) == (calm.samples, busy.samples)
+    assert again.first_seconds == busy.first_seconds
+    first = _quieter(busy, busier)
+    assert (first.samples, first.contended) == (busy.samples, busier.samples)
+    assert first.foreign_load == 0.9

@@ -1,0 +1,81 @@
+"""How near a cell comes to what its device can do, and what holds it back.
+
+The roofline model (Williams et al. 2009): a program cannot be faster than its products at the
+device's best rate, than its bytes at the bandwidth of the memory that they fit in, or than its
+operators one after another. FLOPs, bytes and operators are counted, the rates are measured.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log
+from typing import Literal
+
+from effattn_cli.records import Bandwidth, Cell, Cost, Record, Roofline
+
+Bound = Literal["compute", "bandwidth", "overhead"]
+
+#: For a first guess where nothing has been measured yet.
+ANY = Roofline(
+    device="", dtype="float32", threads=1, flops=1e11, exponentials=1e9,
+    bandwidths=(Bandwidth(touched=1, speed=1e10),), dispatch=3e-6,
+)  # fmt: skip
+
+#: Seconds that a call takes at least, whatever it does.
+CALL = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reach:
+    """A measured cell against its roofline."""
+
+    share: float  # of the roofline; 1 is all that the device can do with this program
+    bound: Bound
+
+
+def of(cell: Cell, rooflines: Iterable[Roofline]) -> Roofline | None:
+    """The roofline that the cell runs under."""
+    place = (cell.device, cell.dtype, cell.threads)
+    return next((r for r in rooflines if (r.device, r.dtype, r.threads) == place), None)
+
+
+def limits(cost: Cost, roofline: Roofline) -> dict[Bound, float]:
+    """Seconds below which the counted program cannot run, for each thing that it needs."""
+    touched = cost.moved_bytes / max(cost.operators, 1)
+    return {
+        "compute": cost.matmul_flops / roofline.flops
+        + cost.transcendentals / roofline.exponentials,
+        "bandwidth": cost.moved_bytes / bandwidth(roofline, touched),
+        "overhead": cost.operators * roofline.dispatch,
+    }
+
+
+def seconds(cost: Cost, roofline: Roofline) -> float:
+    """Seconds below which the counted program cannot run."""
+    return max(*limits(cost, roofline).values(), CALL)
+
+
+def reach(record: Record, rooflines: Iterable[Roofline]) -> Reach | None:
+    """None where nothing was measured, nothing could be counted, or the program is another one."""
+    roofline = of(record.cell, rooflines)
+    unknown = record.cost is None or record.status != "measured" or record.cell.compile
+    if roofline is None or unknown or not record.seconds:
+        return None
+    assert record.cost is not None
+    found = limits(record.cost, roofline)
+    bound = max(found, key=lambda name: found[name])
+    return Reach(share=found[bound] / record.seconds, bound=bound)
+
+
+def bandwidth(roofline: Roofline, touched: float) -> float:
+    """Bytes a second of an operator that touches so many bytes: by its place between two measured
+    sizes, in the logarithm.
+    """
+    points = sorted((point.touched, point.speed) for point in roofline.bandwidths)
+    if touched <= points[0][0]:
+        return points[0][1]
+    for (low, slow), (high, fast) in pairwise(points):
+        if touched <= high:
+            share = log(touched / low) / log(high / low)
+            return float(slow ** (1 - share) * fast**share)
+    return points[-1][1]
