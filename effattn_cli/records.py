@@ -160,6 +160,7 @@ class Memory:
     input_bytes: int
     weight_bytes: int
     state_bytes: int = 0  # what decoding must keep between tokens
+    saved_bytes: int = 0  # of the peak: activations that the backward needs; the rest is workspace
     method: str = ""  # how the peak was found
     resident_bytes: int | None = None  # the same peak as the operating system or driver saw it
     call_seconds: float = 0.0  # how long the pass's call took, a rough first estimate
@@ -175,6 +176,7 @@ class Round:
     stopped: str  # why sampling ended: "steady", "time", or "count"
     foreign_load: float | None = None  # cores that other processes kept busy meanwhile
     contended: tuple[float, ...] = ()  # samples of a try beside more load; they count nowhere
+    joules: float | None = None  # of a call, beyond what the idle device draws, by its own counter
     calibration: float | None = None  # seconds of a fixed kernel: the machine's own speed
 
     @property
@@ -235,6 +237,12 @@ class Record:
         if self.prediction is not None:
             return self.prediction.seconds
         return median(part.median for part in self.rounds) if self.rounds else None
+
+    @property
+    def joules(self) -> float | None:
+        """Median over the rounds; None where a round could not tell."""
+        found = [part.joules for part in self.rounds if part.joules is not None]
+        return median(found) if found and len(found) == len(self.rounds) else None
 
     @property
     def peak_bytes(self) -> int | None:

@@ -8,6 +8,7 @@ from effattn_cli.analyse.statistics import is_busy
 from effattn_cli.attention import Attention
 from effattn_cli.measure import calibration, heap
 from effattn_cli.measure.clock import timer
+from effattn_cli.measure.energy import Meter
 from effattn_cli.measure.load import ForeignLoad
 from effattn_cli.measure.subject import build
 from effattn_cli.records import Cell, Round, Sampling
@@ -23,7 +24,10 @@ def measure(variant: type[Attention], cell: Cell, sampling: Sampling) -> Round:
         heap.retain_heap()
     subject = build(variant, cell, seed=sampling.seed)
     time_one = timer(cell.device)
+    meter = Meter.start(cell.device)
     found = sample(lambda: time_one(subject.call), sampling)
+    if meter is not None:
+        found = replace(found, joules=meter.joules(found.warmup + len(found.samples)))
     if is_busy(found):
         found = _quieter(found, sample(lambda: time_one(subject.call), sampling))
     return replace(found, calibration=calibration.seconds(cell.device))

@@ -6,11 +6,13 @@ system allows by the peak of the resident size. On an accelerator: the allocator
 
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from torch.autograd.profiler import profile  # torch.profiler's imports inductor: a second a cell
 
 from effattn_cli.attention import Attention
@@ -40,8 +42,12 @@ def measure(
     """
     heap.return_freed_memory()
     subject = build(variant, cell, seed=sampling.seed)
+    saved: dict[int, int] = {}
     if expected is None or expected < LONG or cell.phase == "train":
-        _check(subject.call(), cell)
+        with _noting(saved) if not cell.compile else nullcontext():
+            _check(subject.call(), cell)
+    for tensor in subject.tensors:
+        saved.pop(tensor.untyped_storage().data_ptr(), None)
     watch = _on_cpu if cell.device == "cpu" else _on_accelerator
     seen = watch(subject, cell)
     _check(seen.out, cell)
@@ -50,10 +56,22 @@ def measure(
         input_bytes=_bytes(subject.inputs),
         weight_bytes=_bytes(subject.weights),
         state_bytes=_bytes(subject.state),
+        saved_bytes=sum(saved.values()),
         method=seen.method,
         resident_bytes=seen.resident_bytes,
         call_seconds=round(seen.seconds, 9),
     ), _attention(seen.events)
+
+
+def _noting(saved: dict[int, int]) -> "saved_tensors_hooks":
+    """Notes what the forward keeps for the backward: bytes, by where they are."""
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    return saved_tensors_hooks(note, lambda tensor: tensor)
 
 
 @dataclass(frozen=True)

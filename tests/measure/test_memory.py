@@ -1,6 +1,6 @@
 """Peak memory of programs that allocate what they say."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -25,17 +25,29 @@ class Known(Attention):
 '''
 
 
+def measured(cell: Cell, path: Path | None = None) -> Memory:
+    payload = {"cell": asdict(cell), "path": str(path) if path else None, "expected": None}
+    with ForkServer() as server:
+        job = Job(name="memory", payload=payload | {"sampling": asdict(Sampling())})
+        return Memory(**server.run(job).answers[0]["memory"])
+
+
 @pytest.mark.parametrize("size", [10 * MB, 100 * MB, 2000 * MB])
 def test_a_known_amount_is_found(tmp_path: Path, size: int) -> None:
     path = tmp_path / "known.py"
     path.write_text(PLUGIN.format(size=size))
-    cell = Cell(variant="known", seq=1024, dim=64, heads=2, threads=2)
-    payload = {"cell": asdict(cell), "path": str(path), "sampling": asdict(Sampling())}
-    with ForkServer() as server:
-        reply = server.run(Job(name="memory", payload=payload | {"expected": None}))
-    found = Memory(**reply.answers[0]["memory"])
+    found = measured(Cell(variant="known", seq=1024, dim=64, heads=2, threads=2), path)
     known = size + 1024 * 64 * 4
     assert found.peak_bytes == pytest.approx(known, abs=4096)
     assert found.input_bytes == 3 * 1024 * 64 * 4
     if found.resident_bytes is not None:  # the system's own view
         assert found.resident_bytes == pytest.approx(known, rel=0.02, abs=MB)
+
+
+def test_what_the_backward_needs_is_told_apart() -> None:
+    cell = Cell(variant="softmax", seq=256, dim=64, heads=1, phase="train")
+    found = measured(cell)
+    weights, operands = 256 * 256 * 4, 2 * 256 * 64 * 4  # of the softmax; scaled q, k^T a copy
+    assert weights <= found.saved_bytes <= weights + operands
+    assert found.saved_bytes < found.peak_bytes
+    assert measured(replace(cell, phase="forward")).saved_bytes == 0
