@@ -21,8 +21,6 @@ from effattn_cli.measure.subject import Subject, build
 from effattn_cli.records import Cell, Memory, Sampling
 
 LONG = 1.0  # seconds; above it a call is not repeated for warming up or for a second opinion
-#: Words in the names of kernels that say which code computed attention.
-TELLING = ("scaled_dot_product", "flash", "efficient_attention", "fmha", "cudnn_attention")
 
 
 class NotFinite(ArithmeticError):
@@ -35,8 +33,8 @@ class WrongShape(ValueError):
 
 def measure(
     variant: type[Attention], cell: Cell, sampling: Sampling, expected: float | None = None
-) -> tuple[Memory, tuple[str, ...]]:
-    """The cell's memory, and the attention kernels that were dispatched.
+) -> tuple[Memory, list[Any]]:
+    """The cell's memory, and the profiler's events of its call.
 
     A call that is `expected` to take longer than `LONG` seconds is made once, not three times.
     """
@@ -60,7 +58,7 @@ def measure(
         method=seen.method,
         resident_bytes=seen.resident_bytes,
         call_seconds=round(seen.seconds, 9),
-    ), _attention(seen.events)
+    ), seen.events
 
 
 def _noting(saved: dict[int, int]) -> "saved_tensors_hooks":
@@ -131,14 +129,6 @@ def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
         torch.accelerator.synchronize()
     events = list(recorded.kineto_results.events())
     return _Seen(out, seconds, peak, reserved, events, "allocator peak")
-
-
-def _attention(events: Iterable[Any]) -> tuple[str, ...]:
-    """The dispatched kernels that computed attention, innermost names, without repetition."""
-    names = {event.name().removeprefix("aten::") for event in events}
-    found = sorted(name for name in names if any(word in name.lower() for word in TELLING))
-    inner = [name for name in found if name.startswith("_") or "::" in name]
-    return tuple(name[:120] for name in inner or found)
 
 
 def _check(out: Tensor, cell: Cell) -> None:

@@ -15,7 +15,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import EffattnError, Unsupported
-from effattn_cli.measure import heap, latency, machine, memory, roofline
+from effattn_cli.measure import heap, latency, machine, memory, ran, roofline
 from effattn_cli.measure.count import count
 from effattn_cli.records import Cell, Reason, Sampling
 
@@ -76,10 +76,12 @@ def _count(payload: dict[str, Any], answer: Answer) -> None:
 def _memory(payload: dict[str, Any], answer: Answer) -> None:
     cell = Cell(**payload["cell"])
     with _prepared(cell):
-        measured, kernels = memory.measure(
+        measured, events = memory.measure(
             _variant(payload), cell, Sampling(**payload["sampling"]), payload["expected"]
         )
-    answer({"memory": asdict(measured), "kernels": kernels})
+    kernels = ran.kernels(events)
+    told = {"memory": asdict(measured), "kernels": kernels}
+    answer(told | {"warnings": ran.warnings(cell, kernels)})
 
 
 def _latency(payload: dict[str, Any], answer: Answer) -> None:

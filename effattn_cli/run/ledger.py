@@ -28,7 +28,12 @@ def visited(record: Record, told: Mapping[str, Any] | Failure) -> Record:
     if isinstance(told, Failure):
         return replace(record, failure=told)
     if "memory" in told:
-        return replace(record, memory=Memory(**told["memory"]), kernels=tuple(told["kernels"]))
+        return replace(
+            record,
+            memory=Memory(**told["memory"]),
+            kernels=tuple(told["kernels"]),
+            warnings=(*record.warnings, *told["warnings"]),
+        )
     sampled = Round(**(told["round"] | {"samples": tuple(told["round"]["samples"])}))
     return replace(record, rounds=(*record.rounds, sampled))
 

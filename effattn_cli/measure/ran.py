@@ -1,0 +1,40 @@
+"""Which code really ran, and a warning where it is not what one would take it for."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from effattn_cli.records import Cell
+
+#: Words in the names of kernels that say which code computed attention.
+TELLING = ("scaled_dot_product", "flash", "efficient_attention", "fmha", "cudnn_attention")
+MATH = "_scaled_dot_product_attention_math"
+
+
+def kernels(events: Iterable[Any]) -> tuple[str, ...]:
+    """The dispatched kernels that computed attention, innermost names, without repetition."""
+    names = {event.name().removeprefix("aten::") for event in events}
+    found = sorted(name for name in names if any(word in name.lower() for word in TELLING))
+    inner = [name for name in found if name.startswith("_") or "::" in name]
+    return tuple(name[:120] for name in inner or found)
+
+
+def warnings(cell: Cell, ran: Sequence[str]) -> tuple[str, ...]:
+    """What a reader of the numbers has to know: a fallback, a graph that is not whole."""
+    found = []
+    if any(MATH in name for name in ran) and cell.options.get("backend") != "math":
+        found.append("no fused kernel took this: attention ran in steps that hold all scores")
+    return (*found, *(_compiled() if cell.compile else ()))
+
+
+def _compiled() -> Iterator[str]:
+    from torch._dynamo.utils import counters  # noqa: PLC0415
+
+    breaks = counters["graph_break"]
+    graphs = counters["stats"]["unique_graphs"]
+    if breaks:
+        first = str(next(iter(breaks))).partition("\n")[0]
+        yield f"torch.compile broke the graph {sum(breaks.values())} times: {first[:200]}"
+    elif graphs > 1:
+        yield f"torch.compile made {graphs} graphs of it"
+    if not graphs:
+        yield "torch.compile compiled nothing of it"
