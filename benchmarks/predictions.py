@@ -62,7 +62,7 @@ def main() -> None:
         )
     print("\nthe worst: measured over predicted")
     for ratio, holds, name, times in sorted(found, key=lambda item: -abs(1 / item[0] - 1))[:10]:
-        print(f"{ratio:6.2f} {'' if holds else 'outside':8} {name}, from a {times}th of it")
+        print(f"{ratio:6.2f} {'' if holds else 'outside':8} {name}, from 1/{times} of it")
     pairs = [pair for profile in profiles for pair in peaks(profile)]
     off = [p for p in pairs if abs(p[0] - p[1]) > max(0.1 * p[1], 4 * MB)]
     print(f"\npeak memory counted, {len(pairs)} cells: {len(off)} off by more than 10 % and 4 MB")
