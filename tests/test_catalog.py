@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from effattn_cli import catalog
-from effattn_cli.attention import Attention, Decodable
+from effattn_cli.attention import Decodable, FeedForward, Layer
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
 
@@ -24,11 +24,10 @@ class Mine(Attention):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_source_says_is_what_the_class_has(name: str) -> None:
-    read, loaded = Catalog().variant(name), catalog.load(name)
+    read, loaded = Catalog().variant(name), catalog.load(name, kind=Layer)
     assert read.card == loaded.card
-    assert read.decode == issubclass(loaded, Decodable)
-    shared = {item.name for item in dataclasses.fields(Attention.Config)}
-    own = {f.name: f.default for f in dataclasses.fields(loaded.Config) if f.name not in shared}
+    assert read.decode == issubclass(loaded, Decodable | FeedForward)
+    own = {f.name: f.default for f in dataclasses.fields(loaded.Config) if f.name in loaded.knobs()}
     assert {option.name: option.default for option in read.options} == own
     assert read.summary == (loaded.__doc__ or "").split("\n")[0]
 

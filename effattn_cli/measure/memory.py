@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.profiler import profile  # torch.profiler's imports inductor: a second a cell
 
-from effattn_cli.attention import Attention
+from effattn_cli.attention import Layer
 from effattn_cli.measure import heap
 from effattn_cli.measure.subject import Subject, build
 from effattn_cli.records import Cell, Memory, Sampling
@@ -32,7 +32,7 @@ class WrongShape(ValueError):
 
 
 def measure(
-    variant: type[Attention], cell: Cell, sampling: Sampling, expected: float | None = None
+    variant: type[Layer], cell: Cell, sampling: Sampling, expected: float | None = None
 ) -> tuple[Memory, tuple[str, ...]]:
     """The cell's memory, and the attention kernels that were dispatched.
 
@@ -41,10 +41,10 @@ def measure(
     heap.return_freed_memory()
     subject = build(variant, cell, seed=sampling.seed)
     if expected is None or expected < LONG or cell.phase == "train":
-        _check(subject.call(), cell)
+        _check(subject.call(), cell, subject.width)
     watch = _on_cpu if cell.device == "cpu" else _on_accelerator
     seen = watch(subject, cell)
-    _check(seen.out, cell)
+    _check(seen.out, cell, subject.width)
     return Memory(
         peak_bytes=seen.peak_bytes,
         input_bytes=_bytes(subject.inputs),
@@ -123,9 +123,7 @@ def _attention(events: Iterable[Any]) -> tuple[str, ...]:
     return tuple(name[:120] for name in inner or found)
 
 
-def _check(out: Tensor, cell: Cell) -> None:
-    heads = cell.head_dim or cell.dim // cell.heads
-    width = cell.dim if cell.scope == "layer" else heads
+def _check(out: Tensor, cell: Cell, width: int) -> None:
     if not isinstance(out, Tensor) or out.shape[0] != cell.batch or out.shape[-1] != width:
         got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise WrongShape(f"the output is {got}, expected ({cell.batch}, ..., {width})")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from effattn_cli.records import Cost, Failure, Memory, Record, Round
+from effattn_cli.records import Cost, Failure, Memory, Record, Round, Usage
 
 
 def counted(record: Record, told: Mapping[str, Any], memory_limit: int) -> Record:
@@ -28,7 +28,9 @@ def visited(record: Record, told: Mapping[str, Any] | Failure) -> Record:
     if isinstance(told, Failure):
         return replace(record, failure=told)
     if "memory" in told:
-        return replace(record, memory=Memory(**told["memory"]), kernels=tuple(told["kernels"]))
+        usage = Usage(**told["usage"]) if "usage" in told else None
+        memory, kernels = Memory(**told["memory"]), tuple(told["kernels"])
+        return replace(record, memory=memory, usage=usage, kernels=kernels)
     sampled = Round(**(told["round"] | {"samples": tuple(told["round"]["samples"])}))
     return replace(record, rounds=(*record.rounds, sampled))
 

@@ -59,13 +59,13 @@ def test_the_axes_multiply() -> None:
         alloc="default",
     )
     axes = itertools.product(
-        ("sdpa:", "linformer:rank=32", "linformer:rank=64"), (64, 128), (1, 2, 4),
-        ("cpu", "cuda:0"), ("float32", "float16"), (1, 4), ("forward", "train"),
-        ("core", "layer"), (0.0, 0.5),
+        ("sdpa:", "linformer:rank=32", "linformer:rank=64"), ("core", "layer"), (64, 128),
+        (1, 2, 4), ("cpu", "cuda:0"), ("float32", "float16"), (1, 4), ("forward", "train"),
+        (0.0, 0.5),
     )  # fmt: skip
     found = [
-        (c.label if c.options else f"{c.variant}:", c.seq, c.batch, c.device, c.dtype, c.threads,
-         c.phase, c.scope, c.padding)
+        (c.label if c.options else f"{c.variant}:", c.scope, c.seq, c.batch, c.device, c.dtype,
+         c.threads, c.phase, c.padding)
         for c in made.cells
     ]  # fmt: skip
     assert found == list(axes)
