@@ -50,8 +50,9 @@ def tokens_in(tokens: int, *, dtype: torch.dtype = torch.float32, seed: int = 1)
 
 
 def modes(variant: type[Layer]) -> list[bool]:
-    """The values of `causal` that the card allows."""
-    return {"never": [False], "always": [True], "optional": [False, True]}[variant.card.causal]
+    """The values of `causal` that the card allows; a feed-forward is one and the same for both."""
+    either = [True] if issubclass(variant, FeedForward) else [False, True]
+    return {"never": [False], "always": [True], "optional": either}[variant.card.causal]
 
 
 def out_shape(layer: Layer, tokens: int) -> tuple[int, int, int]:
