@@ -94,6 +94,28 @@ def test_a_broken_plugin_harms_only_itself(tmp_path: Path, text: str, message: s
         found.variant("mine")
 
 
+FEED = '''
+from effattn_cli.attention import Card, FeedForward
+
+class Mine(FeedForward):
+    """My own idea."""
+    card = Card(title="Mine", families=("own",), paper="", year=2026, time="N", memory="N",
+                causal="optional", kind="feed-forward")
+'''
+
+
+def test_a_feed_forward_is_a_kind_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(FEED)
+    assert Catalog([path]).variant("mine").decode
+    assert issubclass(catalog.load("mine", path, kind=FeedForward), FeedForward)
+    with pytest.raises(BrokenPlugin, match="'mine' is no Attention"):
+        catalog.load("mine", path)
+    path.write_text(FEED.replace("feed-forward", "own mechanism"))
+    with pytest.raises(BrokenPlugin, match="a FeedForward, and no other, has the kind"):
+        catalog.load("mine", path, kind=FeedForward)
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown variant 'linfomer'") as caught:
         Catalog().source("linfomer")
