@@ -13,47 +13,108 @@ import torch
 from torch import Tensor, nn
 
 from effattn_cli.errors import Unsupported
-from effattn_cli.records import Card, SurveyRow
+from effattn_cli.records import Card, SurveyRow, Usage
 
-__all__ = ["Attention", "Card", "Decodable", "SurveyRow", "Unsupported", "variant"]
+__all__ = [
+    "Attention",
+    "Card",
+    "Decodable",
+    "FeedForward",
+    "SurveyRow",
+    "Unsupported",
+    "Usage",
+    "variant",
+]
 
 
-class Attention(nn.Module):
-    """A sequence mixer: (B, T, D) to (B, T', D); T' = T except for downsampling variants.
+class Layer(nn.Module):
+    """One half of a Transformer block: (B, T, D) to (B, T', D), around which a residual goes.
 
-    A variant is a final class in a file of its own. It gives a `card`, a `Config` with its own
-    knobs, and `attend`. The class docstring's first line is its summary in the catalogue.
+    A variant is a final class in a file of its own, a subclass of one of the two kinds below. It
+    gives a `card` and a `Config` with its own knobs. The class docstring's first line is its
+    summary in the catalogue.
     """
 
     card: ClassVar[Card]
     place: Tensor
-    #: True if `attend` takes k and v with fewer heads than q; else they are repeated for it.
-    grouped: ClassVar[bool] = False
-    #: The inputs that have a projection of their own; Reformer's "qv" uses the query as the key.
-    projects: ClassVar[str] = "qkv"
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
         """The shape of a layer. A variant adds its own knobs, each with a default."""
 
         dim: int = 512
-        heads: int = 8
-        kv_heads: int | None = None
-        head_dim: int | None = None
         tokens: int = 1024  # the longest sequence
         causal: bool = False
-        core: bool = False  # the mechanism alone, without the projections around it
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
         self.causal = config.causal
+        if self.causal and self.card.causal == "never":
+            raise Unsupported(f"{self.card.title} cannot be causal")
+        if not self.causal and self.card.causal == "always":
+            raise Unsupported(f"{self.card.title} is always causal")
+        # Tells device and dtype where there is no weight to ask.
+        self.register_buffer("place", torch.empty(0), persistent=False)
+
+    def kept(self, real_BT: Tensor) -> Tensor:
+        """Which outputs are real, (B, T'): the inputs that are, unless the variant downsamples."""
+        return real_BT
+
+    @classmethod
+    def knobs(cls) -> tuple[str, ...]:
+        """The names of the variant's own options."""
+        kind = FeedForward if issubclass(cls, FeedForward) else Attention
+        shared = {item.name for item in fields(kind.Config)}
+        return tuple(item.name for item in fields(cls.Config) if item.name not in shared)
+
+
+class FeedForward(Layer):
+    """What stands in the place of the feed-forward; a variant gives `forward`.
+
+    It maps each token by itself, or nearly so: a mixture of experts couples the tokens that want
+    the same expert. Its card's kind is "feed-forward".
+    """
+
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        """(B, T, D) to (B, T, D), without the residual; padded rows may hold anything finite."""
+        raise NotImplementedError
+
+    def decode(self, x_BD: Tensor) -> Tensor:
+        """One token of each sequence: (B, D) to (B, D)."""
+        return self(x_BD.unsqueeze(1)).squeeze(1)
+
+    def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:  # noqa: ARG002
+        """How much of it these tokens used: all, unless the variant knows better."""
+        everything = sum(weight.numel() for weight in self.parameters())
+        return Usage(total_parameters=everything, active_parameters=everything)
+
+
+class Attention(Layer):
+    """A sequence mixer; T' = T except for downsampling variants. A variant gives `attend`."""
+
+    config: "Attention.Config"
+    #: True if `attend` takes k and v with fewer heads than q; else they are repeated for it.
+    grouped: ClassVar[bool] = False
+    #: The inputs that have a projection of their own; Reformer's "qv" uses the query as the key.
+    projects: ClassVar[str] = "qkv"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Layer.Config):
+        heads: int = 8
+        kv_heads: int | None = None
+        head_dim: int | None = None
+        core: bool = False  # the mechanism alone, without the projections around it
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
         self.heads = config.heads
         self.kv_heads = config.kv_heads or self.default_kv_heads(config.heads)
         self.head_dim = config.head_dim or config.dim // config.heads
-        self._refuse()
-        # Tells device and dtype where there is no weight to ask.
-        self.register_buffer("place", torch.empty(0), persistent=False)
+        if config.head_dim is None and config.dim % self.heads:
+            raise Unsupported(f"dim {config.dim} is not a multiple of {self.heads} heads")
+        if self.heads % self.kv_heads:
+            raise Unsupported(f"{self.heads} heads are not a multiple of {self.kv_heads} kv heads")
         self.projections = nn.ModuleDict({} if config.core else self.make_projections(config.dim))
 
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
@@ -64,17 +125,6 @@ class Attention(nn.Module):
             name: nn.Linear(dim, width, bias=False) for name, width in widths.items()
         }
         return made | {"out": nn.Linear(wide, dim, bias=False)}
-
-    def _refuse(self) -> None:
-        causal = self.card.causal
-        if self.causal and causal == "never":
-            raise Unsupported(f"{self.card.title} cannot be causal")
-        if not self.causal and causal == "always":
-            raise Unsupported(f"{self.card.title} is always causal")
-        if self.config.head_dim is None and self.config.dim % self.heads:
-            raise Unsupported(f"dim {self.config.dim} is not a multiple of {self.heads} heads")
-        if self.heads % self.kv_heads:
-            raise Unsupported(f"{self.heads} heads are not a multiple of {self.kv_heads} kv heads")
 
     @staticmethod
     def default_kv_heads(heads: int) -> int:
@@ -90,10 +140,6 @@ class Attention(nn.Module):
         result at padded positions may hold anything finite.
         """
         raise NotImplementedError
-
-    def kept(self, real_BT: Tensor) -> Tensor:
-        """Which outputs are real, (B, T'): the inputs that are, unless the variant downsamples."""
-        return real_BT
 
     def mix(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
@@ -118,12 +164,6 @@ class Attention(nn.Module):
         # Query head h uses kv head h // (H / G), as in GQA (arXiv:2305.13245).
         times = self.heads // k_BGTK.shape[1]
         return k_BGTK if self.grouped or times == 1 else k_BGTK.repeat_interleave(times, dim=1)
-
-    @classmethod
-    def knobs(cls) -> tuple[str, ...]:
-        """The names of the variant's own options."""
-        shared = {item.name for item in fields(Attention.Config)}
-        return tuple(item.name for item in fields(cls.Config) if item.name not in shared)
 
 
 def _merge(y_BHTK: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
 from effattn_cli import variants
 from effattn_cli.errors import EffattnError, UsageError, unknown
@@ -24,7 +24,9 @@ from effattn_cli.records import Card, Causal, Kind, Option, SurveyRow, Value, Va
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from effattn_cli.attention import Attention
+    from effattn_cli.attention import Attention, Layer
+
+    LayerT = TypeVar("LayerT", bound=Layer)
 
 RECORDS = {"Card": Card, "SurveyRow": SurveyRow}
 CHOICES = {"causal": get_args(Causal), "kind": get_args(Kind)}
@@ -90,17 +92,29 @@ def bundled_names() -> list[str]:
     return sorted(source.name for source in _bundled())
 
 
-def load(name: str, path: Path | None = None) -> "type[Attention]":
-    """The class of a bundled variant, or of the plugin in the file `path`. Imports torch."""
-    from effattn_cli.attention import Attention  # noqa: PLC0415
+@overload
+def load(name: str, path: Path | None = None) -> "type[Attention]": ...
+@overload
+def load(name: str, path: Path | None = None, *, kind: "type[LayerT]") -> "type[LayerT]": ...
+def load(name: str, path: Path | None = None, *, kind: Any = None) -> Any:
+    """The class of a bundled variant, or of the plugin in the file `path`. Imports torch.
+
+    `kind` is Attention unless it is given: FeedForward, or Layer for either.
+    """
+    from effattn_cli.attention import Attention, FeedForward, Layer  # noqa: PLC0415
 
     module = _import(name, path)
     types = [item for item in vars(module).values() if isinstance(item, type)]
     own = [item for item in types if item.__module__ == module.__name__]
-    classes = [item for item in own if issubclass(item, Attention)]
+    classes = [item for item in own if issubclass(item, Layer)]
     if len(classes) != 1:
         found = ", ".join(item.__name__ for item in classes) or "none"
         raise BrokenPlugin(f"variant {name!r} must hold one variant, found: {found}")
+    if issubclass(classes[0], FeedForward) != (classes[0].card.kind == "feed-forward"):
+        raise BrokenPlugin(f"{name!r}: a FeedForward, and no other, has the kind 'feed-forward'")
+    wanted = kind or Attention
+    if not issubclass(classes[0], wanted):
+        raise BrokenPlugin(f"{name!r} is no {wanted.__name__}")
     return classes[0]
 
 
@@ -178,7 +192,8 @@ def describe(source: Source) -> Variant:
         name=source.name,
         summary=(ast.get_docstring(node) or "").partition("\n")[0],
         card=checked,
-        decode=any("Decodable" in ast.unparse(base) for base in bases),
+        decode=checked.kind == "feed-forward"  # it keeps nothing between tokens
+        or any("Decodable" in ast.unparse(base) for base in bases),
         options=options,
         origin=source.origin,
         path=f"variants/{source.path.name}" if bundled else str(source.path),

@@ -7,13 +7,13 @@ on its card, under `exempt`.
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from effattn_cli.analyse.growth import exponent, measured_exponent
-from effattn_cli.attention import Attention, Decodable
+from effattn_cli.attention import Attention, Decodable, FeedForward, Layer
 from effattn_cli.measure.count import count
 from effattn_cli.records import Cell
 
@@ -24,7 +24,8 @@ class Broken(AssertionError):
     """A law does not hold."""
 
 
-Law = Callable[[type[Attention]], str | None]
+Kind = TypeVar("Kind", bound=Layer)
+Law = Callable[[type[Layer]], str | None]
 LAWS: dict[str, Law] = {}
 
 
@@ -34,11 +35,12 @@ def law(check: Law) -> Law:
 
 
 def make(
-    variant: type[Attention], tokens: int, *, dtype: torch.dtype = torch.float32, **shape: Any
-) -> Attention:
+    variant: type[Kind], tokens: int, *, dtype: torch.dtype = torch.float32, **shape: Any
+) -> Kind:
     """A small layer with seeded weights, in evaluation mode."""
     torch.manual_seed(0)
-    config = variant.Config(**{"dim": D, "heads": H, "tokens": tokens, **shape})
+    heads = {"heads": H} if issubclass(variant, Attention) else {}
+    config = variant.Config(**{"dim": D, "tokens": tokens, **heads, **shape})
     return variant(config).to(dtype).eval()
 
 
@@ -47,12 +49,13 @@ def tokens_in(tokens: int, *, dtype: torch.dtype = torch.float32, seed: int = 1)
     return torch.randn(B, tokens, D, generator=generator).to(dtype)
 
 
-def modes(variant: type[Attention]) -> list[bool]:
-    """The values of `causal` that the card allows."""
-    return {"never": [False], "always": [True], "optional": [False, True]}[variant.card.causal]
+def modes(variant: type[Layer]) -> list[bool]:
+    """The values of `causal` that the card allows; a feed-forward is one and the same for both."""
+    either = [True] if issubclass(variant, FeedForward) else [False, True]
+    return {"never": [False], "always": [True], "optional": either}[variant.card.causal]
 
 
-def out_shape(layer: Attention, tokens: int) -> tuple[int, int, int]:
+def out_shape(layer: Layer, tokens: int) -> tuple[int, int, int]:
     """(B, T', D) for `tokens` tokens."""
     return B, layer.kept(torch.ones(B, tokens, dtype=torch.bool)).shape[1], D
 
@@ -64,7 +67,7 @@ def _require(holds: bool, message: str) -> None:  # noqa: FBT001
 
 @law
 @torch.no_grad()
-def shape_and_dtype(variant: type[Attention]) -> None:
+def shape_and_dtype(variant: type[Layer]) -> None:
     """The output is (B, T', D) in the input's dtype, and finite, in fp32 and bf16."""
     for causal in modes(variant):
         for dtype in (torch.float32, torch.bfloat16):
@@ -78,7 +81,7 @@ def shape_and_dtype(variant: type[Attention]) -> None:
 
 @law
 @torch.no_grad()
-def any_length(variant: type[Attention]) -> None:
+def any_length(variant: type[Layer]) -> None:
     """Lengths that divide nothing work, also below the longest that the layer was made for."""
     for causal in modes(variant):
         layer = make(variant, 1000, causal=causal)
@@ -91,7 +94,7 @@ def any_length(variant: type[Attention]) -> None:
 
 @law
 @torch.no_grad()
-def same_seed_same_result(variant: type[Attention]) -> None:
+def same_seed_same_result(variant: type[Layer]) -> None:
     for causal in modes(variant):
         layer, x = make(variant, 80, causal=causal), tokens_in(80)
         _require(torch.equal(layer(x), layer(x)), "two calls on the same input differ")
@@ -101,7 +104,7 @@ def same_seed_same_result(variant: type[Attention]) -> None:
 
 @law
 @torch.no_grad()
-def batch_independence(variant: type[Attention]) -> None:
+def batch_independence(variant: type[Layer]) -> None:
     """A sequence's result does not change with its neighbours in the batch."""
     for causal in modes(variant):
         layer = make(variant, 80, dtype=torch.float64, causal=causal)
@@ -113,7 +116,7 @@ def batch_independence(variant: type[Attention]) -> None:
 
 @law
 @torch.no_grad()
-def padding(variant: type[Attention]) -> str | None:
+def padding(variant: type[Layer]) -> str | None:
     """What stands at padded positions changes nothing at real ones."""
     if not variant.card.padding:
         return "the card says that it takes no padding"
@@ -133,7 +136,7 @@ def padding(variant: type[Attention]) -> str | None:
 
 @law
 @torch.no_grad()
-def causality(variant: type[Attention]) -> str | None:
+def causality(variant: type[Layer]) -> str | None:
     """Changing token t leaves the outputs before it bit-equal, and changes the one at t."""
     if True not in modes(variant):
         return "the card says that it is never causal"
@@ -155,26 +158,34 @@ def causality(variant: type[Attention]) -> str | None:
 
 @law
 @torch.no_grad()
-def decoding(variant: type[Attention]) -> str | None:
+def decoding(variant: type[Layer]) -> str | None:
     """Decoding token by token equals the causal forward; a step can be repeated."""
-    if not issubclass(variant, Decodable):
+    if not issubclass(variant, Decodable | FeedForward):
         return "it does not decode token by token"
     layer = make(variant, 70, dtype=torch.float64, causal=True)
-    assert isinstance(layer, Decodable)
     x = tokens_in(70, dtype=torch.float64)
-    y, state = layer(x), layer.start(B, 0)
+    y, state = layer(x), _state(layer, 0)
     for t in range(70):
-        once, _ = layer.decode(x[:, t], state)
-        step, state = layer.decode(x[:, t], state)
+        once, _ = _step(layer, x[:, t], state)
+        step, state = _step(layer, x[:, t], state)
         _require(torch.equal(once, step), f"decoding step {t} twice from one state differs")
         _close(step, y[:, t], f"decoding step {t} differs from the causal forward")
-    step, _ = layer.decode(x[:, 0], layer.start(B, 50))
+    step, _ = _step(layer, x[:, 0], _state(layer, 50))
     _require(bool(step.isfinite().all()), "a step after a random context is not finite")
     return None
 
 
+def _state(layer: Layer, context: int) -> Any:
+    """None for a feed-forward, which keeps nothing between tokens."""
+    return layer.start(B, context) if isinstance(layer, Decodable) else None
+
+
+def _step(layer: Any, x_BD: Tensor, state: Any) -> tuple[Tensor, Any]:
+    return (layer.decode(x_BD), None) if state is None else layer.decode(x_BD, state)
+
+
 @law
-def gradients(variant: type[Attention]) -> None:
+def gradients(variant: type[Layer]) -> None:
     """A gradient reaches the input and every parameter, and is finite."""
     for causal in modes(variant):
         layer, x = make(variant, 72, causal=causal).train(), tokens_in(72).requires_grad_()
@@ -188,10 +199,11 @@ def gradients(variant: type[Attention]) -> None:
 
 
 @law
-def growth(variant: type[Attention]) -> None:
+def growth(variant: type[Layer]) -> None:
     """FLOPs and peak memory grow from 4k to 16k tokens as the card states, to 0.1 in the exponent.
 
-    Measured on the core, on fake tensors, at a width that real models have.
+    Measured on the core, or on the feed-forward alone, on fake tensors, at a width that real
+    models have.
     """
     for causal in modes(variant):
         at = {n: count(variant, Cell(variant="", seq=n, causal=causal)).cost for n in (4096, 16384)}
@@ -209,14 +221,14 @@ def growth(variant: type[Attention]) -> None:
 
 
 @law
-def options_are_plain(variant: type[Attention]) -> None:
+def options_are_plain(variant: type[Layer]) -> None:
     """Every knob has a default that YAML can hold, so that a profile can be run again."""
     for item in fields(variant.Config):
         plain = isinstance(item.default, bool | int | float | str | None)
         _require(plain, f"option {item.name} has no default that YAML can hold")
 
 
-def compiles(variant: type[Attention]) -> None:
+def compiles(variant: type[Layer]) -> None:
     """Gives the same result under torch.compile. Slow: not in `LAWS`."""
     for causal in modes(variant):
         layer, x = make(variant, 64, causal=causal), tokens_in(64)

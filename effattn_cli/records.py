@@ -13,10 +13,11 @@ from typing import Literal
 
 Value = bool | int | float | str
 Phase = Literal["forward", "train", "decode"]
-Scope = Literal["core", "layer"]
+Scope = Literal["core", "layer", "block"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 Alloc = Literal["retained", "default"]
-Kind = Literal["exact", "approximates softmax", "own mechanism"]
+#: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
+Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward"]
 Causal = Literal["optional", "never", "always"]
 Reason = Literal[
     "unsupported",  # the variant says that it cannot do this
@@ -167,6 +168,16 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """How much of a sparse feed-forward the tokens used, its weights and inputs being random."""
+
+    total_parameters: int
+    active_parameters: int  # those that one token meets
+    dropped: float = 0.0  # share of the tokens' choices of an expert that found it full
+    load: float | None = None  # choices of the busiest expert over their mean
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
     """One visit to a cell: warm-up and samples in one fresh process."""
 
@@ -211,6 +222,7 @@ class Record:
     cost: Cost | None = None
     needs_bytes: int | None = None  # inputs, weights, state and the counted peak together
     memory: Memory | None = None
+    usage: Usage | None = None  # of a sparse feed-forward
     rounds: tuple[Round, ...] = ()
     prediction: Prediction | None = None
     failure: Failure | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from effattn_cli import catalog
-from effattn_cli.attention import Attention, Decodable
+from effattn_cli.attention import Decodable, FeedForward, Layer
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
 
@@ -24,11 +24,10 @@ class Mine(Attention):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_source_says_is_what_the_class_has(name: str) -> None:
-    read, loaded = Catalog().variant(name), catalog.load(name)
+    read, loaded = Catalog().variant(name), catalog.load(name, kind=Layer)
     assert read.card == loaded.card
-    assert read.decode == issubclass(loaded, Decodable)
-    shared = {item.name for item in dataclasses.fields(Attention.Config)}
-    own = {f.name: f.default for f in dataclasses.fields(loaded.Config) if f.name not in shared}
+    assert read.decode == issubclass(loaded, Decodable | FeedForward)
+    own = {f.name: f.default for f in dataclasses.fields(loaded.Config) if f.name in loaded.knobs()}
     assert {option.name: option.default for option in read.options} == own
     assert read.summary == (loaded.__doc__ or "").split("\n")[0]
 
@@ -93,6 +92,28 @@ def test_a_broken_plugin_harms_only_itself(tmp_path: Path, text: str, message: s
     assert found.variant("linformer").card.title == "Linformer"
     with pytest.raises(BrokenPlugin, match=message):
         found.variant("mine")
+
+
+FEED = '''
+from effattn_cli.attention import Card, FeedForward
+
+class Mine(FeedForward):
+    """My own idea."""
+    card = Card(title="Mine", families=("own",), paper="", year=2026, time="N", memory="N",
+                causal="optional", kind="feed-forward")
+'''
+
+
+def test_a_feed_forward_is_a_kind_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(FEED)
+    assert Catalog([path]).variant("mine").decode
+    assert issubclass(catalog.load("mine", path, kind=FeedForward), FeedForward)
+    with pytest.raises(BrokenPlugin, match="'mine' is no Attention"):
+        catalog.load("mine", path)
+    path.write_text(FEED.replace("feed-forward", "own mechanism"))
+    with pytest.raises(BrokenPlugin, match="a FeedForward, and no other, has the kind"):
+        catalog.load("mine", path, kind=FeedForward)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from effattn_cli import catalog, laws
+from effattn_cli.attention import Layer
 from effattn_cli.records import Failure
 from effattn_cli.report.checks import finding
 from effattn_cli.run import child
@@ -178,7 +179,7 @@ def test_what_cannot_be_checked_is_one_line(tmp_path: Path, words: list[str], er
 
 @pytest.mark.parametrize("name", catalog.bundled_names())
 def test_what_a_law_skips_it_says(name: str) -> None:
-    variant = catalog.load(name)
+    variant = catalog.load(name, kind=Layer)
     for law, applies in {
         "padding": variant.card.padding,
         "causality": variant.card.causal != "never",

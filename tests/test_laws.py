@@ -1,22 +1,23 @@
 """Every bundled variant keeps every law, and equals its reference."""
 
 import importlib
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from effattn_cli import catalog, laws
-from effattn_cli.attention import Attention
+from effattn_cli.attention import Attention, Layer
 
-B, H, K = 2, 4, 16
+B = 2
 NAMES = catalog.bundled_names()
 
 
 @pytest.mark.parametrize("law", laws.LAWS)
 @pytest.mark.parametrize("name", NAMES)
 def test_law(name: str, law: str) -> None:
-    variant = catalog.load(name)
+    variant = catalog.load(name, kind=Layer)
     if law in variant.card.exempt:
         with pytest.raises(laws.Broken):
             laws.LAWS[law](variant)  # an exemption that is not needed is a mistake too
@@ -28,26 +29,27 @@ def test_law(name: str, law: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_compiles(name: str) -> None:
     torch.compiler.reset()
-    laws.compiles(catalog.load(name))
+    laws.compiles(catalog.load(name, kind=Layer))
 
 
-def cases(variant: type[Attention]) -> list[tuple[bool, bool]]:
+def cases(variant: type[Layer]) -> list[tuple[bool, bool]]:
     return [(causal, padded) for causal in laws.modes(variant) for padded in (False, True)]
 
 
 @pytest.mark.parametrize("tokens", [1, 37, 130])
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_its_reference(name: str, tokens: int) -> None:
-    variant = catalog.load(name)
-    reference = importlib.import_module(f"tests.references.{name.replace('-', '_')}").reference
+    variant, reference = catalog.load(name, kind=Layer), reference_of(name)
     for causal, padded in cases(variant):
         layer = laws.make(variant, tokens, dtype=torch.float64, causal=causal)
         real_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, 2 * tokens // 3)]])
         mask = real_BT if padded else None
-        keep = layer.kept(real_BT if padded else torch.ones_like(real_BT))
-        q, k, v = inputs = [x.double().requires_grad_() for x in qkv(layer, tokens)]
-        outs = layer.attend(q, k, v, mask), reference(layer, q, k, v, mask)
-        got, want = (_only(out, keep) for out in outs)
+        keep_BT = layer.kept(real_BT if padded else torch.ones_like(real_BT))
+        ours, inputs = subject(layer, tokens, torch.float64)
+        got, want = (
+            tokens_first(out)[keep_BT]
+            for out in (ours(*inputs, mask), reference(layer, *inputs, mask))
+        )
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
         upstream = torch.randn(got.shape, generator=torch.Generator().manual_seed(3)).double()
         wanted = [*inputs, *(p for n, p in layer.named_parameters() if "projections" not in n)]
@@ -64,25 +66,35 @@ def test_equals_its_reference(name: str, tokens: int) -> None:
 def test_is_close_to_its_reference_in_low_precision(
     name: str, dtype: torch.dtype, tolerance: float
 ) -> None:
-    variant = catalog.load(name)
-    reference = importlib.import_module(f"tests.references.{name.replace('-', '_')}").reference
+    variant, reference = catalog.load(name, kind=Layer), reference_of(name)
     for causal in laws.modes(variant):
         layer = laws.make(variant, 96, dtype=dtype, causal=causal)
-        q, k, v = (x.to(dtype) for x in qkv(layer, 96))
-        got = layer.attend(q, k, v).double()
-        want = reference(layer.double(), q.double(), k.double(), v.double(), None)
+        ours, inputs = subject(layer, 96, dtype)
+        got = ours(*inputs, None).double()
+        want = reference(layer.double(), *(x.double() for x in inputs), None)
         error = (got - want).norm() / want.norm()
         assert error < tolerance
 
 
-def qkv(layer: Attention, tokens: int) -> list[Tensor]:
+def reference_of(name: str) -> Callable[..., Tensor]:
+    """Takes the layer, then what the layer takes: q, k and v, or x; and the mask."""
+    return importlib.import_module(f"tests.references.{name.replace('-', '_')}").reference
+
+
+def subject(
+    layer: Layer, tokens: int, dtype: torch.dtype
+) -> tuple[Callable[..., Tensor], list[Tensor]]:
+    """What is held to the reference, and its inputs: the core of an attention, or all of x."""
+    if not isinstance(layer, Attention):
+        return layer, [laws.tokens_in(tokens, dtype=dtype).requires_grad_()]
     generator = torch.Generator().manual_seed(2)
-    heads = (layer.heads, *2 * (layer.kv_heads if layer.grouped else layer.heads,))
-    return [
-        torch.randn(B, tokens, heads_, layer.head_dim, generator=generator).transpose(1, 2)
-        for heads_ in heads
+    inputs = [
+        torch.randn(B, tokens, heads, layer.head_dim, generator=generator).to(dtype)
+        for heads in (layer.heads, *2 * (layer.kv_heads if layer.grouped else layer.heads,))
     ]
+    return layer.attend, [x.transpose(1, 2).requires_grad_() for x in inputs]
 
 
-def _only(out_BHTK: Tensor, keep_BT: Tensor) -> Tensor:
-    return out_BHTK.transpose(1, 2)[keep_BT]
+def tokens_first(out: Tensor) -> Tensor:
+    """(B, H, T, K) with T second, as it is in (B, T, D)."""
+    return out.transpose(1, 2) if out.ndim == 4 else out

@@ -14,7 +14,7 @@ from inline_snapshot import snapshot
 
 from effattn_cli import files, store
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Profile
+from effattn_cli.records import Profile, Usage
 from tests.builders import (
     a_card,
     a_cell,
@@ -49,6 +49,14 @@ def test_any_text_and_any_number_comes_back_equal(label: str, seconds: list[floa
     record = measured(replace(a_cell(), options={"knob": label}), seconds, spread=0.0)
     profile = a_profile(record, command=label)
     assert store.parse("".join(store.Writer(Path("unused"))._parts(profile)).encode()) == profile
+
+
+def test_what_was_used_of_a_feed_forward_comes_back(tmp_path: Path) -> None:
+    for load in (1.25, None):
+        usage = Usage(total_parameters=20, active_parameters=5, dropped=0.125, load=load)
+        profile = a_profile(replace(measured(a_cell(), 1e-3), usage=usage))
+        store.Writer(tmp_path / f"{load}.yaml").write(profile)
+        assert store.read(tmp_path / f"{load}.yaml") == profile
 
 
 def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.peers.peer import Peer, known
 from effattn_cli import catalog
+from effattn_cli.attention import Layer
 from effattn_cli.measure import heap
 from effattn_cli.measure.subject import build
 from effattn_cli.run import limits
@@ -38,7 +39,8 @@ def calls(
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Ours and theirs, ready to be timed."""
     ours = build(
-        catalog.load(name), peer.cell(name, seq, phase=phase, threads=torch.get_num_threads())
+        catalog.load(name, kind=Layer),
+        peer.cell(name, seq, phase=phase, threads=torch.get_num_threads()),
     )
     with contextlib.redirect_stdout(io.StringIO()):  # some announce what they lack
         module = peer.make(seq).train(phase == "train")

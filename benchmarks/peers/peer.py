@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from effattn_cli.attention import Attention
+from effattn_cli.attention import Layer
 from effattn_cli.records import Cell, Scope
 
 DIM, HEADS, WIDTH = 512, 8, 64
@@ -27,7 +27,7 @@ class Peer:
     options: tuple[tuple[str, Any], ...] = ()  # ours
     causal: bool = False
     #: Gives theirs the weights of ours, so that outputs agree; None where `differs` says why.
-    copy: Callable[[Attention, Any], None] | None = None
+    copy: Callable[[Any, Any], None] | None = None
     differs: str = ""
     tolerance: float = 1e-4  # relative error in float32 at which outputs agree
 
@@ -38,7 +38,7 @@ class Peer:
         )  # fmt: skip
 
 
-def nothing_to_copy(ours: Attention, theirs: Any) -> None:
+def nothing_to_copy(ours: Layer, theirs: Any) -> None:
     """`Peer.copy` of a mechanism without weights."""
 
 

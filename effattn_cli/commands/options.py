@@ -40,6 +40,7 @@ _VARIANT = (
     " `linformer:rank=64,128`. Repeat, or separate by commas."
 )
 _SEQ = "Lengths: `1k..64k` doubles; also `1k,3k`, `1k..4k:+512`, `1k..1M:x4`, `1k..64k:/5`."
+_SCOPE = "core: q, k, v to output; layer: and projections; block: and feed-forward."
 _PHASE = "forward, train (forward and backward), decode (one token at that context)."
 _PRECISION = "Sampling stops at this half width of the median's 95 % interval."
 _ALLOC = "CPU heap: `retained` keeps freed memory, `default` is the system's way."
@@ -62,10 +63,7 @@ Dtype = Annotated[
 ]
 Threads = Annotated[str | None, _of(SWEEP, "--threads", text="CPU threads.", default="all cores")]
 Phase = Annotated[str | None, _of(SWEEP, "--phase", text=_PHASE, default="forward")]
-Scope = Annotated[
-    str | None,
-    _of(SWEEP, "--scope", text="core: q, k, v to output; layer: and projections.", default="core"),
-]
+Scope = Annotated[str | None, _of(SWEEP, "--scope", text=_SCOPE, default="core")]
 Causal = Annotated[
     bool | None, _of(SWEEP, "--causal/--no-causal", text="Causal mask.", default="no-causal")
 ]

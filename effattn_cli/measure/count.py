@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from effattn_cli.attention import Attention
+from effattn_cli.attention import Layer
 from effattn_cli.measure.cost import Counter
 from effattn_cli.measure.subject import build
 from effattn_cli.records import Cell, Cost
@@ -16,7 +16,7 @@ class Counted:
     resident_bytes: int  # inputs, weights and state: there before the call
 
 
-def count(variant: type[Attention], cell: Cell) -> Counted:
+def count(variant: type[Layer], cell: Cell) -> Counted:
     """Counts the cell's eager program on fake CPU tensors, whatever its device.
 
     On a CPU attention stays one fused operator; fake tensors of other devices would decompose it.

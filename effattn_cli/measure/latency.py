@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from effattn_cli.analyse.median import half_width
 from effattn_cli.analyse.statistics import is_busy
-from effattn_cli.attention import Attention
+from effattn_cli.attention import Layer
 from effattn_cli.measure import calibration, heap
 from effattn_cli.measure.clock import timer
 from effattn_cli.measure.energy import Meter
@@ -18,7 +18,7 @@ WARM_CALLS = 50
 STEADY = 0.05  # two calls in a row that differ by less than this are steady
 
 
-def measure(variant: type[Attention], cell: Cell, sampling: Sampling) -> Round:
+def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     """One round of samples in this process, which should be fresh."""
     if cell.alloc == "retained" and cell.device == "cpu":
         heap.retain_heap()

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.autograd.profiler import profile  # torch.profiler's imports inductor: a second a cell
 
-from effattn_cli.attention import Attention
+from effattn_cli.attention import Layer
 from effattn_cli.measure import heap
 from effattn_cli.measure.subject import Subject, build
 from effattn_cli.records import Cell, Memory, Sampling
@@ -32,7 +32,7 @@ class WrongShape(ValueError):
 
 
 def measure(
-    variant: type[Attention], cell: Cell, sampling: Sampling, expected: float | None = None
+    variant: type[Layer], cell: Cell, sampling: Sampling, expected: float | None = None
 ) -> tuple[Memory, list[Any]]:
     """The cell's memory, and the profiler's events of its call.
 
@@ -43,12 +43,12 @@ def measure(
     saved: dict[int, int] = {}
     if expected is None or expected < LONG or cell.phase == "train":
         with _noting(saved) if not cell.compile else nullcontext():
-            _check(subject.call(), cell)
+            _check(subject.call(), cell, subject.width)
     for tensor in subject.tensors:
         saved.pop(tensor.untyped_storage().data_ptr(), None)
     watch = _on_cpu if cell.device == "cpu" else _on_accelerator
     seen = watch(subject, cell)
-    _check(seen.out, cell)
+    _check(seen.out, cell, subject.width)
     return Memory(
         peak_bytes=seen.peak_bytes,
         input_bytes=_bytes(subject.inputs),
@@ -131,9 +131,7 @@ def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
     return _Seen(out, seconds, peak, reserved, events, "allocator peak")
 
 
-def _check(out: Tensor, cell: Cell) -> None:
-    heads = cell.head_dim or cell.dim // cell.heads
-    width = cell.dim if cell.scope == "layer" else heads
+def _check(out: Tensor, cell: Cell, width: int) -> None:
     if not isinstance(out, Tensor) or out.shape[0] != cell.batch or out.shape[-1] != width:
         got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise WrongShape(f"the output is {got}, expected ({cell.batch}, ..., {width})")

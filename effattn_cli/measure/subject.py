@@ -7,9 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention import Attention, Decodable
+from effattn_cli import catalog
+from effattn_cli.attention import Attention, Decodable, FeedForward, Layer
 from effattn_cli.errors import Unsupported
+from effattn_cli.measure.block import Block, Dense
 from effattn_cli.records import Cell
+
+EXACT = "sdpa"  # the attention beside a feed-forward variant in a block
 
 DTYPES: dict[str, torch.dtype] = {
     "float64": torch.float64,
@@ -24,9 +28,14 @@ class Subject:
     """`call()` does what the cell asks for, once. Everything it needs is already resident."""
 
     call: Callable[[], Tensor]
+    module: nn.Module
+    width: int  # of the output
     inputs: tuple[Tensor, ...]
-    weights: tuple[Tensor, ...]
     state: tuple[Tensor, ...] = ()
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        return (*self.module.parameters(), *self.module.buffers())
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -34,7 +43,7 @@ class Subject:
 
 
 def build(
-    variant: type[Attention],
+    variant: type[Layer],
     cell: Cell,
     *,
     seed: int = 0,
@@ -53,30 +62,58 @@ def build(
     # torch.manual_seed would note the stack for accelerators that are not used: 2 ms a process.
     (torch.default_generator if place.type == "cpu" else torch).manual_seed(seed)
     with place:
-        module = _cast(variant(config(variant, cell)), dtype)
+        module = _cast(_module(variant, cell), dtype)
     module.train(cell.phase == "train")
     if cell.phase == "decode":
-        return _decoding(module, cell)
+        return _decoding(module, cell, place, dtype)
     real_BT = _real(cell, place)
-    if real_BT is not None and not module.card.padding:
-        raise Unsupported(f"{module.card.title} cannot be given padding")
-    make: Callable[..., Any] = _layer_inputs if cell.scope == "layer" else _core_inputs
-    inputs: tuple[Tensor, ...] = make(module, cell, place, dtype)
-    run: Callable[..., Tensor] = module if cell.scope == "layer" else module.mix
+    if real_BT is not None and not variant.card.padding:
+        raise Unsupported(f"{variant.card.title} cannot be given padding")
+    run, shapes = _whole(module, cell)
+    inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
+    if len(inputs) > 1:  # q, k and v as a layer hands them over: (B, T, H, K) in memory
+        inputs = tuple(x_BTHK.transpose(1, 2) for x_BTHK in inputs)
+    inputs = tuple(x.requires_grad_(cell.phase == "train") for x in inputs)
     run = torch.compile(run) if cell.compile else run
-    weights = _weights(module)
-    masks = () if real_BT is None else (real_BT,)
+    known = () if real_BT is None else (real_BT,)
+    width = shapes[0][-1]
     if cell.phase == "train":
-        return Subject(_training(run, inputs, weights, real_BT), inputs + masks, weights)
+        call = _training(run, inputs, list(module.parameters()), real_BT)
+        return Subject(call, module, width, inputs + known)
 
     @torch.no_grad()
     def forward() -> Tensor:
         return run(*inputs, real_BT)
 
-    return Subject(forward, inputs + masks, weights)
+    return Subject(forward, module, width, inputs + known)
 
 
-def _cast(module: Attention, dtype: torch.dtype) -> Attention:
+def _module(variant: type[Layer], cell: Cell) -> Layer | Block:
+    """The variant alone, or in a block: then the other half is what exact Transformers have."""
+    layer = variant(config(variant, cell))
+    if cell.scope != "block":
+        return layer
+    if isinstance(layer, Attention):
+        return Block(layer, Dense(cell.dim))
+    assert isinstance(layer, FeedForward)
+    exact = catalog.load(EXACT)
+    return Block(exact(config(exact, replace(cell, options={}))), layer)
+
+
+def _whole(
+    module: Layer | Block, cell: Cell
+) -> tuple[Callable[..., Tensor], tuple[tuple[int, ...], ...]]:
+    """What runs, and the shapes of its inputs: q, k and v for a core, else x.
+
+    A feed-forward alone takes x at any scope: it has no q, k and v.
+    """
+    if cell.scope == "core" and isinstance(module, Attention):
+        heads = (module.heads, module.kv_heads, module.kv_heads)
+        return module.mix, tuple((cell.batch, cell.seq, H, module.head_dim) for H in heads)
+    return module, ((cell.batch, cell.seq, cell.dim),)
+
+
+def _cast(module: Layer | Block, dtype: torch.dtype) -> Layer | Block:
     """`module.to(dtype)`, which does not work on fake tensors; tied weights stay tied."""
     cast: dict[int, nn.Parameter] = {}
     for part in module.modules():
@@ -90,40 +127,20 @@ def _cast(module: Attention, dtype: torch.dtype) -> Attention:
     return module
 
 
-def config(variant: type[Attention], cell: Cell) -> Attention.Config:
+def config(variant: type[Layer], cell: Cell) -> Any:
     """The cell's shape and options as the variant's own Config."""
     tokens = cell.seq + 1 if cell.phase == "decode" else cell.seq
     known = {item.name for item in fields(variant.Config)}
     wrong = sorted(set(cell.options) - known)
     if wrong:
         raise Unsupported(f"{cell.variant} has no option {wrong[0]!r}")
-    shape: dict[str, Any] = {
-        "dim": cell.dim, "heads": cell.heads, "kv_heads": cell.kv_heads,
-        "head_dim": cell.head_dim, "tokens": tokens, "causal": cell.causal,
-        "core": cell.scope == "core",
-    }  # fmt: skip
+    shape: dict[str, Any] = {"dim": cell.dim, "tokens": tokens, "causal": cell.causal}
+    if issubclass(variant, Attention):
+        shape |= {
+            "heads": cell.heads, "kv_heads": cell.kv_heads, "head_dim": cell.head_dim,
+            "core": cell.scope == "core",
+        }  # fmt: skip
     return variant.Config(**(shape | dict(cell.options)))
-
-
-def _core_inputs(
-    module: Attention, cell: Cell, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, ...]:
-    """q, k and v laid out as a layer hands them over: (B, T, H, K) in memory."""
-    heads = (module.heads, module.kv_heads, module.kv_heads)
-    grad = cell.phase == "train"
-    return tuple(
-        torch.randn(cell.batch, cell.seq, H, module.head_dim, device=device, dtype=dtype)
-        .transpose(1, 2)
-        .requires_grad_(grad)
-        for H in heads
-    )
-
-
-def _layer_inputs(
-    _: Attention, cell: Cell, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, ...]:
-    x_BTD = torch.randn(cell.batch, cell.seq, cell.dim, device=device, dtype=dtype)
-    return (x_BTD.requires_grad_(cell.phase == "train"),)
 
 
 def _real(cell: Cell, device: torch.device) -> Tensor | None:
@@ -133,14 +150,10 @@ def _real(cell: Cell, device: torch.device) -> Tensor | None:
     return (torch.arange(cell.seq, device=device) < real).expand(cell.batch, -1)
 
 
-def _weights(module: Attention) -> tuple[Tensor, ...]:
-    return (*module.parameters(), *module.buffers())
-
-
 def _training(
     run: Callable[..., Tensor],
     inputs: tuple[Tensor, ...],
-    weights: tuple[Tensor, ...],
+    weights: list[nn.Parameter],
     real_BT: Tensor | None,
 ) -> Callable[[], Tensor]:
     wanted = [*inputs, *(weight for weight in weights if weight.requires_grad)]
@@ -156,26 +169,32 @@ def _training(
     return train
 
 
-def _decoding(module: Attention, cell: Cell) -> Subject:
-    if not isinstance(module, Decodable):
-        raise Unsupported(f"{module.card.title} cannot decode token by token")
+def _decoding(
+    module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype
+) -> Subject:
+    mixer = module.mixer if isinstance(module, Block) else module
+    if isinstance(mixer, Attention) and not isinstance(mixer, Decodable):
+        raise Unsupported(f"{mixer.card.title} cannot decode token by token")
     if cell.padding:
         raise Unsupported("decoding takes no padding")
-    like: dict[str, Any] = {"device": module.place.device, "dtype": module.place.dtype}
     with torch.no_grad():
-        state = module.start(cell.batch, cell.seq)
-    if cell.scope == "layer":
-        inputs: tuple[Tensor, ...] = (torch.randn(cell.batch, cell.dim, **like),)
-        run: Callable[..., Any] = module.decode
-    else:
-        heads = (module.heads, module.kv_heads, module.kv_heads)
-        inputs = tuple(torch.randn(cell.batch, H, module.head_dim, **like) for H in heads)
-        run = module.mix_step
+        state = mixer.start(cell.batch, cell.seq) if isinstance(mixer, Decodable) else None
+    run, shapes = _one(module, cell)
+    inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
     run = torch.compile(run) if cell.compile else run
 
     @torch.no_grad()
     def step() -> Tensor:
-        return run(*inputs, state)[0]
+        return run(*inputs) if state is None else run(*inputs, state)[0]
 
-    kept = tuple(part for part in vars(state).values() if isinstance(part, Tensor))
-    return Subject(step, inputs, _weights(module), kept)
+    parts = [] if state is None else vars(state).values()
+    kept = tuple(part for part in parts if isinstance(part, Tensor))
+    return Subject(step, module, shapes[0][-1], inputs, kept)
+
+
+def _one(module: Any, cell: Cell) -> tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]:
+    """As `_whole`, for one token of each sequence."""
+    if cell.scope == "core" and isinstance(module, Decodable):
+        heads = (module.heads, module.kv_heads, module.kv_heads)
+        return module.mix_step, tuple((cell.batch, H, module.head_dim) for H in heads)
+    return module.decode, ((cell.batch, cell.dim),)

@@ -53,7 +53,8 @@ def plan(request: Request, catalog: Catalog, *, devices: Sequence[str], cores: i
             or there are too many cells.
     """
     _refuse_devices(request.device)
-    subjects, baseline = _subjects(request, catalog)
+    scopes: Any = _words(request.scope, "scope", get_args(Scope))
+    subjects, baseline, moved = _subjects(request, catalog, scopes)
     tokens = _tokens(request)
     seqs, notes = _lengths(request.seq, tokens)
     axes: dict[str, Sequence[Any]] = {
@@ -63,7 +64,6 @@ def plan(request: Request, catalog: Catalog, *, devices: Sequence[str], cores: i
         "dtype": _words(request.dtype, "dtype", get_args(Dtype), DTYPES),
         "threads": _threads(request.threads, cores),
         "phase": _words(request.phase, "phase", get_args(Phase)),
-        "scope": _words(request.scope, "scope", get_args(Scope)),
         "padding": fractions(request.padding, "--padding"),
     }
     _refuse_too_many({"variant": subjects, **axes})
@@ -72,7 +72,7 @@ def plan(request: Request, catalog: Catalog, *, devices: Sequence[str], cores: i
         for subject in subjects
         for values in itertools.product(*axes.values())
     ]
-    return Plan(tuple(cells), baseline, notes)
+    return Plan(tuple(cells), baseline, (*notes, *moved))
 
 
 def _refuse_devices(text: str) -> None:
@@ -86,18 +86,47 @@ def _refuse_devices(text: str) -> None:
         raise unknown("device", item, DEVICES)
 
 
-def _subjects(request: Request, catalog: Catalog) -> tuple[list[Cell], str | None]:
-    """A cell for each variant and shape, the baseline's first, and the baseline's label."""
+def _subjects(
+    request: Request, catalog: Catalog, scopes: Sequence[Scope]
+) -> tuple[list[Cell], str | None, tuple[str, ...]]:
+    """A cell for each variant, shape and scope, the baseline's first; its label; and notes.
+
+    A feed-forward variant has no q, k and v: it is measured in a block, whatever the scopes, and
+    so is the baseline beside it. One sweep holds the whole survey, each table like with like.
+    """
     base = _base(request)
-    asked = [_shaped(base, choice) for choice in select(request.variant, catalog)]
-    if not asked:
+    shaped = [_shaped(base, choice) for choice in select(request.variant, catalog)]
+    if not shaped:
         hint = "--variant linformer, say; `effattn variants` lists them"
         raise UsageError("no variant is named", hint)
+    feeds = {cell.variant: _is_feed_forward(cell.variant, catalog) for cell in shaped}
+    blocks: Sequence[Scope] = ("block",)
+    asked = [
+        replace(cell, scope=scope)
+        for cell in shaped
+        for scope in (blocks if feeds[cell.variant] else scopes)
+    ]
+    moved = _moved([name for name, is_feed in feeds.items() if is_feed], scopes)
     if request.baseline == "none":
-        return list(dict.fromkeys(asked)), None
+        return list(dict.fromkeys(asked)), None, moved
     baseline = _shaped(base, _baseline(request.baseline, catalog))
+    if _is_feed_forward(baseline.variant, catalog) and {cell.scope for cell in asked} != {"block"}:
+        why = f"--baseline: {baseline.variant} replaces the feed-forward, a core has none"
+        raise UsageError(why, "give --scope block")
     beside = [replace(cell, variant=baseline.variant, options=baseline.options) for cell in asked]
-    return list(dict.fromkeys(beside + asked)), baseline.label
+    return list(dict.fromkeys(beside + asked)), baseline.label, moved
+
+
+def _is_feed_forward(name: str, catalog: Catalog) -> bool:
+    return catalog.variant(name).card.kind == "feed-forward"
+
+
+def _moved(feeds: Sequence[str], scopes: Sequence[str]) -> tuple[str, ...]:
+    """A note of the variants that are measured at another scope than was asked for."""
+    if not feeds or set(scopes) == {"block"}:
+        return ()
+    what = ", ".join(feeds) + (" replaces" if len(feeds) == 1 else " replace")
+    return (f"{what} the feed-forward: measured at scope block, beside the baseline there",)
 
 
 def _baseline(word: str, catalog: Catalog) -> Choice:

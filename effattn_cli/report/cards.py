@@ -19,13 +19,15 @@ COLUMNS = (
     Column(title="memory", extra=1),
     Column(title="decode"),
     Column(title="causal"),
-    Column(title="softmax", extra=1),
+    Column(title="kind", extra=1),
     Column(title="origin", extra=2),
 )
-SOFTMAX: dict[Kind, str] = {
+#: What it does to softmax attention, or that it leaves it as it is.
+KINDS: dict[Kind, str] = {
     "exact": "exact",
     "approximates softmax": "approx.",
-    "own mechanism": "no",
+    "own mechanism": "own",
+    "feed-forward": "ffn",
 }
 CAUSAL: dict[Causal, str] = {"optional": "yes", "never": "no", "always": "only"}
 #: The letters of the survey's last column.
@@ -60,7 +62,7 @@ def _facts(item: Variant) -> Iterator[str]:
     yield card.memory
     yield "yes" if item.decode else "no"
     yield CAUSAL[card.causal]
-    yield SOFTMAX[card.kind]
+    yield KINDS[card.kind]
     yield item.origin
 
 

@@ -18,6 +18,10 @@ HINTS: dict[Kind, tuple[str, str]] = {
         "is a mechanism of its own, not softmax: its quality is not measured here.",
         "are mechanisms of their own, not softmax: their quality is not measured here.",
     ),
+    "feed-forward": (
+        "replaces the feed-forward beside exact attention: its quality is not measured here.",
+        "replace the feed-forward beside exact attention: their quality is not measured here.",
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from effattn_cli.analyse.crossover import Comparison, Metric, compare, is_predic
 from effattn_cli.analyse.groups import Group, groups
 from effattn_cli.analyse.statistics import foreign_load
 from effattn_cli.records import Profile, Record, Roofline
-from effattn_cli.report import units, words
+from effattn_cli.report import units, usage, words
 from effattn_cli.report.grid import Column, Grid, Row
 
 Field = tuple[Column, Callable[[Record], Text]]
@@ -29,7 +29,7 @@ def tables(profile: Profile) -> Lines:
     shown: list[RenderableType] = []
     for part in parts:
         shown += [Text(words.title(part.group.shape), "bold"), part.grid(), Text()]
-    below = (*_legend(parts), *_warnings(profile.records))
+    below = (*_legend(parts), *usage.lines(profile.records), *_warnings(profile.records))
     return Lines(*shown, *(Text(line, "dim") for line in below))
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.attention import Attention
+from effattn_cli.attention import Layer
 from effattn_cli.errors import EffattnError, Unsupported
-from effattn_cli.measure import heap, latency, machine, memory, ran, roofline
+from effattn_cli.measure import heap, latency, machine, memory, ran, roofline, usage
 from effattn_cli.measure.count import count
 from effattn_cli.records import Cell, Reason, Sampling
 
@@ -76,12 +76,13 @@ def _count(payload: dict[str, Any], answer: Answer) -> None:
 def _memory(payload: dict[str, Any], answer: Answer) -> None:
     cell = Cell(**payload["cell"])
     with _prepared(cell):
-        measured, events = memory.measure(
-            _variant(payload), cell, Sampling(**payload["sampling"]), payload["expected"]
-        )
+        variant, sampling = _variant(payload), Sampling(**payload["sampling"])
+        measured, events = memory.measure(variant, cell, sampling, payload["expected"])
+        used = usage.measure(variant, cell, sampling)
     kernels = ran.kernels(events)
-    told = {"memory": asdict(measured), "kernels": kernels}
-    answer(told | {"warnings": ran.warnings(cell, kernels)})
+    found = {"memory": asdict(measured), "kernels": kernels}
+    found["warnings"] = ran.warnings(cell, kernels)
+    answer(found | ({"usage": asdict(used)} if used else {}))
 
 
 def _latency(payload: dict[str, Any], answer: Answer) -> None:
@@ -114,12 +115,12 @@ def _check(payload: dict[str, Any], answer: Answer) -> None:
     answer(told)
 
 
-def _loaded(variant: type[Attention]) -> dict[str, Any]:
+def _loaded(variant: type[Layer]) -> dict[str, Any]:
     wrong = sorted(set(variant.card.exempt) - set(laws.LAWS))
     return {"broken": f"the card exempts it from {wrong[0]!r}, which is no law"} if wrong else {}
 
 
-def _kept(variant: type[Attention], law: str) -> dict[str, Any]:
+def _kept(variant: type[Layer], law: str) -> dict[str, Any]:
     why = variant.card.exempt.get(law)
     try:
         skipped = laws.LAWS[law](variant)
@@ -161,9 +162,9 @@ def _state() -> dict[str, object]:
     }
 
 
-def _variant(payload: dict[str, Any]) -> type[Attention]:
-    path = payload["path"]
-    return catalog.load(payload["cell"]["variant"], None if path is None else Path(path))
+def _variant(payload: dict[str, Any]) -> type[Layer]:
+    path = None if payload["path"] is None else Path(payload["path"])
+    return catalog.load(payload["cell"]["variant"], path, kind=Layer)
 
 
 JOBS: dict[str, Callable[[dict[str, Any], Answer], None]] = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from effattn_cli.records import Cost, Failure, Memory, Record, Round
+from effattn_cli.records import Cost, Failure, Memory, Record, Round, Usage
 
 
 def counted(record: Record, told: Mapping[str, Any], memory_limit: int) -> Record:
@@ -31,6 +31,7 @@ def visited(record: Record, told: Mapping[str, Any] | Failure) -> Record:
         return replace(
             record,
             memory=Memory(**told["memory"]),
+            usage=Usage(**told["usage"]) if "usage" in told else None,
             kernels=tuple(told["kernels"]),
             warnings=(*record.warnings, *told["warnings"]),
         )

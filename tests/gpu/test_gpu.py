@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
+from effattn_cli.attention import Layer
 from effattn_cli.measure.subject import build
 from effattn_cli.records import Cell
 
@@ -21,7 +22,7 @@ NAMES = catalog.bundled_names()
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_gpu_gives_what_a_cpu_gives(name: str) -> None:
-    variant = catalog.load(name)
+    variant = catalog.load(name, kind=Layer)
     for causal in laws.modes(variant):
         layer = laws.make(variant, 200, causal=causal)
         x = laws.tokens_in(200)
@@ -35,7 +36,7 @@ def test_a_gpu_gives_what_a_cpu_gives(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_dtype_is_finite(name: str, dtype: str) -> None:
     cell = Cell(variant=name, seq=1000, device="cuda", dtype=dtype)  # type: ignore[arg-type]
-    out = build(catalog.load(name), cell).call()
+    out = build(catalog.load(name, kind=Layer), cell).call()
     assert out.isfinite().all()
     assert out.is_cuda
 

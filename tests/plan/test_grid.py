@@ -59,13 +59,13 @@ def test_the_axes_multiply() -> None:
         alloc="default",
     )
     axes = itertools.product(
-        ("sdpa:", "linformer:rank=32", "linformer:rank=64"), (64, 128), (1, 2, 4),
-        ("cpu", "cuda:0"), ("float32", "float16"), (1, 4), ("forward", "train"),
-        ("core", "layer"), (0.0, 0.5),
+        ("sdpa:", "linformer:rank=32", "linformer:rank=64"), ("core", "layer"), (64, 128),
+        (1, 2, 4), ("cpu", "cuda:0"), ("float32", "float16"), (1, 4), ("forward", "train"),
+        (0.0, 0.5),
     )  # fmt: skip
     found = [
-        (c.label if c.options else f"{c.variant}:", c.seq, c.batch, c.device, c.dtype, c.threads,
-         c.phase, c.scope, c.padding)
+        (c.label if c.options else f"{c.variant}:", c.scope, c.seq, c.batch, c.device, c.dtype,
+         c.threads, c.phase, c.padding)
         for c in made.cells
     ]  # fmt: skip
     assert found == list(axes)
@@ -87,6 +87,34 @@ def test_without_a_baseline_or_without_variants() -> None:
     assert (made.baseline, [c.variant for c in made.cells]) == (None, ["linformer"])
     hint = "--variant linformer, say; `effattn variants` lists them"
     assert error() == error(baseline="none") == ("no variant is named", hint)
+
+
+def test_a_feed_forward_is_measured_in_a_block_with_the_baseline_beside_it() -> None:
+    made = planned("linformer,glam,gshard", seq="1k")
+    assert [(c.label, c.scope) for c in made.cells] == [
+        ("sdpa", "core"), ("sdpa", "block"),
+        ("linformer", "core"), ("glam", "block"), ("gshard", "block"),
+    ]  # fmt: skip
+    assert made.notes == (
+        "glam, gshard replace the feed-forward: measured at scope block, beside the baseline there",
+    )
+    assert planned("glam", seq="1k", scope="block").notes == ()
+    alone = planned("glam", seq="1k", baseline="none", scope="core,layer,block")
+    assert [c.scope for c in alone.cells] == ["block"]
+    assert alone.notes[0].startswith("glam replaces the feed-forward")
+
+
+def test_the_whole_survey_is_one_sweep() -> None:
+    cells = planned("survey", seq="1k").cells
+    feeds = {c.variant for c in cells if CATALOG.variant(c.variant).card.kind == "feed-forward"}
+    assert feeds == {c.variant for c in cells if c.scope == "block"} - {"sdpa"}
+
+
+def test_a_feed_forward_is_a_baseline_of_blocks_only() -> None:
+    why = "--baseline: glam replaces the feed-forward, a core has none"
+    assert error("linformer", baseline="glam") == (why, "give --scope block")
+    made = planned("linformer", baseline="glam", scope="block", seq="1k")
+    assert [(c.variant, c.scope) for c in made.cells] == [("glam", "block"), ("linformer", "block")]
 
 
 def test_widths_given_inline_are_the_cells_own_and_the_baselines() -> None:
@@ -180,7 +208,8 @@ def test_inline_widths_have_to_fit_too() -> None:
 
 @given(
     st.lists(st.sampled_from(["linformer", "linformer:rank=8,16", "sdpa:kv_heads=1,2",
-                              "local:dim=256", "sdpa", "local:heads=4,dim=64"]), min_size=1),
+                              "local:dim=256", "sdpa", "local:heads=4,dim=64", "glam"]),
+             min_size=1),
     st.sampled_from(["1k..4k", "3,1,2", "4k"]),
     st.sampled_from([{}, {"tokens": "4k"}, {"batch": "1,2"}]),
     st.sampled_from(["forward", "train,decode"]),
@@ -193,7 +222,7 @@ def test_beside_each_cell_stands_the_baselines(
     assert len(cells) == len(made.cells)
     for cell in made.cells:
         assert replace(cell, variant="sdpa", options={}) in cells
-    for _, line in itertools.groupby(made.cells, key=lambda c: (c.label, c.dim, c.heads)):
+    for _, line in itertools.groupby(made.cells, key=lambda c: (c.label, c.dim, c.heads, c.scope)):
         seqs = [cell.seq for cell in line]
         assert seqs == sorted(seqs)
 

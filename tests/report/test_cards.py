@@ -19,13 +19,13 @@ def test_the_listing_at_80_columns() -> None:
     ]
     broken = {"my-attention": "my_attention.py: expected one class with a card,\x1b[31m found 0"}
     assert screen(listing(variants, broken), 80) == snapshot("""\
-name               family                time      memory decode causal softmax
+name               family                time      memory decode causal kind
 ───────────────────────────────────────────────────────────────────────────────
 linformer          low-rank              N k       N      no     yes    approx.
-longformer         fixed-pattern, memory N w + N m N      no     yes    no
-linear-transformer kernel                N k       N      yes    yes    no
+longformer         fixed-pattern, memory N w + N m N      no     yes    own
+linear-transformer kernel                N k       N      yes    yes    own
 sdpa               exact                 N^2       N      no     no     exact
-mine               low-rank              N k       N      no     only   no
+mine               low-rank              N k       N      no     only   own
 my-attention       broken: my_attention.py: expected one class with a
                    card,\\x1b[31m found 0\
 """)
@@ -34,10 +34,10 @@ my-attention       broken: my_attention.py: expected one class with a
 def test_the_listing_on_a_wide_screen() -> None:
     variants = [a_variant("linformer"), a_variant("mine", origin="effattn-mine 1.0")]
     assert screen(listing(variants, {}), 120) == snapshot("""\
-name       family    year  time  memory  decode  causal  softmax  origin
+name       family    year  time  memory  decode  causal  kind     origin
 ──────────────────────────────────────────────────────────────────────────────────
 linformer  low-rank  2020  N k   N       no      yes     approx.  bundled
-mine       low-rank  2020  N k   N       no      yes     no       effattn-mine 1.0\
+mine       low-rank  2020  N k   N       no      yes     own      effattn-mine 1.0\
 """)
 
 

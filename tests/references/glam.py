@@ -1,0 +1,3 @@
+from tests.references.gshard import reference
+
+__all__ = ["reference"]

@@ -1,0 +1,108 @@
+"""Product-key memory: a large table of values, found by the product of two small tables of keys."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag, layer_norm
+
+from effattn_cli.attention import Card, FeedForward, SurveyRow, Unsupported, Usage
+
+
+@final
+class ProductKeyMemory(FeedForward):
+    """Looks up the k best of n^2 values by keys that are pairs from two tables of n.
+
+    A head's query is two halves; slot (i, j) scores q1 a_i + q2 b_j, and its best k slots are among
+    the pairs of the best k of each half. y = sum over heads of softmax(scores) values
+    (Large Memory Layers with Product Keys, Lample et al. 2019, arXiv:1907.05242).
+    Letters: P half of a query, J keys of a half, S the k best, C pairs of two of them.
+    """
+
+    card = Card(
+        title="Product-key memory",
+        families=("sparse",),
+        paper="arXiv:1907.05242",
+        year=2019,
+        time="N",
+        memory="N",
+        causal="optional",
+        kind="feed-forward",
+        survey=SurveyRow(complexity="N^2", decode=True, classes="Sparse"),
+        notes=(
+            "the survey prints the order of the attention, which is left as it is; time and memory"
+            " here are those of the feed-forward alone",
+            "halves of queries are layer-normalised, as in lucidrains' code; the paper's batch norm"
+            " sees later tokens and other sequences, the authors' code leaves it off by default",
+            "queries and scores are in float32 at least, since they decide which slots are read",
+            "the gradient of the values is dense; the authors' own is sparse",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(FeedForward.Config):
+        keys: int = 512
+        """Keys in each of a head's two tables (|K|^1/2 in the paper): its square are the values."""
+        heads: int = 4
+        """Queries of a token, with keys of their own and one table of values for all."""
+        best: int = 32
+        """Slots that a head reads (k in the paper)."""
+        query: int = 256
+        """Width of a query, both halves together."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        J, H, P = config.keys, config.heads, config.query // 2
+        if not 1 <= config.best <= J:
+            raise Unsupported(f"best {config.best} is not from 1 to {J}, the keys")
+        if config.query < 2 or config.query % 2:
+            raise Unsupported(f"query {config.query} is not a positive even number")
+        if H < 1:
+            raise Unsupported(f"heads {H} is below 1")
+        self.keys, self.best = J, config.best
+        self.to_query = nn.Linear(config.dim, 2 * H * P, bias=False)
+        self.norm = nn.LayerNorm(P)
+        self.keys_ZPJ = nn.Parameter(torch.randn(2 * H, P, J) * P**-0.5)  # Z: halves of heads
+        self.values_SD = nn.Parameter(torch.randn(J * J, config.dim) * config.dim**-0.5)
+        # Of two sorted lists, pair (i, j) is among the k best only if (i + 1) (j + 1) <= k.
+        ranks = [(i, j) for i in range(self.best) for j in range(self.best // (i + 1))]
+        self.first_C: Tensor
+        self.second_C: Tensor
+        for name, column in zip(("first_C", "second_C"), zip(*ranks, strict=True), strict=True):
+            self.register_buffer(name, torch.tensor(column), persistent=False)
+
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        slot_NHS, score_NHS = self._found(x_BTD.flatten(0, 1))
+        weight_NHS = score_NHS.softmax(-1).to(x_BTD.dtype)
+        slot_NE, weight_NE = slot_NHS.flatten(1), weight_NHS.flatten(1)
+        y_ND = embedding_bag(slot_NE, self.values_SD, per_sample_weights=weight_NE, mode="sum")
+        return y_ND.view_as(x_BTD)
+
+    def _found(self, x_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """The best slots of each head, and their scores."""
+        dtype = torch.promote_types(x_ND.dtype, torch.float32)
+        query_NE = x_ND.to(dtype) @ self.to_query.weight.to(dtype).mT
+        Z, P, _ = self.keys_ZPJ.shape
+        query_NZP = query_NE.view(-1, Z, P)
+        norm = self.norm.weight.to(dtype), self.norm.bias.to(dtype)
+        query_NZP = layer_norm(query_NZP, (P,), *norm, self.norm.eps)
+        score_ZNJ = query_NZP.transpose(0, 1) @ self.keys_ZPJ.to(dtype)
+        score_ZNS, key_ZNS = score_ZNJ.topk(self.best)
+        # The halves of a head stand one after the other.
+        (one_HNS, two_HNS), (i_HNS, j_HNS) = (
+            (x_ZNS[0::2], x_ZNS[1::2]) for x_ZNS in (score_ZNS, key_ZNS)
+        )
+        pair_HNC = one_HNS[..., self.first_C] + two_HNS[..., self.second_C]
+        best_HNS, at_HNS = pair_HNC.topk(self.best)
+        i_HNS = i_HNS.gather(-1, self.first_C[at_HNS])
+        j_HNS = j_HNS.gather(-1, self.second_C[at_HNS])
+        return (i_HNS * self.keys + j_HNS).transpose(0, 1), best_HNS.transpose(0, 1)
+
+    def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:
+        found = sum(weight.numel() for weight in self.parameters()) - self.values_SD.numel()
+        H = self.keys_ZPJ.shape[0] // 2
+        return Usage(
+            total_parameters=found + self.values_SD.numel(),
+            active_parameters=found + H * self.best * self.values_SD.shape[1],
+        )
