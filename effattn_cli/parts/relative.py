@@ -8,11 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from effattn_cli.parts.chunked import pieces_pay
-
-CACHED = 2**20  # scores at a time that stay in the caches of a CPU
-AT_ONCE = 2**27  # scores at a time elsewhere
-LEAST = 64  # queries that are worth a block
+from effattn_cli.parts.rows import rows_at_once
 
 
 class RelativeScores(nn.Module):
@@ -54,7 +50,7 @@ class RelativeScores(nn.Module):
         has (0 if causal) and stand for nothing: they make the shift a view.
         """
         T, S, W, outs = q_BHTK.shape[2], k_BHSK.shape[2], r_HWK.shape[1], []
-        block = _block(q_BHTK, S)
+        block = rows_at_once(q_BHTK, S)
         for first in range(0, T, block):
             q_BHCK = q_BHTK[:, :, first : first + block]
             C, at = q_BHCK.shape[2], start + stride * first
@@ -85,9 +81,3 @@ def shifted(x_BHCW: Tensor, keys: int, stride: int = 1) -> Tensor:
     C, W = x_BHCW.shape[2:]
     flat_BHx = x_BHCW.flatten(2)[:, :, stride * (C - 1) :][:, :, : C * (W - stride)]
     return flat_BHx.view(*x_BHCW.shape[:3], W - stride)[..., :keys]
-
-
-def _block(q_BHTK: Tensor, keys: int) -> int:
-    B, H, T, _ = q_BHTK.shape
-    scores = CACHED if pieces_pay(q_BHTK) else AT_ONCE
-    return min(T, max(LEAST, scores // (B * H * keys)))

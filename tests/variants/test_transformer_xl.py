@@ -9,7 +9,7 @@ from effattn_cli.analyse.growth import measured_exponent
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure.count import count
-from effattn_cli.parts import relative
+from effattn_cli.parts import relative, rows
 from effattn_cli.records import Cell
 from tests.references.transformer_xl import reference
 
@@ -21,8 +21,8 @@ XL = catalog.load("transformer-xl")
 def test_equals_its_reference_across_segments(
     monkeypatch: pytest.MonkeyPatch, segment: int, memory: int, block: int
 ) -> None:
-    monkeypatch.setattr(relative, "LEAST", block)
-    monkeypatch.setattr(relative, "CACHED", 3 * 2 * 4 * (segment + memory) if block == 1 else 2**20)
+        monkeypatch.setattr(rows, "LEAST", block)
+    monkeypatch.setattr(rows, "CACHED", 3 * 2 * 4 * (segment + memory) if block == 1 else 2**20)
     layer = laws.make(
         XL, 37, dtype=torch.float64, causal=True, segment=segment, memory=memory, dim=16, heads=2
     )
