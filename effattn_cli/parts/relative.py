@@ -43,11 +43,13 @@ class RelativeScores(nn.Module):
         start: int,
         stride: int = 1,
         causal: bool = False,
+        aside: bool = False,
     ) -> Tensor:
         """Softmax attention of queries i that stand at key `start` + `stride` i, in blocks.
 
         The last `stride` columns of r are beyond the nearest distance that a pair of query and key
-        has (0 if causal) and stand for nothing: they make the shift a view.
+        has (0 if causal) and stand for nothing: they make the shift a view. `aside`: the first
+        query and the first key have no position.
         """
         T, S, W, outs = q_BHTK.shape[2], k_BHSK.shape[2], r_HWK.shape[1], []
         block = rows_at_once(q_BHTK, S)
@@ -58,6 +60,11 @@ class RelativeScores(nn.Module):
             begin = end - (seen + 1 if causal else S + stride * C)
             position_BHCK = (q_BHCK + self.position_H1K) * self.head_dim**-0.5
             scores_BHCS = shifted(position_BHCK @ r_HWK[:, begin:end].mT, seen, stride)
+            if aside:
+                alone_CS = torch.zeros(C, seen, dtype=torch.bool, device=q_BHCK.device)
+                alone_CS[:, 0] = True
+                alone_CS[0] |= first == 0
+                scores_BHCS = scores_BHCS.masked_fill(alone_CS, 0)
             if causal and C > 1:
                 hidden_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device).triu_(
                     at + 1

@@ -21,7 +21,7 @@ XL = catalog.load("transformer-xl")
 def test_equals_its_reference_across_segments(
     monkeypatch: pytest.MonkeyPatch, segment: int, memory: int, block: int
 ) -> None:
-        monkeypatch.setattr(rows, "LEAST", block)
+    monkeypatch.setattr(rows, "LEAST", block)
     monkeypatch.setattr(rows, "CACHED", 3 * 2 * 4 * (segment + memory) if block == 1 else 2**20)
     layer = laws.make(
         XL, 37, dtype=torch.float64, causal=True, segment=segment, memory=memory, dim=16, heads=2
