@@ -33,9 +33,9 @@ class FunnelTransformer(Attention):
         notes=(
             "the survey says that it decodes; its decoder only restores the length, and nothing in"
             " the model is causal",
-            "the pooling layer alone: the paper's residual adds h', so the block has to pool as well",
-            "no scores of token types; with separate_cls, [CLS] gets and gives no positions, and the"
-            " last token may drop out of the queries, as in the authors' code",
+            "the pooling layer alone: the paper's residual adds h', so the block pools as well",
+            "no scores of token types; with separate_cls, [CLS] gets and gives no positions, and"
+            " the last token may drop out of the queries, as in the authors' code",
             "a pair is real if both of its tokens are, as in the authors' code",
         ),
     )
