@@ -5,12 +5,12 @@ from typing import final
 from torch import Tensor
 from torch.nn.functional import elu
 
-from effattn_cli.attention import Card, Decodable, SurveyRow
-from effattn_cli.parts.chunked import Kernel, Sums, linear_attention
+from effattn_cli.attention import Card, SurveyRow
+from effattn_cli.parts.chunked import DecodableKernel
 
 
 @final
-class LinearTransformer(Decodable[Sums]):
+class LinearTransformer(DecodableKernel):
     """Replaces softmax by positive features of q and k, so that the sums can be taken first.
 
     out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1) with phi(x) = elu(x) + 1
@@ -31,21 +31,14 @@ class LinearTransformer(Decodable[Sums]):
         notes=("1e-6 is added to the denominator, as the authors' code has it",),
     )
 
-    def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
-    ) -> Tensor:
-        kernel = self._kernel()
-        return linear_attention(kernel, q_BHTK, k_BHTK, v_BHTK, real_BT, causal=self.causal)
+    epsilon = 1e-6
 
-    def start(self, batch: int, context: int) -> Sums:
-        return Sums.start(self, self.head_dim, batch, context)
+    def __init__(self, config: DecodableKernel.Config) -> None:
+        super().__init__(config)
+        self.width = self.head_dim
 
-    def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
-        return state.step(self._kernel(), q_BHK, k_BHK, v_BHK)
+    def query(self, q_BHTK: Tensor) -> Tensor:
+        return elu(q_BHTK).add_(1)
 
-    def _kernel(self) -> Kernel:
-        return Kernel(query=_features, key=_features, width=self.head_dim, epsilon=1e-6)
-
-
-def _features(x: Tensor) -> Tensor:
-    return elu(x).add_(1)
+    def key(self, k_BHTK: Tensor) -> Tensor:
+        return elu(k_BHTK).add_(1)

@@ -7,12 +7,12 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
-from effattn_cli.parts.chunked import Kernel, Sums, linear_attention
+from effattn_cli.attention import Card, SurveyRow, Unsupported
+from effattn_cli.parts.chunked import DecodableKernel
 
 
 @final
-class Performer(Decodable[Sums]):
+class Performer(DecodableKernel):
     """Estimates the softmax kernel by positive random features, so that the sums come first.
 
     With x = x' / K^1/4 and Gaussian directions w_r, orthogonal in blocks of K,
@@ -41,7 +41,7 @@ class Performer(Decodable[Sums]):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Decodable.Config):
+    class Config(DecodableKernel.Config):
         features: int = 256
         """Random features a query or key (M in the paper)."""
         kernel: Literal["softmax", "relu"] = "softmax"
@@ -58,36 +58,24 @@ class Performer(Decodable[Sums]):
         scaled_KF = _directions(config.features, self.head_dim).mT * self.head_dim**-0.25
         self.register_buffer("directions_KF", scaled_KF.contiguous())
 
-    def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
-    ) -> Tensor:
-        kernel = self._kernel()
-        return linear_attention(kernel, q_BHTK, k_BHTK, v_BHTK, real_BT, causal=self.causal)
-
-    def start(self, batch: int, context: int) -> Sums:
-        return Sums.start(self, self.width, batch, context)
-
-    def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
-        return state.step(self._kernel(), q_BHK, k_BHK, v_BHK)
-
-    def _kernel(self) -> Kernel:
-        query, key = (self._relu, self._relu) if self.relu else (self._query, self._key)
-        return Kernel(query, key, width=self.width, epsilon=1e-30)
-
-    def _query(self, q: Tensor) -> Tensor:
+    def query(self, q_BHTK: Tensor) -> Tensor:
+        along_BHTF = q_BHTK @ self.directions_KF.to(q_BHTK.dtype)
         # A factor of one query cancels in the quotient: softmax gives the features scaled.
-        return (q @ self.directions_KF.to(q.dtype)).softmax(-1)
+        return _relu(along_BHTF) if self.relu else along_BHTF.softmax(-1)
 
-    def _key(self, k: Tensor) -> Tensor:
+    def key(self, k_BHTK: Tensor) -> Tensor:
+        directions_KF = self.directions_KF.to(k_BHTK.dtype)
+        if self.relu:
+            return _relu(k_BHTK @ directions_KF)
         # The half square is one more coordinate, whose direction is 1 in every feature; and
         # exp2 is three times as fast as exp on a CPU.
-        half = k.square().sum(-1, keepdim=True) * (-0.5 * self.head_dim**-0.5)
-        directions_KF = self.directions_KF.to(k.dtype)
+        half_BHT1 = k_BHTK.square().sum(-1, keepdim=True) * (-0.5 * self.head_dim**-0.5)
         directions_LF = torch.cat([directions_KF, torch.ones_like(directions_KF[:1])])
-        return (torch.cat([k, half], dim=-1) @ (directions_LF * math.log2(math.e))).exp2_()
+        return (torch.cat([k_BHTK, half_BHT1], -1) @ (directions_LF * math.log2(math.e))).exp2_()
 
-    def _relu(self, x: Tensor) -> Tensor:
-        return (x @ self.directions_KF.to(x.dtype)).relu_() + 1e-3
+
+def _relu(along_BHTF: Tensor) -> Tensor:
+    return along_BHTF.relu_() + 1e-3
 
 
 def _directions(features: int, head_dim: int) -> Tensor:

@@ -17,10 +17,15 @@ class Cache:
     length: int
 
     @classmethod
-    def start(cls, layer: "Decodable[Cache]", batch: int, context: int) -> "Cache":
-        """`context` random keys and values, and room for one token more at least."""
+    def start(
+        cls, layer: "Decodable[Cache]", batch: int, context: int, heads: int | None = None
+    ) -> "Cache":
+        """`context` random keys and values, and room for one token more at least.
+
+        `heads` of them, for a variant that gets its kv heads repeated; else as many as there are.
+        """
         room = max(layer.config.tokens, context + 1)
-        shape = (batch, layer.kv_heads, room, layer.head_dim)
+        shape = (batch, heads or layer.kv_heads, room, layer.head_dim)
         return cls(layer.blank(*shape, random=True), layer.blank(*shape, random=True), context)
 
     def append(self, k_BGK: Tensor, v_BGK: Tensor) -> "Cache":

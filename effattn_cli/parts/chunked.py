@@ -4,13 +4,14 @@ F features of a query or key, C tokens of a chunk, Z chunks, E = K + 1 columns o
 product gives the numerator and, in its last column, the denominator.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import ClassVar
 
 import torch
-from torch import Tensor
-from torch.nn.functional import pad
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, pad
 
 from effattn_cli.attention import Decodable
 
@@ -21,109 +22,163 @@ Pieces = Sequence[Tensor]
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """Non-negative features in place of exp(q k): `width` of them a query or key."""
-
-    query: Callable[[Tensor], Tensor]
-    key: Callable[[Tensor], Tensor]
-    width: int
-    epsilon: float  # in the denominator
-
-
-@dataclass(frozen=True)
 class Sums:
     """What decoding keeps, however long the context: the sum of [v, 1]^T phi(k) so far."""
 
     sum_BHEF: Tensor
 
-    @classmethod
-    def start(cls, layer: "Decodable[Sums]", width: int, batch: int, context: int) -> "Sums":
-        shape = (batch, layer.heads, layer.head_dim + 1, width)
-        return cls(_wide(layer.blank(*shape, random=context > 0).abs() * context))
 
-    def step(
-        self, kernel: Kernel, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor
-    ) -> tuple[Tensor, "Sums"]:
+class DecodableKernel(Decodable[Sums]):
+    """A variant in which features of q and k, multiplied, stand for exp(q k).
+
+    out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1): a variant gives its card and its features.
+    """
+
+    width: int  # features of a query or key
+    epsilon: ClassVar[float] = 1e-30  # added to the denominator
+    #: Where features can be negative: the least that one token can add to the denominator if they
+    #: tell the truth. It is never less.
+    floor: float = 0.0
+
+    def __init__(self, config: Decodable.Config) -> None:
+        super().__init__(config)
+        #: From a token's keys to logits of g, one a head: of the sums the token makes
+        #: g sums + (1 - g) its own. Without a gate they only grow.
+        self.gate: nn.Module | None = None
+
+    def query(self, q_BHTK: Tensor) -> Tensor:
+        """The features of queries, (B, H, T, F)."""
+        raise NotImplementedError
+
+    def key(self, k_BHTK: Tensor) -> Tensor:
+        """The features of keys, (B, H, T, F)."""
+        raise NotImplementedError
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        """Sees one piece after another.
+
+        On a CPU, features of the whole length cost more to write and read than to multiply. The
+        causal form takes N (2 F K + C (F + K)) multiply-adds a head, and keeps N F K / C numbers
+        of running sums at most.
+        """
+        if q_BHTK.dtype == torch.float16:  # too short a range for exponentials and long sums
+            return self.attend(q_BHTK.float(), k_BHTK.float(), v_BHTK.float(), real_BT).half()
+        tokens = _piece(q_BHTK, self.width, causal=self.causal)
+        q, k, v = (torch.split(x, tokens, dim=2) for x in (q_BHTK, k_BHTK, v_BHTK))
+        if self.causal:  # padding trails: no real query sees it
+            return torch.cat(list(_causal(self, q, k, v)), dim=2)
+        real = None if real_BT is None else torch.split(real_BT, tokens, dim=1)
+        return torch.cat(list(_bidirectional(self, q, k, v, real)), dim=2)
+
+    def start(self, batch: int, context: int) -> Sums:
+        shape = (batch, self.heads, self.head_dim + 1, self.width)
+        return Sums(_wide(self.blank(*shape, random=context > 0).abs() * context))
+
+    def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
         q_BHxK, k_BHxK, v_BHxK = (_wide(x).unsqueeze(2) for x in (q_BHK, k_BHK, v_BHK))
-        sum_BHEF = torch.addcmul(self.sum_BHEF, _with_one(v_BHxK).mT, kernel.key(k_BHxK))
-        top_BHxE = kernel.query(q_BHxK) @ sum_BHEF.mT
-        out_BHxK = top_BHxE[..., :-1] / (top_BHxE[..., -1:] + kernel.epsilon)
+        v_BHxE, sum_BHEF, gate_BHx1 = _with_one(v_BHxK), state.sum_BHEF, _gate(self, k_BHxK)
+        if gate_BHx1 is not None:
+            v_BHxE = v_BHxE * torch.sigmoid(-gate_BHx1)
+            sum_BHEF = sum_BHEF * torch.sigmoid(gate_BHx1)
+        sum_BHEF = torch.addcmul(sum_BHEF, v_BHxE.mT, self.key(k_BHxK))
+        out_BHxK = _quotient(self, self.query(q_BHxK) @ sum_BHEF.mT, gate_BHx1)
         return out_BHxK.squeeze(2).to(v_BHK.dtype), Sums(sum_BHEF)
 
 
-def linear_attention(
-    kernel: Kernel,
-    q_BHTK: Tensor,
-    k_BHTK: Tensor,
-    v_BHTK: Tensor,
-    real_BT: Tensor | None = None,
-    *,
-    causal: bool,
-) -> Tensor:
-    """phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1 + epsilon).
-
-    The kernel sees one piece after another: on a CPU, features of the whole length cost more to
-    write and read than to multiply. The causal form takes N (2 F K + C (F + K)) multiply-adds a
-    head, and keeps N F K / C numbers of running sums at most.
-    """
-    if q_BHTK.dtype == torch.float16:  # too short a range for exponentials and long sums
-        q_BHTK, k_BHTK, v_BHTK = q_BHTK.float(), k_BHTK.float(), v_BHTK.float()
-        return linear_attention(kernel, q_BHTK, k_BHTK, v_BHTK, real_BT, causal=causal).half()
-    tokens = _piece(q_BHTK, kernel.width, causal=causal)
-    q, k, v = (torch.split(x, tokens, dim=2) for x in (q_BHTK, k_BHTK, v_BHTK))
-    if causal:  # padding trails: no real query sees it
-        sums = _causal(kernel, q, k, v)
-    else:
-        real = None if real_BT is None else torch.split(real_BT, tokens, dim=1)
-        sums = _bidirectional(kernel, q, k, v, real)
-    quotients = [x[..., :-1] / (x[..., -1:] + kernel.epsilon) for x in sums]
-    return torch.cat(quotients, dim=2)
-
-
 def _bidirectional(
-    kernel: Kernel, q: Pieces, k: Pieces, v: Pieces, real: Pieces | None
+    layer: DecodableKernel, q: Pieces, k: Pieces, v: Pieces, real: Pieces | None
 ) -> Iterator[Tensor]:
-    state_BHEF = _nothing(v[0], kernel.width)
+    state_BHEF = _nothing(v[0], layer.width)
     for i, (k_BHTK, v_BHTK) in enumerate(zip(k, v, strict=True)):
         v_BHTE = _with_one(v_BHTK)
         if real is not None:  # phi(0) is not 0: the values have to go
             v_BHTE = v_BHTE * real[i][:, None, :, None]
-        state_BHEF = state_BHEF + v_BHTE.mT @ kernel.key(k_BHTK)
+        state_BHEF = state_BHEF + v_BHTE.mT @ layer.key(k_BHTK)
     state_BHFE = state_BHEF.to(v[0].dtype).mT.contiguous()
     for q_BHTK in q:
-        yield kernel.query(q_BHTK) @ state_BHFE
+        yield _quotient(layer, layer.query(q_BHTK) @ state_BHFE)
 
 
-def _causal(kernel: Kernel, q: Pieces, k: Pieces, v: Pieces) -> Iterator[Tensor]:
-    state_BHEF = _nothing(v[0], kernel.width)
+def _causal(layer: DecodableKernel, q: Pieces, k: Pieces, v: Pieces) -> Iterator[Tensor]:
+    state_BHEF = _nothing(v[0], layer.width)
     for q_BHTK, k_BHTK, v_BHTK in zip(q, k, v, strict=True):
-        q_BHTF, k_BHTF = kernel.query(q_BHTK), kernel.key(k_BHTK)
-        sums_BHTE, state_BHEF = _scan(q_BHTF, k_BHTF, _with_one(v_BHTK), state_BHEF)
-        yield sums_BHTE
+        q_BHTF, k_BHTF, v_BHTE = layer.query(q_BHTK), layer.key(k_BHTK), _with_one(v_BHTK)
+        gate_BHT1 = _gate(layer, k_BHTK)
+        if gate_BHT1 is not None:
+            v_BHTE = v_BHTE * torch.sigmoid(-gate_BHT1)
+        sums_BHTE, state_BHEF = _scan(q_BHTF, k_BHTF, v_BHTE, state_BHEF, gate_BHT1)
+        yield _quotient(layer, sums_BHTE, gate_BHT1)
+
+
+def _gate(layer: DecodableKernel, k_BHTK: Tensor) -> Tensor | None:
+    if layer.gate is None:
+        return None
+    return layer.gate(k_BHTK.to(layer.place.dtype).transpose(1, 2).flatten(2)).mT[..., None]
+
+
+def _quotient(layer: DecodableKernel, sums_BHTE: Tensor, gate_BHT1: Tensor | None = None) -> Tensor:
+    bottom_BHT1 = sums_BHTE[..., -1:] + layer.epsilon
+    if layer.floor:
+        own_BHT1 = torch.ones_like(bottom_BHT1)
+        if gate_BHT1 is not None:
+            own_BHT1 = torch.sigmoid(-gate_BHT1).to(bottom_BHT1.dtype)
+        bottom_BHT1 = torch.maximum(bottom_BHT1, layer.floor * own_BHT1)
+    return sums_BHTE[..., :-1] / bottom_BHT1
 
 
 def _scan(
-    q_BHTF: Tensor, k_BHTF: Tensor, v_BHTE: Tensor, state_BHEF: Tensor
+    q_BHTF: Tensor, k_BHTF: Tensor, v_BHTE: Tensor, state_BHEF: Tensor, gate_BHT1: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Row t holds q_t . (state + sum_{s<=t} k_s v_s); and the state after the last token.
+    """Row t holds q_t . state_t, where state_t = g_t state_{t-1} + k_t v_t; and the last state.
 
-    Within a chunk the masked C x C products are formed, between chunks the running sums.
+    Within a chunk the masked C x C products are formed, between chunks the running sums. Without
+    a gate, g is 1.
     """
     T = q_BHTF.shape[2]
-    q_BHZCF, k_BHZCF, v_BHZCE = (_chunks(x, min(CHUNK, T)) for x in (q_BHTF, k_BHTF, v_BHTE))
-    before_BHZEF, state_BHEF = _running(state_BHEF, v_BHZCE.mT @ k_BHZCF)
-    within_BHZCC = (q_BHZCF @ k_BHZCF.mT).tril_()
+    chunk = min(CHUNK, T)
+    q_BHZCF, k_BHZCF, v_BHZCE = (_chunks(x, chunk) for x in (q_BHTF, k_BHTF, v_BHTE))
+    within_BHZCC, new_BHZCE, left_BHZ11 = q_BHZCF @ k_BHZCF.mT, v_BHZCE, None
+    if gate_BHT1 is None:
+        within_BHZCC = within_BHZCC.tril_()
+    else:
+        dtype = q_BHTF.dtype
+        fade_BHZC1 = _chunks(logsigmoid(_wide(gate_BHT1)), chunk).cumsum(3)
+        last_BHZ11 = fade_BHZC1[:, :, :, -1:]
+        within_BHZCC = within_BHZCC * _between(fade_BHZC1).to(dtype)
+        q_BHZCF = q_BHZCF * fade_BHZC1.exp().to(dtype)
+        new_BHZCE = v_BHZCE * (last_BHZ11 - fade_BHZC1).exp().to(dtype)
+        left_BHZ11 = last_BHZ11.exp()
+    before_BHZEF, state_BHEF = _running(state_BHEF, new_BHZCE.mT @ k_BHZCF, left_BHZ11)
     sums_BHZCE = within_BHZCC @ v_BHZCE + q_BHZCF @ before_BHZEF.to(q_BHTF.dtype).mT
     return sums_BHZCE.flatten(2, 3)[:, :, :T], state_BHEF
 
 
-def _running(state_BHEF: Tensor, sums_BHZEF: Tensor) -> tuple[Tensor, Tensor]:
-    """The state before each chunk, and the state after the last."""
-    if pieces_pay(state_BHEF):  # few chunks; and a CPU's cumsum is slow
-        *before, state_BHEF = accumulate(sums_BHZEF.unbind(2), torch.add, initial=state_BHEF)
-        return torch.stack(before, dim=2), state_BHEF
-    steps_BHZEF = torch.cat([state_BHEF.unsqueeze(2), sums_BHZEF], dim=2).cumsum(2)
-    return steps_BHZEF[:, :, :-1], steps_BHZEF[:, :, -1]
+def _between(fade_BHZC1: Tensor) -> Tensor:
+    """What is left of token j when token i of its chunk comes; 0 above the diagonal."""
+    C = fade_BHZC1.shape[3]
+    later_CC = torch.ones(C, C, dtype=torch.bool, device=fade_BHZC1.device).triu_(1)
+    # Masked before the exponential, which above the diagonal can overflow.
+    return (fade_BHZC1 - fade_BHZC1.mT).masked_fill(later_CC, -torch.inf).exp()
+
+
+def _running(
+    state_BHEF: Tensor, sums_BHZEF: Tensor, left_BHZ11: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The state before each chunk, and the state after the last; `left`: g over a whole chunk."""
+    sums = sums_BHZEF.unbind(2)
+    if left_BHZ11 is not None:
+        before = [state_BHEF]
+        for sum_BHEF, left_BH11 in zip(sums, left_BHZ11.unbind(2), strict=True):
+            before.append(torch.addcmul(sum_BHEF, before[-1], left_BH11))
+        *before, state_BHEF = before
+    elif pieces_pay(state_BHEF):  # few chunks; and a CPU's cumsum is slow
+        *before, state_BHEF = accumulate(sums, torch.add, initial=state_BHEF)
+    else:
+        steps_BHZEF = torch.cat([state_BHEF.unsqueeze(2), sums_BHZEF], dim=2).cumsum(2)
+        return steps_BHZEF[:, :, :-1], steps_BHZEF[:, :, -1]
+    return torch.stack(before, dim=2), state_BHEF
 
 
 def _chunks(x_BHTF: Tensor, chunk: int) -> Tensor:

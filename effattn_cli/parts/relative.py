@@ -1,0 +1,90 @@
+"""Attention that knows how far apart a query and a key are, as in Transformer-XL.
+
+score_ij = (q_i + u) k_j + (q_i + v) r_{i-j} with r_d = W_r sinusoid(d) (arXiv:1901.02860). S keys,
+W distances of which r holds the embeddings, C queries of a block.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from effattn_cli.parts.rows import rows_at_once
+
+
+class RelativeScores(nn.Module):
+    """What such an attention learns: W_r, and u and v, biases of the content and the position."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.dim, self.heads, self.head_dim = dim, heads, head_dim
+        self.project = nn.Linear(dim, heads * head_dim, bias=False)
+        self.content_H1K = nn.Parameter(0.02 * torch.randn(heads, 1, head_dim))
+        self.position_H1K = nn.Parameter(0.02 * torch.randn(heads, 1, head_dim))
+
+    def embedded(self, furthest: int, count: int) -> Tensor:
+        """The r of the distances `furthest`, `furthest` - 1, ...: (H, W, K), W = `count`."""
+        weight = self.project.weight
+        exact = torch.promote_types(weight.dtype, torch.float32)
+        distance_W = furthest - torch.arange(count, device=weight.device, dtype=exact)
+        channel = torch.arange(0, self.dim, 2, device=weight.device, dtype=exact)
+        angle_WE = distance_W[:, None] * 10000 ** (-channel / self.dim)
+        waves_WD = torch.cat([angle_WE.sin(), angle_WE.cos()], dim=-1)[:, : self.dim]
+        r_WE = self.project(waves_WD.to(weight.dtype))
+        return r_WE.view(count, self.heads, self.head_dim).transpose(0, 1)
+
+    def attend(
+        self,
+        q_BHTK: Tensor,
+        k_BHSK: Tensor,
+        v_BHSK: Tensor,
+        r_HWK: Tensor,
+        real_BS: Tensor | None = None,
+        *,
+        start: int,
+        stride: int = 1,
+        causal: bool = False,
+        aside: bool = False,
+    ) -> Tensor:
+        """Softmax attention of queries i that stand at key `start` + `stride` i, in blocks.
+
+        The last `stride` columns of r are beyond the nearest distance that a pair of query and key
+        has (0 if causal) and stand for nothing: they make the shift a view. `aside`: the first
+        query and the first key have no position.
+        """
+        T, S, W, outs = q_BHTK.shape[2], k_BHSK.shape[2], r_HWK.shape[1], []
+        block = rows_at_once(q_BHTK, S)
+        for first in range(0, T, block):
+            q_BHCK = q_BHTK[:, :, first : first + block]
+            C, at = q_BHCK.shape[2], start + stride * first
+            end, seen = (W, at + C) if causal else (W - stride * first, S)
+            begin = end - (seen + 1 if causal else S + stride * C)
+            position_BHCK = (q_BHCK + self.position_H1K) * self.head_dim**-0.5
+            scores_BHCS = shifted(position_BHCK @ r_HWK[:, begin:end].mT, seen, stride)
+            if aside:
+                alone_CS = torch.zeros(C, seen, dtype=torch.bool, device=q_BHCK.device)
+                alone_CS[:, 0] = True
+                alone_CS[0] |= first == 0
+                scores_BHCS = scores_BHCS.masked_fill(alone_CS, 0)
+            if causal and C > 1:
+                hidden_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device).triu_(
+                    at + 1
+                )
+                scores_BHCS = scores_BHCS.masked_fill(hidden_CS, -torch.inf)
+            elif real_BS is not None:
+                scores_BHCS = scores_BHCS.masked_fill(~real_BS[:, None, None], -torch.inf)
+            k_BHSK_, v_BHSK_ = k_BHSK[:, :, :seen], v_BHSK[:, :, :seen]
+            content_BHCK = q_BHCK + self.content_H1K
+            outs.append(
+                scaled_dot_product_attention(content_BHCK, k_BHSK_, v_BHSK_, attn_mask=scores_BHCS)
+            )
+        return torch.cat(outs, dim=2)
+
+
+def shifted(x_BHCW: Tensor, keys: int, stride: int = 1) -> Tensor:
+    """Row i, column j of the result is x[i, stride (C - 1 - i) + j]: a view of a contiguous x.
+
+    Where that column does not exist, something else of x stands there.
+    """
+    C, W = x_BHCW.shape[2:]
+    flat_BHx = x_BHCW.flatten(2)[:, :, stride * (C - 1) :][:, :, : C * (W - stride)]
+    return flat_BHx.view(*x_BHCW.shape[:3], W - stride)[..., :keys]

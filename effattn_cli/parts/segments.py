@@ -1,0 +1,116 @@
+"""Attention segment by segment, each with a memory of what came before it.
+
+L tokens of a segment, S keys: those of the memory, then those of the segment.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from effattn_cli.attention import Decodable, Unsupported
+from effattn_cli.parts.relative import RelativeScores
+
+Pair = tuple[Tensor, Tensor]  # keys and values
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What decoding keeps: a memory, and room for a segment of which `length` tokens are there."""
+
+    k_BHSK: Tensor
+    v_BHSK: Tensor
+    r_HWK: Tensor  # the positions, projected once
+    passed: int  # tokens before the segment
+    length: int
+
+
+class DecodableSegments(Decodable[Segment]):
+    """A variant gives the two methods that say what is remembered, and how much."""
+
+    def __init__(self, config: Decodable.Config, *, segment: int, most: int) -> None:
+        super().__init__(config)
+        if segment < 1:
+            raise Unsupported(f"segment {segment} is below 1")
+        self.segment, self.most = segment, most
+        self.positions = RelativeScores(config.dim, self.heads, self.head_dim)
+
+    def remembered(self, passed: int) -> int:
+        """How many keys the memory holds when `passed` tokens have passed: `most` at most."""
+        raise NotImplementedError
+
+    def remember(self, k_BHSK: Tensor, v_BHSK: Tensor, passed: int) -> Pair:
+        """The next memory, from the last one and its segment; `passed` counts that segment too."""
+        raise NotImplementedError
+
+    def attend(
+        self,
+        q_BHTK: Tensor,
+        k_BHTK: Tensor,
+        v_BHTK: Tensor,
+        real_BT: Tensor | None = None,  # noqa: ARG002  padding trails: no real query sees it
+        stopped: Pair | None = None,
+    ) -> Tensor:
+        """`stopped`: keys and values for the memory, if it is not enough to detach those given."""
+        r_HWK, outs = self._positions(), []
+        memory = k_BHTK[:, :, :0], v_BHTK[:, :, :0]
+        for passed in range(0, q_BHTK.shape[2], self.segment):
+            now = slice(passed, passed + self.segment)
+            k_BHSK, v_BHSK = _joined(memory, (k_BHTK[:, :, now], v_BHTK[:, :, now]))
+            start = memory[0].shape[2]
+            outs.append(
+                self.positions.attend(
+                    q_BHTK[:, :, now], k_BHSK, v_BHSK, r_HWK, start=start, causal=True
+                )
+            )
+            if passed + self.segment < q_BHTK.shape[2]:
+                past = k_BHSK.detach(), v_BHSK.detach()
+                if stopped is not None:
+                    past = _joined(memory, (stopped[0][:, :, now], stopped[1][:, :, now]))
+                memory = self.remember(*past, passed + self.segment)
+        return torch.cat(outs, dim=2)
+
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        """In training W_k and W_v learn through the memory too, but the tokens in it do not."""
+        q_BGTK, k_BGTK, v_BGTK = self.project(x_BTD)
+        stopped = None
+        if torch.is_grad_enabled():
+            _, *past = self.project(x_BTD.detach())
+            stopped = self._repeat(past[0]), self._repeat(past[1])
+        y_BHTK = self.attend(q_BGTK, self._repeat(k_BGTK), self._repeat(v_BGTK), real_BT, stopped)
+        return self.projections["out"](y_BHTK.transpose(1, 2).flatten(2))
+
+    def start(self, batch: int, context: int) -> Segment:
+        passed = max(0, context - 1) // self.segment * self.segment
+        shape = (batch, self.heads, self.remembered(passed) + self.segment, self.head_dim)
+        k_BHSK, v_BHSK = (self.blank(*shape, random=True) for _ in range(2))
+        return Segment(k_BHSK, v_BHSK, self._positions(), passed, context - passed)
+
+    def step(
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Segment
+    ) -> tuple[Tensor, Segment]:
+        if state.length == self.segment:
+            state = self._turned(state)
+        at = state.k_BHSK.shape[2] - self.segment + state.length
+        state.k_BHSK[:, :, at], state.v_BHSK[:, :, at] = k_BHK, v_BHK
+        q_BHxK, k_BHSK, v_BHSK = q_BHK.unsqueeze(2), state.k_BHSK, state.v_BHSK
+        y_BHxK = self.positions.attend(q_BHxK, k_BHSK, v_BHSK, state.r_HWK, start=at, causal=True)
+        return y_BHxK.squeeze(2), replace(state, length=state.length + 1)
+
+    def _turned(self, state: Segment) -> Segment:
+        """The state at the start of a new segment, in tensors of its own."""
+        passed = state.passed + self.segment
+        memory = self.remember(state.k_BHSK, state.v_BHSK, passed)
+        k_BHSK, v_BHSK = (pad(x, (0, 0, 0, self.segment)) for x in memory)
+        return Segment(k_BHSK, v_BHSK, state.r_HWK, passed, 0)
+
+    def _positions(self) -> Tensor:
+        # One distance more than there is: the shift asks for it.
+        furthest = self.most + self.segment - 1
+        return self.positions.embedded(furthest, furthest + 2)
+
+
+def _joined(memory: Pair, new: Pair) -> Pair:
+    k_BHSK, v_BHSK = (torch.cat(both, dim=2) for both in zip(memory, new, strict=True))
+    return k_BHSK, v_BHSK

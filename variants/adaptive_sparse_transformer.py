@@ -1,0 +1,90 @@
+"""Adaptively Sparse Transformer: attention whose weights can be exactly 0."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.cache import Cache
+from effattn_cli.parts.entmax import entmax
+from effattn_cli.parts.rows import rows_at_once
+
+LEAST, MOST = 1.01, 1.99  # beyond, alpha-entmax is hardly softmax's or sparsemax's neighbour
+ROWS = 256  # queries that are worth the many small steps of a block
+
+
+@final
+class AdaptiveSparseTransformer(Decodable[Cache]):
+    """Puts alpha-entmax in the place of softmax, and each head learns how sparse it is.
+
+    out = p v with p_ij = [(alpha - 1) q_i k_j / sqrt K - tau_i]_+^(1 / (alpha - 1)), tau such that
+    rows sum to 1, and alpha = 1 + sigmoid(a), a learned: near 1 it is softmax, near 2 sparsemax
+    (Adaptively Sparse Transformers, Correia et al. 2019, arXiv:1909.00015).
+    """
+
+    card = Card(
+        title="Adaptively Sparse Transformer",
+        families=("sparse",),
+        paper="arXiv:1909.00015",
+        year=2019,
+        time="N^2",
+        memory="N",
+        causal="optional",
+        kind="own mechanism",
+        survey=SurveyRow(complexity="N^2", decode=True, classes="Sparse"),
+        notes=(
+            "tau by Newton's method on a norm, to rounding, for every alpha: the authors bisect",
+            "scores are made a block of queries at a time; training keeps all N x N weights",
+            "alpha stays within 1.01 and 1.99",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Decodable.Config):
+        alpha: float | None = None
+        """One alpha for all heads, as 1.5, in place of those that are learned."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.alpha is not None and not LEAST <= config.alpha <= MOST:
+            raise Unsupported(f"alpha {config.alpha} is not within {LEAST} and {MOST}")
+        self.fixed = config.alpha
+        if config.alpha is None:
+            self.alpha_H11 = nn.Parameter(torch.randn(self.heads, 1, 1))
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        T, alpha, outs = q_BHTK.shape[2], self._alpha(), []
+        block = rows_at_once(q_BHTK, T, least=ROWS)
+        for first in range(0, T, block):
+            q_BHCK = q_BHTK[:, :, first : first + block] * self.head_dim**-0.5
+            C = q_BHCK.shape[2]
+            seen = first + C if self.causal else T
+            scores_BHCS = q_BHCK @ k_BHTK[:, :, :seen].mT
+            if self.causal:  # padding trails: no real query sees it
+                later_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device)
+                scores_BHCS = scores_BHCS.masked_fill(later_CS.triu_(first + 1), -torch.inf)
+            elif real_BT is not None:
+                scores_BHCS = scores_BHCS.masked_fill(~real_BT[:, None, None], -torch.inf)
+            outs.append(entmax(scores_BHCS, alpha) @ v_BHTK[:, :, :seen])
+        return torch.cat(outs, dim=2)
+
+    def start(self, batch: int, context: int) -> Cache:
+        return Cache.start(self, batch, context, heads=self.heads)
+
+    def step(
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Cache
+    ) -> tuple[Tensor, Cache]:
+        state = state.append(k_BHK, v_BHK)
+        k_BHSK, v_BHSK = state.k_BGRK[:, :, : state.length], state.v_BGRK[:, :, : state.length]
+        scores_BHxS = (q_BHK * self.head_dim**-0.5).unsqueeze(2) @ k_BHSK.mT
+        return (entmax(scores_BHxS, self._alpha()) @ v_BHSK).squeeze(2), state
+
+    def _alpha(self) -> Tensor:
+        if self.fixed is not None:
+            return torch.full((1, 1, 1), self.fixed, device=self.place.device)
+        exact = torch.promote_types(self.alpha_H11.dtype, torch.float32)
+        return (1 + self.alpha_H11.to(exact).sigmoid()).clamp(LEAST, MOST)

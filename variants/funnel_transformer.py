@@ -1,0 +1,71 @@
+"""Funnel-Transformer: pooled queries that read the whole sequence."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool1d
+
+from effattn_cli.attention import Attention, Card, SurveyRow
+from effattn_cli.parts.relative import RelativeScores
+
+
+@final
+class FunnelTransformer(Attention):
+    """Halves the length: each pair of tokens becomes one query, and sees all unpooled keys.
+
+    h' = the means of pairs of h, q = W_q h', and k, v of all of h, with the scores of
+    Transformer-XL, ((q_i + u) k_j + (q_i + v) W_r R_{2i - j}) / sqrt K: the layer at the start of
+    a block, where the length shrinks (Funnel-Transformer, Dai et al. 2020, arXiv:2006.03236).
+    """
+
+    card = Card(
+        title="Funnel-Transformer",
+        families=("fixed-pattern", "downsampling"),
+        paper="arXiv:2006.03236",
+        year=2020,
+        time="N^2",
+        memory="N",
+        causal="never",
+        kind="own mechanism",
+        survey=SurveyRow(complexity="N^2", decode=True, classes="FP+DS"),
+        notes=(
+            "the survey says that it decodes; its decoder only restores the length, and nothing in"
+            " the model is causal",
+            "the pooling layer alone: the paper's residual adds h', so the block pools as well",
+            "no scores of token types; with separate_cls, [CLS] gets and gives no positions, and"
+            " the last token may drop out of the queries, as in the authors' code",
+            "a pair is real if both of its tokens are, as in the authors' code",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Attention.Config):
+        separate_cls: bool = True
+        """Whether the first token is [CLS], pooled with nothing; the authors' default."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.separate = config.separate_cls
+        self.positions = RelativeScores(config.dim, self.heads, self.head_dim)
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        q_BHPK = self._pooled(q_BHTK.flatten(0, 1).mT).mT.view(*q_BHTK.shape[:2], -1, self.head_dim)
+        T, pairs = q_BHTK.shape[2], q_BHPK.shape[2]
+        # With [CLS] apart, tokens 1 and 2 are the second pair: the first stands at -1.
+        start = -1 if self.separate else 0
+        r_HWK = self.positions.embedded(start + 2 * (pairs - 1), T + 2 * pairs)
+        inputs = q_BHPK, k_BHTK, v_BHTK, r_HWK, real_BT
+        return self.positions.attend(*inputs, start=start, stride=2, aside=self.separate)
+
+    def kept(self, real_BT: Tensor) -> Tensor:
+        return self._pooled(real_BT.float().unsqueeze(1)).squeeze(1) == 1
+
+    def _pooled(self, x_BET: Tensor) -> Tensor:
+        """Means of pairs, the last of which may be single: (B, E, P)."""
+        if self.separate:  # [CLS] makes a pair with itself, and the last token may drop out
+            x_BET = torch.cat([x_BET[:, :, :1], x_BET[:, :, : max(1, x_BET.shape[2] - 1)]], dim=2)
+        return avg_pool1d(x_BET, 2, ceil_mode=True)
