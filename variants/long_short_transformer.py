@@ -9,15 +9,14 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.pooling import mixture, present, stretches
+from effattn_cli.parts.pooling import add_to_mixture, mixture, present, stretches
 
 
 @dataclass(frozen=True)
 class LongShort:
-    """What decoding keeps: pooled keys, filled downwards from `far`; from there up the window.
+    """What decoding keeps: mixtures, filled downwards from slot `far`; from it up, the window.
 
-    So what is filled lies together. And sums over the chunk so far: of the values, the keys and 1,
-    weighted by exp(logit - top).
+    So what is filled lies together. And the sums that the chunk's mixture will be made of.
     """
 
     k_BHRK: Tensor
@@ -140,32 +139,32 @@ class LongShortTransformer(Decodable[LongShort]):
         shape = (batch, self.heads, far + self.window, self.head_dim)
         k_BHRK, v_BHRK = (self.blank(*shape, random=True) for _ in "kv")
         sums_BHE = self.blank(batch, self.heads, 2 * self.head_dim + 1)
-        return LongShort(k_BHRK, v_BHRK, sums_BHE, sums_BHE[..., :1], far, context)
+        # In bfloat16 a long sum stands still.
+        sums_BHE = sums_BHE.to(torch.promote_types(sums_BHE.dtype, torch.float32))
+        return LongShort(k_BHRK, v_BHRK, sums_BHE, sums_BHE[..., :1] - torch.inf, far, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: LongShort
     ) -> tuple[Tensor, LongShort]:
-        k_BHxK, v_BHxK = k_BHK.unsqueeze(2), v_BHK.unsqueeze(2)
-        t, far, (chunks, place) = state.length, state.far, divmod(state.length, self.chunk)
-        slot = far + t % self.window
-        state.k_BHRK[:, :, slot] = self._norm(self.near_norm, k_BHxK).squeeze(2)
-        state.v_BHRK[:, :, slot] = self._norm(self.near_norm, v_BHxK).squeeze(2)
+        t, far, chunks = state.length, state.far, state.length // self.chunk
+        self._store(state, far + t % self.window, self.near_norm, k_BHK, v_BHK)
         filled = slice(far - chunks, far + min(t + 1, self.window))
         kept = state.k_BHRK[:, :, filled], state.v_BHRK[:, :, filled]
-        y_BHxK = exact(q_BHK.unsqueeze(2), *kept)
+        y_BHK = exact(q_BHK.unsqueeze(2), *kept).squeeze(2)
         logit_BH1 = self.logits(k_BHK.flatten(1)).unsqueeze(2)
-        top_BH1 = torch.maximum(state.top_BH1, logit_BH1) if place else logit_BH1
-        row_BHE = torch.cat([k_BHK, v_BHK, torch.ones_like(logit_BH1)], dim=2)
-        sums_BHE = row_BHE * (logit_BH1 - top_BH1).exp()
-        if place:
-            sums_BHE = sums_BHE + state.sums_BHE * (state.top_BH1 - top_BH1).exp()
-        if place == self.chunk - 1:
-            mixed_BHE = (sums_BHE[..., :-1] / sums_BHE[..., -1:]).unsqueeze(2)
-            for kept_BHRK, x in zip(
-                (state.k_BHRK, state.v_BHRK), mixed_BHE.chunk(2, -1), strict=True
-            ):
-                kept_BHRK[:, :, far - 1 - chunks] = self._norm(self.far_norm, x).squeeze(2)
-        return y_BHxK.squeeze(2), replace(state, sums_BHE=sums_BHE, top_BH1=top_BH1, length=t + 1)
+        row_BHE = torch.cat([k_BHK, v_BHK], dim=2)
+        sums_BHE, top_BH1 = add_to_mixture(state.sums_BHE, state.top_BH1, row_BHE, logit_BH1)
+        if (t + 1) % self.chunk == 0:
+            mixed_BHE = (sums_BHE[..., :-1] / sums_BHE[..., -1:]).to(k_BHK.dtype)
+            self._store(state, far - 1 - chunks, self.far_norm, *mixed_BHE.chunk(2, dim=2))
+            sums_BHE, top_BH1 = torch.zeros_like(sums_BHE), top_BH1 - torch.inf
+        return y_BHK, replace(state, sums_BHE=sums_BHE, top_BH1=top_BH1, length=t + 1)
+
+    def _store(
+        self, state: LongShort, slot: int, norm: nn.Module, k_BHK: Tensor, v_BHK: Tensor
+    ) -> None:
+        for kept_BHRK, x_BHK in ((state.k_BHRK, k_BHK), (state.v_BHRK, v_BHK)):
+            kept_BHRK[:, :, slot] = self._norm(norm, x_BHK.unsqueeze(2)).squeeze(2)
 
 
 def _merged(x_BHTK: Tensor) -> Tensor:

@@ -51,6 +51,15 @@ def mixture(x_BHZSK: Tensor, there_BxZS: Tensor, logits_BHZRS: Tensor) -> Tensor
     return logits_BHZRS.softmax(-1) @ x_BHZSK
 
 
+def add_to_mixture(
+    sums_BHE: Tensor, top_BH1: Tensor, x_BHK: Tensor, logit_BH1: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A mixture token by token: sums of [x, 1] weighted by exp(logit - top); top begins at -inf."""
+    new_BH1 = torch.maximum(top_BH1, logit_BH1)
+    row_BHE = pad(x_BHK, (0, 1), value=1.0) * (logit_BH1 - new_BH1).exp()
+    return sums_BHE * (top_BH1 - new_BH1).exp() + row_BHE, new_BH1
+
+
 def convolved(x_BHZSK: Tensor, weight_HJE: Tensor) -> Tensor:
     """Each head's own linear map of its stretches, (B, H, Z, E): a convolution with a stride."""
     return x_BHZSK.flatten(3) @ weight_HJE
