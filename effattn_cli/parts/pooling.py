@@ -1,0 +1,96 @@
+"""Keys and values pooled over stretches of the length: means, maxima, learned mixtures.
+
+A stretch is S tokens; one begins every `stride` tokens, Z in all, and they overlap where S is more.
+Padding, and what a stretch has beyond the end, is zero and counts for nothing. J = S K numbers of a
+stretch end to end.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+def stretches(
+    x_BHTK: Tensor, size: int, stride: int | None = None, real_BT: Tensor | None = None
+) -> Tensor:
+    """The tokens of each stretch, (B, H, Z, S, K); without a stride they lie end to end."""
+    if real_BT is not None:
+        x_BHTK = x_BHTK * real_BT[:, None, :, None]
+    return _cut(x_BHTK, size, stride or size, dim=2)
+
+
+def present(
+    tokens: int,
+    size: int,
+    stride: int | None = None,
+    real_BT: Tensor | None = None,
+    *,
+    like: Tensor,
+) -> Tensor:
+    """Which of them are tokens and not padding, (1 or B, 1, Z, S), on the device of `like`."""
+    if real_BT is None:
+        real_BT = torch.ones(1, tokens, dtype=torch.bool, device=like.device)
+    return _cut(real_BT, size, stride or size, dim=1).unsqueeze(1)
+
+
+def mean(x_BHZSK: Tensor, there_BxZS: Tensor) -> Tensor:
+    count_BxZ1 = there_BxZS.sum(-1, keepdim=True).clamp(min=1)
+    return x_BHZSK.sum(3) / count_BxZ1
+
+
+def maximum(x_BHZSK: Tensor, there_BxZS: Tensor) -> Tensor:
+    """By component."""
+    top_BHZK = x_BHZSK.masked_fill(~there_BxZS.unsqueeze(-1), -torch.inf).amax(3)
+    return top_BHZK.masked_fill(~there_BxZS.any(-1, keepdim=True), 0)
+
+
+def mixture(x_BHZSK: Tensor, there_BxZS: Tensor, logits_BHZRS: Tensor) -> Tensor:
+    """R sums of a stretch's tokens, (B, H, Z, R, K), by softmax weights over those present."""
+    lowest = torch.finfo(logits_BHZRS.dtype).min
+    logits_BHZRS = logits_BHZRS.masked_fill(~there_BxZS.unsqueeze(3), lowest)
+    return logits_BHZRS.softmax(-1) @ x_BHZSK
+
+
+def add_to_mixture(
+    sums_BHE: Tensor, top_BH1: Tensor, x_BHK: Tensor, logit_BH1: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A mixture token by token: sums of [x, 1] weighted by exp(logit - top); top begins at -inf."""
+    new_BH1 = torch.maximum(top_BH1, logit_BH1)
+    row_BHE = pad(x_BHK, (0, 1), value=1.0) * (logit_BH1 - new_BH1).exp()
+    return sums_BHE * (top_BH1 - new_BH1).exp() + row_BHE, new_BH1
+
+
+def convolved(x_BHZSK: Tensor, weight_HJE: Tensor) -> Tensor:
+    """Each head's own linear map of its stretches, (B, H, Z, E): a convolution with a stride."""
+    return x_BHZSK.flatten(3) @ weight_HJE
+
+
+def by_place(x_BHTK: Tensor, size: int) -> Tensor:
+    """The tokens at the same place of every stretch as a head of their own, (B, H S, Z, K).
+
+    Where all queries of a stretch see the same keys, no mask over tokens is needed then.
+    """
+    return stretches(x_BHTK, size).transpose(2, 3).flatten(1, 2)
+
+
+def in_order(x_BFZK: Tensor, size: int, tokens: int) -> Tensor:
+    """Undoes `by_place`."""
+    B, F, Z, K = x_BFZK.shape
+    x_BHSZK = x_BFZK.view(B, F // size, size, Z, K)
+    return x_BHSZK.transpose(2, 3).flatten(2, 3)[:, :, :tokens]
+
+
+def _cut(x: Tensor, size: int, stride: int, dim: int) -> Tensor:
+    """Stretches along `dim`, by slices and a `cat`: the gradient of `unfold` is slow."""
+    tokens, looks = x.shape[dim], -(-size // stride)
+    count = -(-tokens // stride)
+    room = (count + looks - 1) * stride - tokens
+    x = pad(x, (0, 0) * (x.ndim - 1 - dim) + (0, room)) if room else x
+    steps = x.reshape(*x.shape[:dim], -1, stride, *x.shape[dim + 1 :])
+    if looks == 1:
+        return steps.narrow(dim + 1, 0, size)
+    parts = [
+        steps.narrow(dim, i, count).narrow(dim + 1, 0, min(stride, size - i * stride))
+        for i in range(looks)
+    ]
+    return torch.cat(parts, dim=dim + 1)

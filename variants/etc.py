@@ -1,0 +1,159 @@
+"""ETC: global tokens beside a long input, and labels for how two tokens relate."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.parts.chunked import pieces_pay
+from effattn_cli.parts.pooling import stretches
+
+CACHED = 2**21  # scores at a time that stay in the caches of a CPU
+LOWEST = -1e4  # added to a score that must weigh nothing; no NaN where a row has no other
+
+
+@final
+class Etc(Attention):
+    """A few global tokens see all and are seen by all; the others see a window besides.
+
+    A score is q_i (k_j + a_l) / sqrt K, where the label l of i and j tells their distance within
+    either input, and between the two whether the global token is that of the long one's segment.
+    A row is one softmax over both inputs (ETC, Ainslie et al. 2020, arXiv:2004.08483).
+    """
+
+    card = Card(
+        title="ETC",
+        families=("fixed-pattern", "memory"),
+        paper="arXiv:2004.08483",
+        year=2020,
+        time="N r + N m",
+        memory="N",
+        causal="never",
+        kind="own mechanism",
+        survey=SurveyRow(complexity="N_g^2 + N N_g", decode=False, classes="FP+M"),
+        notes=(
+            "the first global_tokens tokens are the global input, the rest the long one; of a"
+            " shorter input all are global",
+            "global token j stands for the j-th of the equal segments that the longest input is cut"
+            " into; the authors take sentences or passages, and may hide other segments' tokens",
+            "both inputs share their projections and one table of labels, the authors' default for"
+            " the former; distances beyond max_distance count as it",
+            "the survey's order leaves out the window, N r",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Attention.Config):
+        global_tokens: int = 230
+        """Tokens of the global input; 230 is the authors' for 4096 long ones."""
+        radius: int = 84
+        """Long tokens that a long one sees on either side."""
+        max_distance: int = 12
+        """The longest distance with a label of its own."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        for name in ("global_tokens", "radius", "max_distance"):
+            if getattr(config, name) < 1:
+                raise Unsupported(f"{name} {getattr(config, name)} is below 1")
+        self.first, self.radius, self.clip = (
+            config.global_tokens,
+            config.radius,
+            config.max_distance,
+        )
+        self.segment = max(1, -(-(config.tokens - self.first) // self.first))
+        # By distance, from -max_distance on; then: of the same segment, of another.
+        labels_HKL = torch.randn(self.heads, self.head_dim, 2 * self.clip + 3) * 0.02
+        self.labels_HKL = nn.Parameter(labels_HKL)
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        B, H, T, K = q_BHTK.shape
+        q_BHTK = q_BHTK * K**-0.5
+        label_BHTL = q_BHTK @ self.labels_HKL
+        real_BT = q_BHTK.new_ones(B, T) if real_BT is None else real_BT.to(q_BHTK.dtype)
+        real_BHT = real_BT.unsqueeze(1).expand(-1, H, -1)
+        first_BHMK = self._global_rows(q_BHTK, k_BHTK, v_BHTK, label_BHTL, real_BHT)
+        if self.first >= T:
+            return first_BHMK
+        long = T - self.first
+        group = B * H
+        if pieces_pay(q_BHTK):
+            group = max(1, CACHED // (long * (3 * self.radius + self.first)))
+        flat = (x.flatten(0, 1) for x in (q_BHTK, k_BHTK, v_BHTK, label_BHTL, real_BHT))
+        parts = zip(*(torch.split(x, group) for x in flat), strict=True)
+        long_PNK = torch.cat([self._long_rows(*part) for part in parts])
+        return torch.cat([first_BHMK, long_PNK.view(B, H, long, K)], dim=2)
+
+    def _global_rows(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, label_BHTL: Tensor, real_BHT: Tensor
+    ) -> Tensor:
+        first = min(self.first, q_BHTK.shape[2])
+        label_BHML = label_BHTL[:, :, :first]
+        bias_BHMM = self._by_distance(label_BHML, looks=first, reach=0)
+        same_NM = self._same_segment(q_BHTK.shape[2] - first, first)
+        bias_BHMN = self._by_segment(label_BHML, same_NM.mT)
+        hidden_BHxT = (1 - real_BHT.unsqueeze(2)) * LOWEST
+        bias_BHMT = torch.cat([bias_BHMM, bias_BHMN], dim=3) + hidden_BHxT
+        q_BHMK = q_BHTK[:, :, :first]
+        return scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, bias_BHMT, scale=1.0)
+
+    def _long_rows(
+        self, q_PTK: Tensor, k_PTK: Tensor, v_PTK: Tensor, label_PTL: Tensor, real_PT: Tensor
+    ) -> Tensor:
+        """By blocks of C queries, which look at S long tokens around them and the M global ones."""
+        P, T, _ = q_PTK.shape
+        first, long = self.first, T - self.first
+        radius = min(self.radius, long)
+        block = 16 * max(1, -(-2 * radius // 64))
+        reach = -(-radius // block) * block
+        looks = block + 2 * reach
+        q_PZCK, label_PZCL = (stretches(x[None, :, first:], block)[0] for x in (q_PTK, label_PTL))
+        blocks = q_PZCK.shape[1]
+
+        def around(x_PTE: Tensor) -> Tensor:
+            x_PNE = pad(x_PTE[:, first:], (0, 0, reach, 0))
+            return stretches(x_PNE[None], looks, block)[0, :, :blocks]
+
+        near_PZCS = q_PZCK @ around(k_PTK).mT
+        near_PZCS += self._by_distance(label_PZCL, looks, reach)
+        near_PZCS += (1 - around(real_PT.unsqueeze(2)).mT) * LOWEST
+        at_S, at_C1 = (torch.arange(n, device=q_PTK.device) for n in (looks, block))
+        far_CS = (at_S - reach - at_C1[:, None]).abs() > radius
+        near_PZCS += far_CS * LOWEST
+        first_PZCM = (q_PZCK.flatten(1, 2) @ k_PTK[:, :first].mT).view(P, blocks, block, first)
+        same_ZCM = self._same_segment(blocks * block, first).view(blocks, block, first)
+        first_PZCM += self._by_segment(label_PZCL, same_ZCM)
+        first_PZCM += (1 - real_PT[:, None, None, :first]) * LOWEST
+        weights = torch.cat([near_PZCS, first_PZCM], dim=3).softmax(-1)
+        near_PZCS, first_PZCM = torch.split(weights, [looks, first], dim=3)
+        y_PNK = (near_PZCS @ around(v_PTK)).flatten(1, 2)
+        y_PNK += first_PZCM.flatten(1, 2) @ v_PTK[:, :first]
+        return y_PNK[:, :long]
+
+    def _by_distance(self, label_xCL: Tensor, looks: int, reach: int) -> Tensor:
+        """The label terms (..., C, S) of C queries in a row; slot s is `reach` before query s."""
+        *x, C, _ = label_xCL.shape
+        clip, low, high = self.clip, 1 - C - reach, looks - 1 - reach  # distances from low to high
+        below_xCD = label_xCL[..., :1].expand(*x, C, max(0, -clip - low))
+        some_xCD = label_xCL[..., max(0, clip + low) : clip + 1 + min(clip, high)]
+        above_xCD = label_xCL[..., 2 * clip : 2 * clip + 1].expand(*x, C, max(0, high - clip))
+        wide_xCE = torch.cat([below_xCD, some_xCD, above_xCD], dim=-1)
+        if C == 1:
+            return wide_xCE
+        # Query c's terms begin C - 1 - c in: so they are rows that are one shorter, without a copy.
+        ends_x = wide_xCE.flatten(-2)[..., C - 1 :][..., : C * (high - low)]
+        return ends_x.view(*x, C, high - low)[..., :looks]
+
+    def _by_segment(self, label_xCL: Tensor, same_CM: Tensor) -> Tensor:
+        return torch.where(same_CM, label_xCL[..., -2:-1], label_xCL[..., -1:])
+
+    def _same_segment(self, long: int, first: int) -> Tensor:
+        """Whether global token m stands for the segment of long token n, (N, M)."""
+        device = self.labels_HKL.device
+        of_N = torch.arange(long, device=device) // self.segment
+        return of_N[:, None] == torch.arange(first, device=device)

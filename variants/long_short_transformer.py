@@ -1,0 +1,175 @@
+"""Long-Short Transformer: a sliding window, and keys pooled by weights that depend on the input."""
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.exact import exact
+from effattn_cli.parts.pooling import add_to_mixture, mixture, present, stretches
+
+
+@dataclass(frozen=True)
+class LongShort:
+    """What decoding keeps: mixtures, filled downwards from slot `far`; from it up, the window.
+
+    So what is filled lies together. And the sums that the chunk's mixture will be made of.
+    """
+
+    k_BHRK: Tensor
+    v_BHRK: Tensor
+    sums_BHE: Tensor
+    top_BH1: Tensor
+    far: int
+    length: int
+
+
+@final
+class LongShortTransformer(Decodable[LongShort]):
+    """One softmax over near keys and over R keys that are mixtures of all.
+
+    A segment of W queries sees its own tokens and W / 2 on either side, and P^T K, P^T V, where P
+    is a softmax over the length. LayerNorms, one for near keys and values and one for the mixed,
+    align their scales (Long-Short Transformer, Zhu et al. 2021, arXiv:2107.02192).
+    W: window, R: rank.
+    """
+
+    card = Card(
+        title="Long-Short Transformer",
+        families=("fixed-pattern", "low-rank"),
+        paper="arXiv:2107.02192",
+        year=2021,
+        time="N",
+        memory="N",
+        causal="optional",
+        kind="own mechanism",
+        survey=SurveyRow(complexity="k N", decode=True, classes="FP+LR"),
+        notes=(
+            "the logits of P are a linear map of all heads' keys; of the input in the paper, which"
+            " is the same where the key projection is square; their bias would cancel",
+            "causal: a query sees the last W tokens, and one mixture of each chunk before its own",
+            "causal: by default there are R chunks however long the input, for time N; with the"
+            " authors' chunks of 16 tokens it is N^2 / 16",
+            "keys and values are mixed first and normalised then, as in the paper; the authors'"
+            " code for the Long Range Arena normalises before too",
+            "no relative positions; the defaults are the authors': W of the language models, R of"
+            " the Long Range Arena",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Decodable.Config):
+        window: int = 512
+        """Queries of a segment; causal, the tokens that each query sees."""
+        rank: int = 32
+        """Mixtures of the whole input."""
+        chunk: int | None = None
+        """Causal: tokens that become one mixture; by default the longest input / rank."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.window < 2 or config.window % 2:
+            raise Unsupported(f"window {config.window} is not a positive even number")
+        for name, value in (("rank", config.rank), ("chunk", config.chunk)):
+            if value is not None and value < 1:
+                raise Unsupported(f"{name} {value} is below 1")
+        self.window, self.rank = config.window, 1 if config.causal else config.rank
+        self.chunk = config.chunk or -(-config.tokens // config.rank)
+        wide = self.heads * self.head_dim
+        self.logits = nn.Linear(wide, self.heads * self.rank, bias=False)
+        self.near_norm, self.far_norm = nn.LayerNorm(wide), nn.LayerNorm(wide)
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        B, H, T, K = q_BHTK.shape
+        real_BT = None if self.causal else real_BT  # padding trails: no real query sees it
+        size, window = self.chunk if self.causal else T, min(self.window, T)
+        logits_BTHR = self.logits(_merged(k_BHTK)).view(B, T, H, -1)
+        logits_BHZRS = stretches(logits_BTHR.transpose(1, 2), size).mT
+        there_BxZS = present(T, size, real_BT=real_BT, like=q_BHTK)
+
+        def slots(x_BHTK: Tensor) -> Tensor:
+            near_BHZNK = self._near(self._norm(self.near_norm, x_BHTK), window)
+            mixed_BHZRK = mixture(
+                stretches(x_BHTK, size, real_BT=real_BT), there_BxZS, logits_BHZRS
+            )
+            far_BHxFK = self._norm(self.far_norm, mixed_BHZRK.flatten(2, 3)).unsqueeze(2)
+            far_BHZFK = far_BHxFK.expand(-1, -1, near_BHZNK.shape[2], -1, -1)
+            return _by_segment(torch.cat([near_BHZNK, far_BHZFK], dim=3))
+
+        q_ZPCK = _by_segment(stretches(q_BHTK, window))
+        mask = self._mask(q_BHTK, real_BT, window, far=logits_BHZRS.shape[2:4].numel())
+        out_ZPCK = scaled_dot_product_attention(q_ZPCK, slots(k_BHTK), slots(v_BHTK), mask)
+        return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
+
+    def _norm(self, norm: nn.Module, x_BHTK: Tensor) -> Tensor:
+        return self._split(norm(_merged(x_BHTK)))
+
+    def _near(self, x_BHTE: Tensor, window: int) -> Tensor:
+        """The 2 W tokens near each segment of W, (B, H, Z, 2 W, E)."""
+        segments = -(-x_BHTE.shape[2] // window)
+        x_BHTE = pad(x_BHTE, (0, 0, window if self.causal else window // 2, 0))
+        return stretches(x_BHTE, 2 * window, window)[:, :, :segments]
+
+    def _mask(self, q_BHTK: Tensor, real_BT: Tensor | None, window: int, far: int) -> Tensor:
+        """True where a query sees a near key or a mixture, (Z, P or 1, C or 1, N + F)."""
+        _, H, T, _ = q_BHTK.shape
+        device = q_BHTK.device
+        real_BHT1 = torch.ones(1, 1, T, 1, dtype=torch.bool, device=device)
+        if real_BT is not None:
+            real_BHT1 = real_BT[:, None, :, None].expand(-1, H, -1, -1)
+        near_ZPxN = _by_segment(self._near(real_BHT1, window)).mT
+        if not self.causal:
+            return pad(near_ZPxN, (0, far), value=True)
+        row_C1 = torch.arange(window, device=device)[:, None]
+        behind_CN = window + row_C1 - torch.arange(2 * window, device=device)
+        row_ZxC1 = (
+            row_C1 + window * torch.arange(len(near_ZPxN), device=device)[:, None, None, None]
+        )
+        far_ZxCF = row_ZxC1 // self.chunk > torch.arange(far, device=device)
+        near_ZxCN = near_ZPxN & (behind_CN >= 0) & (behind_CN < window)
+        return torch.cat([near_ZxCN, far_ZxCF], dim=3)
+
+    def start(self, batch: int, context: int) -> LongShort:
+        far = max(self.config.tokens, context + 1) // self.chunk
+        shape = (batch, self.heads, far + self.window, self.head_dim)
+        k_BHRK, v_BHRK = (self.blank(*shape, random=True) for _ in "kv")
+        sums_BHE = self.blank(batch, self.heads, 2 * self.head_dim + 1)
+        # In bfloat16 a long sum stands still.
+        sums_BHE = sums_BHE.to(torch.promote_types(sums_BHE.dtype, torch.float32))
+        return LongShort(k_BHRK, v_BHRK, sums_BHE, sums_BHE[..., :1] - torch.inf, far, context)
+
+    def step(
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: LongShort
+    ) -> tuple[Tensor, LongShort]:
+        t, far, chunks = state.length, state.far, state.length // self.chunk
+        self._store(state, far + t % self.window, self.near_norm, k_BHK, v_BHK)
+        filled = slice(far - chunks, far + min(t + 1, self.window))
+        kept = state.k_BHRK[:, :, filled], state.v_BHRK[:, :, filled]
+        y_BHK = exact(q_BHK.unsqueeze(2), *kept).squeeze(2)
+        logit_BH1 = self.logits(k_BHK.flatten(1)).unsqueeze(2)
+        row_BHE = torch.cat([k_BHK, v_BHK], dim=2)
+        sums_BHE, top_BH1 = add_to_mixture(state.sums_BHE, state.top_BH1, row_BHE, logit_BH1)
+        if (t + 1) % self.chunk == 0:
+            mixed_BHE = (sums_BHE[..., :-1] / sums_BHE[..., -1:]).to(k_BHK.dtype)
+            self._store(state, far - 1 - chunks, self.far_norm, *mixed_BHE.chunk(2, dim=2))
+            sums_BHE, top_BH1 = torch.zeros_like(sums_BHE), top_BH1 - torch.inf
+        return y_BHK, replace(state, sums_BHE=sums_BHE, top_BH1=top_BH1, length=t + 1)
+
+    def _store(
+        self, state: LongShort, slot: int, norm: nn.Module, k_BHK: Tensor, v_BHK: Tensor
+    ) -> None:
+        for kept_BHRK, x_BHK in ((state.k_BHRK, k_BHK), (state.v_BHRK, v_BHK)):
+            kept_BHRK[:, :, slot] = self._norm(norm, x_BHK.unsqueeze(2)).squeeze(2)
+
+
+def _merged(x_BHTK: Tensor) -> Tensor:
+    return x_BHTK.transpose(1, 2).flatten(2)
+
+
+def _by_segment(x_BHZCE: Tensor) -> Tensor:
+    return x_BHZCE.flatten(0, 1).transpose(0, 1)
