@@ -82,22 +82,22 @@ class Luna(Decodable[Packed]):
         """
         T, dtype = q_BHTK.shape[2], v_BHTK.dtype
         C = min(CHUNK, T)
-        q_BHZCK, k_BHZCK, v_BHZCK = (
-            pad(x, (0, 0, 0, -T % C)).unflatten(2, (-1, C))
-            for x in (q_BHTK * self.head_dim**-0.5, k_BHTK, v_BHTK)
+        q_BHZCK, v_BHZCK, w_BHZCL = (
+            (pad(x, (0, 0, 0, -T % C)) if T % C else x.contiguous()).unflatten(2, (-1, C))
+            for x in (q_BHTK, v_BHTK, self._weights(k_BHTK))
         )
-        w_BHZCL = self._weights(k_BHZCK)
         before_BHZKL = _before(v_BHZCK.mT @ w_BHZCL)
         seen_ZC1 = torch.arange(1, T + -T % C + 1, device=q_BHTK.device).view(-1, C, 1)
         scores_BHZCL = (q_BHZCK @ v_BHZCK.mT).tril() @ w_BHZCL + q_BHZCK @ before_BHZKL
-        share_BHZCL = ((scores_BHZCL / seen_ZC1).softmax(-1) / seen_ZC1).to(dtype)
+        scale_ZC1 = self.head_dim**-0.5 / seen_ZC1.to(_wide(dtype))
+        share_BHZCL = ((scores_BHZCL * scale_ZC1).softmax(-1) / seen_ZC1).to(dtype)
         within_BHZCC = (share_BHZCL @ w_BHZCL.mT).tril()
         out_BHZCK = within_BHZCC @ v_BHZCK + share_BHZCL @ before_BHZKL.mT
         return out_BHZCK.flatten(2, 3)[:, :, :T]
 
-    def _weights(self, k_BHZCK: Tensor) -> Tensor:
-        p_HxKL = (self.pack_HLK * self.head_dim**-0.5).mT.unsqueeze(1)
-        return softplus(k_BHZCK @ p_HxKL, beta=math.log(2))
+    def _weights(self, k_BHTK: Tensor) -> Tensor:
+        scores_BHTL = k_BHTK @ (self.pack_HLK * self.head_dim**-0.5).mT
+        return softplus(scores_BHTL, beta=math.log(2))
 
     def start(self, batch: int, context: int) -> Packed:
         shape = (batch, self.heads, self.head_dim, self.length)
@@ -107,7 +107,7 @@ class Luna(Decodable[Packed]):
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Packed
     ) -> tuple[Tensor, Packed]:
-        w_BHxL = self._weights(k_BHK[:, :, None, None]).squeeze(2)
+        w_BHxL = self._weights(k_BHK.unsqueeze(2))
         sum_BHKL = state.sum_BHKL + v_BHK.unsqueeze(3) * w_BHxL
         state = replace(state, sum_BHKL=sum_BHKL, length=state.length + 1)
         c_BHLK = (sum_BHKL / state.length).mT.to(v_BHK.dtype)

@@ -35,7 +35,7 @@ def _head(layer: Any, h: int, q_TK: Tensor, k_TK: Tensor, v_TK: Tensor) -> Tenso
     weights_TT = kernel(q_TK, k_MK) @ z_MM @ kernel(q_MK, k_TK)
     filter_TT = torch.zeros_like(weights_TT)
     if layer.config.kernel:
-        w_W = layer.get_parameter("conv.weight")[h].flatten()
+        w_W = layer.get_parameter("filter_HW")[h]
         half = len(w_W) // 2
         for t in range(T):
             for s in range(max(0, t - half), min(T, t + half + 1)):
