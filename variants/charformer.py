@@ -89,7 +89,9 @@ class Charformer(TokenMixer):
         # Of the mean over a run: each real character's part.
         part_BZL1 = (real_BZL / count_BZLM[..., self.downsample - 1]).unsqueeze(-1)
         mix_BZLL = torch.einsum("bzim,mij->bzij", part_BZL1 * share_BZLM / count_BZLM, same_MLL)
-        runs_BZRL = mix_BZLL.unflatten(2, (-1, self.downsample)).sum(3) * real_BZL.unsqueeze(2)
+        runs_BZRL = torch.unflatten(mix_BZLL, 2, (-1, self.downsample)).sum(3) * real_BZL.unsqueeze(
+            2
+        )
         out_BRD = (runs_BZRL.to(x_BTD.dtype) @ self._periods(x_BTD)).flatten(1, 2)
         return out_BRD[:, : -(-T // self.downsample)]
 
@@ -99,7 +101,7 @@ class Charformer(TokenMixer):
     def _periods(self, x_BTE: Tensor) -> Tensor:
         missing = -x_BTE.shape[1] % self.period
         x_BTE = pad(x_BTE, (0, 0, 0, missing)) if missing else x_BTE
-        return x_BTE.unflatten(1, (-1, self.period))
+        return torch.unflatten(x_BTE, 1, (-1, self.period))
 
     def _calibrated(self, share_BZLM: Tensor, real_BT: Tensor) -> Tensor:
         share_BxTM = share_BZLM.flatten(1, 2)[:, None, : real_BT.shape[1]]

@@ -34,7 +34,8 @@ class FNet(TokenMixer):
         ),
     )
 
-    @torch.compiler.disable  # Inductor has no code for complex numbers, and nothing to fuse here
+    # Inductor has no code for complex numbers, and there is nothing to fuse.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def mix_tokens(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
         return _Fourier.apply(x_BTD)  # type: ignore[no-untyped-call]
 

@@ -80,10 +80,12 @@ class Luna(Decodable[Packed]):
         Of linear attention twice: first w stands for the values, then for the keys; the sums are
         the same.
         """
+        if v_BHTK.dtype == torch.float16:  # too short a range for sums over the length
+            return self._causal(q_BHTK.float(), k_BHTK.float(), v_BHTK.float()).half()
         T, dtype = q_BHTK.shape[2], v_BHTK.dtype
         C = min(CHUNK, T)
         q_BHZCK, v_BHZCK, w_BHZCL = (
-            (pad(x, (0, 0, 0, -T % C)) if T % C else x.contiguous()).unflatten(2, (-1, C))
+            torch.unflatten(pad(x, (0, 0, 0, -T % C)) if T % C else x.contiguous(), 2, (-1, C))
             for x in (q_BHTK, v_BHTK, self._weights(k_BHTK))
         )
         before_BHZKL = _before(v_BHZCK.mT @ w_BHZCL)
@@ -96,7 +98,7 @@ class Luna(Decodable[Packed]):
         return out_BHZCK.flatten(2, 3)[:, :, :T]
 
     def _weights(self, k_BHTK: Tensor) -> Tensor:
-        scores_BHTL = k_BHTK @ (self.pack_HLK * self.head_dim**-0.5).mT
+        scores_BHTL = k_BHTK @ (self.pack_HLK.to(k_BHTK.dtype) * self.head_dim**-0.5).mT
         return softplus(scores_BHTL, beta=math.log(2))
 
     def start(self, batch: int, context: int) -> Packed:

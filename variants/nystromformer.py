@@ -90,7 +90,7 @@ def _filtered(v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
     filter_DxWx = filter_HW.repeat_interleave(K, dim=0)[:, None, :, None]
     around = (filter_HW.shape[1] // 2, 0)
     y_BDTx = conv2d(v_BDTx, filter_DxWx, padding=around, groups=H * K)
-    return y_BDTx.squeeze(3).unflatten(1, (H, K)).mT
+    return torch.unflatten(y_BDTx.squeeze(3), 1, (H, K)).mT
 
 
 def _kernel(q_BHMK: Tensor, k_BHMK: Tensor, filled_BM: Tensor | None) -> Tensor:

@@ -108,8 +108,10 @@ class Perceiver(Decodable[Latents]):
     def start(self, batch: int, context: int) -> Latents:
         inputs = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)
         latents = (len(self.layers), batch, self.heads, self.latents, self.head_dim)
-        shapes = (inputs, inputs, latents, latents)
-        return Latents(*(self.blank(*shape, random=True) for shape in shapes), length=context)
+        k_BHRK, v_BHRK, k_LBHMK, v_LBHMK = (
+            self.blank(*shape, random=True) for shape in (inputs, inputs, latents, latents)
+        )
+        return Latents(k_BHRK, v_BHRK, k_LBHMK, v_LBHMK, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Latents
@@ -118,6 +120,7 @@ class Perceiver(Decodable[Latents]):
         z_BD = self.read(inputs.attend(q_BHK).flatten(1))
         z_BD = z_BD + self.feed(z_BD)
         for i, layer in enumerate(self.layers):
+            assert isinstance(layer, LatentLayer)
             q_BHK, k_BHK, v_BHK = (x.squeeze(2) for x in layer.project(z_BD.unsqueeze(1)))
             ring = Ring(state.k_LBHMK[i], state.v_LBHMK[i], state.length, always=0)
             y_BHK = ring.append(k_BHK, v_BHK).attend(q_BHK)

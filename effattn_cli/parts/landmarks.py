@@ -14,7 +14,7 @@ def segment_means(x_BHTK: Tensor, segments: int, real_BT: Tensor | None = None) 
     """(B, H, S, K), for S <= T; a segment without tokens has the mean 0."""
     x_BTE = x_BHTK.transpose(1, 2).flatten(2)
     means = _even(x_BTE, segments) if real_BT is None else _own(x_BTE, segments, real_BT)
-    return means.unflatten(2, (x_BHTK.shape[1], -1)).transpose(1, 2)
+    return torch.unflatten(means, 2, (x_BHTK.shape[1], -1)).transpose(1, 2)
 
 
 def filled(real_BT: Tensor, segments: int) -> Tensor:
@@ -26,7 +26,7 @@ def _even(x_BTE: Tensor, segments: int) -> Tensor:
     short, more = divmod(x_BTE.shape[1], segments)
     edge = more * (short + 1)
     parts = (x_BTE[:, :edge], more), (x_BTE[:, edge:], segments - more)
-    return torch.cat([x.unflatten(1, (n, -1)).mean(2) for x, n in parts if n], dim=1)
+    return torch.cat([torch.unflatten(x, 1, (n, -1)).mean(2) for x, n in parts if n], dim=1)
 
 
 def _own(x_BTE: Tensor, segments: int, real_BT: Tensor) -> Tensor:

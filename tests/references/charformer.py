@@ -14,7 +14,7 @@ def reference(
     for b in range(B):
         n = T if real_BT is None else int(real_BT[b].sum())
         y_TD = _blended(layer, torch.cat(list(v_BHTK[b, :, :n]), dim=1))
-        runs_RD = torch.stack([part.mean(0) for part in y_TD.split(run)])
+        runs_RD = torch.stack([part.mean(0) for part in torch.split(y_TD, run)])
         outs.append(torch.cat([runs_RD, y_TD.new_zeros(-(-T // run) - len(runs_RD), H * K)]))
     return torch.stack(outs).view(B, -1, H, K).transpose(1, 2)
 
@@ -22,7 +22,7 @@ def reference(
 def _blended(layer: Any, x_TD: Tensor) -> Tensor:
     w_D = layer.get_parameter("score.weight")[0]
     sizes = range(1, layer.config.block + 1)
-    blocks = [[part.mean(0) for part in x_TD.split(size)] for size in sizes]
+    blocks = [[part.mean(0) for part in torch.split(x_TD, size)] for size in sizes]
     X_TMD = torch.stack(
         [
             torch.stack([blocks[m][t // size] for m, size in enumerate(sizes)])

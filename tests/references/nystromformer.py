@@ -20,7 +20,9 @@ def _head(layer: Any, h: int, q_TK: Tensor, k_TK: Tensor, v_TK: Tensor) -> Tenso
     T, K = q_TK.shape
     M = min(layer.config.landmarks, T)
     lengths = [T // M + (i < T % M) for i in range(M)]
-    q_MK, k_MK = (torch.stack([part.mean(0) for part in x.split(lengths)]) for x in (q_TK, k_TK))
+    q_MK, k_MK = (
+        torch.stack([part.mean(0) for part in torch.split(x, lengths)]) for x in (q_TK, k_TK)
+    )
 
     def kernel(a_AK: Tensor, b_BK: Tensor) -> Tensor:
         weights_AB = torch.exp(a_AK @ b_BK.T / K**0.5)

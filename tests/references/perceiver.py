@@ -67,7 +67,7 @@ def _attention(
 
 
 def _heads(x_TD: Tensor, head_dim: int) -> Tensor:
-    return torch.stack(x_TD.split(head_dim, dim=1))
+    return torch.stack(torch.split(x_TD, head_dim, dim=1))
 
 
 def _joined(x_HTK: Tensor) -> Tensor:

@@ -50,6 +50,14 @@ def test_decodes_far_past_the_first_chunk(dtype: torch.dtype) -> None:
     assert error < (1e-5 if dtype == torch.float32 else 5e-2)
 
 
+@torch.no_grad()
+def test_long_sums_do_not_overflow_in_float16() -> None:
+    layer = laws.make(Luna, 3000, dtype=torch.float16, causal=True, dim=8, heads=1)
+    q, k, v = torch.full((3, 1, 1, 3000, 8), 30.0, dtype=torch.float16)
+    y = layer.attend(q, k.zero_(), v)
+    torch.testing.assert_close(y, torch.full_like(y, 30), rtol=1e-2, atol=0)
+
+
 def test_refuses_a_pack_without_room() -> None:
     with pytest.raises(Unsupported, match=r"^length 0 is below 1$"):
         laws.make(Luna, 50, length=0)

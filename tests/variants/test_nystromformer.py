@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -65,8 +67,9 @@ def test_stays_finite_in_low_precision(dtype: torch.dtype) -> None:
 
 def test_refuses_what_makes_no_landmarks() -> None:
     for name in ("landmarks", "iterations"):
+        options: dict[str, Any] = {name: 0}
         with pytest.raises(Unsupported, match=rf"^{name} 0 is below 1$"):
-            laws.make(Nystromformer, 50, **{name: 0})
+            laws.make(Nystromformer, 50, **options)
     for kernel in (-1, 4):
         with pytest.raises(Unsupported, match=rf"^kernel {kernel} is neither 0 nor an odd number$"):
             laws.make(Nystromformer, 50, kernel=kernel)

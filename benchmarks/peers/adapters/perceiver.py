@@ -64,7 +64,8 @@ def copy(ours: Any, theirs: Perceiver) -> None:
     give(first.key, ours.projections["k"].weight)
     give(first.value, ours.projections["v"].weight)
     rest(theirs.reads, ours.read, ours.feed)
-    for mine, layer in zip(ours.layers, theirs.layers, strict=True):
+    layers: Any = theirs.layers
+    for mine, layer in zip(ours.layers, layers, strict=True):
         inner = layer.attention.self
         inner.layernorm1.load_state_dict(mine.norm.state_dict())
         parts = zip((inner.query, inner.key, inner.value), mine.qkv.weight.chunk(3), strict=True)
