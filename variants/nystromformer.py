@@ -76,7 +76,7 @@ class Nystromformer(Attention):
         if self.filter_HW is None:
             return out_BHTK
         v_BHTK = v_BHTK if real_BT is None else v_BHTK * real_BT[:, None, :, None]
-        return out_BHTK + _filtered(v_BHTK, self.filter_HW)
+        return _filtered(v_BHTK, self.filter_HW).add_(out_BHTK)
 
 
 def _filtered(v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
