@@ -1,0 +1,36 @@
+"""Mixers of whole tokens: without heads, and without projections around them."""
+
+from torch import Tensor, nn
+
+from effattn_cli.attention import Attention, Unsupported
+
+
+class TokenMixer(Attention):
+    """Acts on x itself in the layer; in the core on the values, heads merged: q and k go unused.
+
+    A variant gives `mix_tokens` in place of `attend`.
+    """
+
+    def __init__(self, config: Attention.Config) -> None:
+        super().__init__(config)
+        if self.heads * self.head_dim != config.dim:
+            raise Unsupported(f"{self.card.title} has no heads to be {self.head_dim} wide")
+
+    def make_projections(self, dim: int) -> dict[str, nn.Module]:  # noqa: ARG002
+        return {}
+
+    def mix_tokens(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        """(B, T, D) to (B, T', D)."""
+        raise NotImplementedError
+
+    def attend(
+        self,
+        q_BHTK: Tensor,  # noqa: ARG002
+        k_BHTK: Tensor,  # noqa: ARG002
+        v_BHTK: Tensor,
+        real_BT: Tensor | None = None,
+    ) -> Tensor:
+        return self._split(self.mix_tokens(v_BHTK.transpose(1, 2).flatten(2), real_BT))
+
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        return self.mix_tokens(x_BTD, real_BT)

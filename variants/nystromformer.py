@@ -1,0 +1,116 @@
+"""Nystromformer: softmax attention through landmarks."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.parts.exact import exact
+from effattn_cli.parts.landmarks import filled, segment_means
+
+
+@final
+class Nystromformer(Attention):
+    """Completes the softmax matrix from a few of its rows and columns, those of landmarks.
+
+    With landmarks q', k', the means of M segments of q and k, and S(a, b) the softmax of
+    a b^T / sqrt K: out = S(q, k') S(q', k')^+ (S(q', k) v) + conv(v), where conv filters each
+    head's values along the length (Nystromformer, Xiong et al. 2021, arXiv:2102.03902).
+    """
+
+    card = Card(
+        title="Nystromformer",
+        families=("memory", "downsampling"),
+        paper="arXiv:2102.03902",
+        year=2021,
+        time="N k",
+        memory="N",
+        causal="never",
+        kind="approximates softmax",
+        survey=SurveyRow(complexity="kN", decode=False, classes="M+DS"),
+        notes=(
+            "the pseudo-inverse starts from each matrix's own norms, as the paper has it; in the"
+            " authors' code from the largest of the batch, which makes sequences depend on others",
+            "six iterations, the paper's number, have often not converged; they run in float32",
+            "segments are of real tokens and differ by one in length: padding changes nothing, any"
+            " length will do; with no more tokens than landmarks, each token is one",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Attention.Config):
+        landmarks: int = 64
+        """Segments whose means stand for the queries and keys (m in the paper)."""
+        iterations: int = 6
+        """Steps towards the pseudo-inverse."""
+        kernel: int = 65
+        """Width of the filter over the values, in tokens; 0 for none. The authors' default."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        for name in ("landmarks", "iterations"):
+            if getattr(config, name) < 1:
+                raise Unsupported(f"{name} {getattr(config, name)} is below 1")
+        if config.kernel < 0 or (config.kernel and config.kernel % 2 == 0):
+            raise Unsupported(f"kernel {config.kernel} is neither 0 nor an odd number")
+        self.landmarks, self.iterations = config.landmarks, config.iterations
+        self.filter_HW = None
+        if config.kernel:
+            weights_HW = torch.empty(self.heads, config.kernel)
+            self.filter_HW = nn.Parameter(weights_HW.uniform_(-1, 1) * config.kernel**-0.5)
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        M = min(self.landmarks, q_BHTK.shape[2])
+        q_BHMK, k_BHMK = (segment_means(x, M, real_BT) for x in (q_BHTK, k_BHTK))
+        filled_BM = None if real_BT is None else filled(real_BT, M)
+        inverse_BHMM = _pseudo_inverse(_kernel(q_BHMK, k_BHMK, filled_BM), self.iterations)
+        summary_BHMK = exact(q_BHMK, k_BHTK, v_BHTK, real_BT)
+        # From the right, so that S(q, k') is a factor of plain attention and never exists.
+        summary_BHMK = (inverse_BHMM @ summary_BHMK.to(inverse_BHMM.dtype)).to(v_BHTK.dtype)
+        out_BHTK = exact(q_BHTK, k_BHMK, summary_BHMK, filled_BM)
+        if self.filter_HW is None:
+            return out_BHTK
+        v_BHTK = v_BHTK if real_BT is None else v_BHTK * real_BT[:, None, :, None]
+        return _filtered(v_BHTK, self.filter_HW).add_(out_BHTK)
+
+
+def _filtered(v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
+    """Each head's values filtered along the length.
+
+    As channels, next to each other in memory as the projection made them: on a CPU that is twice
+    as fast as a head a channel, forward and back.
+    """
+    H, K = v_BHTK.shape[1], v_BHTK.shape[3]
+    v_BDTx = v_BHTK.transpose(1, 2).flatten(2).mT.unsqueeze(3)
+    filter_DxWx = filter_HW.repeat_interleave(K, dim=0)[:, None, :, None]
+    around = (filter_HW.shape[1] // 2, 0)
+    y_BDTx = conv2d(v_BDTx, filter_DxWx, padding=around, groups=H * K)
+    return torch.unflatten(y_BDTx.squeeze(3), 1, (H, K)).mT
+
+
+def _kernel(q_BHMK: Tensor, k_BHMK: Tensor, filled_BM: Tensor | None) -> Tensor:
+    """S(q', k') in float32 at least; rows and columns of landmarks without tokens are 0."""
+    dtype = torch.promote_types(q_BHMK.dtype, torch.float32)
+    scores_BHMM = q_BHMK.to(dtype) @ k_BHMK.to(dtype).mT * q_BHMK.shape[-1] ** -0.5
+    if filled_BM is None:
+        return scores_BHMM.softmax(-1)
+    scores_BHMM = scores_BHMM.masked_fill(~filled_BM[:, None, None], -torch.inf)
+    return scores_BHMM.softmax(-1) * filled_BM[:, None, :, None]
+
+
+def _pseudo_inverse(a_BHMM: Tensor, iterations: int) -> Tensor:
+    """Z <- Z (13 I - AZ (15 I - AZ (7 I - AZ))) / 4 from Z = A^T / (|A|_1 |A|_inf)."""
+    a = a_BHMM.flatten(0, 1)
+    # The rows of A add up to 1, hence |A|_inf is 1.
+    z = a.mT / a.sum(1).amax(-1)[:, None, None]
+    one = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device).expand_as(a)
+    for _ in range(iterations):
+        az = a @ z
+        inner = torch.baddbmm(one, az, 7 * one - az, beta=15, alpha=-1)
+        z = z @ torch.baddbmm(one, az, inner, beta=13 / 4, alpha=-1 / 4)
+    return z.view_as(a_BHMM)

@@ -1,0 +1,143 @@
+"""Perceiver: a few latents read the sequence and do the work."""
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.banded import Ring
+from effattn_cli.parts.cache import Cache
+from effattn_cli.parts.exact import exact
+from effattn_cli.parts.latents import LatentLayer, feed_forward, merge
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What decoding keeps: every input's key and value, and each layer's of the last M latents."""
+
+    k_BHRK: Tensor
+    v_BHRK: Tensor
+    k_LBHMK: Tensor
+    v_LBHMK: Tensor
+    length: int
+
+
+@final
+class Perceiver(Decodable[Latents]):
+    """M latents read the sequence and attend to each other, layer on layer; tokens read them.
+
+    z = z + attention(z, k, v), then L Transformer layers on z, then each token's query reads z:
+    Perceiver IO (Jaegle et al. 2021, arXiv:2107.14795) with the tokens as output queries. Causal:
+    the last M tokens are the latents and the output, each reading the tokens up to itself:
+    Perceiver AR (Hawthorne et al. 2022, arXiv:2202.07765).
+    """
+
+    card = Card(
+        title="Perceiver",
+        families=("memory", "downsampling"),
+        paper="arXiv:2107.14795",
+        year=2021,
+        time="N k",
+        memory="N k",
+        causal="optional",
+        kind="own mechanism",
+        survey=SurveyRow(complexity="kN", decode=True, classes="M+DS"),
+        notes=(
+            "out of M latents T outputs are made by the queries of all tokens, as Perceiver IO can:"
+            " so the layer fits where attention stood; in Perceiver the latents are the output",
+            "the latents have layers of their own, with MLPs as wide as they are: the feed-forward"
+            " and the residual of the block act on the tokens only",
+            "causal: T' = min(T, M), the last M tokens, and they start from what they read: the"
+            " residual around that, their own x, is left to the block",
+            "the survey says that it decodes: Perceiver IO doesn't, Perceiver AR does",
+            "decoding past M tokens, a latent stays as it was made, seeing M latents back; the"
+            " paper makes all of them anew from fewer. With one layer that is the same",
+        ),
+        exempt={
+            "growth": "up to 16k tokens much of the work is the latents' own, which never grows",
+        },
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Decodable.Config):
+        latents: int = 512
+        """Latents (M): as many as the Perceiver for ImageNet has."""
+        layers: int = 6
+        """Layers on the latents (L): as many as there follow each reading in that Perceiver."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.latents < 1:
+            raise Unsupported(f"latents {config.latents} is below 1")
+        if config.layers < 0:
+            raise Unsupported(f"layers {config.layers} is below 0")
+        self.latents, width = config.latents, self.heads * self.head_dim
+        if not self.causal:
+            self.latents_MD = nn.Parameter(torch.randn(config.latents, width) * 0.02)
+            self.query = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width, bias=False))
+            self.norm = nn.LayerNorm(width)
+            self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(2))
+        self.read = nn.Linear(width, width)
+        self.feed = feed_forward(width)
+        self.layers = nn.ModuleList(LatentLayer(width, self.head_dim) for _ in range(config.layers))
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        if self.causal:
+            y_BHMK = _last(self.latents, q_BHTK, k_BHTK, v_BHTK, real_BT)
+            return self._split(self._work(self.read(merge(y_BHMK))))
+        q_BHMK = self._split(self.query(self.latents_MD.unsqueeze(0)))
+        y_BHMK = exact(q_BHMK.expand(len(q_BHTK), -1, -1, -1), k_BHTK, v_BHTK, real_BT)
+        z_BMD = self.norm(self._work(self.latents_MD + self.read(merge(y_BHMK))))
+        return exact(q_BHTK, self._split(self.key(z_BMD)), self._split(self.value(z_BMD)))
+
+    def _work(self, z_BMD: Tensor) -> Tensor:
+        z_BMD = z_BMD + self.feed(z_BMD)
+        for layer in self.layers:
+            z_BMD = layer(z_BMD, causal=self.causal)
+        return z_BMD
+
+    def kept(self, real_BT: Tensor) -> Tensor:
+        """Causal: the last real tokens come first, and padding trails again."""
+        return real_BT[:, : self.latents] if self.causal else real_BT
+
+    def start(self, batch: int, context: int) -> Latents:
+        inputs = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)
+        latents = (len(self.layers), batch, self.heads, self.latents, self.head_dim)
+        k_BHRK, v_BHRK, k_LBHMK, v_LBHMK = (
+            self.blank(*shape, random=True) for shape in (inputs, inputs, latents, latents)
+        )
+        return Latents(k_BHRK, v_BHRK, k_LBHMK, v_LBHMK, context)
+
+    def step(
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Latents
+    ) -> tuple[Tensor, Latents]:
+        inputs = Cache(state.k_BHRK, state.v_BHRK, state.length).append(k_BHK, v_BHK)
+        z_BD = self.read(inputs.attend(q_BHK).flatten(1))
+        z_BD = z_BD + self.feed(z_BD)
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, LatentLayer)
+            q_BHK, k_BHK, v_BHK = (x.squeeze(2) for x in layer.project(z_BD.unsqueeze(1)))
+            ring = Ring(state.k_LBHMK[i], state.v_LBHMK[i], state.length, always=0)
+            y_BHK = ring.append(k_BHK, v_BHK).attend(q_BHK)
+            z_BD = layer.finish(z_BD, y_BHK.flatten(1))
+        return z_BD.view_as(q_BHK), replace(state, length=state.length + 1)
+
+
+def _last(
+    count: int, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+) -> Tensor:
+    """What each of the last real tokens, at most `count`, reads up to itself."""
+    T, at_T = q_BHTK.shape[2], torch.arange(q_BHTK.shape[2], device=q_BHTK.device)
+    M = min(count, T)
+    if real_BT is None:
+        place_BM, q_BHMK = at_T[None, T - M :], q_BHTK[:, :, T - M :]
+    else:
+        place_BM = (real_BT.sum(1, keepdim=True) - M).clamp(min=0) + at_T[:M]
+        q_BHMK = q_BHTK.take_along_dim(place_BM[:, None, :, None], dim=2)
+    seen_BxMT = (at_T <= place_BM.unsqueeze(2)).unsqueeze(1)
+    return scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, attn_mask=seen_BxMT)

@@ -1,0 +1,86 @@
+"""TokenLearner: a few learned tokens in place of all."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.parts.tokens import TokenMixer
+
+
+@final
+class TokenLearner(TokenMixer):
+    """Pools the sequence into S tokens, each with weights of its own that depend on the content.
+
+    token_s = sum_t a_ts x_t with a = softmax over t of MLP(LayerNorm(x)): version 1.1 of
+    TokenLearner (Ryoo et al. 2021, arXiv:2106.11297). With `fuse` each token of the sequence reads
+    the learned ones, mixed by a matrix M: out_t = sum_s sigmoid(MLP(LayerNorm(x)))_ts (M y)_s.
+    """
+
+    card = Card(
+        title="TokenLearner",
+        families=("downsampling",),
+        paper="arXiv:2106.11297",
+        year=2021,
+        time="N k",
+        memory="N",
+        causal="never",
+        kind="own mechanism",
+        survey=SurveyRow(complexity="k^2", decode=False, classes="DS"),
+        notes=(
+            "the core is the module alone, on the values with heads merged; it has no projections",
+            "what it saves is in the layers after it, which run on S tokens: the survey's k^2 is"
+            " their attention, and leaves out the module, which is N k",
+            "version 1.1 of the authors' code; version 1 gates by a sigmoid after convolutions over"
+            " a square image",
+            "the last bias of the MLP is left out: a softmax over positions cancels it",
+            "fuse: the layers between the module and the fuser are left out; the fuser's M starts"
+            " from random weights, the authors' from 0, with which it is blind at first",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Attention.Config):
+        learned: int = 8
+        """Tokens that are learned (S in the paper)."""
+        bottleneck: int = 64
+        """Width of the MLP that weighs the tokens."""
+        fuse: bool = False
+        """Maps the learned tokens back to all tokens, by the paper's TokenFuser."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        for name in ("learned", "bottleneck"):
+            if getattr(config, name) < 1:
+                raise Unsupported(f"{name} {getattr(config, name)} is below 1")
+        self.learned, self.fuse = config.learned, config.fuse
+        self.weigh = _mlp(config.dim, config.bottleneck, config.learned, bias=False)
+        if self.fuse:
+            self.gate = _mlp(config.dim, config.bottleneck, config.learned, bias=True)
+            self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+            self.between = nn.Linear(config.learned, config.learned)
+            self.renorm = nn.LayerNorm(config.dim, eps=1e-6)
+
+    def mix_tokens(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        weights_BST = self.weigh(x_BTD).mT
+        if real_BT is not None:
+            weights_BST = weights_BST.masked_fill(~real_BT.unsqueeze(1), -torch.inf)
+        learned_BSD = weights_BST.softmax(-1) @ x_BTD
+        if not self.fuse:
+            return learned_BSD
+        mixed_BSD = self.renorm(self.between(self.norm(learned_BSD).mT).mT)
+        return self.gate(x_BTD).sigmoid() @ mixed_BSD
+
+    def kept(self, real_BT: Tensor) -> Tensor:
+        return real_BT if self.fuse else real_BT.new_ones(len(real_BT), self.learned)
+
+
+def _mlp(dim: int, narrow: int, out: int, *, bias: bool) -> nn.Sequential:
+    return nn.Sequential(
+        nn.LayerNorm(dim, eps=1e-6),
+        nn.Linear(dim, narrow),
+        nn.GELU(approximate="tanh"),
+        nn.Linear(narrow, out, bias=bias),
+    )
