@@ -71,7 +71,7 @@ class _Union(torch.autograd.Function):
             at = 1 + 2 * part.source
             of_q = [part.fold(x, part.q) for x in (tensors[0], *grads, out_BTHK, sum_BTH1)]
             of_k = [part.fold(x, part.k) for x in tensors[at : at + 2]]
-            pieces = _backward(*of_q, *of_k, part=part)
+            pieces = _backward(part, *of_q, *of_k)
             places = ((0, part.q), (at, part.k), (at + 1, part.k))
             for (i, rows), piece in zip(places, pieces, strict=True):
                 totals[i] = _add(totals[i], tensors[i], rows, piece)
@@ -125,7 +125,7 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, part: Part) -> tuple[Tensor, Tenso
 
 
 def _backward(
-    q: Tensor, grad: Tensor, out: Tensor, log_sum1: Tensor, k: Tensor, v: Tensor, part: Part
+    part: Part, q: Tensor, grad: Tensor, out: Tensor, log_sum1: Tensor, k: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of q, k and v, given the output and the log-sum-exp of all parts."""
     how, log_sum = _kernel(q), log_sum1.squeeze(-1)
