@@ -100,3 +100,15 @@ def unfold(x_XHCE: Tensor, batch: int) -> Tensor:
     """(B, H, T, E), the inverse of `fold`."""
     _, H, _, E = x_XHCE.shape
     return x_XHCE.transpose(1, 2).reshape(batch, -1, H, E).transpose(1, 2)
+
+
+def fold_columns(x_BHTE: Tensor, width: int) -> Tensor:
+    """(B, W H, T / W, E): every W-th token by itself; a view of (B, T, H, E) in memory."""
+    B, H, _, E = x_BHTE.shape
+    return x_BHTE.transpose(1, 2).reshape(B, -1, width * H, E).transpose(1, 2)
+
+
+def unfold_columns(x_BYRE: Tensor, width: int) -> Tensor:
+    """(B, H, T, E), the inverse of `fold_columns`."""
+    B, Y, _, E = x_BYRE.shape
+    return x_BYRE.transpose(1, 2).reshape(B, -1, Y // width, E).transpose(1, 2)
