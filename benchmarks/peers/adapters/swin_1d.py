@@ -13,7 +13,8 @@ def make(_: int) -> nn.Module:
     from transformers import SwinConfig  # noqa: PLC0415
     from transformers.models.swin.modeling_swin import SwinAttention  # noqa: PLC0415
 
-    return SwinAttention(SwinConfig(attention_probs_dropout_prob=0.0), DIM, HEADS, window_size=8)
+    config = SwinConfig(attention_probs_dropout_prob=0.0, attn_implementation="sdpa")
+    return SwinAttention(config, DIM, HEADS, window_size=8)
 
 
 def run(module: Any, inputs: Inputs) -> Tensor:
@@ -27,13 +28,10 @@ def copy(ours: Attention, theirs: Any) -> None:
     for name, weight in theirs.named_parameters():
         if name.endswith(("bias", "bias_table")):
             nn.init.zeros_(weight)
-    linears = {
-        "q": theirs.self.query, "k": theirs.self.key, "v": theirs.self.value,
-        "out": theirs.output.dense,
-    }  # fmt: skip
-    for name, linear in linears.items():
+    for name, linear in ours.projections.items():
+        theirs_too = theirs.o_proj if name == "out" else getattr(theirs, f"{name}_proj")
         with torch.no_grad():
-            linear.weight.copy_(ours.projections[name].get_parameter("weight"))
+            theirs_too.weight.copy_(linear.get_parameter("weight"))
 
 
 PEERS = [
