@@ -9,6 +9,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, Unsupported
 from effattn_cli.parts.banded import Ring, overlapping
+from effattn_cli.parts.merge import hide
 
 
 @final
@@ -73,8 +74,8 @@ class AdaptiveSpan(Decodable[Ring]):
         mask_PCS = self._log_weight(at_C1 - at_S, q_BHTK.dtype).repeat(B, 1, 1)
         # The first blocks see places before the first token too.
         at_Z11 = torch.arange(behind, device=at_S.device)[:, None, None] * block
-        none_Z1S = at_Z11 + at_S < 0
-        early = mask_PCS.masked_fill(none_Z1S.unsqueeze(1), torch.finfo(mask_PCS.dtype).min)
+        lost_Z1S = at_Z11 + at_S < 0
+        early = mask_PCS + hide(lost_Z1S, q_BHTK).unsqueeze(1)
         out = [
             scaled_dot_product_attention(q_ZPCK[rows], k_ZPSK[rows], v_ZPSK[rows], attn_mask=mask)
             for rows, mask in (
@@ -92,7 +93,7 @@ class AdaptiveSpan(Decodable[Ring]):
         weight = ((self.ramp + z - distance) / self.ramp).clamp(max=1)
         seen = (distance >= 0) & (weight > 0)
         log_weight = weight.clamp(min=torch.finfo(weight.dtype).tiny).log()
-        return log_weight.to(dtype).masked_fill(~seen, torch.finfo(dtype).min)
+        return log_weight.to(dtype).masked_fill(~seen, torch.finfo(dtype).min / 2)
 
     def start(self, batch: int, context: int) -> Ring:
         return Ring.start(self, batch, context, last=self.seen)

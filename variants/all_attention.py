@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Decodable, Unsupported
 from effattn_cli.parts.cache import Cache
-from effattn_cli.parts.merge import Part, union
+from effattn_cli.parts.merge import Part, hide, union
 
 
 @final
@@ -57,9 +57,7 @@ class AllAttention(Decodable[Cache]):
         k_BHMK, v_BHMK = (x.expand(len(q_BHTK), -1, -1, -1) for x in (self.k_HMK, self.v_HMK))
         mask = None
         if real_BT is not None and not self.causal:  # padding trails: causal queries never see it
-            lost_B11T = ~real_BT[:, None, None]
-            lowest = torch.finfo(q_BHTK.dtype).min
-            mask = q_BHTK.new_zeros(lost_B11T.shape).masked_fill(lost_B11T, lowest)
+            mask = hide(~real_BT[:, None, None], q_BHTK)
         parts = [Part(causal=self.causal, mask=mask), Part(source=1)]
         return union(q_BHTK, [(k_BHTK, v_BHTK), (k_BHMK, v_BHMK)], parts)
 

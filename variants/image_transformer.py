@@ -10,7 +10,7 @@ from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.blocks import blocked_causal, even
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.merge import Part, union
+from effattn_cli.parts.merge import Part, hide, union
 
 
 @final
@@ -78,16 +78,12 @@ class ImageTransformer(Decodable[Cache]):
         ):
             span = back * self.block
             if back < blocks:
-                mask = None if none_Z is None else self._hide(none_Z[back:], q_BHTK)
+                mask = None
+                if none_Z is not None:
+                    mask = hide(none_Z[back:].repeat(len(q_BHTK)), q_BHTK)[:, None, None, None]
+                    mask = mask.expand(-1, 1, 1, self.block)
                 parts.append(Part((span, None), (0, -span), blocks=blocks - back, mask=mask))
         return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)[:, :, :T]
-
-    def _hide(self, none_Z: Tensor, like_BHTK: Tensor) -> Tensor:
-        """A mask that leaves these blocks nothing to see."""
-        none_X = none_Z.repeat(len(like_BHTK))
-        mask_X = like_BHTK.new_zeros(none_X.shape)
-        mask_X = mask_X.masked_fill(none_X, torch.finfo(mask_X.dtype).min)
-        return mask_X[:, None, None, None].expand(-1, 1, 1, self.block)
 
     def start(self, batch: int, context: int) -> Cache:
         """The memory, then the block as far as it has come."""

@@ -11,7 +11,7 @@ from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.blocks import even
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.merge import Part, union
+from effattn_cli.parts.merge import Part, hide, union
 
 CHUNKS = 8  # of queries, at least, that look at all summaries before them without a mask
 
@@ -81,7 +81,7 @@ class SparseTransformer(Decodable[Cache]):
             later, earlier = (L, None), (0, -L)
             # Of the block before, the window holds what stands further on in it than the query.
             at_L = torch.arange(L, device=q_BHTK.device)
-            window = _only(at_L > at_L[:, None], q_BHTK)
+            window = hide(at_L <= at_L[:, None], q_BHTK)[None, None]
             parts.append(Part(later, earlier, blocks=blocks - 1, mask=window))
             parts.append(Part(later, earlier, columns=L, causal=True))
         return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)
@@ -93,7 +93,7 @@ class SparseTransformer(Decodable[Cache]):
         if group > 1:
             query_T = torch.arange(chunk, device=q_BHTK.device) // self.stride
             key_S = torch.arange(far, device=q_BHTK.device) // self.summary
-            within = _only(key_S < query_T[:, None], q_BHTK)
+            within = hide(key_S >= query_T[:, None], q_BHTK)[None, None]
             parts.append(Part(blocks=chunks, source=1, mask=within))
         parts += [
             Part((i * chunk, (i + 1) * chunk), (0, i * far), source=1) for i in range(1, chunks)
@@ -144,9 +144,3 @@ class SparseTransformer(Decodable[Cache]):
                 x_BHRK[:, :, end : end + self.summary] = x_BHRK[:, head_H1, L - 1 - at_HC]
         y_BHxK = exact(q_BHxK, *(x_BHRK[:, :, first:end] for x_BHRK in kept))
         return y_BHxK.squeeze(2), replace(state, length=state.length + 1)
-
-
-def _only(seen_TS: Tensor, like: Tensor) -> Tensor:
-    """A mask to be added to scores. Finite, so that a query with nothing to see gets no NaN."""
-    lowest = torch.finfo(like.dtype).min
-    return like.new_zeros(1, 1, *seen_TS.shape).masked_fill(~seen_TS, lowest)

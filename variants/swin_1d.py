@@ -9,6 +9,7 @@ from torch.nn.functional import embedding, scaled_dot_product_attention
 
 from effattn_cli.attention import Attention, Card, Unsupported
 from effattn_cli.parts.blocks import fold, unfold
+from effattn_cli.parts.merge import hide
 
 
 @final
@@ -72,9 +73,7 @@ class Swin1D(Attention):
     ) -> Tensor:
         mask = self._bias(window)
         if real_BT is not None:
-            lost_X11W = ~real_BT.reshape(-1, 1, 1, window)
-            # Finite: a window may be all padding.
-            mask = mask.masked_fill(lost_X11W, torch.finfo(mask.dtype).min)
+            mask = mask + hide(~real_BT.reshape(-1, 1, 1, window), mask)
         folded = [fold(x, window) for x in (q, k, v)]
         out = scaled_dot_product_attention(folded[0], folded[1], folded[2], attn_mask=mask)
         return unfold(out, len(q))

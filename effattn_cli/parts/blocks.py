@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.parts.banded import overlapping
-from effattn_cli.parts.merge import Part, union
+from effattn_cli.parts.merge import Part, hide, union
 
 
 def blocked(
@@ -40,7 +40,7 @@ def blocked(
         overlapping(pad(x, beside).flatten(0, 1), block, looks) for x in (k_BHTK, v_BHTK)
     )
     mask = q_BHTK.new_zeros(1, q_BHTK.shape[2]) if mask is None else mask
-    mask = pad(mask, beside[2:], value=torch.finfo(mask.dtype).min)
+    mask = pad(mask, beside[2:], value=torch.finfo(mask.dtype).min / 2)
     mask_PT1 = (mask.repeat_interleave(H, 0) if len(mask) > 1 else mask).unsqueeze(2)
     mask_ZP1S = overlapping(mask_PT1, block, looks).mT
     out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, attn_mask=mask_ZP1S)
@@ -62,8 +62,7 @@ def blocked_causal(
     for back in range(1, min(blocks, 1 - -memory // block)):
         mask, far = None, back * block - memory  # of its keys, these are out of reach
         if far > 0:
-            mask = q_BHTK.new_zeros(1, 1, 1, block)
-            mask[..., :far] = torch.finfo(q_BHTK.dtype).min
+            mask = hide(torch.arange(block, device=q_BHTK.device) < far, q_BHTK)[None, None, None]
         span = back * block
         parts.append(Part((span, None), (0, -span), blocks=blocks - back, mask=mask))
     return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)[:, :, :T]
@@ -76,18 +75,13 @@ def even(x_BHTE: Tensor, block: int) -> Tensor:
 
 
 def key_mask(q_BHTK: Tensor, tokens: int, real_BT: Tensor | None) -> Tensor | None:
-    """To be added to the scores of a key, (B or 1, T) over the evened length; None if all count.
-
-    Finite, so that a query with nothing to see gets no NaN gradient.
-    """
+    """To be added to the scores of a key, (B, T) over the evened length; None if all count."""
     evened = q_BHTK.shape[2]
     if real_BT is None:
         if tokens == evened:
             return None
         real_BT = torch.ones(q_BHTK.shape[0], tokens, dtype=torch.bool, device=q_BHTK.device)
-    lost_BT = ~pad(real_BT, (0, evened - tokens))
-    lowest = torch.finfo(q_BHTK.dtype).min
-    return q_BHTK.new_zeros(lost_BT.shape).masked_fill(lost_BT, lowest)
+    return hide(~pad(real_BT, (0, evened - tokens)), q_BHTK)
 
 
 def fold(x_BHTE: Tensor, block: int) -> Tensor:

@@ -78,6 +78,16 @@ class _Union(torch.autograd.Function):
         return None, *totals
 
 
+def hide(lost: Tensor, like: Tensor) -> Tensor:
+    """A mask to be added to scores: nothing where `lost` is False, and where True next to -inf.
+
+    Finite, so that a query with nothing to see gets no NaN; half the lowest number, so that a
+    score can be added to it.
+    """
+    mask = torch.zeros(lost.shape, dtype=like.dtype, device=like.device)
+    return mask.masked_fill(lost, torch.finfo(like.dtype).min / 2)
+
+
 def _merged(parts: Sequence[Part], tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """The output (B, T, H, K) and the log of the sum of exponentials (B, T, H, 1)."""
     out_BTHK = sum_BTH1 = tensors[0]  # until the first part
