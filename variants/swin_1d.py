@@ -66,7 +66,7 @@ class Swin1D(Attention):
                 real = None if real_BT is None else real_BT[:, i:j]
                 q, k, v = (x[:, :, i:j] for x in (q_BHTK, k_BHTK, v_BHTK))
                 out.append(self._within(q, k, v, real, min(self.window, j - i)))
-        return torch.cat(out, dim=2)
+        return out[0] if len(out) == 1 else torch.cat(out, dim=2)
 
     def _within(
         self, q: Tensor, k: Tensor, v: Tensor, real_BT: Tensor | None, window: int
