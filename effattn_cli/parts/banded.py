@@ -85,10 +85,8 @@ class _Cut:
             x_BHZCE = x_BHTE.view(B, H, -1, self.block, E)
             first_BHZAE = first_BHAE.unsqueeze(2).expand(-1, -1, x_BHZCE.shape[2], -1, -1)
             x_BHTE = torch.cat([x_BHZCE, first_BHZAE], dim=3).flatten(2, 3)
-        x_PTE, looks = x_BHTE.flatten(0, 1), self.behind + 1 + self.ahead
-        # Dynamo warns about a Function through which no gradient goes.
-        windows: Any = _Overlapping.apply if x_PTE.requires_grad else _windows
-        return windows(x_PTE, self.block + self.always, looks)
+        looks = self.behind + 1 + self.ahead
+        return overlapping(x_BHTE.flatten(0, 1), self.block + self.always, looks)
 
 
 def _cut(tokens: int, before: int, after: int, always: int) -> _Cut:
@@ -123,8 +121,14 @@ def _mask(cut: _Cut, q_BHTK: Tensor, real_BT: Tensor | None) -> Tensor:
     return torch.where(band_CS, seen, lowest) + torch.where(real_ZPS, seen, lowest).unsqueeze(2)
 
 
-def _windows(x_PTE: Tensor, step: int, looks: int) -> Tensor:
+def overlapping(x_PTE: Tensor, step: int, looks: int) -> Tensor:
     """Windows of `looks` steps, one a step: (P, T, E) to (Z, P, S, E), without a copy."""
+    # Dynamo warns about a Function through which no gradient goes.
+    windows: Any = _Overlapping.apply if x_PTE.requires_grad else _windows
+    return windows(x_PTE, step, looks)
+
+
+def _windows(x_PTE: Tensor, step: int, looks: int) -> Tensor:
     return x_PTE.unfold(1, step * looks, step).permute(1, 0, 3, 2)
 
 

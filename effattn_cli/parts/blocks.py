@@ -1,0 +1,108 @@
+"""Attention in blocks of tokens: each looks at itself, and at blocks beside it.
+
+C tokens of a block, Z blocks, S keys that a block sees, P pairs of sequence and head.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from effattn_cli.parts.banded import overlapping
+from effattn_cli.parts.merge import Part, hide, union
+
+
+def blocked(
+    q_BHTK: Tensor,
+    k_BHTK: Tensor,
+    v_BHTK: Tensor,
+    real_BT: Tensor | None = None,
+    *,
+    block: int,
+    before: int = 0,
+    after: int = 0,
+) -> Tensor:
+    """softmax(q k^T / sqrt K) v over the query's block, `before` blocks behind it, `after` ahead.
+
+    A block with no real key to see gives a mean of what stands there, which is no real query's.
+    """
+    B, H, T, K = q_BHTK.shape
+    block, looks = min(block, T), before + 1 + after
+    q_BHTK, k_BHTK, v_BHTK = (even(x, block) for x in (q_BHTK, k_BHTK, v_BHTK))
+    mask = key_mask(q_BHTK, T, real_BT)
+    if looks == 1:
+        mask_XC = None if mask is None else mask.view(-1, 1, 1, block)
+        q_XHCK, k_XHCK, v_XHCK = (fold(x, block) for x in (q_BHTK, k_BHTK, v_BHTK))
+        out_XHCK = scaled_dot_product_attention(q_XHCK, k_XHCK, v_XHCK, attn_mask=mask_XC)
+        return unfold(out_XHCK, B)[:, :, :T]
+    beside = (0, 0, before * block, after * block)
+    q_ZPCK = q_BHTK.reshape(B * H, -1, block, K).transpose(0, 1)
+    k_ZPSK, v_ZPSK = (
+        overlapping(pad(x, beside).flatten(0, 1), block, looks) for x in (k_BHTK, v_BHTK)
+    )
+    mask = q_BHTK.new_zeros(1, q_BHTK.shape[2]) if mask is None else mask
+    mask = pad(mask, beside[2:], value=torch.finfo(mask.dtype).min / 2)
+    mask_PT1 = (mask.repeat_interleave(H, 0) if len(mask) > 1 else mask).unsqueeze(2)
+    mask_ZP1S = overlapping(mask_PT1, block, looks).mT
+    out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, attn_mask=mask_ZP1S)
+    return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
+
+
+def blocked_causal(
+    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, *, block: int, memory: int = 0
+) -> Tensor:
+    """Each query sees its block up to itself, and the `memory` tokens before the block.
+
+    Padding trails: no real query sees it.
+    """
+    T = q_BHTK.shape[2]
+    block = min(block, T)
+    q_BHTK, k_BHTK, v_BHTK = (even(x, block) for x in (q_BHTK, k_BHTK, v_BHTK))
+    blocks = q_BHTK.shape[2] // block
+    parts = [Part(blocks=blocks, causal=True)]
+    for back in range(1, min(blocks, 1 - -memory // block)):
+        mask, far = None, back * block - memory  # of its keys, these are out of reach
+        if far > 0:
+            mask = hide(torch.arange(block, device=q_BHTK.device) < far, q_BHTK)[None, None, None]
+        span = back * block
+        parts.append(Part((span, None), (0, -span), blocks=blocks - back, mask=mask))
+    return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)[:, :, :T]
+
+
+def even(x_BHTE: Tensor, block: int) -> Tensor:
+    """With zeros after the end, up to a multiple of `block`."""
+    missing = -x_BHTE.shape[2] % block
+    return pad(x_BHTE, (0, 0, 0, missing)) if missing else x_BHTE
+
+
+def key_mask(q_BHTK: Tensor, tokens: int, real_BT: Tensor | None) -> Tensor | None:
+    """To be added to the scores of a key, (B, T) over the evened length; None if all count."""
+    evened = q_BHTK.shape[2]
+    if real_BT is None:
+        if tokens == evened:
+            return None
+        real_BT = torch.ones(q_BHTK.shape[0], tokens, dtype=torch.bool, device=q_BHTK.device)
+    return hide(~pad(real_BT, (0, evened - tokens)), q_BHTK)
+
+
+def fold(x_BHTE: Tensor, block: int) -> Tensor:
+    """(B Z, H, C, E): a view of (B, T, H, E) in memory."""
+    _, H, _, E = x_BHTE.shape
+    return x_BHTE.transpose(1, 2).reshape(-1, block, H, E).transpose(1, 2)
+
+
+def unfold(x_XHCE: Tensor, batch: int) -> Tensor:
+    """(B, H, T, E), the inverse of `fold`."""
+    _, H, _, E = x_XHCE.shape
+    return x_XHCE.transpose(1, 2).reshape(batch, -1, H, E).transpose(1, 2)
+
+
+def fold_columns(x_BHTE: Tensor, width: int) -> Tensor:
+    """(B, W H, T / W, E): every W-th token by itself; a view of (B, T, H, E) in memory."""
+    B, H, _, E = x_BHTE.shape
+    return x_BHTE.transpose(1, 2).reshape(B, -1, width * H, E).transpose(1, 2)
+
+
+def unfold_columns(x_BYRE: Tensor, width: int) -> Tensor:
+    """(B, H, T, E), the inverse of `fold_columns`."""
+    B, Y, _, E = x_BYRE.shape
+    return x_BYRE.transpose(1, 2).reshape(B, -1, Y // width, E).transpose(1, 2)

@@ -1,0 +1,184 @@
+"""One softmax over keys that are reached in several ways, merged by log-sum-exp.
+
+A part is a set of queries and the keys that they look at, folded so that one fused call does it.
+The parts of a query hold different keys. With o_p and l_p the output and log-sum-exp of part p,
+o = sum_p e^(l_p - l) o_p and l = log sum_p e^(l_p). Scores are never held: forward and backward
+run torch's fused kernels, and the kernels' backward given the merged o and l gives the gradient of
+the whole. Tensors are (B, T, H, E) in memory, where each fold is a view.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+aten = torch.ops.aten
+
+Source = tuple[Tensor, Tensor]  # keys and values (B, H, S, K)
+Span = tuple[int, int | None]  # from the first to below the second, as in a slice
+ALL: Span = (0, None)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows `q` of the queries look at rows `k` of a source.
+
+    Both are cut into `blocks` on end, each by itself, and these into `columns`, every so manieth
+    token by itself. What is left in order may be `causal`, or add a `mask` to its scores.
+    """
+
+    q: Span = ALL
+    k: Span = ALL
+    source: int = 0
+    blocks: int = 1
+    columns: int = 1
+    causal: bool = False
+    mask: Tensor | None = None
+
+    def fold(self, x_BTHE: Tensor, rows: Span) -> Tensor:
+        """(B Z, Y H, T / (Z Y), E) of Z blocks and Y columns."""
+        B, _, H, E = x_BTHE.shape
+        folded = x_BTHE[:, slice(*rows)].reshape(B * self.blocks, -1, self.columns * H, E)
+        return folded.transpose(1, 2)
+
+
+def union(q_BHTK: Tensor, sources: Sequence[Source], parts: Sequence[Part]) -> Tensor:
+    """softmax(q k^T / sqrt K) v over the keys of all parts. The first part has every query."""
+    tensors = [x.transpose(1, 2) for x in (q_BHTK, *(x for source in sources for x in source))]
+    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+        merge: Any = _Union.apply
+        return merge(tuple(parts), *tensors).transpose(1, 2)
+    return _merged(parts, tensors)[0].transpose(1, 2)
+
+
+class _Union(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, parts: tuple[Part, ...], *tensors: Tensor) -> Tensor:
+        out_BTHK, sum_BTH1 = _merged(parts, tensors)
+        ctx.parts = parts
+        ctx.save_for_backward(out_BTHK, sum_BTH1, *tensors)
+        return out_BTHK
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        out_BTHK, sum_BTH1, *tensors = ctx.saved_tensors
+        totals: list[Tensor | None] = [None] * len(tensors)
+        for part in ctx.parts:
+            at = 1 + 2 * part.source
+            of_q = [part.fold(x, part.q) for x in (tensors[0], *grads, out_BTHK, sum_BTH1)]
+            of_k = [part.fold(x, part.k) for x in tensors[at : at + 2]]
+            pieces = _backward(part, *of_q, *of_k)
+            places = ((0, part.q), (at, part.k), (at + 1, part.k))
+            for (i, rows), piece in zip(places, pieces, strict=True):
+                totals[i] = _add(totals[i], tensors[i], rows, piece)
+        return None, *totals
+
+
+def hide(lost: Tensor, like: Tensor) -> Tensor:
+    """A mask to be added to scores: nothing where `lost` is False, and where True next to -inf.
+
+    Finite, so that a query with nothing to see gets no NaN; half the lowest number, so that a
+    score can be added to it.
+    """
+    mask = torch.zeros(lost.shape, dtype=like.dtype, device=like.device)
+    return mask.masked_fill(lost, torch.finfo(like.dtype).min / 2)
+
+
+def _merged(parts: Sequence[Part], tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The output (B, T, H, K) and the log of the sum of exponentials (B, T, H, 1)."""
+    out_BTHK = sum_BTH1 = tensors[0]  # until the first part
+    for i, part in enumerate(parts):
+        at = 1 + 2 * part.source
+        k, v = (part.fold(x, part.k) for x in tensors[at : at + 2])
+        out, log_sum = _forward(part.fold(tensors[0], part.q), k, v, part)
+        if i == 0:
+            out_BTHK = out.transpose(1, 2).reshape(tensors[0].shape)
+            sum_BTH1 = log_sum.transpose(1, 2).reshape(*out_BTHK.shape[:3], 1)
+            continue
+        had_BTHK, had_BTH1 = (x[:, slice(*part.q)] for x in (out_BTHK, sum_BTH1))
+        more_BTHK = out.transpose(1, 2).reshape(had_BTHK.shape)
+        more_BTH1 = log_sum.transpose(1, 2).reshape(had_BTH1.shape)
+        had_BTHK.lerp_(more_BTHK, torch.sigmoid(more_BTH1 - had_BTH1).to(out.dtype))
+        had_BTH1.copy_(torch.logaddexp(had_BTH1, more_BTH1))
+    return out_BTHK, sum_BTH1
+
+
+def _add(total: Tensor | None, like_BTHE: Tensor, rows: Span, folded: Tensor) -> Tensor:
+    """A part's gradient added to its rows."""
+    if total is None and rows == ALL:
+        return folded.transpose(1, 2).reshape(like_BTHE.shape)
+    total = torch.zeros_like(like_BTHE) if total is None else total
+    into = total[:, slice(*rows)]
+    into += folded.transpose(1, 2).reshape(into.shape)
+    return total
+
+
+def _forward(q: Tensor, k: Tensor, v: Tensor, part: Part) -> tuple[Tensor, Tensor]:
+    """softmax(q k^T / sqrt K) v and the log-sum-exp of each row."""
+    how = _kernel(q)
+    if how == "cpu":
+        return aten._scaled_dot_product_flash_attention_for_cpu(
+            q, k, v, 0.0, part.causal, attn_mask=part.mask
+        )
+    if how == "cuda":
+        out, log_sum, *_ = aten._scaled_dot_product_efficient_attention(
+            q, k, v, _bias(q, k, part.mask), compute_log_sumexp=True, is_causal=part.causal
+        )
+        return out, log_sum[..., : q.shape[2]]
+    scores = _scores(q, k, part)
+    log_sum = scores.logsumexp(-1)
+    return torch.exp(scores - log_sum.unsqueeze(-1)).to(v.dtype) @ v, log_sum
+
+
+def _backward(
+    part: Part, q: Tensor, grad: Tensor, out: Tensor, log_sum1: Tensor, k: Tensor, v: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q, k and v, given the output and the log-sum-exp of all parts."""
+    how, log_sum = _kernel(q), log_sum1.squeeze(-1)
+    if how == "cpu":
+        return aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            grad, q, k, v, out, log_sum, 0.0, part.causal, attn_mask=part.mask
+        )
+    if how == "cuda":
+        # The kernel reads rows in blocks of 32; one beyond the end must count for nothing.
+        log_sum = pad(log_sum, (0, -log_sum.shape[-1] % 32), value=math.inf)
+        nothing = torch.zeros((), dtype=torch.int64, device=q.device)  # no dropout, no seed
+        bias = _bias(q, k, part.mask)
+        wanted = [True, True, True, False]
+        q_grad, k_grad, v_grad, _ = aten._scaled_dot_product_efficient_attention_backward(
+            grad, q, k, v, bias, out, log_sum, nothing, nothing, 0.0, wanted, part.causal
+        )
+        return q_grad, k_grad, v_grad
+    weights = torch.exp(_scores(q, k, part) - log_sum1)
+    slope = weights * ((grad @ v.mT) - (grad * out).sum(-1, keepdim=True)) * q.shape[-1] ** -0.5
+    slope, weights = slope.to(q.dtype), weights.to(q.dtype)
+    return slope @ k, slope.mT @ q, weights.mT @ grad
+
+
+def _kernel(q: Tensor) -> str:
+    """Which kernel gives the log-sum-exp; "none" where torch has none."""
+    if q.device.type == "cuda" and (q.dtype == torch.float64 or q.shape[-1] % 8):
+        return "none"
+    return q.device.type if q.device.type in {"cpu", "cuda"} else "none"
+
+
+def _bias(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:
+    """The mask as the CUDA kernel takes it: of full shape, a row's start a multiple of 16."""
+    if mask is None:
+        return None
+    keys = k.shape[2]
+    return pad(mask, (0, -keys % 16))[..., :keys].expand(*q.shape[:3], keys)
+
+
+def _scores(q: Tensor, k: Tensor, part: Part) -> Tensor:
+    scores = (q @ k.mT).to(torch.promote_types(q.dtype, torch.float32)) * q.shape[-1] ** -0.5
+    if part.mask is not None:
+        scores = scores + part.mask
+    if part.causal:
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+        scores = scores.masked_fill(later, -math.inf)
+    return scores

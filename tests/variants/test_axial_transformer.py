@@ -1,0 +1,69 @@
+import pytest
+import torch
+
+from effattn_cli import catalog, laws
+from effattn_cli.attention import Attention, Decodable
+from effattn_cli.errors import Unsupported
+from tests.references.axial_transformer import reference
+from tests.references.sdpa import reference as exact
+
+AxialTransformer = catalog.load("axial-transformer")
+
+
+def axial(tokens: int, **options: int | bool) -> Attention:
+    return laws.make(AxialTransformer, tokens, dtype=torch.float64, **options)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("width", [1, 7, 50, 200])
+def test_equals_its_reference(width: int, causal: bool, padded: bool) -> None:
+    layer = axial(100, width=width, causal=causal)
+    real_BT = torch.arange(100) < torch.tensor([[100], [43]])
+    keep_BT = real_BT if padded else torch.ones_like(real_BT)
+    mask_BT = real_BT if padded else None
+    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(100).double()))
+    both = layer.attend(q, k, v, mask_BT), reference(layer, q, k, v, mask_BT)
+    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
+    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
+    grads = [torch.autograd.grad(out.square().sum(), (q, k, v)) for out in outs]
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("causal", "seen"), [(False, range(40)), (True, range(24))])
+def test_query_23_reads_every_token_that_it_may(causal: bool, seen: range) -> None:
+    layer = axial(40, causal=causal)
+    q, k, v = (x.detach() for x in layer.project(laws.tokens_in(40).double()))
+    v.requires_grad_()
+    (grad_BHTK,) = torch.autograd.grad(layer.attend(q, k, v)[:, :, 23].sum(), v)
+    assert grad_BHTK.abs().sum((0, 1, 3)).nonzero().flatten().tolist() == list(seen)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("causal", "width"), [(False, 60), (False, 1), (True, 60)])
+def test_one_row_or_one_column_is_exact_attention(causal: bool, width: int) -> None:
+    layer = axial(60, width=width, causal=causal)
+    qkv = layer.project(laws.tokens_in(60).double())
+    torch.testing.assert_close(layer.attend(*qkv), exact(layer, *qkv, None), rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("width", [1, 7, 60])
+def test_decoding_equals_the_forward(width: int) -> None:
+    layer = axial(50, width=width, causal=True)
+    assert isinstance(layer, Decodable)
+    x_BTD = laws.tokens_in(50).double()
+    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
+    for t in range(50):
+        step_BD, state = layer.decode(x_BTD[:, t], state)
+        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("tokens", "width"), [(1, 1), (1000, 32), (4096, 64), (16385, 129)])
+def test_the_grid_is_nearly_square(tokens: int, width: int) -> None:
+    assert axial(tokens).width == width
+
+
+def test_refuses_rows_without_tokens() -> None:
+    with pytest.raises(Unsupported, match=r"^width 0 is below 1$"):
+        axial(40, width=0)

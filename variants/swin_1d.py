@@ -1,0 +1,85 @@
+"""Swin attention along one dimension: windows that shift from layer to layer."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding, scaled_dot_product_attention
+
+from effattn_cli.attention import Attention, Card, Unsupported
+from effattn_cli.parts.blocks import fold, unfold
+from effattn_cli.parts.merge import hide
+
+
+@final
+class Swin1D(Attention):
+    """Tokens attend within windows of W, laid S tokens further on in every other layer.
+
+    softmax(q k^T / sqrt K + b) v in each window, b a learned bias for each head and distance
+    (Swin Transformer, Liu et al. 2021, arXiv:2103.14030, in one dimension). W: window, S: shift.
+    """
+
+    card = Card(
+        title="Swin 1D",
+        families=("fixed-pattern",),
+        paper="arXiv:2103.14030",
+        year=2021,
+        time="N w",
+        memory="N",
+        causal="never",
+        kind="approximates softmax",
+        notes=(
+            "this is the shifted layer of the pair that the paper alternates; shift=0 is the other",
+            "the paper rolls the tokens, and masks what the ends do not share; here the first and"
+            " the last window are short, which is the same",
+        ),
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Attention.Config):
+        window: int = 49
+        """Tokens of a window (the paper's 7 x 7)."""
+        shift: int | None = None
+        """Where the first whole window begins; half of a window unless given."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.window < 1:
+            raise Unsupported(f"window {config.window} is below 1")
+        self.window = config.window
+        self.shift = config.window // 2 if config.shift is None else config.shift
+        if not 0 <= self.shift < self.window:
+            raise Unsupported(f"shift {self.shift} is not from 0 to below the window {self.window}")
+        self.reach = min(self.window, config.tokens)
+        self.bias = nn.Parameter(torch.empty(2 * self.reach - 1, self.heads))
+        nn.init.normal_(self.bias, std=0.02)
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        T = q_BHTK.shape[2]
+        end = self.shift + max(0, T - self.shift) // self.window * self.window
+        out = []
+        for i, j in ((0, min(self.shift, T)), (self.shift, end), (end, T)):
+            if i < j:  # a short window, all whole ones, a short window
+                real = None if real_BT is None else real_BT[:, i:j]
+                q, k, v = (x[:, :, i:j] for x in (q_BHTK, k_BHTK, v_BHTK))
+                out.append(self._within(q, k, v, real, min(self.window, j - i)))
+        return out[0] if len(out) == 1 else torch.cat(out, dim=2)
+
+    def _within(
+        self, q: Tensor, k: Tensor, v: Tensor, real_BT: Tensor | None, window: int
+    ) -> Tensor:
+        mask = self._bias(window)
+        if real_BT is not None:
+            mask = mask + hide(~real_BT.reshape(-1, 1, 1, window), mask)
+        folded = [fold(x, window) for x in (q, k, v)]
+        out = scaled_dot_product_attention(folded[0], folded[1], folded[2], attn_mask=mask)
+        return unfold(out, len(q))
+
+    def _bias(self, window: int) -> Tensor:
+        """The bias of each head between the places of a window, (1, H, W, W)."""
+        at_W = torch.arange(window, device=self.bias.device)
+        away_WW = at_W[:, None] - at_W + self.reach - 1
+        return embedding(away_WW, self.bias).permute(2, 0, 1).unsqueeze(0)
