@@ -41,6 +41,8 @@ def test_a_card_is_well_formed(name: str) -> None:
     assert 2017 <= variant.card.year <= 2026
     assert variant.card.families
     assert all(option.help for option in variant.options)
+    shared = {"dim", "heads", "kv_heads", "head_dim"}  # given inline, these are the cell's
+    assert not shared.intersection(option.name for option in variant.options)
     lines = Path(variant.path).read_text().splitlines()
     assert len(lines) <= 150
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from effattn_cli.records import Cell, Failure, Sampling
-from effattn_cli.run import verdict
+from effattn_cli.records import Cell, Failure, Record, Sampling
+from effattn_cli.run import ledger, verdict
 from effattn_cli.run.launch import ForkServer, Job
 
 SAMPLING = asdict(Sampling(seconds=0.01, max_samples=8))
@@ -142,3 +142,14 @@ def test_a_fresh_process_each_time(server: ForkServer) -> None:
     pids = {server.run(Job(name="nothing")).answers[0]["pid"] for _ in range(5)}
     assert len(pids) == 5
     assert os.getpid() not in pids
+
+
+def test_what_was_used_of_a_feed_forward_reaches_the_record(server: ForkServer) -> None:
+    cell = Cell(variant="gshard", seq=64, dim=64, heads=2, scope="block")
+    payload = {"cell": asdict(cell), "path": None, "sampling": SAMPLING, "expected": None}
+    (told,) = server.run(Job(name="memory", payload=payload)).answers
+    record = ledger.visited(Record(cell=cell), told)
+    assert record.usage is not None
+    assert record.usage.total_parameters == 16 * (2 * 64 * 256 + 64)
+    assert record.memory is not None
+    assert record.memory.weight_bytes > 4 * record.usage.total_parameters

@@ -44,22 +44,22 @@ class ProductKeyMemory(FeedForward):
     class Config(FeedForward.Config):
         keys: int = 512
         """Keys in each of a head's two tables (|K|^1/2 in the paper): its square are the values."""
-        heads: int = 4
-        """Queries of a token, with keys of their own and one table of values for all."""
+        queries: int = 4
+        """Queries of a token (heads in the paper): their keys are their own, the values shared."""
         best: int = 32
-        """Slots that a head reads (k in the paper)."""
-        query: int = 256
+        """Slots that a query reads (k in the paper)."""
+        width: int = 256
         """Width of a query, both halves together."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        J, H, P = config.keys, config.heads, config.query // 2
+        J, H, P = config.keys, config.queries, config.width // 2
         if not 1 <= config.best <= J:
             raise Unsupported(f"best {config.best} is not from 1 to {J}, the keys")
-        if config.query < 2 or config.query % 2:
-            raise Unsupported(f"query {config.query} is not a positive even number")
+        if config.width < 2 or config.width % 2:
+            raise Unsupported(f"width {config.width} is not a positive even number")
         if H < 1:
-            raise Unsupported(f"heads {H} is below 1")
+            raise Unsupported(f"queries {H} is below 1")
         self.keys, self.best = J, config.best
         self.to_query = nn.Linear(config.dim, 2 * H * P, bias=False)
         self.norm = nn.LayerNorm(P)

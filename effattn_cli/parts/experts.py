@@ -1,9 +1,10 @@
 """Mixtures of experts: who goes where, and the products of those who went.
 
-Pairs of a token and an expert are sorted by expert, and each expert takes the first ones into a
-buffer of fixed room: no shape depends on the data, and no (tokens, experts, room) tensor exists.
-Letters: G groups, P pairs of a token and a choice, C choices, E experts, R room, N tokens of all
-sequences, M rows of an expert's buffer, F hidden units.
+Pairs of a token and an expert are sorted by expert and multiplied by its weights, in as many rows
+as there are pairs or seats, whichever are fewer: no shape depends on the data, no row is computed
+for nobody, and no (tokens, experts, room) tensor exists.
+Letters: G groups, P pairs of a group, C choices, E experts, R rows, N tokens of all sequences,
+F hidden units.
 """
 
 from dataclasses import dataclass
@@ -13,17 +14,18 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad, relu
 
 from effattn_cli.attention import FeedForward, Unsupported, Usage
+from effattn_cli.parts.grouped import grouped
 
 LEAST_ROOM = 4  # tokens that an expert takes from a group, at least; the authors' number
-FEW = 3  # an expert read for one pair alone costs as much as so many in a batch of products
 
 
 @dataclass(frozen=True)
 class Seats:
-    """Row m of an expert's buffer holds the token `token_EM`, or nobody: then its gate is 0."""
+    """The pairs that found a seat, expert by expert; the rows after them count for nothing."""
 
-    token_EM: Tensor  # in all sequences, one after the other
-    gate_EM: Tensor
+    token_R: Tensor  # in all sequences, one after the other
+    gate_R: Tensor  # what an expert says of the token is multiplied by this, 0 in idle rows
+    end_E: Tensor  # the row after the expert's last
     wanted_GE: Tensor  # pairs of a group that chose the expert, whether it had room or not
 
 
@@ -34,30 +36,31 @@ def seated(chosen_BCT: Tensor, gate_BCT: Tensor, *, experts: int, group: int, ro
     """
     B, C, T = chosen_BCT.shape
     more = -T % group
-    count = B * (T + more) // group
-    chosen_GP = _grouped(pad(chosen_BCT, (0, more), value=experts), group)
-    gate_GP = _grouped(pad(gate_BCT, (0, more)), group)
-    sorted_GP, pair_GP = chosen_GP.sort(stable=True)
-    edges_E = torch.arange(experts + 1, device=chosen_GP.device)
-    edge_GE = torch.searchsorted(sorted_GP, edges_E.expand(count, -1).contiguous())
-    row_GER = edge_GE[:, :-1, None] + torch.arange(room, device=chosen_GP.device)
-    held_GER = row_GER < edge_GE[:, 1:, None]
-    row_GP = row_GER.flatten(1).clamp_(max=C * group - 1)  # an empty row takes a neighbour's token
-    pair_GER = pair_GP.gather(1, row_GP).view_as(held_GER)
-    gate_GER = gate_GP.gather(1, pair_GER.flatten(1)).view_as(held_GER) * held_GER
-    # Groups follow one another in the padded sequences.
-    place_G = torch.arange(count, device=chosen_GP.device) * group
-    place_GER = place_G[:, None, None] + pair_GER % group
-    token_GER = place_GER - place_GER // (T + more) * more if more else place_GER
-    token_GER = token_GER.clamp(max=B * T - 1)
-    return Seats(
-        token_GER.transpose(0, 1).flatten(1),
-        gate_GER.transpose(0, 1).flatten(1),
-        edge_GE.diff(dim=1),
-    )
+    pairs = C * B * (T + more)
+    chosen_GP = _in_groups(pad(chosen_BCT, (0, more), value=experts), group)
+    expert_GP, pair_GP = chosen_GP.sort(stable=True)
+    number_E = torch.arange(experts + 1, device=chosen_GP.device)
+    start_GE = torch.searchsorted(expert_GP, number_E.expand(len(expert_GP), -1).contiguous())
+    wanted_GE = start_GE.diff(dim=1)
+    held_EG = wanted_GE.mT.clamp(max=room)
+    end_EG = held_EG.flatten().cumsum(0).view_as(held_EG)
+    # The row of the pair that came as number `rank` to its expert, among all groups' pairs.
+    rank_GP = torch.arange(C * group, device=chosen_GP.device) - start_GE.gather(1, expert_GP)
+    seated_GP = (expert_GP < experts) & (rank_GP < room)
+    row_GP = (end_EG - held_EG).mT.gather(1, expert_GP.clamp(max=experts - 1)) + rank_GP
+    row_GP = torch.where(seated_GP, row_GP, pairs)
+    # Where the pair is in (C, B T), the padding of the groups left out.
+    group_G1 = torch.arange(len(pair_GP), device=pair_GP.device).unsqueeze(1)
+    place_GP = group_G1 * group + pair_GP % group
+    place_GP = place_GP - place_GP // (T + more) * more + pair_GP // group * (B * T)
+    place_R = place_GP.new_zeros(pairs + 1).scatter_(0, row_GP.flatten(), place_GP.flatten())
+    place_R = place_R[: min(pairs, wanted_GE.numel() * room)]
+    busy_R = torch.arange(len(place_R), device=place_R.device) < end_EG[-1, -1]
+    gate_R = gate_BCT.transpose(0, 1).flatten()[place_R] * busy_R
+    return Seats(place_R % (B * T), gate_R, end_EG[:, -1].contiguous(), wanted_GE)
 
 
-def _grouped(x_BCT: Tensor, group: int) -> Tensor:
+def _in_groups(x_BCT: Tensor, group: int) -> Tensor:
     """(G, P): the pairs of a group, first choices first."""
     B, C, _ = x_BCT.shape
     return x_BCT.view(B, C, -1, group).transpose(1, 2).reshape(-1, C * group)
@@ -74,22 +77,17 @@ class Experts(nn.Module):
         if gated:
             self.scale_EF = nn.Parameter(torch.ones(experts, hidden))
 
-    def forward(self, x_EMD: Tensor) -> Tensor:
-        """Each expert's rows through it: one batch of products."""
-        return self._through(x_EMD, slice(None))
-
-    def some(self, x_PD: Tensor, expert_P: Tensor) -> Tensor:
-        """Row p through the expert p: reads the weights of these experts only."""
-        return self._through(x_PD.unsqueeze(1), expert_P).squeeze(1)
-
-    def _through(self, x_EMD: Tensor, which: Tensor | slice) -> Tensor:
-        h_EMF = torch.bmm(x_EMD, self.up_EDF[which])
+    def forward(self, x_RD: Tensor, end_E: Tensor) -> Tensor:
+        """Expert e has the rows from end[e - 1] up to end[e]."""
+        h_RF = grouped(x_RD, self.up_EDF, end_E)
         if self.gated:
-            linear_EMF, gate_EMF = h_EMF.chunk(2, dim=-1)
-            h_EMF = gelu(gate_EMF) * linear_EMF * self.scale_EF[which].unsqueeze(1)
+            linear_RF, gate_RF = h_RF.chunk(2, dim=-1)
+            row_R = torch.arange(len(x_RD), device=x_RD.device)
+            expert_R = torch.searchsorted(end_E, row_R, right=True).clamp_(max=len(end_E) - 1)
+            h_RF = gelu(gate_RF) * linear_RF * self.scale_EF.index_select(0, expert_R)
         else:
-            h_EMF = relu(h_EMF)
-        return torch.bmm(h_EMF, self.down_EFD[which])
+            h_RF = relu(h_RF)
+        return grouped(h_RF, self.down_EFD, end_E)
 
 
 def _uniform(experts: int, wide: int, out: int) -> nn.Parameter:
@@ -135,21 +133,16 @@ class Mixture(FeedForward):
         self.router_DE = nn.Parameter(torch.randn(config.dim, self.number) * config.dim**-0.5)
 
     def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
-        B, T, D = x_BTD.shape
-        chosen_BCT, gate_BCT = self._choose(x_BTD, real_BT)
-        group, room = self._room(T)
-        if room == group and FEW * chosen_BCT.numel() <= self.number:  # none is left out
-            x_BCTD = x_BTD.unsqueeze(1).expand(-1, self.choices, -1, -1)
-            taken_P = chosen_BCT.flatten().clamp(max=self.number - 1)
-            y_BCTD = self.experts.some(x_BCTD.reshape(-1, D), taken_P).view_as(x_BCTD)
-            return (y_BCTD * gate_BCT.unsqueeze(-1).to(x_BTD.dtype)).sum(1)
-        seats = seated(chosen_BCT, gate_BCT, experts=self.number, group=group, room=room)
-        token_N = seats.token_EM.flatten()
-        x_ND = x_BTD.reshape(B * T, D)
-        y_EMD = self.experts(x_ND.index_select(0, token_N).view(self.number, -1, D))
-        y_EMD = y_EMD * seats.gate_EM.unsqueeze(-1).to(x_BTD.dtype)
-        y_ND = torch.zeros_like(x_ND).index_add_(0, token_N, y_EMD.flatten(0, 1))
-        return y_ND.view(B, T, D)
+        x_ND = x_BTD.flatten(0, 1)
+        seats = self._seats(x_BTD, real_BT)
+        y_RD = self.experts(x_ND.index_select(0, seats.token_R), seats.end_E)
+        y_RD = y_RD * seats.gate_R.unsqueeze(-1).to(x_BTD.dtype)
+        return torch.zeros_like(x_ND).index_add_(0, seats.token_R, y_RD).view_as(x_BTD)
+
+    def _seats(self, x_BTD: Tensor, real_BT: Tensor | None) -> Seats:
+        group, room = self._room(x_BTD.shape[1])
+        choices = self._choose(x_BTD, real_BT)
+        return seated(*choices, experts=self.number, group=group, room=room)
 
     def _choose(self, x_BTD: Tensor, real_BT: Tensor | None) -> tuple[Tensor, Tensor]:
         """Experts in the order of choice, E for none, and the weights of what they will give."""
@@ -167,7 +160,7 @@ class Mixture(FeedForward):
                 chosen_BCT = chosen_BCT.masked_fill(left, self.number)
         if real_BT is not None:
             chosen_BCT = chosen_BCT.masked_fill(~real_BT.unsqueeze(1), self.number)
-        return chosen_BCT, gate_BCT * (chosen_BCT < self.number)
+        return chosen_BCT, gate_BCT
 
     def _room(self, tokens: int) -> tuple[int, int]:
         """Tokens of a group, and how many of them an expert takes."""
@@ -177,15 +170,14 @@ class Mixture(FeedForward):
 
     @torch.no_grad()
     def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:
-        group, room = self._room(x_BTD.shape[1])
-        choices = self._choose(x_BTD, real_BT)
-        wanted_GE = seated(*choices, experts=self.number, group=group, room=room).wanted_GE
-        wanted_E, made = wanted_GE.sum(0), int(wanted_GE.sum())
+        seats = self._seats(x_BTD, real_BT)
+        wanted_E = seats.wanted_GE.sum(0)
+        made = int(wanted_E.sum())
         each = sum(weight.numel() for weight in self.experts.parameters())
         router = self.router_DE.numel()
         return Usage(
             total_parameters=router + each,
             active_parameters=router + each * self.choices // self.number,
-            dropped=1 - int(wanted_GE.clamp(max=room).sum()) / made,
+            dropped=1 - int(seats.end_E[-1]) / made,
             load=int(wanted_E.max()) * self.number / made,
         )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 def reference(layer: Any, x_BTD: Tensor, _: Tensor | None) -> Tensor:
     config = layer.config
-    H, half = config.heads, config.query // 2
+    H, half = config.queries, config.width // 2
     parts = (x_BTD.flatten(0, 1) @ layer.to_query.weight.mT).unflatten(-1, (2 * H, half))
     centred = parts - parts.mean(-1, keepdim=True)
     spread = (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()

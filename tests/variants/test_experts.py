@@ -1,5 +1,6 @@
 """What the mixtures of experts share: seats, groups, choices in training, and few tokens."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import FeedForward
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts.experts import seated
+from effattn_cli.parts.grouped import grouped
 from tests.test_laws import reference_of
 
 MIXTURES = ("glam", "gshard", "st-moe", "switch-transformer")
@@ -19,17 +21,19 @@ def made(name: str, tokens: int = 130, **options: Any) -> Any:
     return laws.make(variant, tokens, dtype=torch.float64, **options)
 
 
-def table(seats: Any) -> list[list[int | None]]:
-    """The token of each row of each expert, where it holds one."""
-    pairs = zip(seats.token_EM.tolist(), seats.gate_EM.tolist(), strict=True)
-    return [[token if gate else None for token, gate in zip(*pair, strict=True)] for pair in pairs]
+def table(seats: Any) -> list[list[int]]:
+    """The tokens of each expert."""
+    ends = [0, *seats.end_E.tolist()]
+    assert not seats.gate_R[ends[-1] :].any()
+    return [seats.token_R[i:j].tolist() for i, j in itertools.pairwise(ends)]
 
 
 def test_the_first_tokens_take_the_seats() -> None:
     chosen_BCT = torch.tensor([[[1, 0, 1, 1, 3, 1, 2]]])  # 3 is none
     seats = seated(chosen_BCT, torch.ones(1, 1, 7), experts=3, group=7, room=2)
-    assert table(seats) == [[1, None], [0, 2], [6, None]]
+    assert table(seats) == [[1], [0, 2], [6]]
     assert seats.wanted_GE.tolist() == [[1, 4, 1]]
+    assert len(seats.token_R) == 6  # as many as there are seats
 
 
 def test_first_choices_sit_down_before_second_ones() -> None:
@@ -37,14 +41,30 @@ def test_first_choices_sit_down_before_second_ones() -> None:
     gates_BCT = torch.tensor([[[0.6, 0.7, 0.8], [0.4, 0.3, 0.2]]])
     seats = seated(chosen_BCT, gates_BCT, experts=2, group=3, room=2)
     assert table(seats) == [[0, 1], [1, 2]]
-    torch.testing.assert_close(seats.gate_EM, torch.tensor([[0.6, 0.3], [0.7, 0.8]]))
+    torch.testing.assert_close(seats.gate_R, torch.tensor([0.6, 0.3, 0.7, 0.8]))
 
 
 def test_every_group_of_every_sequence_has_its_own_seats() -> None:
     chosen_BCT = torch.zeros(2, 1, 5, dtype=torch.long)
     chosen_BCT[1, 0, :2] = 1
     seats = seated(chosen_BCT, torch.ones(2, 1, 5), experts=2, group=3, room=1)
-    assert table(seats) == [[0, 3, 7, 8], [None, None, 5, None]]
+    assert table(seats) == [[0, 3, 7, 8], [5]]
+    assert len(seats.token_R) == 8  # for four groups of two experts with a seat each
+
+
+def test_groups_of_rows_are_multiplied_by_their_own_matrices() -> None:
+    x, w = (torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+            for shape in ((9, 3), (4, 3, 5)))  # fmt: skip
+    end = torch.tensor([2, 2, 7, 8])
+    parts = [x[i:j] @ w[e] for e, (i, j) in enumerate([(0, 2), (2, 2), (2, 7), (7, 8)])]
+    want = torch.cat([*parts, torch.zeros(1, 5, dtype=torch.float64)])
+    got = grouped(x, w, end)
+    torch.testing.assert_close(got, want)
+    upstream = torch.randn_like(want)
+    for mine, theirs in zip(*(torch.autograd.grad(y, (x, w), upstream) for y in (got, want)),
+                            strict=True):  # fmt: skip
+        torch.testing.assert_close(mine, theirs)
+    torch.library.opcheck(grouped, (x, w, end), test_utils=("test_schema", "test_faketensor"))
 
 
 @torch.no_grad()
@@ -68,14 +88,13 @@ def bound(name: str, layer: Any) -> Any:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", MIXTURES)
-def test_one_token_reads_its_own_experts_and_gives_the_same(name: str) -> None:
-    layer = made(name, experts=16)
-    read = []
-    layer.experts.register_forward_pre_hook(lambda *_: read.append("all"))
-    x_BTD = laws.tokens_in(1, dtype=torch.float64)
-    few, many = layer(x_BTD), layer(x_BTD.repeat(9, 1, 1))[:2]
-    assert read == ["all"]
-    torch.testing.assert_close(few, many, rtol=1e-12, atol=1e-12)
+def test_one_token_reads_its_own_experts_only(name: str) -> None:
+    layer, x_BD = made(name, experts=16), laws.tokens_in(1, dtype=torch.float64)[:, 0]
+    want = layer.decode(x_BD)
+    used = torch.zeros(16, dtype=torch.bool)
+    used[layer._choose(x_BD.unsqueeze(1), None)[0]] = True
+    layer.experts.up_EDF[~used] = torch.nan
+    torch.testing.assert_close(layer.decode(x_BD), want, rtol=0, atol=0)
 
 
 @torch.no_grad()
@@ -100,7 +119,7 @@ def test_in_training_a_second_choice_is_made_in_proportion_to_its_weight(
         made_.append((chosen_BCT[:, 1] < layer.number).double())
         gates.append(layer.eval()._choose(laws.tokens_in(2000, dtype=torch.float64), None)[1][:, 1])
         layer.train()
-        assert (gate_BCT[:, 1] == gates[-1] * made_[-1]).all()
+        assert torch.equal(gate_BCT[:, 1], gates[-1])
     expected = (torch.stack(gates) / sure).clamp(max=1)
     for low in (0.0, 0.25, 0.5, 0.75):
         part = (expected >= low) & (expected < low + 0.25)

@@ -15,7 +15,7 @@ def make(seq: int) -> nn.Module:
 
     config = SwitchTransformersConfig(
         d_model=DIM, d_ff=4 * DIM, num_experts=EXPERTS, dropout_rate=0.0, dense_act_fn="relu",
-        expert_capacity=int(SHARE * seq / EXPERTS),
+        expert_capacity=int(SHARE * seq / EXPERTS), router_jitter_noise=0.0,
     )  # fmt: skip
     return theirs.SwitchTransformersSparseMLP(config)
 
@@ -35,6 +35,8 @@ def copy(ours: Any, theirs: Any) -> None:
 PEERS = [
     Peer(
         package="transformers", make=make, run=run, scope="layer", copy=copy,
-        options=(("experts", EXPERTS), ("capacity", SHARE), ("eval_capacity", SHARE)),
+        options=(
+            ("experts", EXPERTS), ("capacity", SHARE), ("eval_capacity", SHARE), ("jitter", 0.0),
+        ),
     )
 ]  # fmt: skip
