@@ -66,13 +66,13 @@ class Clusterformer(Attention):
         chunk = min(self.chunk, T)
         q_BTE, k_BTE, v_BTE = (x.transpose(1, 2).flatten(2) for x in (q_BHTK, k_BHTK, v_BHTK))
         order_BT = by_bucket(self._nearest(k_BTE, real_BT))
-        place_BZC = pad(order_BT, (0, -T % chunk)).unflatten(1, (-1, chunk))
-        sorted_GHCK = (
+        place_BZC = pad(order_BT, (0, -T % chunk)).view(B, -1, chunk)
+        q_GHCK, k_GHCK, v_GHCK = (
             take(x_BTE, place_BZC).view(-1, chunk, H, K).transpose(1, 2)
             for x_BTE in (q_BTE, k_BTE, v_BTE)
         )
         mask = _mask(q_BHTK, place_BZC, real_BT) if real_BT is not None or T % chunk else None
-        out_GHCK = scaled_dot_product_attention(*sorted_GHCK, attn_mask=mask)
+        out_GHCK = scaled_dot_product_attention(q_GHCK, k_GHCK, v_GHCK, attn_mask=mask)
         out_BTE = out_GHCK.transpose(1, 2).reshape(B, -1, H * K)
         rank_BT = order_BT.argsort(-1)
         return take(out_BTE, rank_BT.unsqueeze(1)).view(B, T, H, K).transpose(1, 2)

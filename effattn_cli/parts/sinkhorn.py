@@ -30,7 +30,7 @@ def balanced(logits_BHZZ: Tensor, seen: Tensor, iterations: int, *, causal: bool
 def mixed(sort_BHYZ: Tensor, row_BHZCE: Tensor) -> Tensor:
     """Token by token, the blocks weighted by each row of `sort`: (B, H, Y, C, E)."""
     mixed_BHYF = sort_BHYZ.to(row_BHZCE.dtype) @ row_BHZCE.flatten(3)
-    return mixed_BHYF.unflatten(-1, row_BHZCE.shape[3:])
+    return mixed_BHYF.view(*mixed_BHYF.shape[:3], *row_BHZCE.shape[3:])
 
 
 def mixed_real(sort_BHYZ: Tensor, row_BHZCE: Tensor, real_BxZC: Tensor) -> tuple[Tensor, Tensor]:

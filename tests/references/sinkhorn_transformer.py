@@ -33,7 +33,9 @@ def _sequence(layer: Attention, head: int, q_TK: Tensor, k_TK: Tensor, v_TK: Ten
     outs = []
     for block in range(blocks):
         at_C = torch.arange(block * size, min((block + 1) * size, T))
-        keys, values, weights = [], [], []
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        weights: list[Tensor] = []
         for row in range(min(budget, blocks)) if budget else [block]:
             if not float(sort_ZZ[row].detach().sum()):
                 continue
