@@ -1,0 +1,117 @@
+"""Tokens of a cluster side by side: who belongs to it, and what decoding keeps of that.
+
+C clusters, W tokens of a cluster, G sequences that are clustered each on its own.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from effattn_cli.parts.hashing import by_bucket
+
+
+def nearest(x_GTK: Tensor, centre_GCK: Tensor, members: int, real_GT: Tensor | None) -> Tensor:
+    """The places (G, C, W) of the tokens with the largest products with each centre, ascending.
+
+    Padding comes last, so it is there only where there are fewer tokens than members.
+    """
+    with torch.no_grad():
+        score_GCT = centre_GCK @ x_GTK.mT
+        if real_GT is not None:
+            score_GCT.masked_fill_(~real_GT.unsqueeze(1), -torch.inf)
+        return score_GCT.topk(members, sorted=False).indices.sort(-1).values
+
+
+@dataclass(frozen=True)
+class Members:
+    """What decoding keeps: keys and values of all tokens, and who is in which cluster so far."""
+
+    k_BHSK: Tensor  # by position, the first `length` of S filled
+    v_BHSK: Tensor
+    score_BHCW: Tensor  # of each member with the centre; -inf where there is none yet
+    place_BHCW: Tensor
+    length: int
+
+    @classmethod
+    def start(
+        cls, k_BHSK: Tensor, v_BHSK: Tensor, shape: tuple[int, int], length: int
+    ) -> "Members":
+        """`length` tokens, the members of each cluster being any of them."""
+        (B, H, _, _), (C, W) = k_BHSK.shape, shape
+        wide = torch.promote_types(k_BHSK.dtype, torch.float32)
+        score_BHCW = torch.randn(B, H, C, W, device=k_BHSK.device, dtype=wide)
+        first_C1 = torch.randint(max(1, length), (C, 1), device=k_BHSK.device)
+        at_W = torch.arange(W, device=k_BHSK.device)
+        place_CW = (first_C1 + at_W) % max(1, length)
+        score_BHCW.masked_fill_(at_W >= length, -torch.inf)
+        return cls(k_BHSK, v_BHSK, score_BHCW, place_CW.expand(B, H, C, W), length)
+
+    def add(self, k_BHK: Tensor, v_BHK: Tensor, score_BHC: Tensor) -> tuple[Tensor, "Members"]:
+        """With one token more, in place of the lowest of each cluster that it enters (B, H, C)."""
+        self.k_BHSK[:, :, self.length] = k_BHK
+        self.v_BHSK[:, :, self.length] = v_BHK
+        low_BHC, slot_BHC = self.score_BHCW.min(-1)
+        enters_BHC = score_BHC > low_BHC
+        at_W = torch.arange(self.score_BHCW.shape[-1], device=slot_BHC.device)
+        new_BHCW = (at_W == slot_BHC.unsqueeze(-1)) & enters_BHC.unsqueeze(-1)
+        score_BHCW = torch.where(new_BHCW, score_BHC.unsqueeze(-1), self.score_BHCW)
+        place_BHCW = self.place_BHCW.masked_fill(new_BHCW, self.length)
+        state = Members(self.k_BHSK, self.v_BHSK, score_BHCW, place_BHCW, self.length + 1)
+        return enters_BHC, state
+
+
+@torch.no_grad()
+def hamming_clusters(
+    hash_GTS: Tensor, clusters: int, rounds: int, real_GT: Tensor | None
+) -> Tensor:
+    """The cluster (G, T) of each hash of bits 1 and -1, after `rounds` assignments of k-means.
+
+    The first hashes are the first centres; a centre has the bits of most of its hashes, -1 where
+    they are even, and stays where it has none. Of centres equally near, the first takes the hash.
+    """
+    G, T, S = hash_GTS.shape
+    C = min(clusters, T)
+    row_GTE = pad(hash_GTS.float(), (0, 1), value=1.0)
+    missing_GC1 = row_GTE.new_zeros(G, C, 1)
+    if real_GT is not None:
+        row_GTE = row_GTE * real_GT.unsqueeze(-1)
+        missing_GC1 = (~real_GT[:, :C]).unsqueeze(-1).float()
+    # One product holds the nearness and, in its lower digits, the centre: to find the largest
+    # number is three times as fast as to find its place. All are whole, and exact in float32.
+    base = 2 ** (C - 1).bit_length()
+    last_GC1 = torch.arange(C - 1, -1, -1, device=row_GTE.device)[:, None] - missing_GC1 * 2**23
+    centre_GCS = row_GTE[:, :C, :S]
+    first_G1 = torch.arange(0, G * C, C, device=row_GTE.device).unsqueeze(1)
+    for left in range(rounds - 1, -1, -1):
+        nearness_GTC = row_GTE @ torch.cat([base * centre_GCS, last_GC1], dim=-1).mT
+        cluster_GT = C - 1 - nearness_GTC.amax(-1).long() % base
+        if not left:
+            break
+        sums_GCE = row_GTE.new_zeros(G * C, S + 1)
+        sums_GCE.index_add_(0, (cluster_GT + first_G1).flatten(), row_GTE.flatten(0, 1))
+        sums_GCE = sums_GCE.view(G, C, S + 1)
+        most_GCS = (sums_GCE[..., :-1] > 0) * 2.0 - 1
+        centre_GCS = torch.where(sums_GCE[..., -1:] > 0, most_GCS, centre_GCS)
+    return cluster_GT
+
+
+def by_cluster(cluster_GT: Tensor, clusters: int, chunk: int) -> tuple[Tensor, Tensor]:
+    """A slot for each token (G, T), and the cluster of each chunk of slots (G, Z).
+
+    A chunk is of one cluster, whose last chunk may be half empty: there is room for the worst case.
+    """
+    G, T = cluster_GT.shape
+    count_GC = cluster_GT.new_zeros(G, clusters).scatter_add_(
+        1, cluster_GT, torch.ones_like(cluster_GT)
+    )
+    room_GC = -(-count_GC // chunk) * chunk
+    end_GC = room_GC.cumsum(1)
+    empty_GC = (end_GC - room_GC) - (count_GC.cumsum(1) - count_GC)  # slots left empty before it
+    rank_GT = by_bucket(cluster_GT).argsort(-1)
+    slot_GT = rank_GT + empty_GC.gather(1, cluster_GT)
+    chunks = (T + clusters * (chunk - 1)) // chunk
+    start_GZ = torch.arange(0, chunks * chunk, chunk, device=slot_GT.device).expand(G, -1)
+    of_GZ = torch.searchsorted(end_GC, start_GZ.contiguous(), right=True)
+    return slot_GT, of_GZ.clamp(max=clusters - 1)

@@ -1,0 +1,175 @@
+"""Routing Transformer: attention among the tokens nearest to each learned centre."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm, scaled_dot_product_attention
+
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.chunked import pieces_pay
+from effattn_cli.parts.clusters import Members, nearest
+from effattn_cli.parts.hashing import add_back, take
+
+CACHED, ROOM = 2**18, 2**26  # scores at a time: for the caches of a CPU, for a GPU's memory
+
+
+@final
+class RoutingTransformer(Decodable[Members]):
+    """Each of C centres takes the W tokens nearest to it, which attend to each other.
+
+    Queries and keys are normalised (a layer norm without weights) and belong to the centres with
+    which they have the largest products; out_i is the mean of softmax(q_i k_j / sqrt K) v_j over
+    the clusters of i (Efficient Content-Based Sparse Attention with Routing Transformers, Roy et
+    al. 2020, arXiv:2003.05997). C: clusters, W: window.
+    """
+
+    card = Card(
+        title="Routing Transformer",
+        families=("learnable-pattern",),
+        paper="arXiv:2003.05997",
+        year=2020,
+        time="N sqrt N",
+        memory="N",
+        causal="optional",
+        kind="approximates softmax",
+        survey=SurveyRow(complexity="N sqrt N", decode=True, classes="LP"),
+        notes=(
+            "the centres are drawn when the layer is made and stay; in the paper a moving average"
+            " of the tokens nearest to them, and a loss, teach them in training",
+            "logits are divided by sqrt K; the authors' code has no 1 / sqrt K here",
+            "a token in no cluster gets 0; one in several gets their mean (the authors' denominator"
+            " has 0.01 more)",
+            "every head is routed; in the authors' models half of the heads are local",
+            "causal without share_qk, positions are compared, and a cluster in which a query sees"
+            " no key does not count; the authors' mask compares ranks, which leaks there",
+            "a decoding step reads all tokens: it may enter any number of clusters",
+        ),
+        exempt={
+            "causality": "values do not leak, but later tokens take places in the clusters",
+            "decoding": "a step sees the clusters of the tokens so far; later ones take places",
+        },
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Decodable.Config):
+        clusters: int | None = None
+        """Centres a head; by default sqrt N, N being the longest length, as the paper has it."""
+        window: int | None = None
+        """Tokens of a cluster; by default N / clusters."""
+        share_qk: bool | None = None
+        """Queries serve as keys; by default where causal, as the authors have it."""
+
+    def __init__(self, config: Config) -> None:
+        self.share_qk = config.causal if config.share_qk is None else config.share_qk
+        super().__init__(config)
+        for name in ("clusters", "window"):
+            given = getattr(config, name)
+            if given is not None and given < 1:
+                raise Unsupported(f"{name} {given} is below 1")
+        clusters = config.clusters or round(math.sqrt(config.tokens))
+        self.window = config.window or -(-config.tokens // clusters)
+        centre_HCK = torch.randn(self.heads, clusters, self.head_dim)
+        self.centre_HCK: Tensor
+        self.register_buffer("centre_HCK", layer_norm(centre_HCK, (self.head_dim,)))
+
+    def make_projections(self, dim: int) -> dict[str, nn.Module]:
+        made = super().make_projections(dim)
+        return {name: made[name] for name in made if name != "k" or not self.share_qk}
+
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.share_qk:
+            return super().project(x_BTD)
+        q_BHTK, v_BGTK = (self._split(self.projections[name](x_BTD)) for name in "qv")
+        return q_BHTK, q_BHTK, v_BGTK
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        B, H, T, _ = q_BHTK.shape
+        centre_HCK = self.centre_HCK.to(torch.promote_types(q_BHTK.dtype, torch.float32))
+        q_GTK = _normal(q_BHTK).flatten(0, 1)
+        whole = [
+            q_GTK,
+            q_GTK if self.share_qk else _normal(k_BHTK).flatten(0, 1),
+            v_BHTK.flatten(0, 1),
+            centre_HCK.expand(B, -1, -1, -1).flatten(0, 1),
+            *([] if real_BT is None else [real_BT.repeat_interleave(H, dim=0)]),
+        ]
+        most = CACHED if pieces_pay(q_BHTK) else ROOM
+        group = max(1, most // (centre_HCK.shape[1] * T))
+        parts = zip(*(torch.split(x, group) for x in whole), strict=True)
+        return torch.cat([self._routed(*part) for part in parts]).view_as(q_BHTK)
+
+    def _routed(
+        self,
+        q_GTK: Tensor,
+        k_GTK: Tensor,
+        v_GTK: Tensor,
+        centre_GCK: Tensor,
+        real_GT: Tensor | None = None,
+    ) -> Tensor:
+        members = min(self.window, q_GTK.shape[1])
+        key_GCW = nearest(k_GTK, centre_GCK, members, real_GT)
+        rows_GTE = torch.cat([k_GTK.to(v_GTK.dtype), v_GTK], dim=-1)
+        k_GCWK, v_GCWK = take(rows_GTE, key_GCW).chunk(2, dim=-1)
+        query_GCW, q_GCWK = key_GCW, k_GCWK
+        if not self.share_qk:
+            query_GCW = nearest(q_GTK, centre_GCK, members, real_GT)
+            q_GCWK = take(q_GTK.to(v_GTK.dtype), query_GCW)
+        mask, counts_GCW1 = None, torch.ones_like(q_GCWK[..., :1])
+        # Places ascend: among shared ones, a rank is as good as a position, and padding is last.
+        in_order = self.causal and self.share_qk
+        if self.causal and not self.share_qk:
+            seen_GCWW = query_GCW.unsqueeze(-1) >= key_GCW.unsqueeze(-2)
+            counts_GCW1 = seen_GCWW[..., :1].to(v_GTK.dtype)
+            mask = _to_add(seen_GCWW, v_GTK)
+        elif real_GT is not None and not self.causal:
+            mask = _to_add(take(real_GT.unsqueeze(-1), key_GCW).mT, v_GTK)
+        out_GCWK = scaled_dot_product_attention(
+            q_GCWK, k_GCWK, v_GCWK, attn_mask=mask, is_causal=in_order
+        )
+        sums_GTE = out_GCWK.new_zeros(*v_GTK.shape[:2], v_GTK.shape[2] + 1)
+        add_back(sums_GTE, query_GCW, torch.cat([out_GCWK * counts_GCW1, counts_GCW1], dim=-1))
+        return sums_GTE[..., :-1] / sums_GTE[..., -1:].clamp(min=1)
+
+    def start(self, batch: int, context: int) -> Members:
+        if not self.share_qk:
+            raise Unsupported(f"{self.card.title} decodes only with share_qk")
+        shape = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)
+        k_BHSK, v_BHSK = (self.blank(*shape, random=True) for _ in range(2))
+        clusters = (self.centre_HCK.shape[1], self.window)
+        return Members.start(_normal(k_BHSK).to(k_BHSK.dtype), v_BHSK, clusters, context)
+
+    def step(
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Members
+    ) -> tuple[Tensor, Members]:
+        q_BHK = _normal(q_BHK)
+        score_BHC = (self.centre_HCK.to(q_BHK.dtype) @ q_BHK.unsqueeze(-1)).squeeze(-1)
+        enters_BHC, state = state.add(q_BHK.to(v_BHK.dtype), v_BHK, score_BHC)
+        # Normalised logits are sqrt K at most. What a token counts is summed over its clusters
+        # first, so that keys and values are read once.
+        k_BHTK, v_BHTK = (x[:, :, : state.length] for x in (state.k_BHSK, state.v_BHSK))
+        logits_BHT1 = k_BHTK.to(q_BHK.dtype) @ (q_BHK * self.head_dim**-0.5).unsqueeze(-1)
+        place_BHN = state.place_BHCW.flatten(2)
+        weights_BHN = logits_BHT1.squeeze(-1).exp().gather(-1, place_BHN)
+        weights_BHCW = weights_BHN.view_as(state.score_BHCW) * state.score_BHCW.isfinite()
+        enters_BHC = enters_BHC.to(weights_BHN.dtype)
+        share_BHC = enters_BHC / enters_BHC.sum(-1, keepdim=True).clamp(min=1)
+        weights_BHCW = weights_BHCW * (share_BHC / weights_BHCW.sum(-1)).unsqueeze(-1)
+        sums_BHT = torch.zeros_like(logits_BHT1.squeeze(-1))
+        sums_BHT = sums_BHT.scatter_add(-1, place_BHN, weights_BHCW.flatten(2))
+        return (sums_BHT.unsqueeze(2).to(v_BHK.dtype) @ v_BHTK).squeeze(2), state
+
+
+def _normal(x: Tensor) -> Tensor:
+    """In float32 at least: rounding could change a cluster."""
+    return layer_norm(x.to(torch.promote_types(x.dtype, torch.float32)), x.shape[-1:])
+
+
+def _to_add(seen: Tensor, like: Tensor) -> Tensor:
+    # Finite, so that a query with nothing to see gets no NaN gradient.
+    zero = torch.zeros((), dtype=like.dtype, device=like.device)
+    return torch.where(seen, zero, torch.finfo(like.dtype).min)
