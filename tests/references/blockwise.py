@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,10 +31,10 @@ def reference(
 
 def shift(layer: Attention, head: int, blocks: int) -> int:
     """How far the head looks: 0 for the first heads; the last ones take 1, 2, ... in turn."""
-    config = layer.config
-    shifted = config.shifted  # type: ignore[attr-defined]
+    config: Any = layer.config
+    shifted = config.shifted
     if shifted is None:
         each = max(1, round(config.heads / 6))
-        shifted = min(config.heads - 1, (config.blocks - 1) * each)  # type: ignore[attr-defined]
+        shifted = min(config.heads - 1, (config.blocks - 1) * each)
     beyond = head - (config.heads - shifted)
     return 0 if beyond < 0 or blocks == 1 else beyond % (blocks - 1) + 1
