@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.clusters import hiding
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.sinkhorn import (
     FAINT,
@@ -78,13 +79,12 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         super().__init__(config)
         root = max(1, round(math.sqrt(config.tokens)))
         self.block = root if config.block_size is None else config.block_size
-        for name, given in (("block_size", self.block), ("iterations", config.iterations)):
-            if given < 1:
-                raise Unsupported(f"{name} {given} is below 1")
+        for name, least in (("block_size", 1), ("iterations", 1), ("sortcut", 0)):
+            given = getattr(config, name)
+            if given is not None and given < least:
+                raise Unsupported(f"{name} {given} is below {least}")
         if config.temperature <= 0:
             raise Unsupported(f"temperature {config.temperature} is not above 0")
-        if config.sortcut < 0:
-            raise Unsupported(f"sortcut {config.sortcut} is below 0")
         if config.sortcut and config.causal:
             raise Unsupported(f"{self.card.title} with sortcut cannot be causal")
         self.sortcut, self.blocks = config.sortcut, -(-config.tokens // self.block)
@@ -110,16 +110,15 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         if real_BxZC is not None:
             share_BHYC1 = shares(sort_BHYZ, real_BxZC)
             near_k, near_v = (x / share_BHYC1.to(x.dtype) for x in (near_k, near_v))
-            seen_BHYC1 = share_BHYC1 > FAINT
-            log_BHYC = share_BHYC1.log().masked_fill(~seen_BHYC1, _lowest(q)).squeeze(-1)
-            mask = log_BHYC.to(q.dtype)
+            mask = share_BHYC1.log().squeeze(-1).to(q.dtype)
+            mask = mask + hiding(share_BHYC1.squeeze(-1) > FAINT, q)
         if self.sortcut:
             mask = None if mask is None else mask.flatten(2).unsqueeze(2)
             near_k, near_v = near_k.flatten(2, 3), near_v.flatten(2, 3)
             return scaled_dot_product_attention(q_BHTK, near_k, near_v, attn_mask=mask)
         if mask is not None and real_BxZC is not None:
-            own_BHZC = torch.zeros_like(mask).masked_fill(~real_BxZC, _lowest(q))
-            mask = torch.cat([mask, own_BHZC], dim=-1).flatten(0, 1).unsqueeze(2)
+            mask = torch.cat([mask, hiding(real_BxZC, q).expand_as(mask)], dim=-1)
+            mask = mask.flatten(0, 1).unsqueeze(2)
         k_PZSK, v_PZSK = (
             torch.cat(pair, dim=3).flatten(0, 1) for pair in ((near_k, k), (near_v, v))
         )
@@ -166,8 +165,3 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         seen_BHSE = torch.cat([near_BHCE, own_BHCE], dim=2) if block else own_BHCE
         y_BHK = exact(q_BHK.unsqueeze(2), *seen_BHSE.chunk(2, dim=-1)).squeeze(2)
         return y_BHK, replace(state, sum_BHE=sum_BHE, near_BHCE=near_BHCE, length=state.length + 1)
-
-
-def _lowest(x: Tensor) -> float:
-    """To hide a score: finite, so that a query with nothing to see gets no NaN gradient."""
-    return torch.finfo(x.dtype).min
