@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.parts.clusters import hiding
 from effattn_cli.parts.hashing import by_bucket, take
 
 
@@ -95,7 +96,4 @@ def _mask(q_BHTK: Tensor, place_BZC: Tensor, real_BT: Tensor | None) -> Tensor:
         seen_BZC = (rank_ZC < T).expand(B, -1, -1)
     else:
         seen_BZC = rank_ZC < real_BT.sum(1)[:, None, None]
-    # Finite, so that a chunk of nothing real gets no NaN gradient.
-    zero = torch.zeros((), dtype=q_BHTK.dtype, device=q_BHTK.device)
-    lowest = torch.finfo(q_BHTK.dtype).min
-    return torch.where(seen_BZC, zero, lowest).flatten(0, 1)[:, None, None]
+    return hiding(seen_BZC, q_BHTK).flatten(0, 1)[:, None, None]

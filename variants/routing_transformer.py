@@ -10,7 +10,7 @@ from torch.nn.functional import layer_norm, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.clusters import Members, nearest
+from effattn_cli.parts.clusters import Members, hiding, nearest
 from effattn_cli.parts.hashing import add_back, take
 
 CACHED, ROOM = 2**18, 2**26  # scores at a time: for the caches of a CPU, for a GPU's memory
@@ -40,8 +40,7 @@ class RoutingTransformer(Decodable[Members]):
             "the centres are drawn when the layer is made and stay; in the paper a moving average"
             " of the tokens nearest to them, and a loss, teach them in training",
             "logits are divided by sqrt K; the authors' code has no 1 / sqrt K here",
-            "a token in no cluster gets 0; one in several gets their mean (the authors' denominator"
-            " has 0.01 more)",
+            "a token in no cluster gets 0; one in several their mean (the authors add 0.01 below)",
             "every head is routed; in the authors' models half of the heads are local",
             "causal without share_qk, positions are compared, and a cluster in which a query sees"
             " no key does not count; the authors' mask compares ranks, which leaks there",
@@ -125,9 +124,9 @@ class RoutingTransformer(Decodable[Members]):
         if self.causal and not self.share_qk:
             seen_GCWW = query_GCW.unsqueeze(-1) >= key_GCW.unsqueeze(-2)
             counts_GCW1 = seen_GCWW[..., :1].to(v_GTK.dtype)
-            mask = _to_add(seen_GCWW, v_GTK)
+            mask = hiding(seen_GCWW, v_GTK)
         elif real_GT is not None and not self.causal:
-            mask = _to_add(take(real_GT.unsqueeze(-1), key_GCW).mT, v_GTK)
+            mask = hiding(take(real_GT.unsqueeze(-1), key_GCW).mT, v_GTK)
         out_GCWK = scaled_dot_product_attention(
             q_GCWK, k_GCWK, v_GCWK, attn_mask=mask, is_causal=in_order
         )
@@ -149,27 +148,9 @@ class RoutingTransformer(Decodable[Members]):
         q_BHK = _normal(q_BHK)
         score_BHC = (self.centre_HCK.to(q_BHK.dtype) @ q_BHK.unsqueeze(-1)).squeeze(-1)
         enters_BHC, state = state.add(q_BHK.to(v_BHK.dtype), v_BHK, score_BHC)
-        # Normalised logits are sqrt K at most. What a token counts is summed over its clusters
-        # first, so that keys and values are read once.
-        k_BHTK, v_BHTK = (x[:, :, : state.length] for x in (state.k_BHSK, state.v_BHSK))
-        logits_BHT1 = k_BHTK.to(q_BHK.dtype) @ (q_BHK * self.head_dim**-0.5).unsqueeze(-1)
-        place_BHN = state.place_BHCW.flatten(2)
-        weights_BHN = logits_BHT1.squeeze(-1).exp().gather(-1, place_BHN)
-        weights_BHCW = weights_BHN.view_as(state.score_BHCW) * state.score_BHCW.isfinite()
-        enters_BHC = enters_BHC.to(weights_BHN.dtype)
-        share_BHC = enters_BHC / enters_BHC.sum(-1, keepdim=True).clamp(min=1)
-        weights_BHCW = weights_BHCW * (share_BHC / weights_BHCW.sum(-1)).unsqueeze(-1)
-        sums_BHT = torch.zeros_like(logits_BHT1.squeeze(-1))
-        sums_BHT = sums_BHT.scatter_add(-1, place_BHN, weights_BHCW.flatten(2))
-        return (sums_BHT.unsqueeze(2).to(v_BHK.dtype) @ v_BHTK).squeeze(2), state
+        return state.attend(q_BHK * self.head_dim**-0.5, enters_BHC), state
 
 
 def _normal(x: Tensor) -> Tensor:
     """In float32 at least: rounding could change a cluster."""
     return layer_norm(x.to(torch.promote_types(x.dtype, torch.float32)), x.shape[-1:])
-
-
-def _to_add(seen: Tensor, like: Tensor) -> Tensor:
-    # Finite, so that a query with nothing to see gets no NaN gradient.
-    zero = torch.zeros((), dtype=like.dtype, device=like.device)
-    return torch.where(seen, zero, torch.finfo(like.dtype).min)

@@ -5,12 +5,20 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.clusters import hiding
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.sinkhorn import balanced, mixed, mixed_real
+from effattn_cli.parts.sinkhorn import (
+    FAINT,
+    Balance,
+    SortingNetwork,
+    mixed,
+    shares,
+    wide,
+)
 
 
 @dataclass(frozen=True)
@@ -71,90 +79,67 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         super().__init__(config)
         root = max(1, round(math.sqrt(config.tokens)))
         self.block = root if config.block_size is None else config.block_size
-        for name, given in (("block_size", self.block), ("iterations", config.iterations)):
-            if given < 1:
-                raise Unsupported(f"{name} {given} is below 1")
+        for name, least in (("block_size", 1), ("iterations", 1), ("sortcut", 0)):
+            given = getattr(config, name)
+            if given is not None and given < least:
+                raise Unsupported(f"{name} {given} is below {least}")
         if config.temperature <= 0:
             raise Unsupported(f"temperature {config.temperature} is not above 0")
-        if config.sortcut < 0:
-            raise Unsupported(f"sortcut {config.sortcut} is below 0")
         if config.sortcut and config.causal:
             raise Unsupported(f"{self.card.title} with sortcut cannot be causal")
-        self.iterations, self.sortcut = config.iterations, config.sortcut
-        self.temperature = config.temperature
-        blocks, K = -(-config.tokens // self.block), self.head_dim
-        self.inner_HEK = nn.Parameter(torch.randn(self.heads, 2 * K, K) * (2 * K) ** -0.5)
-        self.outer_HKZ = nn.Parameter(torch.randn(self.heads, K, blocks) * K**-0.5)
+        self.sortcut, self.blocks = config.sortcut, -(-config.tokens // self.block)
+        balance = Balance(config.iterations, config.temperature, causal=config.causal)
+        self.sort = SortingNetwork(self.heads, self.head_dim, self.blocks, balance)
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
         T = q_BHTK.shape[2]
-        q_BHZCK, row_BHZCE = self._cut(q_BHTK), self._cut(torch.cat([k_BHTK, v_BHTK], dim=-1))
         if self.causal:  # padding trails: no real query sees it, nor does the sum of one
-            return self._causal(q_BHZCK, row_BHZCE)[:, :, :T]
-        if real_BT is None and T % self.block:
+            real_BT = None
+        elif real_BT is None and T % self.block:
             real_BT = torch.ones(1, T, dtype=torch.bool, device=q_BHTK.device)
-        real = None if real_BT is None else self._cut(real_BT[:, None, :, None]).squeeze(-1)
-        return self._bidirectional(q_BHZCK, row_BHZCE, real)[:, :, :T]
-
-    def _bidirectional(
-        self, q_BHZCK: Tensor, row_BHZCE: Tensor, real_BxZC: Tensor | None
-    ) -> Tensor:
-        both_BHZCE = torch.cat([q_BHZCK, row_BHZCE[..., : self.head_dim]], dim=-1)
-        seen = torch.ones((), dtype=torch.bool, device=q_BHZCK.device)
+        q, k, v = (self._cut(x) for x in (q_BHTK, k_BHTK, v_BHTK))  # (B, H, Z, C, K)
+        real_BxZC = None
+        if real_BT is not None:
+            real_BxZC = self._cut(real_BT[:, None, :, None]).squeeze(-1)
+            k, v = (x.masked_fill(~real_BxZC.unsqueeze(-1), 0) for x in (k, v))
+        sort_BHYZ = self.sort(q, k, real_BxZC)[:, :, : self.sortcut or None]
+        near_k, near_v = mixed(sort_BHYZ, k), mixed(sort_BHYZ, v)
+        mask = self._past(q) if self.causal else None
         if real_BxZC is not None:
-            both_BHZCE = both_BHZCE.masked_fill(~real_BxZC.unsqueeze(-1), 0)
-            there_BxZ = real_BxZC[..., 0]
-            seen = there_BxZ.unsqueeze(-1) & there_BxZ.unsqueeze(-2)
-        logits_BHZZ = self._logits(_sums(both_BHZCE), both_BHZCE.shape[2])
-        sort_BHZZ = balanced(logits_BHZZ, seen, self.iterations, causal=False)
-        sort_BHYZ = sort_BHZZ[:, :, : self.sortcut or None]
-        if real_BxZC is None:
-            near_BHYCE, add_BHYS = mixed(sort_BHYZ, row_BHZCE), None
-        else:
-            near_BHYCE, add_BHYS = mixed_real(sort_BHYZ, row_BHZCE, real_BxZC)
+            share_BHYC1 = shares(sort_BHYZ, real_BxZC)
+            near_k, near_v = (x / share_BHYC1.to(x.dtype) for x in (near_k, near_v))
+            mask = share_BHYC1.log().squeeze(-1).to(q.dtype)
+            mask = mask + hiding(share_BHYC1.squeeze(-1) > FAINT, q)
         if self.sortcut:
-            mask = None if add_BHYS is None else add_BHYS.flatten(2).unsqueeze(2)
-            k_BHSK, v_BHSK = near_BHYCE.flatten(2, 3).chunk(2, dim=-1)
-            q_BHTK = q_BHZCK.flatten(2, 3)
-            return scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, attn_mask=mask)
-        if add_BHYS is not None and real_BxZC is not None:
-            lowest = torch.finfo(add_BHYS.dtype).min
-            own_BHZC = torch.zeros_like(add_BHYS).masked_fill(~real_BxZC, lowest)
-            add_BHYS = torch.cat([add_BHYS, own_BHZC], dim=-1).flatten(0, 1).unsqueeze(2)
-        return _within(q_BHZCK, near_BHYCE, row_BHZCE, add_BHYS)
-
-    def _causal(self, q_BHZCK: Tensor, row_BHZCE: Tensor) -> Tensor:
-        # Nothing is before the first block: row i of R is of block i + 1.
-        first_BHCK = exact(q_BHZCK[:, :, 0], *row_BHZCE[:, :, 0].chunk(2, dim=-1), causal=True)
-        if q_BHZCK.shape[2] == 1:
-            return first_BHCK
-        both_BHZCE = torch.cat([q_BHZCK, row_BHZCE[..., : self.head_dim]], dim=-1)
-        before_BHZE = _sums(both_BHZCE)[:, :, :-1].cumsum(2) + both_BHZCE[:, :, 1:, 0]
-        sort_BHZZ = self._sorting(self._logits(before_BHZE, before_BHZE.shape[2]))
-        near_BHZCE = mixed(sort_BHZZ, row_BHZCE[:, :, :-1])
-        C = self.block
-        seen_CS = torch.ones(C, 2 * C, dtype=torch.bool, device=q_BHZCK.device).tril(C)
-        rest_BHTK = _within(q_BHZCK[:, :, 1:], near_BHZCE, row_BHZCE[:, :, 1:], seen_CS)
-        return torch.cat([first_BHCK, rest_BHTK], dim=2)
+            mask = None if mask is None else mask.flatten(2).unsqueeze(2)
+            near_k, near_v = near_k.flatten(2, 3), near_v.flatten(2, 3)
+            return scaled_dot_product_attention(q_BHTK, near_k, near_v, attn_mask=mask)
+        if mask is not None and real_BxZC is not None:
+            mask = torch.cat([mask, hiding(real_BxZC, q).expand_as(mask)], dim=-1)
+            mask = mask.flatten(0, 1).unsqueeze(2)
+        k_PZSK, v_PZSK = (
+            torch.cat(pair, dim=3).flatten(0, 1) for pair in ((near_k, k), (near_v, v))
+        )
+        out = scaled_dot_product_attention(q.flatten(0, 1), k_PZSK, v_PZSK, attn_mask=mask)
+        return out.view(*q_BHTK.shape[:2], -1, self.head_dim)[:, :, :T]
 
     def _cut(self, x_BHTE: Tensor) -> Tensor:
-        missing = -x_BHTE.shape[2] % self.block
-        x_BHTE = pad(x_BHTE, (0, 0, 0, missing)) if missing else x_BHTE
-        return x_BHTE.unflatten(2, (-1, self.block))
+        B, H, T, E = x_BHTE.shape
+        x_BHTE = pad(x_BHTE, (0, 0, 0, -T % self.block)) if T % self.block else x_BHTE
+        return x_BHTE.view(B, H, -1, self.block, E)
 
-    def _logits(self, sums_BHZE: Tensor, blocks: int) -> Tensor:
-        inner_HEK, outer_HKZ = (x.to(sums_BHZE.dtype) for x in (self.inner_HEK, self.outer_HKZ))
-        return (sums_BHZE @ inner_HEK).relu() @ outer_HKZ[..., :blocks] / self.temperature
-
-    def _sorting(self, logits_BHZZ: Tensor) -> Tensor:
-        seen_ZZ = torch.ones_like(logits_BHZZ[0, 0], dtype=torch.bool).tril()
-        return balanced(logits_BHZZ, seen_ZZ, self.iterations, causal=True)
+    def _past(self, q_BHZCK: Tensor) -> Tensor:
+        """Which of the sorted and own tokens a query sees, (1, Z, C, S): none is before block 0."""
+        Z, C = q_BHZCK.shape[2:4]
+        seen_ZCS = torch.ones(Z, C, 2 * C, dtype=torch.bool, device=q_BHZCK.device).tril(C)
+        seen_ZCS[0, :, :C] = False
+        return seen_ZCS.unsqueeze(0)  # of 3 dimensions, a CPU's fused kernel takes none
 
     def start(self, batch: int, context: int) -> SortedBlocks:
-        H, E, blocks = self.heads, 2 * self.head_dim, self.outer_HKZ.shape[-1]
-        sum_BHE = _wide(self.blank(batch, H, E, random=context > 0) * context**0.5)
+        H, E, blocks = self.heads, 2 * self.head_dim, self.blocks
+        sum_BHE = wide(self.blank(batch, H, E, random=context > 0) * context**0.5)
         return SortedBlocks(
             self.blank(batch, H, blocks * self.block, E, random=True),
             sum_BHE,
@@ -168,31 +153,15 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
     ) -> tuple[Tensor, SortedBlocks]:
         block, place = divmod(state.length, self.block)
         state.row_BHSE[:, :, state.length] = torch.cat([k_BHK, v_BHK], dim=-1)
-        sum_BHE = state.sum_BHE + _wide(torch.cat([q_BHK, k_BHK], dim=-1))
+        sum_BHE = state.sum_BHE + wide(torch.cat([q_BHK, k_BHK], dim=-1))
         near_BHCE = state.near_BHCE
         if block and not place:
-            logits_BHxZ = self._logits(sum_BHE.unsqueeze(2), block)
+            logits_BHxZ = self.sort.logits(sum_BHE.unsqueeze(2), block)
             state.logits_BHZZ[:, :, block - 1 : block, :block] = logits_BHxZ
-            sort_BHZZ = self._sorting(state.logits_BHZZ[:, :, :block, :block])
+            sort_BHZZ = self.sort.past(state.logits_BHZZ[:, :, :block, :block])
             before_BHZCE = self._cut(state.row_BHSE[:, :, : block * self.block])
             near_BHCE = mixed(sort_BHZZ[:, :, -1:], before_BHZCE)[:, :, 0]
         own_BHCE = state.row_BHSE[:, :, block * self.block : state.length + 1]
         seen_BHSE = torch.cat([near_BHCE, own_BHCE], dim=2) if block else own_BHCE
         y_BHK = exact(q_BHK.unsqueeze(2), *seen_BHSE.chunk(2, dim=-1)).squeeze(2)
         return y_BHK, replace(state, sum_BHE=sum_BHE, near_BHCE=near_BHCE, length=state.length + 1)
-
-
-def _within(q_BHZCK: Tensor, near_BHZCE: Tensor, own_BHZCE: Tensor, mask: Tensor | None) -> Tensor:
-    both_PZSE = torch.cat([near_BHZCE, own_BHZCE], dim=3).flatten(0, 1)
-    k_PZSK, v_PZSK = both_PZSE.chunk(2, dim=-1)
-    out_PZCK = scaled_dot_product_attention(q_BHZCK.flatten(0, 1), k_PZSK, v_PZSK, attn_mask=mask)
-    return out_PZCK.view_as(q_BHZCK).flatten(2, 3)
-
-
-def _sums(both_BHZCE: Tensor) -> Tensor:
-    return _wide(both_BHZCE).sum(3)
-
-
-def _wide(x: Tensor) -> Tensor:
-    """In float32 at least, as sorting needs."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))

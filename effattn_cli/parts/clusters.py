@@ -61,6 +61,25 @@ class Members:
         state = Members(self.k_BHSK, self.v_BHSK, score_BHCW, place_BHCW, self.length + 1)
         return enters_BHC, state
 
+    def attend(self, q_BHK: Tensor, enters_BHC: Tensor) -> Tensor:
+        """The mean over the clusters entered of softmax attention among their members (B, H, K).
+
+        What a token counts is summed over its clusters first, so that keys and values are read
+        once. Logits are not large, since queries and keys are normalised.
+        """
+        k_BHTK, v_BHTK = (x[:, :, : self.length] for x in (self.k_BHSK, self.v_BHSK))
+        exps_BHT = (k_BHTK.to(q_BHK.dtype) @ q_BHK.unsqueeze(-1)).squeeze(-1).exp()
+        place_BHN = self.place_BHCW.flatten(2)
+        exps_BHCW = exps_BHT.gather(-1, place_BHN).view_as(self.score_BHCW)
+        exps_BHCW = exps_BHCW * self.score_BHCW.isfinite()
+        enters_BHC = enters_BHC.to(exps_BHT.dtype)
+        share_BHC = enters_BHC / enters_BHC.sum(-1, keepdim=True).clamp(min=1)
+        weights_BHCW = exps_BHCW * (share_BHC / exps_BHCW.sum(-1)).unsqueeze(-1)
+        weights_BHT = torch.zeros_like(exps_BHT).scatter_add_(
+            -1, place_BHN, weights_BHCW.flatten(2)
+        )
+        return (weights_BHT.unsqueeze(2).to(v_BHTK.dtype) @ v_BHTK).squeeze(2)
+
 
 @torch.no_grad()
 def hamming_clusters(
@@ -115,3 +134,12 @@ def by_cluster(cluster_GT: Tensor, clusters: int, chunk: int) -> tuple[Tensor, T
     start_GZ = torch.arange(0, chunks * chunk, chunk, device=slot_GT.device).expand(G, -1)
     of_GZ = torch.searchsorted(end_GC, start_GZ.contiguous(), right=True)
     return slot_GT, of_GZ.clamp(max=clusters - 1)
+
+
+def hiding(seen: Tensor, like: Tensor) -> Tensor:
+    """What to add to scores: 0 where seen.
+
+    Finite elsewhere, so that a query with nothing to see gets no NaN gradient.
+    """
+    zero = torch.zeros((), dtype=like.dtype, device=like.device)
+    return torch.where(seen, zero, torch.finfo(like.dtype).min)

@@ -1,30 +1,79 @@
-"""Blocks of tokens mixed by a matrix whose rows and columns add up to 1.
+"""Blocks of tokens mixed by a learned matrix whose rows and columns add up to 1.
 
 Z blocks, Y mixed ones of C tokens, E the width of what is mixed.
 """
 
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
 HIDDEN = -1e30  # the logarithm of what is not there: finite, so that differences are
-FAINT = 1e-30
+FAINT = 1e-30  # a share below which there is nothing
 
 
-def balanced(logits_BHZZ: Tensor, seen: Tensor, iterations: int, *, causal: bool) -> Tensor:
-    """exp(logits) with rows, then columns, divided by their sums, so many times.
+@dataclass(frozen=True)
+class Balance:
+    """How logits become a matrix that mixes."""
 
-    Causal, a column's sum for row i goes over the rows up to i: nothing depends on a later row.
-    """
-    logits_BHZZ = logits_BHZZ.masked_fill(~seen, HIDDEN)
-    for _ in range(iterations):
-        logits_BHZZ = logits_BHZZ - logits_BHZZ.logsumexp(-1, keepdim=True)
-        logits_BHZZ = logits_BHZZ.masked_fill(~seen, HIDDEN)
-        if causal:
-            logits_BHZZ = logits_BHZZ - logits_BHZZ.logcumsumexp(-2)
-        else:
-            logits_BHZZ = logits_BHZZ - logits_BHZZ.logsumexp(-2, keepdim=True)
-        logits_BHZZ = logits_BHZZ.masked_fill(~seen, HIDDEN)
-    return logits_BHZZ.exp()
+    iterations: int
+    temperature: float
+    causal: bool
+
+    def __call__(self, logits_BHZZ: Tensor, seen: Tensor) -> Tensor:
+        """exp(logits) with rows, then columns, divided by their sums, so many times.
+
+        Causal, a column's sum for row i takes the rows up to i: nothing depends on a later row.
+        """
+        logits_BHZZ = (logits_BHZZ / self.temperature).masked_fill(~seen, HIDDEN)
+        for _ in range(self.iterations):
+            logits_BHZZ = logits_BHZZ - logits_BHZZ.logsumexp(-1, keepdim=True)
+            logits_BHZZ = logits_BHZZ.masked_fill(~seen, HIDDEN)
+            if self.causal:
+                logits_BHZZ = logits_BHZZ - logits_BHZZ.logcumsumexp(-2)
+            else:
+                logits_BHZZ = logits_BHZZ - logits_BHZZ.logsumexp(-2, keepdim=True)
+            logits_BHZZ = logits_BHZZ.masked_fill(~seen, HIDDEN)
+        return logits_BHZZ.exp()
+
+
+class SortingNetwork(nn.Module):
+    """From what blocks each block is sorted, by two layers over the sums of queries and keys."""
+
+    def __init__(self, heads: int, head_dim: int, blocks: int, balance: Balance) -> None:
+        super().__init__()
+        self.balance, H, K = balance, heads, head_dim
+        self.inner_HEK = nn.Parameter(torch.randn(H, 2 * K, K) * (2 * K) ** -0.5)
+        self.outer_HKZ = nn.Parameter(torch.randn(H, K, blocks) * K**-0.5)
+
+    def forward(self, q_BHZCK: Tensor, k_BHZCK: Tensor, real_BxZC: Tensor | None) -> Tensor:
+        """The matrix (B, H, Z, Z), in float32 at least; keys at padding are 0.
+
+        Causal, a block's sums are of the tokens up to its first.
+        """
+        if real_BxZC is not None:
+            q_BHZCK = q_BHZCK.masked_fill(~real_BxZC.unsqueeze(-1), 0)
+        sums_BHZE = torch.cat([wide(x).sum(3) for x in (q_BHZCK, k_BHZCK)], dim=-1)
+        Z = sums_BHZE.shape[2]
+        if self.balance.causal:
+            first_BHZE = wide(torch.cat([x[:, :, 1:, 0] for x in (q_BHZCK, k_BHZCK)], dim=-1))
+            before_BHZE = sums_BHZE[:, :, :-1].cumsum(2) + first_BHZE
+            return pad(self.past(self.logits(before_BHZE, Z - 1)), (0, 1, 1, 0))
+        there_BxZ = torch.ones_like(sums_BHZE[:, :1, :, 0]) > 0
+        if real_BxZC is not None:
+            there_BxZ = real_BxZC[..., 0]
+        seen_BxZZ = there_BxZ.unsqueeze(-1) & there_BxZ.unsqueeze(-2)
+        return self.balance(self.logits(sums_BHZE, Z), seen_BxZZ)
+
+    def past(self, logits_BHZZ: Tensor) -> Tensor:
+        """Row i is of block i + 1, which sees those up to block i."""
+        return self.balance(logits_BHZZ, torch.ones_like(logits_BHZZ[0, 0]).tril() > 0)
+
+    def logits(self, sums_BHZE: Tensor, blocks: int) -> Tensor:
+        """What each block has to say about the first `blocks`."""
+        inner_HEK, outer_HKZ = (x.to(sums_BHZE.dtype) for x in (self.inner_HEK, self.outer_HKZ))
+        return (sums_BHZE @ inner_HEK).relu() @ outer_HKZ[..., :blocks]
 
 
 def mixed(sort_BHYZ: Tensor, row_BHZCE: Tensor) -> Tensor:
@@ -33,17 +82,13 @@ def mixed(sort_BHYZ: Tensor, row_BHZCE: Tensor) -> Tensor:
     return mixed_BHYF.view(*mixed_BHYF.shape[:3], *row_BHZCE.shape[3:])
 
 
-def mixed_real(sort_BHYZ: Tensor, row_BHZCE: Tensor, real_BxZC: Tensor) -> tuple[Tensor, Tensor]:
-    """`mixed` over the real tokens alone, and what to add to the logits of each (B, H, Y, C).
+def shares(sort_BHYZ: Tensor, real_BxZC: Tensor) -> Tensor:
+    """The share of its weights that falls on real tokens, of each mixed one (B, H, Y, C, 1)."""
+    real_BHYC1 = mixed(sort_BHYZ, real_BxZC.unsqueeze(-1).to(sort_BHYZ.dtype))
+    whole_BHY11 = sort_BHYZ.sum(-1)[..., None, None]
+    return (real_BHYC1 / whole_BHY11.clamp(min=FAINT)).clamp(min=FAINT)
 
-    A mixed token counts by the share of its weights that falls on real tokens.
-    """
-    one_BxZC1 = real_BxZC.unsqueeze(-1).to(sort_BHYZ.dtype)
-    real_BHYC = mixed(sort_BHYZ, one_BxZC1).squeeze(-1)
-    share_BHYC = real_BHYC / sort_BHYZ.sum(-1, keepdim=True).clamp(min=FAINT)
-    none_BHYC = share_BHYC <= FAINT
-    share_BHYC = share_BHYC.masked_fill(none_BHYC, 1)
-    log_BHYC = share_BHYC.log().to(row_BHZCE.dtype)
-    log_BHYC = log_BHYC.masked_fill(none_BHYC, torch.finfo(row_BHZCE.dtype).min)
-    near_BHYCE = mixed(sort_BHYZ, row_BHZCE.masked_fill(~real_BxZC.unsqueeze(-1), 0))
-    return near_BHYCE / share_BHYC.unsqueeze(-1).to(row_BHZCE.dtype), log_BHYC
+
+def wide(x: Tensor) -> Tensor:
+    """In float32 at least, as sorting needs."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -60,8 +60,8 @@ def _sequence(layer: Attention, head: int, q_TK: Tensor, k_TK: Tensor, v_TK: Ten
 def sorting(layer: Attention, head: int, x_TE: Tensor) -> Tensor:
     """R, by division of the exponentials."""
     size: int = layer.block  # type: ignore[assignment]
-    inner_EK = layer.get_parameter("inner_HEK")[head]
-    outer_KZ = layer.get_parameter("outer_HKZ")[head]
+    inner_EK = layer.get_parameter("sort.inner_HEK")[head]
+    outer_KZ = layer.get_parameter("sort.outer_HKZ")[head]
     starts = range(0, len(x_TE), size)
     blocks = len(starts)
     logits = []

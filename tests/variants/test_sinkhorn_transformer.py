@@ -7,7 +7,7 @@ from torch import Tensor
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention, Decodable
 from effattn_cli.errors import Unsupported
-from effattn_cli.parts.sinkhorn import balanced
+from effattn_cli.parts.sinkhorn import Balance
 from tests.references.sdpa import softmax_attention
 from tests.references.sinkhorn_transformer import reference
 
@@ -67,7 +67,7 @@ def test_padding_is_as_good_as_a_shorter_sequence() -> None:
 @torch.no_grad()
 def test_many_iterations_balance_rows_and_columns() -> None:
     logits = torch.randn(2, 3, 9, 9, dtype=torch.float64) * 3
-    matrix = balanced(logits, ALL, 200, causal=False)
+    matrix = Balance(200, 1.0, causal=False)(logits, ALL)
     ones = torch.ones(2, 3, 9, dtype=torch.float64)
     torch.testing.assert_close(matrix.sum(-1), ones)
     torch.testing.assert_close(matrix.sum(-2), ones)
@@ -78,7 +78,7 @@ def test_a_low_temperature_gives_a_permutation() -> None:
     order = torch.randperm(6, generator=torch.Generator().manual_seed(1))
     noise = torch.rand(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     logits = (torch.eye(6, dtype=torch.float64)[order] + 0.5 * noise) / 0.01
-    matrix = balanced(logits[None, None], ALL, 50, causal=False)[0, 0]
+    matrix = Balance(50, 1.0, causal=False)(logits[None, None], ALL)[0, 0]
     torch.testing.assert_close(matrix, torch.eye(6, dtype=torch.float64)[order])
 
 
@@ -87,7 +87,7 @@ def test_balancing_does_not_overflow() -> None:
     logits = 1e4 * torch.randn(1, 1, 50, 50, generator=torch.Generator().manual_seed(0))
     for causal in (False, True):
         seen = torch.ones(50, 50, dtype=torch.bool).tril() if causal else ALL
-        matrix = balanced(logits, seen, 8, causal=causal)
+        matrix = Balance(8, 1.0, causal=causal)(logits, seen)
         assert matrix.isfinite().all()
         assert matrix.max() <= 1 + 1e-5
 
