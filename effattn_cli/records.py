@@ -55,6 +55,7 @@ class Card:
     causal: Causal
     kind: Kind
     survey: SurveyRow | None = None
+    lra: float | None = None  # Long Range Arena: average accuracy, arXiv:2011.04006, Table 1
     padding: bool = True
     requires: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # each deliberate difference from the paper, or a doubt
@@ -209,6 +210,7 @@ class Record:
     rounds: tuple[Round, ...] = ()
     prediction: Prediction | None = None
     failure: Failure | None = None
+    joules: float | None = None  # energy of a call beyond that of an idle device
     kernels: tuple[str, ...] = ()  # what was dispatched: the SDPA backend that really ran
     warnings: tuple[str, ...] = ()
 

@@ -58,7 +58,8 @@ def value(record: Record, metric: Metric) -> str:
     amount = crossover.value(record, metric)
     if amount is None:
         return ""
-    text = units.seconds(amount) if metric == "time" else units.size(amount)
+    scaled = {"time": units.seconds, "energy": units.joules}.get(metric, units.size)
+    text = scaled(amount)
     return f"~{text}" if is_predicted(record, metric) else text
 
 
