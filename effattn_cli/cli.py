@@ -15,6 +15,7 @@ from effattn_cli import __version__
 from effattn_cli.commands.check import check
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
+from effattn_cli.commands.profiles import profiles
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
 from effattn_cli.errors import EffattnError
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (profile, variants, check, new, show):
+for command in (profile, variants, check, new, show, profiles):
     app.command()(command)
 
 

@@ -58,9 +58,14 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def saved_folder() -> Path:
+    """Where profiles are saved unless the user says where; it may not be there yet."""
+    return platformdirs.user_data_path("effattn") / "profiles"
+
+
 def new_path(profile: Profile) -> Path:
     """A new file in the user's data folder, named after the time and the variants."""
-    folder = platformdirs.user_data_path("effattn") / "profiles"
+    folder = saved_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,7 +15,7 @@ from effattn_cli import files
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record
 from effattn_cli.store.checking import Wrong, checked
-from effattn_cli.store.reading import SCHEMA, too_large
+from effattn_cli.store.reading import FLOAT, SCHEMA, too_large
 
 TITLE = "# A profile written by effattn. Seconds, bytes, FLOPs; a multiply-add is two.\n"
 #: What JSON leaves as it is and YAML refuses, or reads as the end of a line.
@@ -27,6 +27,9 @@ class _Dumper(yaml.CSafeDumper):
 
     def ignore_aliases(self, _: Any) -> bool:
         return True
+
+
+_Dumper.add_implicit_resolver(*FLOAT)  # so that a text like it, the hash of a code, is quoted
 
 
 class Writer:
