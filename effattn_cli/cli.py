@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from effattn_cli import __version__
 from effattn_cli.commands.check import check
+from effattn_cli.commands.choose import choose
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (profile, variants, check, new, show, profiles):
+for command in (profile, variants, check, new, show, profiles, choose):
     app.command()(command)
 
 

@@ -1,8 +1,6 @@
-"""What a record says of time, memory and energy, as points that a curve can be drawn through."""
+"""What a record says of time, memory and energy, and how well that is known."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 from effattn_cli.analyse import statistics
@@ -110,22 +108,12 @@ def _around(
     )
 
 
-def points(
-    records: Sequence[Record], resource: Resource, share: float | None = None
-) -> list[tuple[int, Estimate]]:
-    """The values of one variant's records, from the shortest length on.
-
-    A latency's quantile where there are no samples is as far from the median as at the nearest
-    shorter length that has them.
-    """
-    found: list[tuple[int, Estimate]] = []
-    ratio = 1.0
-    for record in records:
-        own, middle = amount(record, resource, share), amount(record, resource)
-        if own is None and middle is not None and resource == "latency" and found:
-            scaled = [ratio * end for end in (middle.value, middle.low, middle.high)]
-            own = replace(middle, value=scaled[0], low=scaled[1], high=scaled[2])
-        if own is not None:
-            ratio = own.value / middle.value if middle is not None else ratio
-            found.append((record.cell.seq, own))
-    return found
+def has(record: Record, resource: Resource) -> bool:
+    """Whether `amount` would find something, without the work of it."""
+    if record.failure is not None:
+        return False
+    if resource == "latency":
+        return bool(record.rounds) or record.prediction is not None
+    if resource == "memory":
+        return record.memory is not None or _memory(record) is not None
+    return record.joules is not None

@@ -54,8 +54,13 @@ class Candidate:
         return self.refusal is None and kept
 
     @property
+    def known(self) -> bool:
+        """Whether there is a value for every limit."""
+        return all(margin.estimate is not None for margin in self.margins)
+
+    @property
     def chance(self) -> float:
-        """That all limits are kept, taken as independent."""
+        """That all limits are kept, taken as independent; 0 where nothing is known."""
         return 0.0 if self.refusal else prod(margin.chance for margin in self.margins)
 
     @property

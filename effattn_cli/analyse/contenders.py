@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from effattn_cli.analyse.amounts import Resource
-from effattn_cli.analyse.curve import Curve, curve
+from effattn_cli.analyse.curve import Curve
 from effattn_cli.analyse.quality import Quality, quality
 from effattn_cli.records import Cell, Failure, Reason, Record, Value, Variant
 
@@ -62,7 +62,7 @@ class Contender:
 
     def refused_at(self, seq: int) -> Refusal | None:
         """What failed here, or made a shorter length fail, or the next one that was tried."""
-        last = max((where for c in self.curves.values() for where, _ in c.points), default=0)
+        last = max((seq for c in self.curves.values() for seq in c.seqs), default=0)
         for where, failure in self.failures:
             lasting = failure.reason in LASTING and (where < seq or last < seq)
             if where == seq or lasting:
@@ -95,7 +95,7 @@ def _absent(cell: Cell, needs: Needs, variant: Variant) -> Contender:
         quality=quality(variant.card, cell.options),
         refusal=_unable(variant, needs) or Refusal(why="unmeasured"),
         failures=(),
-        curves={resource: Curve((), ()) for resource in RESOURCES},
+        curves={resource: Curve((), resource) for resource in RESOURCES},
     )
 
 
@@ -105,7 +105,7 @@ def _contender(
     records = sorted(records, key=lambda record: record.cell.seq)
     cell = records[0].cell
     failures = [(r.cell.seq, r.failure) for r in records if r.failure is not None]
-    curves = {resource: curve(records, resource, needs.share(resource)) for resource in RESOURCES}
+    curves = {resource: Curve(records, resource, needs.share(resource)) for resource in RESOURCES}
     known = variants[cell.variant]
     lasting = {failure.reason for _, failure in failures} == {"unsupported"}
     refusal = _unable(known, needs)

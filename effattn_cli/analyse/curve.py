@@ -9,9 +9,10 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from effattn_cli.analyse import predict
-from effattn_cli.analyse.amounts import Resource, points
+from effattn_cli.analyse.amounts import Resource, amount, has
 from effattn_cli.analyse.estimate import Estimate
 from effattn_cli.records import Cost, Record, Speed
 
@@ -24,27 +25,100 @@ PROCESSES = math.log(1.05)
 
 @dataclass(frozen=True)
 class Curve:
-    """One variant's values over the length, ascending, and what its calls cost."""
+    """One variant's values over the length. Each is worked out when it is asked for."""
 
-    points: Sequence[tuple[int, Estimate]]
-    costs: Sequence[tuple[int, float]]  # counted, at measured lengths and others, ascending
+    records: Sequence[Record]  # in one setting, from the shortest length on
+    resource: Resource
+    quantile: float | None = None  # of a latency; None: the median
 
     def at(self, seq: int) -> Estimate | None:
         """None where there is nothing to go by."""
-        place = bisect_left(self.points, seq, key=lambda point: point[0])
-        if place < len(self.points) and self.points[place][0] == seq:
-            return self.points[place][1]
-        if 0 < place < len(self.points):
+        place = bisect_left(self.seqs, seq)
+        if place < len(self.seqs) and self.seqs[place] == seq:
+            return self.value(place)
+        if 0 < place < len(self.seqs):
             return self._between(place - 1, seq)
-        return self._beyond(seq) if self.points else None
+        return self._beyond(seq) if self.seqs else None
+
+    @cached_property
+    def seqs(self) -> list[int]:
+        """The lengths at which the curve has a value of its own."""
+        return [record.cell.seq for record in self._valued]
+
+    @property
+    def points(self) -> list[tuple[int, Estimate]]:
+        return [(seq, self.value(place)) for place, seq in enumerate(self.seqs)]
 
     @property
     def longest(self) -> int:
         """The longest length of which anything is said."""
-        return self.points[-1][0] * REACH
+        return self.seqs[-1] * REACH if self.seqs else 0
+
+    @cached_property
+    def _valued(self) -> list[Record]:
+        """Those with a value; between two measurements a prediction is the lesser witness."""
+        found = [(r, has(r, self.resource)) for r in map(self._filled, self.records)]
+        last = max((r.cell.seq for r, there in found if there and _measured(r)), default=0)
+        return [r for r, there in found if there and (_measured(r) or r.cell.seq > last)]
+
+    @cached_property
+    def _values(self) -> dict[int, Estimate]:
+        return {}
+
+    def value(self, place: int) -> Estimate:
+        if place not in self._values:
+            self._values[place] = self._value(place)
+        return self._values[place]
+
+    def _value(self, place: int) -> Estimate:
+        """A quantile where there are no samples is as far from the median as it was before."""
+        record = self._valued[place]
+        own = amount(record, self.resource, self.quantile)
+        if own is not None:
+            return own
+        middle = amount(record, self.resource)
+        assert middle is not None
+        before = next((r for r in reversed(self._valued[:place]) if r.samples), None)
+        ratio = 1.0
+        if before is not None:
+            high, usual = amount(before, "latency", self.quantile), amount(before, "latency")
+            ratio = high.value / usual.value if high and usual else 1.0
+        value, low, high_end = (ratio * end for end in (middle.value, middle.low, middle.high))
+        return replace(middle, value=value, low=low, high=high_end, known=False)
+
+    def _filled(self, record: Record) -> Record:
+        """A cell that was counted and not measured, with what its cost predicts."""
+        if record.status != "pending" or record.cost is None or self.resource == "energy":
+            return record
+        found = predict.prediction(record, self.records, self._speed, "not measured")
+        return replace(record, prediction=found)
+
+    @cached_property
+    def _speed(self) -> Speed:
+        """The most that these calls made of the device: what it can do at least."""
+        rates = [
+            (record.cost.flops / seconds, record.cost.moved_bytes / seconds)
+            for record in self.records
+            if record.cost is not None and record.rounds and (seconds := record.seconds)
+        ]
+        flops, moved = zip(*rates, strict=True) if rates else ((), ())
+        return Speed(flops=max(flops, default=0) or 1.0, bytes=max(moved, default=0) or 1.0)
+
+    @cached_property
+    def _costs(self) -> dict[int, float]:
+        """What was counted, by length; a decoding step's own peak says nothing of its state."""
+        if self.resource == "memory" and self.records[0].cell.phase == "decode":
+            return {}
+        return {r.cell.seq: self._cost(r.cost) for r in self.records if r.cost is not None}
+
+    def _cost(self, cost: Cost) -> float:
+        if self.resource == "memory":
+            return float(cost.peak_bytes)
+        return predict.roofline(cost, self._speed)
 
     def _between(self, left: int, seq: int) -> Estimate:
-        (before, low), (after, high) = self.points[left], self.points[left + 1]
+        before, after = self.seqs[left : left + 2]
+        low, high = self.value(left), self.value(left + 1)
         share = self._share(before, after, seq)
         middle = _mix(math.log(low.value), math.log(high.value), share)
         ends = [_widths(low), _widths(high)]
@@ -68,10 +142,10 @@ class Curve:
 
     def _share(self, before: int, after: int, seq: int) -> float:
         """How far the length is on the way, on the logarithmic axis of cost or else of length."""
-        known = dict(self.costs)
         axis: Sequence[float] = (before, seq, after)
-        if known.keys() >= {before, seq, after} and known[before] < known[seq] < known[after]:
-            axis = (known[before], known[seq], known[after])
+        if any(record.cell.seq == seq and record.cost for record in self.records):
+            costs = [self._costs.get(each, 0.0) for each in (before, seq, after)]
+            axis = costs if 0 < costs[0] < costs[1] < costs[2] else axis
         return math.log(axis[1] / axis[0]) / math.log(axis[2] / axis[0])
 
     def _carried(self, left: int, seq: int) -> list[float]:
@@ -80,15 +154,15 @@ class Curve:
         """
         found = []
         for first, second, start in ((left - 1, left, left), (left + 1, left + 2, left + 1)):
-            if first >= 0 and second < len(self.points):
-                slope = _slope(self.points[first], self.points[second])
-                here, value = self.points[start][0], self.points[start][1].value
-                found.append(math.log(value) + slope * math.log(seq / here))
+            if first >= 0 and second < len(self.seqs):
+                change = self._slope(first, second) * math.log(seq / self.seqs[start])
+                found.append(math.log(self.value(start).value) + change)
         return found
 
     def _beyond(self, seq: int) -> Estimate | None:
-        shorter = seq < self.points[0][0]
-        near, known = self.points[0] if shorter else self.points[-1]
+        shorter = seq < self.seqs[0]
+        place = 0 if shorter else len(self.seqs) - 1
+        near, known = self.seqs[place], self.value(place)
         growth = self._growth(shorter=shorter)
         if growth is None or not near / REACH <= seq <= near * REACH:
             return None
@@ -109,56 +183,21 @@ class Curve:
 
     def _growth(self, *, shorter: bool) -> float | None:
         """The exponent at that end: of the counted cost, else of what was measured."""
-        ends = slice(0, 2) if shorter else slice(-2, None)
-        costs = self.costs[ends]
-        if len(costs) == 2 and min(cost for _, cost in costs) > 0:
-            (low, small), (high, large) = costs
+        costs = sorted(self._costs.items())
+        ends = costs[:2] if shorter else costs[-2:]
+        if len(ends) == 2 and min(cost for _, cost in ends) > 0:
+            (low, small), (high, large) = ends
             return math.log(large / small) / math.log(high / low)
-        pair = self.points[ends]
-        return max(0.0, _slope(*pair)) if len(pair) == 2 else None
+        last = len(self.seqs) - 1
+        return max(0.0, self._slope(*((0, 1) if shorter else (last - 1, last)))) if last else None
+
+    def _slope(self, first: int, second: int) -> float:
+        ratio = self.value(second).value / self.value(first).value
+        return math.log(ratio) / math.log(self.seqs[second] / self.seqs[first])
 
 
-def curve(records: Sequence[Record], resource: Resource, share: float | None = None) -> Curve:
-    """Of one variant's records in one setting, from the shortest length on."""
-    speed = _speed(records)
-    filled = [_filled(record, records, speed) for record in records]
-    costs = [
-        (record.cell.seq, _cost(record.cost, resource, speed))
-        for record in records
-        if record.cost is not None and (resource != "memory" or record.cell.phase != "decode")
-    ]
-    return Curve(_usable(points(filled, resource, share)), costs)
-
-
-def _filled(record: Record, records: Sequence[Record], speed: Speed) -> Record:
-    """A cell that was counted and not measured, with what its cost predicts."""
-    shorter = any(other.rounds for other in records if other.cell.seq < record.cell.seq)
-    longer = any(other.rounds for other in records if other.cell.seq > record.cell.seq)
-    if record.status != "pending" or record.cost is None or longer or not shorter:
-        return record  # between two measurements, these are the nearer witnesses
-    return replace(record, prediction=predict.prediction(record, records, speed, "not measured"))
-
-
-def _usable(found: list[tuple[int, Estimate]]) -> list[tuple[int, Estimate]]:
-    """Without predictions that lie between measurements."""
-    measured = [seq for seq, estimate in found if estimate.basis == "measured"]
-    last = max(measured, default=0)
-    return [(seq, e) for seq, e in found if e.basis == "measured" or seq > last]
-
-
-def _speed(records: Sequence[Record]) -> Speed:
-    """The most that these calls made of the device: what it can do at least."""
-    rates = [
-        (record.cost.flops / record.seconds, record.cost.moved_bytes / record.seconds)
-        for record in records
-        if record.cost is not None and record.rounds and record.seconds
-    ]
-    flops, moved = zip(*rates, strict=True) if rates else ((), ())
-    return Speed(flops=max(flops, default=0) or 1.0, bytes=max(moved, default=0) or 1.0)
-
-
-def _cost(cost: Cost, resource: Resource, speed: Speed) -> float:
-    return float(cost.peak_bytes) if resource == "memory" else predict.roofline(cost, speed)
+def _measured(record: Record) -> bool:
+    return record.prediction is None
 
 
 def _mix(low: float, high: float, share: float) -> float:
@@ -169,8 +208,3 @@ def _widths(estimate: Estimate) -> tuple[float, float]:
     """How far down and up the interval reaches, on the logarithmic axis."""
     down, up = estimate.value / estimate.low, estimate.high / estimate.value
     return max(math.log(down), PROCESSES), max(math.log(up), PROCESSES)
-
-
-def _slope(first: tuple[int, Estimate], second: tuple[int, Estimate]) -> float:
-    ratio = second[1].value / first[1].value
-    return math.log(ratio) / math.log(second[0] / first[0])

@@ -7,7 +7,8 @@ from itertools import pairwise
 from effattn_cli.analyse.choose import Candidate, Choice, candidate
 from effattn_cli.analyse.contenders import Contender, Limit, Needs
 
-GRAIN = 64  # tokens; a length that was not measured is a multiple of it
+#: A length that was not measured is a multiple of so many tokens, of the second from 1k on.
+GRAINS = (64, 256)
 NEAREST = 20  # contenders that are asked what they would need
 TOLD = 3  # relaxations
 SHORTER = (16, 8, 4, 2)  # parts of the shortest measured length
@@ -41,6 +42,11 @@ class Relaxation:
     inexact: bool = False  # without the wish for exact attention
     cost: float  # how many times shorter, or looser
 
+    @property
+    def gives_up(self) -> frozenset[str]:
+        kinds = [word for word, given in (("seq", self.seq), ("exact", self.inexact)) if given]
+        return frozenset([*kinds, *(limit.resource for limit in self.limits)])
+
 
 def reach(one: Contender, needs: Needs, most: int | None = None) -> Reach:
     """How far the contender goes, up to `most` tokens."""
@@ -69,12 +75,11 @@ def reaches(found: Iterable[Contender], needs: Needs) -> list[Reach]:
 def relaxations(choice: Choice) -> list[Relaxation]:
     """The nearest changes that make something fit, the smallest first, one of each kind."""
     lost = [one for one in choice.candidates if not one.fits][:NEAREST]
-    found: dict[object, Relaxation] = {}
-    for each in _changes(lost, choice):
-        kind = (each.seq is None, frozenset(limit.resource for limit in each.limits), each.inexact)
-        if kind not in found or each.cost < found[kind].cost:
-            found[kind] = each
-    return sorted(found.values(), key=lambda each: (each.inexact, each.cost))[:TOLD]
+    found: list[Relaxation] = []
+    for each in sorted(_changes(lost, choice), key=lambda each: (len(each.limits), each.cost)):
+        if not any(other.gives_up <= each.gives_up for other in found if other.cost <= each.cost):
+            found.append(each)
+    return sorted(found, key=lambda each: (each.inexact, each.cost))[:TOLD]
 
 
 def _changes(lost: Sequence[Candidate], choice: Choice) -> Iterator[Relaxation]:
@@ -103,11 +108,11 @@ def _changes(lost: Sequence[Candidate], choice: Choice) -> Iterator[Relaxation]:
 def _knots(one: Contender, needs: Needs, most: int | None) -> list[int]:
     """The lengths between which the curves run straight, and then powers of two of the last."""
     curves = [one.curves[limit.resource] for limit in needs.limits]
-    measured = {seq for curve in curves for seq, _ in curve.points}
+    measured = {seq for curve in curves for seq in curve.seqs}
     measured |= {seq for seq, _ in one.failures}
-    end = min((curve.longest for curve in curves if curve.points), default=0)
+    end = min((curve.longest for curve in curves if curve.seqs), default=0)
     knots, last = sorted(measured), max(measured, default=0)
-    if min((len(curve.points) for curve in curves), default=0) > 1:
+    if min((len(curve.seqs) for curve in curves), default=0) > 1:
         knots = [*(s for n in SHORTER if (s := knots[0] // n)), *knots]
     while last and last * 2 <= end:
         last *= 2
@@ -129,18 +134,23 @@ def _longest(knots: Sequence[int], at: Callable[[int], Candidate], test: Test) -
 
 def _bisected(low: int, high: int, at: Callable[[int], Candidate], test: Test) -> int:
     """`low` passes and `high` does not: the last multiple of the grain that passes, or `low`."""
-    first, last = low // GRAIN, -(-high // GRAIN)
+    grain = _grain(low)
+    first, last = low // grain, -(-high // grain)
     while last - first > 1:
         middle = (first + last) // 2
-        if middle * GRAIN <= low or test(at(middle * GRAIN)):
+        if middle * grain <= low or test(at(middle * grain)):
             first = middle
         else:
             last = middle
-    return max(low, first * GRAIN)
+    return max(low, first * grain)
+
+
+def _grain(seq: int) -> int:
+    return GRAINS[seq >= 1024]
 
 
 def _next(seq: int, knots: Sequence[int]) -> int:
-    after = (seq // GRAIN + 1) * GRAIN
+    after = (seq // _grain(seq) + 1) * _grain(seq)
     return min(after, *(knot for knot in knots if knot > seq))
 
 

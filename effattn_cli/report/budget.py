@@ -51,6 +51,8 @@ def chance(value: float, *, measured: bool) -> str:
 
 
 def sureness(one: Candidate) -> str:
+    if not one.known:
+        return "?"
     measured = all(m.estimate is not None and m.estimate.basis == "measured" for m in one.margins)
     return chance(one.chance, measured=measured)
 
@@ -117,8 +119,8 @@ def refusal(found: Refusal, seq: int | None) -> str:
     """Why a variant is out of the question."""
     if found.failure is None:
         return WHY[found.why]
-    where = "" if found.seq is None or found.seq == seq else f" at {units.length(found.seq)}"
-    return f"{words.reason(found.failure)}{where}"
+    where = "" if found.seq is None or found.seq == seq else f"at {units.length(found.seq)} "
+    return where + words.reason(found.failure)
 
 
 def rounded_up(value: float, resource: Resource) -> str:

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
+from effattn_cli.analyse.choose import Choice
 from effattn_cli.analyse.crossover import Metric, crossover, is_predicted, value
 from effattn_cli.analyse.groups import Group
 from effattn_cli.records import Profile
-from effattn_cli.report import units
+from effattn_cli.report import budget, units
 
 NARROWEST = 60  # columns
 WIDEST = 100
@@ -75,6 +76,36 @@ AXES: tuple[tuple[Metric, str, Callable[[float], str], float], ...] = (
     ("time", "latency over tokens", units.seconds, 10),
     ("memory", "memory over tokens", units.size, 2),
 )
+
+
+def of_choice(choice: Choice) -> list[Chart]:
+    """The curves of the best candidates against each limit."""
+    shown = []
+    able = [one.contender for one in choice.candidates if one.refusal is None][:MOST]
+    for limit in choice.needs.limits:
+        series = [
+            Series(
+                label=one.label,
+                points=[
+                    (seq, estimate.value, estimate.basis == "measured")
+                    for seq, estimate in one.curves[limit.resource].points
+                ],
+            )
+            for one in able
+        ]
+        series = [each for each in series if each.points]
+        if len({seq for each in series for seq, _, _ in each.points}) > 1:
+            shown.append(
+                Chart(
+                    title=f"{limit.resource} over tokens",
+                    series=series,
+                    scale=budget.SCALES[limit.resource],
+                    base=2 if limit.resource == "memory" else 10,
+                    limit=limit.most,
+                    crossings=[(choice.seq, "the length asked for")],
+                )
+            )
+    return shown
 
 
 def _series(group: Group, label: str, metric: Metric) -> Series:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from effattn_cli.analyse.amounts import Resource
@@ -21,7 +20,6 @@ ORDERS: Mapping[Preference, str] = {
     "speed": "the faster one",
     "memory": "the one that needs less memory",
 }
-RISK = 0.975  # a chance below which the answer is said to be a bet
 
 
 def answer(choice: Choice, shape: Cell, relaxed: Sequence[Relaxation]) -> Lines:
@@ -29,7 +27,7 @@ def answer(choice: Choice, shape: Cell, relaxed: Sequence[Relaxation]) -> Lines:
     best = choice.best
     shown: list[RenderableType] = [Text(words.title(shape)), Text(_question(choice)), Text()]
     if best is not None:
-        shown += [*_recommended(best), Text()]
+        shown += [*_recommended(best), *_doubt(best, choice, shape), Text()]
     else:
         shown += [*_nothing(choice, relaxed), Text()]
     shown += [_table(choice), Text(), *(Text(line, "dim") for line in _legend(choice))]
@@ -46,27 +44,31 @@ def _question(choice: Choice) -> str:
     return f"{units.length(choice.seq)} tokens within {limits(choice.needs)}{asked}"
 
 
-def _recommended(best: Candidate) -> Iterator[RenderableType]:
+def _recommended(best: Candidate) -> Iterator[Text]:
     yield Text.assemble("Use ", (units.clean(best.label), "bold"), f": {_evidence(best)}.")
-    grid = Table.grid(padding=(0, 2))
+    rows = []
     for margin in best.margins:
         name = margin.limit.resource
         mark = " (binding)" if margin == best.binding and len(best.margins) > 1 else ""
-        grid.add_row(
-            f"  {name}",
-            Text(budget.amount(margin.estimate, name)),
-            Text(f"of {budget.limit(margin.limit)}{mark}"),
-            Text(budget.spare(margin)),
-        )
-    yield grid
+        of = f"of {budget.limit(margin.limit)}{mark}"
+        rows.append((name, budget.amount(margin.estimate, name), of, budget.spare(margin)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
+        yield Text(f"  {'  '.join(cells)}".rstrip())
     yield Text(f"  {_sure(best)}")
 
 
 def _sure(best: Candidate) -> str:
-    chance = f"Chance that the budget is met: {budget.sureness(best)}"
     bases = {budget.basis(m.estimate) for m in best.margins if m.estimate is not None}
-    bet = "; measure it before you rely on it" if best.chance < RISK else ""
-    return f"{chance} ({'; '.join(sorted(bases))}){bet}."
+    met = f"Chance that the budget is met: {budget.sureness(best)}"
+    return f"{met} ({'; '.join(sorted(bases))})."
+
+
+def _doubt(best: Candidate, choice: Choice, shape: Cell) -> Iterator[Text]:
+    """How to find out, where nothing was measured."""
+    if any(m.estimate is not None and m.estimate.basis != "measured" for m in best.margins):
+        yield Text(f"  To be sure: {words.measuring(best.label, choice.seq, shape)}")
 
 
 def _evidence(one: Candidate) -> str:
@@ -109,13 +111,19 @@ def _table(choice: Choice) -> Grid:
     shown = resources(choice)
     columns = (
         Column(title="variant", folds=1),
-        *(Column(title=name, right=True) for name in shown),
+        *(Column(title=heading(name, choice.needs), right=True) for name in shown),
         Column(title="LRA", right=True, extra=1),
         Column(title="chance", right=True),
         Column(title="verdict"),
         Column(title=""),
     )
     return Grid(columns, [_row(one, choice, shown) for one in choice.candidates])
+
+
+def heading(resource: Resource, needs: Needs) -> str:
+    """`latency`, or the percentile of it that is limited."""
+    share = needs.share(resource)
+    return resource if share is None else f"p{100 * share:.4g} {resource}"
 
 
 def resources(choice: Choice) -> list[Resource]:

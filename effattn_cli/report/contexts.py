@@ -20,7 +20,7 @@ def plan(choices: Sequence[Choice], shape: Cell) -> Lines:
     columns = (
         Column(title="seq", right=True),
         Column(title="variant", folds=1),
-        *(Column(title=name, right=True) for name in shown),
+        *(Column(title=choice.heading(name, needs), right=True) for name in shown),
         Column(title="chance", right=True),
     )
     rows = []
@@ -49,7 +49,7 @@ def longest(found: Sequence[Reach], shape: Cell, needs: Needs) -> Lines:
         Column(title=""),
     )
     best = next((each for each in found if each.seq is not None), None)
-    said = "Nothing fits at any length." if best is None else _furthest(best)
+    said = "Nothing fits at any length." if best is None else _furthest(best) + _exact(found)
     note = "~ not a measured length. surely: the whole interval is within; at most: an end of it"
     return Lines(
         Text(words.title(shape)),
@@ -70,6 +70,16 @@ def _furthest(best: Reach) -> str:
     return f"{name} goes furthest: {_length(best, best.seq)}{more} tokens."
 
 
+def _exact(found: Sequence[Reach]) -> str:
+    """The same of exact attention, where it is not the one that goes furthest."""
+    able = [each for each in found if each.seq is not None]
+    exact = next((each for each in able if each.contender.quality.exact), None)
+    if exact is None or exact is able[0]:
+        return ""
+    assert exact.seq is not None
+    return f" Exact attention ({units.clean(exact.contender.label)}): {_length(exact, exact.seq)}."
+
+
 def _reach_row(each: Reach) -> Row:
     name = Text(units.clean(each.contender.label))
     refusal = each.contender.refusal
@@ -85,7 +95,7 @@ def _reach_row(each: Reach) -> Row:
 
 
 def _length(each: Reach, seq: int) -> str:
-    points = [where for curve in each.contender.curves.values() for where, _ in curve.points]
+    points = [where for curve in each.contender.curves.values() for where in curve.seqs]
     return units.length(seq) if seq in points else f"~{units.length(seq)}"
 
 

@@ -95,7 +95,7 @@ def start_of_records(data: bytes) -> int | None:
 
 def head(data: bytes) -> dict[str, Any]:
     """The keys of a profile up to `records`, or of all of it, after a look at its version."""
-    found = _yaml(data.removesuffix(RECORDS))
+    found = tree(data.removesuffix(RECORDS))
     if not isinstance(found, dict) or "effattn_profile" not in found:
         raise Wrong("not an effattn profile (no key 'effattn_profile')")
     version = found.pop("effattn_profile")
@@ -104,7 +104,8 @@ def head(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _yaml(data: bytes) -> Any:
+def tree(data: bytes) -> Any:
+    """Plain YAML, small and flat, as dictionaries, lists and scalars."""
     if len(data) > MAX_YAML_BYTES:
         raise Wrong(f"more than {MAX_YAML_BYTES >> 10} KiB before any record as effattn writes it")
     text, depth = data.decode(), 0
