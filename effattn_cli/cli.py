@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from effattn_cli import __version__
 from effattn_cli.commands.check import check
 from effattn_cli.commands.choose import choose
+from effattn_cli.commands.crossover import crossover
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (profile, variants, check, new, show, profiles, choose):
+for command in (profile, variants, check, new, show, profiles, choose, crossover):
     app.command()(command)
 
 

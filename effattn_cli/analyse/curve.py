@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from effattn_cli.analyse import predict
+from effattn_cli.analyse import growth, predict
 from effattn_cli.analyse.amounts import Resource, amount, has
 from effattn_cli.analyse.estimate import Estimate
 from effattn_cli.records import Cost, Record, Speed
@@ -163,12 +163,11 @@ class Curve:
         shorter = seq < self.seqs[0]
         place = 0 if shorter else len(self.seqs) - 1
         near, known = self.seqs[place], self.value(place)
-        growth = self._growth(shorter=shorter)
-        if growth is None or not near / REACH <= seq <= near * REACH:
+        exponent = self._growth(near, seq)
+        if exponent is None or not near / REACH <= seq <= near * REACH:
             return None
-        factor = (seq / near) ** growth
-        octaves = abs(math.log2(seq / near))
-        band = predict.BAND ** max(1.0, octaves / 2)
+        factor = (seq / near) ** exponent
+        band = predict.BAND ** max(1.0, abs(math.log2(seq / near)) / 2)
         high = known.high * factor * band
         return replace(
             known,
@@ -177,19 +176,20 @@ class Curve:
             high=max(high, known.high) if shorter else high,  # what is done once does not shrink
             basis="predicted",
             sources=(near,),
-            growth=growth,
+            growth=exponent,
             known=False,
         )
 
-    def _growth(self, *, shorter: bool) -> float | None:
-        """The exponent at that end: of the counted cost, else of what was measured."""
-        costs = sorted(self._costs.items())
-        ends = costs[:2] if shorter else costs[-2:]
-        if len(ends) == 2 and min(cost for _, cost in ends) > 0:
-            (low, small), (high, large) = ends
-            return math.log(large / small) / math.log(high / low)
+    def _growth(self, near: int, seq: int) -> float | None:
+        """The exponent from one end on: of the counted cost, else of what was measured."""
+        costs = [point for point in sorted(self._costs.items()) if point[1] > 0]
+        costs = costs if seq > near else costs[1::-1]
+        if len(costs) > 1:
+            grown = growth.carried(costs, seq) / growth.carried(costs, near)
+            return math.log(grown) / math.log(seq / near)
         last = len(self.seqs) - 1
-        return max(0.0, self._slope(*((0, 1) if shorter else (last - 1, last)))) if last else None
+        ends = (last - 1, last) if seq > near else (0, 1)
+        return max(0.0, self._slope(*ends)) if last else None
 
     def _slope(self, first: int, second: int) -> float:
         ratio = self.value(second).value / self.value(first).value

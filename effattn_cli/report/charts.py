@@ -12,7 +12,7 @@ from rich.text import Text
 
 from effattn_cli.analyse.choose import Choice
 from effattn_cli.analyse.crossover import Metric, crossover, is_predicted, value
-from effattn_cli.analyse.groups import Group
+from effattn_cli.analyse.groups import Group, groups
 from effattn_cli.records import Profile
 from effattn_cli.report import budget, units
 
@@ -49,6 +49,15 @@ def wanted(console: Console, *, asked: bool | None) -> bool:
     if asked is not None:
         return asked
     return console.is_terminal and not console.is_dumb_terminal and console.width >= NARROWEST
+
+
+def show(profile: Profile, console: Console, *, asked: bool | None) -> None:
+    """Prints the charts of every setting, where they are wanted."""
+    if wanted(console, asked=asked):
+        for group in groups(profile.records):
+            for chart in of_group(group, profile):
+                console.print()
+                console.print(drawn(chart, console.width))
 
 
 def of_group(group: Group, profile: Profile) -> list[Chart]:
