@@ -1,7 +1,7 @@
 """Measures only the lengths that pin down where a variant overtakes the baseline."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from effattn_cli.analyse import predict
@@ -46,29 +46,33 @@ class Hunt:
         self._start = self._clock()  # the budget is for measuring, not for loading torch
         for line, cell in self._lines().items():
             self._speeds[line] = counter.speed(cell)
-        base = [c for c in self._lines().values() if c.label == self._profile.baseline]
-        for cell in self._lines().values():
-            beside = [b for b in base if _setting(b) == _setting(cell) and b.line != cell.line]
-            if beside:
-                self._pin(cell, beside[0])
+        left = list(self._pairs())
+        while left:  # one length of each variant in turn, so that the budget serves all of them
+            left = [pair for pair in left if self._step(*pair)]
         found = self._current(finished=True)
         self._save(found)
         return found
 
-    def _pin(self, cell: Cell, baseline: Cell) -> None:
+    def _pairs(self) -> Iterator[tuple[Cell, Cell]]:
+        """A cell of each line, and the same of the baseline."""
+        cells = self._lines().values()
+        for cell in cells:
+            for other in cells:
+                beside = other.label == self._profile.baseline and other.line != cell.line
+                if beside and _setting(other) == _setting(cell):
+                    yield cell, other
+
+    def _step(self, cell: Cell, baseline: Cell) -> bool:
+        """Measures the pair at the length that tells most; False where there is none."""
+        measured, expected = self._ratios(cell, baseline)
         seqs = [record.cell.seq for record in self._counted if record.cell.line == cell.line]
-        tried: set[int] = set()
-        while True:
-            measured, expected = self._ratios(cell, baseline)
-            seq = next_length(measured, expected, min(seqs), max(seqs))
-            if seq is None or seq in tried:
-                return
-            tried.add(seq)
-            pair = [each.resized(seq) for each in (cell, baseline)]
-            new = [each for each in pair if each not in self._visited]
-            if not self._affordable(new):
-                return
-            self._measure(new)
+        seq = next_length(measured, expected, min(seqs), max(seqs))
+        pair = [] if seq is None else [each.resized(seq) for each in (cell, baseline)]
+        new = [each for each in pair if each not in self._visited]
+        if not new or not self._affordable(new):
+            return False
+        self._measure(new)
+        return True
 
     def _affordable(self, cells: list[Cell]) -> bool:
         """Whether the cells' visits would end within the budget: half of them are no answer."""
