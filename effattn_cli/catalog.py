@@ -227,12 +227,14 @@ def _checked(card: Any) -> Card:
     for name, valid in CHOICES.items():
         if getattr(card, name) not in valid:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, valid))}")
+    if not isinstance(card.lra, float | None):
+        raise TypeError("lra must be a number like 53.46")
     lists = (card.families, card.requires, card.notes)
     if not all(isinstance(item, tuple) for item in lists) or not isinstance(card.exempt, dict):
         raise TypeError("families, requires and notes must be tuples, exempt a dictionary")
     texts = (card.title, card.paper, card.time, card.memory, *sum(lists, ()), *card.exempt)
     if not all(isinstance(text, str) for text in (*texts, *card.exempt.values())):
-        raise TypeError("all but year, padding and survey must be text")
+        raise TypeError("all but year, padding, survey and lra must be text")
     return card
 
 

@@ -13,9 +13,12 @@ from typer.exceptions import TyperException
 
 from effattn_cli import __version__
 from effattn_cli.commands.check import check
+from effattn_cli.commands.choose import choose
+from effattn_cli.commands.crossover import crossover
 from effattn_cli.commands.devices import devices
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
+from effattn_cli.commands.profiles import profiles
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
 from effattn_cli.errors import EffattnError
@@ -29,7 +32,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (profile, variants, devices, check, new, show):
+for command in (
+    profile, variants, devices, check, new, show, profiles, choose, crossover,
+):  # fmt: skip
     app.command()(command)
 
 

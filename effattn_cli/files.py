@@ -58,13 +58,22 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def data_folder(name: str = "") -> Path:
-    """A folder in the user's data folder, made if it is not there.
+def data_folder() -> Path:
+    """Where what is found out is kept; it may not be there yet."""
+    return platformdirs.user_data_path("effattn")
+
+
+def saved_folder() -> Path:
+    """Where profiles are saved unless the user says where; it may not be there yet."""
+    return data_folder() / "profiles"
+
+
+def made(folder: Path) -> Path:
+    """The folder, made if it was not there.
 
     Raises:
         CannotWrite: it cannot be made.
     """
-    folder = platformdirs.user_data_path("effattn") / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -74,7 +83,7 @@ def data_folder(name: str = "") -> Path:
 
 def new_path(profile: Profile) -> Path:
     """A new file in the user's data folder, named after the time and the variants."""
-    folder = data_folder("profiles")
+    folder = made(saved_folder())
     names = "-".join(name for name in profile.variants if name != profile.baseline) or "profile"
     stamp = profile.created[:19].replace(":", "").replace("T", "-")
     return folder / f"{stamp}-{names[:60]}.yaml"

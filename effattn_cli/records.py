@@ -56,6 +56,7 @@ class Card:
     causal: Causal
     kind: Kind
     survey: SurveyRow | None = None
+    lra: float | None = None  # Long Range Arena: average accuracy, arXiv:2011.04006, Table 1
     padding: bool = True
     requires: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # each deliberate difference from the paper, or a doubt

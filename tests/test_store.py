@@ -59,6 +59,12 @@ def test_what_was_used_of_a_feed_forward_comes_back(tmp_path: Path) -> None:
         assert store.read(tmp_path / f"{load}.yaml") == profile
 
 
+def test_a_hash_that_looks_like_a_number_stays_text() -> None:
+    variant = a_variant("sdpa", code="1234567e8901")
+    profile = a_profile(measured(a_cell(), 0.001), variants={"sdpa": variant})
+    assert store.parse("".join(store.Writer(Path("unused"))._parts(profile)).encode()) == profile
+
+
 def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:
     whole, path = a_mixed_profile(), tmp_path / "p.yaml"
     writer = store.Writer(path)

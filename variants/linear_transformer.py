@@ -28,6 +28,7 @@ class LinearTransformer(DecodableKernel):
         causal="optional",
         kind="own mechanism",
         survey=SurveyRow(complexity="N", decode=True, classes="KR"),
+        lra=50.55,
         notes=("1e-6 is added to the denominator, as the authors' code has it",),
     )
 

@@ -28,6 +28,7 @@ class Local(Decodable[Ring]):
         memory="N",
         causal="optional",
         kind="approximates softmax",
+        lra=46.06,
         notes=(
             "exact to the token, not to the block",
             "not causal, an even window sees itself and half of the window on either side",

@@ -31,6 +31,7 @@ class Longformer(Decodable[Ring]):
         causal="optional",
         kind="approximates softmax",
         survey=SurveyRow(complexity="n(k+m)", decode=True, classes="FP+M"),
+        lra=53.46,
         notes=(
             "the global tokens are the first ones, as for classification; no dilation",
             "attend, the core, gives global rows the same q, k and v as local rows",

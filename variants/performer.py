@@ -31,6 +31,7 @@ class Performer(DecodableKernel):
         causal="optional",
         kind="approximates softmax",
         survey=SurveyRow(complexity="N", decode=True, classes="KR"),
+        lra=51.41,
         notes=(
             "the directions are drawn once, when the layer is made: the authors redraw in training",
             "softmax features get no epsilon: the authors' 1e-4 moves the output by tens of %",

@@ -44,6 +44,7 @@ class Reformer(Decodable[Sorted]):
         causal="optional",
         kind="approximates softmax",
         survey=SurveyRow(complexity="N log N", decode=True, classes="LP"),
+        lra=50.67,
         notes=(
             "logits are q k / (|k| sqrt K) as in the paper; the authors' code has no 1 / sqrt K",
             "as in the authors' code, chunks are attended across the borders of buckets, and a pair"

@@ -38,6 +38,7 @@ class SDPA(Decodable[Cache]):
         memory="N",
         causal="optional",
         kind="exact",
+        lra=54.39,
     )
 
     @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ class Softmax(Decodable[Cache]):
         memory="N^2",
         causal="optional",
         kind="exact",
+        lra=54.39,
         notes=("under torch.compile, Inductor may put a fused kernel in its place",),
     )
 

@@ -1,21 +1,26 @@
 """From which length on a variant beats the baseline, and how sure that is."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Literal
+from typing import Literal, TypeVar
 
 from effattn_cli.analyse.groups import Group
 from effattn_cli.analyse.statistics import interval
 from effattn_cli.records import Record
 
-Metric = Literal["time", "memory", "state"]  # state: what decoding keeps between tokens
+#: State is what decoding keeps between tokens.
+Metric = Literal["time", "memory", "state", "energy"]
 Verdict = Literal["better", "worse", "close"]
 
 #: What a latency of a single sample may be off by: medians of processes differ by up to a third.
 UNKNOWN = 0.25
 #: Allocators round, and the ways to find a peak agree to about this.
 SAME_MEMORY = 0.01
+LEAST = 1e-12  # of a value, so that every ratio is finite
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +32,7 @@ class Comparison:
     baseline: float
     verdict: Verdict  # "close" where the intervals overlap
     predicted: bool  # one of the two was not measured
+    ratios: tuple[float, float]  # the least and the most that `ratio` may be
 
     @property
     def ratio(self) -> float:
@@ -59,10 +65,50 @@ class Crossover:
         return _tail(self.points, lambda point: point.verdict == self.last.verdict)
 
     @property
+    def crossing(self) -> "Crossing":
+        """Where the ratio passes 1 for good: between measured lengths, on logarithmic axes."""
+        ratios = [(point.ratios[0], point.ratio, point.ratios[1]) for point in self.points]
+        least, middle, most = (
+            _passes([(p.seq, r) for p, r in zip(self.points, part, strict=True)])
+            for part in zip(*ratios, strict=True)
+        )
+        return Crossing(
+            at=middle,
+            low=most,
+            high=least,
+            first=self.points[0].seq,
+            last=self.last.seq,
+            predicted=any(p.predicted for p in self._around(middle)),
+        )
+
+    def _around(self, seq: float | None) -> tuple[Comparison, ...]:
+        """The points that `crossing` rests on: on either side, or the last."""
+        if seq is None:
+            return (self.last,)
+        before = [point for point in self.points if point.seq <= seq]
+        after = [point for point in self.points if point.seq >= seq]
+        return (*before[-1:], *after[:1])
+
+    @property
     def certain(self) -> bool:
         """Whether `from_seq` would stand if every value moved within its interval."""
         surely = self.run[0].seq if self.last.verdict == "better" else None
         return self.last.verdict != "close" and self.from_seq == surely
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crossing:
+    """The length N* from which on a variant is better, and how well it is known.
+
+    None stands for "not up to `last`"; a value equal to `first` for "there already".
+    """
+
+    at: float | None
+    low: float | None
+    high: float | None
+    first: int
+    last: int
+    predicted: bool
 
 
 def crossover(group: Group, label: str, baseline: str, metric: Metric) -> Crossover | None:
@@ -91,11 +137,14 @@ def compare(record: Record, baseline: Record, metric: Metric) -> Comparison | No
         baseline=theirs,
         verdict=verdict,
         predicted=is_predicted(record, metric) or is_predicted(baseline, metric),
+        ratios=(their_low / high, their_high / low),
     )
 
 
 def is_predicted(record: Record, metric: Metric) -> bool:
     """Whether the value is no measurement; a cell whose time is predicted may have a true peak."""
+    if metric == "energy":
+        return False
     return record.prediction is not None and (metric == "time" or record.memory is None)
 
 
@@ -104,18 +153,29 @@ def value(record: Record, metric: Metric) -> float | None:
         return record.seconds
     if metric == "memory":
         return record.peak_bytes
+    if metric == "energy":
+        return record.joules if record.failure is None else None
     return record.memory.state_bytes if record.memory and record.failure is None else None
 
 
 def _bounds(record: Record, metric: Metric) -> tuple[float, float]:
     middle = value(record, metric) or 0.0
-    around = UNKNOWN if metric == "time" else SAME_MEMORY
+    around = UNKNOWN if metric in {"time", "energy"} else SAME_MEMORY
     known = interval(record) if metric == "time" else None
-    return known or (middle * (1 - around), middle * (1 + around))
+    low, high = known or (middle * (1 - around), middle * (1 + around))
+    return max(low, LEAST), high
 
 
-def _tail(
-    points: Iterable[Comparison], holds: Callable[[Comparison], bool]
-) -> tuple[Comparison, ...]:
+def _passes(ratios: Sequence[tuple[int, float]]) -> float | None:
+    """The length from which on the ratio stays above 1; None if it is not above 1 at the end."""
+    above = _tail(ratios, lambda point: point[1] > 1)
+    if not above or len(above) == len(ratios):
+        return float(above[0][0]) if above else None
+    (before, low), (after, high) = ratios[-len(above) - 1], above[0]
+    share = math.log(low) / (math.log(low) - math.log(high))
+    return before * (after / before) ** share
+
+
+def _tail(points: Iterable[T], holds: Callable[[T], bool]) -> tuple[T, ...]:
     """The points at the end for which it holds."""
     return tuple(takewhile(holds, reversed(tuple(points))))[::-1]

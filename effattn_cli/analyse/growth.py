@@ -1,7 +1,7 @@
 """Orders of growth: what "N log N" on a card means between two lengths."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def exponent(order: str, low: int, high: int) -> float:
@@ -36,3 +36,32 @@ def measured_exponent(at: Mapping[int, float]) -> float:
     """The exponent between the shortest and the longest length of `at` (length -> amount)."""
     low, high = min(at), max(at)
     return math.log(at[high] / at[low]) / math.log(high / low)
+
+
+Points = Sequence[tuple[int, float]]  # length and amount, neither 0
+
+
+def carried(points: Points, seq: int) -> float:
+    """An amount without noise, as a counted cost is, at a length beyond the last of `points`.
+
+    As a power through the last two, or as a parabola through the last three: whichever, from the
+    points before, comes nearer to the last one.
+    """
+    if len(points) < 4:
+        return _power(points, seq)
+    *before, (length, amount) = points
+    off = [abs(math.log(shape(before, length) / amount)) for shape in (_power, _parabola)]
+    return (_power if off[0] <= off[1] else _parabola)(points, seq)
+
+
+def _power(points: Points, seq: int) -> float:
+    (low, small), (high, large) = points[-2:]
+    return large * (seq / high) ** (math.log(large / small) / math.log(high / low))
+
+
+def _parabola(points: Points, seq: int) -> float:
+    """At least the last amount: no cost falls with the length."""
+    (first, a), (second, b), (third, c) = points[-3:]
+    slope, before = (c - b) / (third - second), (b - a) / (second - first)
+    bend = (slope - before) / (third - first)
+    return max(c, c + slope * (seq - third) + bend * (seq - third) * (seq - second))

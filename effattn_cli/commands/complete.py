@@ -15,3 +15,11 @@ def presets(incomplete: str) -> Iterable[str]:
     from effattn_cli.plan.presets import PRESETS
 
     return [name for name in PRESETS if name.startswith(incomplete)]
+
+
+def profile_names(incomplete: str) -> Iterable[str]:
+    """Saved and reference profiles; their files are the shell's to complete."""
+    from effattn_cli import library
+
+    known = [*library.saved(), *library.references()]
+    return [name for name in known if name.startswith(incomplete)]

@@ -1,22 +1,33 @@
 """`effattn show`: a saved profile again."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from effattn_cli.commands.complete import profile_names
+
 
 def show(
-    profile: Annotated[Path, typer.Argument(help="A profile that `effattn profile` saved.")],
+    profile: Annotated[
+        str, typer.Argument(help="A file, a name, @1 (the newest).", autocompletion=profile_names)
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print it as one JSON document.")] = False,
+    chart: Annotated[
+        bool | None, typer.Option("--chart/--no-chart", help="Draw the curves.")
+    ] = None,
 ) -> None:
     """Show the tables and findings of a saved profile."""
-    from effattn_cli import store
+    from effattn_cli import library, store
 
-    found = store.read(profile)
+    found = library.read(profile)
     if json:
         typer.echo(store.as_json(found))
         return
-    from effattn_cli.commands.sweep import print_profile
+    from rich.console import Console
 
-    print_profile(found)
+    from effattn_cli.commands.sweep import print_profile
+    from effattn_cli.report import charts
+
+    console = Console()
+    print_profile(found, console)
+    charts.show(found, console, asked=chart)

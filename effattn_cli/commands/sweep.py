@@ -51,16 +51,16 @@ class Wishes:
 
 def run(wishes: Wishes) -> int:
     """Everything that `effattn profile` does; gives its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     with ForkServer() as server:
-        profile = _resumed(wishes) if wishes.resume else _planned(wishes, server)
+        profile = _resumed(wishes) if wishes.resume else planned(wishes, server)
         progress = Progress(Console(stderr=True), quiet=wishes.quiet)
         if wishes.dry_run:
             _show_plan(profile, server, progress)
             return 0
         path = wishes.resume or wishes.out or files.new_path(profile)
         with files.locked(path), progress:
-            _refuse_replacing(wishes)  # another run may have finished it meanwhile
+            refuse_replacing(wishes)  # another run may have finished it meanwhile
             profile = _measure(profile, server, store.Writer(path), progress)
     if wishes.json:
         print(store.as_json(profile))
@@ -70,7 +70,7 @@ def run(wishes: Wishes) -> int:
     return _exit_code(profile)
 
 
-def _interrupt(*_: object) -> NoReturn:
+def interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
@@ -114,7 +114,7 @@ def _exit_code(profile: Profile) -> int:
     return SURPRISES if surprises else 0
 
 
-def _planned(wishes: Wishes, server: Launcher) -> Profile:
+def planned(wishes: Wishes, server: Launcher) -> Profile:
     """A new profile with every cell of the request, none measured yet."""
     request = config.merged(wishes.flags, config.from_file(wishes.config) if wishes.config else {})
     catalog = Catalog([Path(item) for item in request.plugin])
@@ -122,7 +122,7 @@ def _planned(wishes: Wishes, server: Launcher) -> Profile:
     sampling = config.sampling(request)
     if wishes.out is not None and not wishes.dry_run:
         files.check(wishes.out)
-        _refuse_replacing(wishes)
+        refuse_replacing(wishes)
     here, devices = machine(server, request.device)
     planned = plan(request, catalog, devices=devices, cores=here.cores)
     for note in planned.notes:
@@ -153,7 +153,7 @@ def a_profile(here: Machine) -> Profile:
     )
 
 
-def _refuse_replacing(wishes: Wishes) -> None:
+def refuse_replacing(wishes: Wishes) -> None:
     if wishes.out is not None and wishes.out.exists() and not wishes.force:
         hint = "--resume finishes it, --force replaces it"
         raise UsageError(f"{str(wishes.out)!r} is there already", hint)

@@ -1,6 +1,7 @@
 """Numbers and names as people read them. Pure; everything else keeps seconds, bytes and FLOPs."""
 
 _SECONDS = (("min", 60.0, 120.0), ("s", 1.0, 1.0), ("ms", 1e-3, 1e-3), ("µs", 1e-6, 1e-6))
+_JOULES = (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6))
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _COUNTS = ("", "k", "M", "G", "T", "P", "E")
 
@@ -18,6 +19,17 @@ def seconds(value: float) -> str:
         if rounded >= start:
             return f"{_three_digits(value / scale)} {unit}"
     return f"{_three_digits(value / 1e-9)} ns"
+
+
+def joules(value: float) -> str:
+    """An energy to three significant digits.
+
+    >>> joules(0.00123), joules(62.1)
+    ('1.23 mJ', '62.1 J')
+    """
+    rounded = float(f"{value:.3g}")
+    unit, scale = next((pair for pair in _JOULES if rounded >= pair[1]), _JOULES[-1])
+    return f"{_three_digits(value / scale)} {unit}"
 
 
 def size(value: float) -> str:

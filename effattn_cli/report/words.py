@@ -47,6 +47,27 @@ def title(shape: Cell) -> str:
     return ", ".join(text for text in setting(shape).values() if text not in usual)
 
 
+def measuring(label: str, seq: int, shape: Cell) -> str:
+    """The command that measures a variant at a length in this setting."""
+    usual = Cell(variant="", seq=0)
+    axes = {
+        "batch": "b",
+        "device": "d",
+        "phase": "",
+        "dtype": "",
+        "scope": "",
+        "dim": "",
+        "heads": "",
+    }
+    words = [
+        f"{f'-{short}' if short else f'--{axis}'} {getattr(shape, axis)}"
+        for axis, short in axes.items()
+        if getattr(shape, axis) != getattr(usual, axis)
+    ]
+    words += ["--causal"] if shape.causal and shape.phase != "decode" else []
+    return " ".join(["effattn profile -v", units.clean(label), "-s", str(seq), *words])
+
+
 def reason(failure: Failure, joint: str = ": ") -> str:
     """`out of memory: would need 41 GiB`, in one line."""
     message = units.clean(failure.message).strip()
@@ -58,7 +79,8 @@ def value(record: Record, metric: Metric) -> str:
     amount = crossover.value(record, metric)
     if amount is None:
         return ""
-    text = units.seconds(amount) if metric == "time" else units.size(amount)
+    scaled = {"time": units.seconds, "energy": units.joules}.get(metric, units.size)
+    text = scaled(amount)
     return f"~{text}" if is_predicted(record, metric) else text
 
 

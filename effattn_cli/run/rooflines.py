@@ -42,5 +42,5 @@ def keep(profile: Profile, found: Iterable[Roofline]) -> Profile:
     """Adds to what is kept; what was measured at the same place before is replaced."""
     places = {(r.device, r.dtype, r.threads): r for r in (*kept(profile.machine), *found)}
     profile = replace(profile, rooflines=tuple(places.values()))
-    store.Writer(files.data_folder() / FILE).write(profile)
+    store.Writer(files.made(files.data_folder()) / FILE).write(profile)
     return profile

@@ -169,7 +169,7 @@ class Runner:
             expected = self.seconds(record)
             why = "would not fit the time budget" if record.memory else _why(expected)
             curve = self._curve(record.cell)
-            found = predict.prediction(record, curve, self._under(record.cell), why)
+            found = predict.prediction(record, curve, self.under(record.cell), why)
             message = f"{why}, and no shorter length was measured"
             failure = Failure(reason="too-costly", message=message) if found is None else None
             self._set(replace(record, prediction=found, failure=failure))
@@ -182,13 +182,13 @@ class Runner:
             return known
         cell = record.cell
         if cell not in self._expected:
-            self._expected[cell] = predict.seconds(record, self._curve(cell), self._under(cell))
+            self._expected[cell] = predict.seconds(record, self._curve(cell), self.under(cell))
         return self._expected[cell]
 
     def _curve(self, cell: Cell) -> list[Record]:
         return [self._records[other] for other in self._lines[cell.line]]
 
-    def _under(self, cell: Cell) -> Roofline:
+    def under(self, cell: Cell) -> Roofline:
         return roofline.of(cell, self._profile.rooflines) or roofline.ANY
 
     def _visit_seconds(self, record: Record) -> float:

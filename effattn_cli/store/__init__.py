@@ -4,7 +4,8 @@ A file holds a header and then the records, a part of a record a line, each line
 which is YAML too. JSON is read some thirty times faster than the rest of YAML, and cannot expand.
 """
 
+from effattn_cli.store.heading import Heading, created, heading
 from effattn_cli.store.reading import SCHEMA, parse, read
 from effattn_cli.store.writing import Writer, as_json
 
-__all__ = ["SCHEMA", "Writer", "as_json", "parse", "read"]
+__all__ = ["SCHEMA", "Heading", "Writer", "as_json", "created", "heading", "parse", "read"]

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from reprlib import repr as shortened
@@ -33,20 +34,35 @@ def read(path: Path) -> Profile:
     Raises:
         UsageError: it cannot be read or is no profile; the message names the value that is wrong.
     """
+    return parse(content(path), str(path))
+
+
+def content(path: Path, most: int = MAX_BYTES + 1) -> bytes:
+    """The first bytes of a file, `most` of them.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise UsageError(f"cannot read {str(path)!r}: it is no file")
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(most)
     except OSError as error:
         raise UsageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    return parse(data, str(path))
 
 
 def parse(data: bytes, name: str = "profile") -> Profile:
     """The profile in the bytes of a file; `name` stands in for the file in messages."""
+    with refused(name):
+        return profile(data)
+
+
+@contextmanager
+def refused(name: str) -> Iterator[None]:
+    """Turns what is wrong with the bytes of the file `name` into one line."""
     try:
-        return _profile(data)
+        yield
     except UnicodeDecodeError as error:
         raise UsageError(f"{name}: it is not text") from error
     except Wrong as error:
@@ -60,25 +76,36 @@ def too_large(data: bytes) -> bool:
     return len(data) > MAX_BYTES or data.count(b",") + KEY_PARTS * data.count(b":") > MAX_PARTS
 
 
-def _profile(data: bytes) -> Profile:
+def profile(data: bytes) -> Profile:
+    """The profile in the bytes of a file; raises what `refused` turns into a line."""
     if too_large(data):
         raise Wrong(f"larger than any profile ({MAX_BYTES >> 20} MiB, or too many values)")
-    start = data.find(RECORDS)
-    fast = start >= 0 and data.startswith(b"- cell: {", start + len(RECORDS))
-    head = _yaml(data[:start] if fast else data)
-    if not isinstance(head, dict) or "effattn_profile" not in head:
+    start = start_of_records(data)
+    if start is None:
+        return _consistent(checked(Profile, head(data)))
+    found: Profile = checked(Profile, head(data[:start]) | {"records": []})
+    return _consistent(replace(found, records=tuple(_records(data, start))))
+
+
+def start_of_records(data: bytes) -> int | None:
+    """Where the first record begins; None where the records are not as effattn writes them."""
+    start = data.find(RECORDS) + len(RECORDS)
+    return start if start >= len(RECORDS) and data.startswith(b"- cell: {", start) else None
+
+
+def head(data: bytes) -> dict[str, Any]:
+    """The keys of a profile up to `records`, or of all of it, after a look at its version."""
+    found = tree(data.removesuffix(RECORDS))
+    if not isinstance(found, dict) or "effattn_profile" not in found:
         raise Wrong("not an effattn profile (no key 'effattn_profile')")
-    version = head.pop("effattn_profile")
+    version = found.pop("effattn_profile")
     if type(version) is not int or version != SCHEMA:
         raise Wrong(f"schema version {str(version)[:20]!r}; this effattn reads {SCHEMA}")
-    if not fast:
-        return _consistent(checked(Profile, head))
-    profile: Profile = checked(Profile, head | {"records": []})
-    records = tuple(_records(data, start + len(RECORDS)))
-    return _consistent(replace(profile, records=records))
+    return found
 
 
-def _yaml(data: bytes) -> Any:
+def tree(data: bytes) -> Any:
+    """Plain YAML, small and flat, as dictionaries, lists and scalars."""
     if len(data) > MAX_YAML_BYTES:
         raise Wrong(f"more than {MAX_YAML_BYTES >> 10} KiB before any record as effattn writes it")
     text, depth = data.decode(), 0

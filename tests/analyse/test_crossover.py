@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -135,3 +136,32 @@ def test_exchanging_the_two_exchanges_the_verdicts(
     found = crossing(curves(*pairs, spread=spread))
     turned = crossing(curves(*((b, a) for a, b in pairs), spread=spread))
     assert [opposite[p.verdict] for p in found.points] == [p.verdict for p in turned.points]
+
+
+@given(CURVES, st.floats(0, 0.2))
+def test_the_crossing_lies_in_its_interval_and_where_the_verdicts_say(
+    pairs: list[tuple[float, float]], spread: float
+) -> None:
+    found = crossing(curves(*pairs, spread=spread))
+    where, beyond = found.crossing, float("inf")
+    low, at, high = (beyond if end is None else end for end in (where.low, where.at, where.high))
+    assert low <= at <= high
+    assert (where.at is None) == (found.from_seq is None)
+    if where.at is not None and found.from_seq is not None:
+        before = [point.seq for point in found.points if point.seq < found.from_seq]
+        assert max(before, default=0) <= where.at <= found.from_seq
+
+
+def test_the_crossing_is_read_off_logarithmic_axes() -> None:
+    """Twice as slow at 1k, twice as fast at 4k: they meet at 2k."""
+    slow, fast = a_cell("linformer", 1024), a_cell("linformer", 4096)
+    records = [
+        measured(slow, 2.0), measured(replace(slow, variant="sdpa"), 1.0),
+        measured(fast, 1.0), measured(replace(fast, variant="sdpa"), 2.0),
+    ]  # fmt: skip
+    found = crossing(records).crossing
+    assert found.at == pytest.approx(2048)
+    assert found.low is not None
+    assert found.high is not None
+    assert 1900 < found.low < 2048 < found.high < 2200
+    assert not found.predicted

@@ -1,0 +1,199 @@
+"""How often the choice is right: against brute force, and with every second length hidden.
+
+    python benchmarks/choose.py [PROFILE...] [--budgets 1000] [--seed 0]
+
+A budget is a length, and a latency and a memory around what the variants need there. With the
+length's neighbours kept and the length itself hidden, the answer is interpolated; beyond the last
+one, predicted. Exits 1 where an answer on measured lengths differs from brute force, where fewer
+than 95 in 100 answers on hidden lengths agree with it, or where one claims certainty that the
+hidden truth does not bear out.
+"""
+
+import argparse
+import math
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from effattn_cli import library
+from effattn_cli.analyse.choose import Choice, Preference, choose
+from effattn_cli.analyse.contenders import Limit, Needs, contenders
+from effattn_cli.analyse.groups import groups
+from effattn_cli.records import Record, Variant
+from tests.analyse import grids
+
+PREFERENCES: tuple[Preference, ...] = ("quality", "speed", "memory")
+AGREEMENT = 0.95
+SPREAD = 8.0  # a limit lies within this factor of what some variant needs
+
+
+@dataclass(frozen=True)
+class Budget:
+    seq: int
+    seconds: float
+    size: float
+    prefer: Preference
+
+
+@dataclass
+class Score:
+    """What became of the answers of one kind."""
+
+    asked: int = 0
+    agreed: int = 0
+    fitted: int = 0  # recommendations
+    kept: int = 0  # of them, those that in truth keep the budget
+    certain: int = 0
+    wrongly: int = 0  # certain, and the budget is broken in truth
+    chances: list[float] = field(default_factory=list)
+
+
+def budgets(records: Sequence[Record], number: int, dice: random.Random) -> Iterator[Budget]:
+    valued = [r for r in records if r.rounds and r.memory is not None and r.failure is None]
+    for _ in range(number):
+        near = dice.choice(valued)
+        seconds, size = near.seconds or 0.0, near.peak_bytes or 1
+        yield Budget(
+            seq=near.cell.seq,
+            seconds=seconds * SPREAD ** dice.uniform(-1, 1),
+            size=max(1.0, size * SPREAD ** dice.uniform(-1, 1)),
+            prefer=dice.choice(PREFERENCES),
+        )
+
+
+def brute_force(
+    records: Sequence[Record], variants: Mapping[str, Variant], budget: Budget
+) -> str | None:
+    """The rules on measured values, written out once more: no code of `choose` takes part."""
+    fits = []
+    for record in records:
+        card, time, size = variants[record.cell.variant].card, record.seconds, record.peak_bytes
+        if record.cell.seq == budget.seq and time is not None and size is not None:
+            state = record.memory.state_bytes if record.memory else 0
+            if time <= budget.seconds and size + state <= budget.size:
+                fits.append((record.cell, card, time, size + state))
+    exact = [each for each in fits if each[1].kind == "exact"]
+    kinds = ("exact", "approximates softmax", "own mechanism")
+
+    def quality(each: tuple[object, ...]) -> tuple[object, ...]:
+        cell, card = each[:2]
+        score = (card.lra is None, -(card.lra or 0.0), kinds.index(card.kind), bool(cell.options))  # type: ignore[attr-defined]
+        return (0,) if exact else score
+
+    orders = {
+        "quality": lambda each: (quality(each), each[2], each[3], each[0].label),
+        "speed": lambda each: (each[2], each[3], quality(each), each[0].label),
+        "memory": lambda each: (each[3], each[2], quality(each), each[0].label),
+    }
+    best = min(exact or fits, key=orders[budget.prefer], default=None)
+    return None if best is None else best[0].label
+
+
+def answer(records: Sequence[Record], variants: Mapping[str, Variant], budget: Budget) -> Choice:
+    limits = (
+        Limit(resource="latency", most=budget.seconds),
+        Limit(resource="memory", most=budget.size),
+    )
+    needs = Needs(limits=limits)
+    return choose(contenders(records, needs, variants), budget.seq, needs, budget.prefer)
+
+
+def score(
+    records: Sequence[Record],
+    shown: Sequence[Record],
+    variants: Mapping[str, Variant],
+    asked: Sequence[Budget],
+) -> Score:
+    """Answers from `shown`, held against the truth in `records`."""
+    found = Score()
+    truth = {(r.cell.label, r.cell.seq): r for r in records}
+    for budget in asked:
+        choice = answer(shown, variants, budget)
+        best = choice.best
+        found.asked += 1
+        found.agreed += (best.label if best else None) == brute_force(records, variants, budget)
+        if best is not None:
+            found.fitted += 1
+            found.chances.append(best.chance)
+            found.kept += _keeps(truth[best.label, budget.seq], budget)
+        for one in choice.candidates:
+            found.certain += one.certain
+            found.wrongly += one.certain and not _keeps(truth[one.label, budget.seq], budget)
+    return found
+
+
+def _keeps(record: Record, budget: Budget) -> bool:
+    time, size = record.seconds, record.peak_bytes
+    state = record.memory.state_bytes if record.memory else 0
+    return time is not None and size is not None and (
+        time <= budget.seconds and size + state <= budget.size
+    )  # fmt: skip
+
+
+def hidden(records: Sequence[Record]) -> tuple[list[int], list[Record]]:
+    """Every second length, and the records without it; the first and the last stay."""
+    seqs = sorted({record.cell.seq for record in records})
+    gone = seqs[1:-1:2]
+    return gone, [record for record in records if record.cell.seq not in gone]
+
+
+def cases(
+    name: str, records: Sequence[Record], variants: Mapping[str, Variant], args: argparse.Namespace
+) -> Iterator[tuple[str, Score]]:
+    dice = random.Random(args.seed)
+    seqs = sorted({record.cell.seq for record in records})
+    yield (
+        f"{name}, measured",
+        score(records, records, variants, list(budgets(records, args.budgets, dice))),
+    )
+    gone, shown = hidden(records)
+    away = [record for record in records if record.cell.seq in gone]
+    if away:
+        asked = list(budgets(away, args.budgets, dice))
+        yield f"{name}, between", score(records, shown, variants, asked)
+    if len(seqs) > 3:
+        last = [record for record in records if record.cell.seq == seqs[-1]]
+        shorter = [record for record in records if record.cell.seq != seqs[-1]]
+        asked = list(budgets(last, args.budgets, dice))
+        yield f"{name}, beyond", score(records, shorter, variants, asked)
+
+
+def grids_of(args: argparse.Namespace) -> Iterator[tuple[str, list[Record], Mapping[str, Variant]]]:
+    yield "synthetic", grids.grid(noise=0.05, seed=args.seed), grids.variants()
+    for name in args.profiles:
+        profile = library.read(name)
+        for group in groups(profile.records):
+            records = [r for r in group.records if r.status == "measured" and r.memory is not None]
+            if records:
+                yield name[-24:], records, profile.variants
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("profiles", nargs="*")
+    parser.add_argument("--budgets", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    print(
+        f"{'case':32} {'budgets':>7} {'agree':>6} {'picks':>6} {'kept':>6} {'chance':>6}"
+        f" {'sure':>6} {'wrong':>5}"
+    )
+    good = True
+    for case in grids_of(args):
+        for name, found in cases(*case, args):
+            agreed, kept = found.agreed / found.asked, found.kept / max(1, found.fitted)
+            chance = math.fsum(found.chances) / max(1, len(found.chances))
+            print(
+                f"{name:32} {found.asked:7} {agreed:6.1%} {found.fitted:6} {kept:6.1%}"
+                f" {chance:6.1%} {found.certain:6} {found.wrongly:5}"
+            )
+            needed = {"measured": 1.0, "between": AGREEMENT}.get(name.rpartition(", ")[2], 0.0)
+            good = good and agreed >= needed and found.wrongly == 0
+    print("kept: picks that in truth keep the budget; chance: what was said of them, on average")
+    print("sure: candidates said to fit for certain; wrong: of these, those that do not")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

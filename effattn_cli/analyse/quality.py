@@ -1,0 +1,44 @@
+"""What speaks for a variant's quality, from its card alone: nothing here was measured by effattn.
+
+Exact attention comes first. Of the others, those with a published Long Range Arena average are
+ordered by it; those without come after, approximations of softmax before mechanisms of their own.
+A score belongs to its authors' settings: with other options a variant comes after its defaults.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from effattn_cli.records import Card, Kind, Value
+
+SOURCE = "arXiv:2011.04006, Table 1"
+KINDS: tuple[Kind, ...] = ("exact", "approximates softmax", "own mechanism")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    kind: Kind
+    lra: float | None  # the average, in percent
+    usual: bool  # every option is as the authors have it
+
+    @property
+    def exact(self) -> bool:
+        return self.kind == "exact"
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """Sorts the best first; where nothing is known this is a convention, not a claim."""
+        if self.exact:
+            return (0.0,)
+        score = 0.0 if self.lra is None else -self.lra
+        return (1.0, self.lra is None, score, KINDS.index(self.kind), not self.usual)
+
+    def at_least(self, other: "Quality") -> bool:
+        """Whether there is evidence that it is no worse."""
+        if self.exact:
+            return True
+        scored = self.lra is not None and other.lra is not None and not other.exact
+        return scored and self.usual and (self.lra or 0.0) >= (other.lra or 0.0)
+
+
+def quality(card: Card, options: Mapping[str, Value]) -> Quality:
+    return Quality(kind=card.kind, lra=card.lra, usual=not options)

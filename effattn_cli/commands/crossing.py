@@ -1,0 +1,69 @@
+"""The course of `effattn crossover`: read a profile, or measure what pins the crossovers down."""
+
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from effattn_cli import files, library, store
+from effattn_cli.commands.sweep import Wishes, interrupt, planned, refuse_replacing
+from effattn_cli.errors import NothingMeasured, UsageError
+from effattn_cli.records import Profile
+from effattn_cli.report import charts, crossings
+from effattn_cli.report.progress import Progress
+from effattn_cli.run.hunt import Hunt
+from effattn_cli.run.launch import ForkServer
+from effattn_cli.run.limits import usual_memory_limit
+
+USUAL = {"seq": "256..64k", "time_budget": "60s"}
+
+
+def run(asked: Mapping[str, Any]) -> int:
+    """Everything that `effattn crossover` does; gives its exit code."""
+    own = {name: value for name, value in asked.items() if name not in {"profile", "chart"}}
+    name, live = asked["profile"], any(value not in (None, False) for value in _measuring(own))
+    if (name is not None) == live:
+        hint = "effattn crossover PROFILE, or effattn crossover -v linformer"
+        why = "these options measure anew" if live else "nothing to look at"
+        raise UsageError(f"name a saved profile, or a variant to measure: {why}", hint)
+    profile = library.read(name) if name is not None else _hunted(own)
+    if asked["json"]:
+        print(crossings.as_json(profile))
+        return 0
+    console = Console()
+    console.print(crossings.table(profile), highlight=False)
+    charts.show(profile, console, asked=asked["chart"])
+    return 0
+
+
+def _measuring(own: Mapping[str, Any]) -> list[Any]:
+    """The options that make sense only where something is measured."""
+    return [value for name, value in own.items() if name not in {"json", "quiet"}]
+
+
+def _hunted(own: Mapping[str, Any]) -> Profile:
+    given = {name: value for name, value in own.items() if value is not None}
+    wishes = Wishes.of(USUAL | given)
+    signal.signal(signal.SIGTERM, interrupt)
+    with ForkServer() as server:
+        wanted = planned(wishes, server)
+        if wanted.baseline is None:
+            raise UsageError("--baseline none leaves nothing to cross")
+        path = wishes.out or files.new_path(wanted)
+        progress = Progress(Console(stderr=True), quiet=wishes.quiet)
+        with files.locked(path), progress:
+            refuse_replacing(wishes)
+            hunt = Hunt(
+                wanted,
+                server,
+                memory_limit=wanted.sampling.memory_limit or usual_memory_limit(),
+                save=store.Writer(path).write,
+                watch=progress,
+            )
+            found = hunt.run()
+    print(f"saved: {path}", file=sys.stderr)
+    if not any(record.rounds for record in found.records):
+        raise NothingMeasured("nothing could be measured within the limits")
+    return found

@@ -1,0 +1,152 @@
+"""Measures only the lengths that pin down where a variant overtakes the baseline."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from effattn_cli.analyse import predict
+from effattn_cli.analyse.crossover import compare
+from effattn_cli.analyse.hunt import next_length
+from effattn_cli.records import Cell, Profile, Record, Roofline
+from effattn_cli.run.events import Step
+from effattn_cli.run.launch import Launcher
+from effattn_cli.run.runner import OVERHEAD, WARM_SECONDS, Runner
+
+Ratios = Mapping[int, float]  # by length
+
+
+class Hunt:
+    """One search over the lines of `profile`: its lengths bound it and guide it by their cost."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        launcher: Launcher,
+        *,
+        memory_limit: int,
+        save: Callable[[Profile], None],
+        watch: Callable[[Step], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._profile = profile
+        self._launcher = launcher
+        self._memory_limit = memory_limit
+        self._save = save
+        self._watch = watch
+        self._clock = clock
+        self._start = 0.0
+        self._visited: dict[Cell, Record] = {}
+        self._counted: list[Record] = []
+        self._under: dict[str, Roofline] = {}
+
+    def run(self) -> Profile:
+        """The profile of what was measured; the cells that only guided the search are left out."""
+        counter = self._runner(self._profile, lambda _: None)
+        self._counted = list(counter.count().records)
+        self._start = self._clock()  # the budget is for measuring, not for loading torch
+        for line, cell in self._lines().items():
+            self._under[line] = counter.under(cell)
+        left = list(self._pairs())
+        while left:  # one length of each variant in turn, so that the budget serves all of them
+            left = [pair for pair in left if self._step(*pair)]
+        found = self._current(finished=True)
+        self._save(found)
+        return found
+
+    def _pairs(self) -> Iterator[tuple[Cell, Cell]]:
+        """A cell of each line, and the same of the baseline."""
+        cells = self._lines().values()
+        for cell in cells:
+            for other in cells:
+                beside = other.label == self._profile.baseline and other.line != cell.line
+                if beside and _setting(other) == _setting(cell):
+                    yield cell, other
+
+    def _step(self, cell: Cell, baseline: Cell) -> bool:
+        """Measures the pair at the length that tells most; False where there is none."""
+        measured, expected = self._ratios(cell, baseline)
+        seqs = [record.cell.seq for record in self._counted if record.cell.line == cell.line]
+        seq = next_length(measured, expected, min(seqs), max(seqs))
+        pair = [] if seq is None else [each.resized(seq) for each in (cell, baseline)]
+        new = [each for each in pair if each not in self._visited]
+        if not new or not self._affordable(new):
+            return False
+        self._measure(new)
+        return True
+
+    def _affordable(self, cells: list[Cell]) -> bool:
+        """Whether the cells' visits would end within the budget: half of them are no answer."""
+        sampling = self._profile.sampling
+        if sampling.time_budget is None:
+            return True
+        calls = [self._expected(cell) or 0.0 for cell in cells]
+        each = [visits(call, sampling.rounds, sampling.seconds) for call in calls]
+        return self._clock() - self._start + sum(each) <= sampling.time_budget
+
+    def _measure(self, cells: list[Cell]) -> None:
+        known = {record.cell: record for record in self._counted}
+        new = [known.get(cell, Record(cell=cell)) for cell in cells]
+        profile = replace(
+            self._profile,
+            sampling=replace(self._profile.sampling, time_budget=None),
+            records=(*self._visited.values(), *new),
+        )
+        found = self._runner(profile, self._saved).run()
+        self._visited = {record.cell: record for record in found.records}
+
+    def _ratios(
+        self, cell: Cell, baseline: Cell
+    ) -> tuple[Mapping[int, float], Mapping[int, float]]:
+        """How many times faster than the baseline: as measured, and as expected."""
+        measured: dict[int, float] = {}
+        for record in self._visited.values():
+            other = self._visited.get(baseline.resized(record.cell.seq))
+            if record.cell.line == cell.line and other is not None:
+                found = compare(record, other, "time")
+                if found is not None:
+                    measured[record.cell.seq] = found.ratio
+        expected = {}
+        for record in self._counted:
+            if record.cell.line == cell.line:
+                mine = self._expected(record.cell)
+                theirs = self._expected(baseline.resized(record.cell.seq))
+                if mine and theirs:
+                    expected[record.cell.seq] = theirs / mine
+        return measured, expected
+
+    def _expected(self, cell: Cell) -> float | None:
+        """Seconds of a call; of a length that was not counted, those of the next that was."""
+        line = [each for each in self._counted if each.cell.line == cell.line]
+        record = next((each for each in line if each.cell.seq >= cell.seq), None)
+        if record is None:
+            return None
+        return predict.seconds(record, self._visited.values(), self._under[cell.line])
+
+    def _lines(self) -> dict[str, Cell]:
+        return {record.cell.line: record.cell for record in self._profile.records}
+
+    def _runner(self, profile: Profile, save: Callable[[Profile], None]) -> Runner:
+        return Runner(
+            profile,
+            self._launcher,
+            memory_limit=self._memory_limit,
+            save=save,
+            watch=self._watch,
+            clock=self._clock,
+        )
+
+    def _saved(self, profile: Profile) -> None:
+        self._save(replace(self._current(finished=False), records=profile.records))
+
+    def _current(self, *, finished: bool) -> Profile:
+        records = sorted(self._visited.values(), key=lambda r: (r.cell.line, r.cell.seq))
+        return replace(self._profile, records=tuple(records), finished=finished)
+
+
+def visits(call: float, rounds: int, sampling: float) -> float:
+    """Seconds of a cell's visits: memory once, then warm-up and samples in every round."""
+    return 2 * call + rounds * (max(call, WARM_SECONDS) + max(call, sampling) + OVERHEAD)
+
+
+def _setting(cell: Cell) -> Cell:
+    return replace(cell, variant="", options={}, seq=0)

@@ -1,0 +1,88 @@
+"""What stands at the head of a profile, for listings of many: its records are counted, not read."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from effattn_cli.records import Machine, Profile
+from effattn_cli.store import reading
+from effattn_cli.store.checking import Wrong, checked
+
+FIRST_BYTES = 4096  # where effattn writes the time; what is elsewhere takes a reading of all
+_CREATED = re.compile(rb"^created: '?([0-9T:.+Z-]+)'?$", re.MULTILINE)
+_NAME = re.compile(rb"^  (\S.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heading:
+    """A profile at a glance."""
+
+    created: str
+    machine: Machine
+    variants: tuple[str, ...]
+    cells: int
+    finished: bool = False
+
+    @property
+    def when(self) -> datetime:
+        return _time(self.created)
+
+
+def heading(path: Path) -> Heading:
+    """The head of the profile in a file.
+
+    Raises:
+        UsageError: it cannot be read, or its head is not that of a profile.
+    """
+    data = reading.content(path)
+    with reading.refused(str(path)):
+        start = reading.start_of_records(data)
+        found = _quick(data, start) if start is not None else _slow(data)
+        _time(found.created)
+    return found
+
+
+def created(path: Path) -> datetime:
+    """When the profile in a file was begun, from its first lines where it stands there.
+
+    Raises:
+        UsageError: as `heading`.
+    """
+    found = _CREATED.search(reading.content(path, FIRST_BYTES))
+    if found is None:
+        return heading(path).when
+    with reading.refused(str(path)):
+        return _time(found[1].decode())
+
+
+def _time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Wrong(f"created: expected a time, got {text[:40]!r}") from None
+    return found.replace(tzinfo=found.tzinfo or UTC)
+
+
+def _quick(data: bytes, start: int) -> Heading:
+    """Of a file as effattn writes it: the cards, most of its head, are cut down to their names."""
+    before, mark, cards = data[:start].partition(b"\nvariants:\n")
+    cards, end, after = cards.rpartition(b"\nfinished:")
+    names = _NAME.findall(cards)
+    if all(name.endswith(b":") and not name.startswith(b"?") for name in names):
+        cards = b"".join(b"- " + name[:-1] + b"\n" for name in names)
+    head = reading.head(before + mark + cards + end + after)
+    known = {name: head[name] for name in ("created", "machine", "finished") if name in head}
+    count = data.count(b"\n- cell: {", start - 1)
+    return checked(Heading, known | {"variants": list(head.get("variants", ())), "cells": count})
+
+
+def _slow(data: bytes) -> Heading:
+    profile: Profile = reading.profile(data)
+    return Heading(
+        created=profile.created,
+        machine=profile.machine,
+        variants=tuple(profile.variants),
+        cells=len(profile.records),
+        finished=profile.finished,
+    )
