@@ -33,6 +33,7 @@ class BigBird(Attention):
         causal="never",
         kind="approximates softmax",
         survey=SurveyRow(complexity="N", decode=False, classes="FP+M"),
+        lra=55.01,
         notes=(
             "the random blocks are drawn when the layer is made, each head its own, from those that"
             " the row does not see yet; the authors' code may draw a block twice or beside the row,"

@@ -51,6 +51,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         causal="optional",
         kind="own mechanism",
         survey=SurveyRow(complexity="B^2", decode=True, classes="LP"),
+        lra=51.39,
         notes=(
             "the survey's B^2 leaves out the number of blocks: N C + N^2 / C, N sqrt N at best",
             "the sorting network sees the sums of queries and keys, which stand for those of x;"

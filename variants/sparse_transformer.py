@@ -35,6 +35,7 @@ class SparseTransformer(Decodable[Cache]):
         causal="always",
         kind="approximates softmax",
         survey=SurveyRow(complexity="N sqrt N", decode=True, classes="FP"),
+        lra=51.24,
         notes=(
             "one head sees the union of both sets, each key once: of the paper's three ways to"
             " combine them, the one of its enwik8 model; the survey describes heads split in two",

@@ -33,6 +33,7 @@ class Synthesizer(Decodable[Cache]):
         causal="optional",
         kind="own mechanism",
         survey=SurveyRow(complexity="N^2", decode=True, classes="LR+LP"),
+        lra=52.88,
         notes=(
             "the projection of the query is the first layer of a dense term, without a bias",
             "logits are made a block of queries at a time; training keeps all N x N",

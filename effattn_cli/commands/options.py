@@ -15,7 +15,7 @@ METAVARS = {
     "DIM": "N", "HEADS": "N", "KV-HEADS": "N", "HEAD-DIM": "N", "ROUNDS": "N", "SEED": "N",
     "PADDING": "SHARE", "PRECISION": "SHARE", "PLUGIN": "PATH", "CONFIG": "FILE", "OUT": "FILE",
     "RESUME": "FILE", "TIME-LIMIT": "TIME", "TIME-BUDGET": "TIME", "MEMORY-LIMIT": "SIZE",
-    "LIKE": "MODEL", "BASELINE": "NAME", "ALLOC": "HEAP",
+    "LIKE": "MODEL", "FAMILY": "NAME", "BASELINE": "NAME", "ALLOC": "HEAP",
 }  # fmt: skip
 
 FLAGS = {"FORCE", "JSON", "DRY-RUN", "QUIET"}
@@ -48,6 +48,9 @@ _ALLOC = "CPU heap: `retained` keeps freed memory, `default` is the system's way
 Variant = Annotated[
     list[str] | None,
     _of(SWEEP, "--variant", "-v", text=_VARIANT, autocompletion=variant_names),
+]
+Family = Annotated[
+    list[str] | None, _of(SWEEP, "--family", text="All variants of a family, as `kernel`.")
 ]
 Seq = Annotated[str | None, _of(SWEEP, "--seq", "-s", text=_SEQ, default="1k..16k")]
 Batch = Annotated[str | None, _of(SWEEP, "--batch", "-b", text="Batch sizes.", default="1")]

@@ -7,6 +7,7 @@ from effattn_cli.commands import options as o
 
 def profile(
     variant: o.Variant = None,
+    family: o.Family = None,
     seq: o.Seq = None,
     batch: o.Batch = None,
     tokens: o.Tokens = None,
@@ -42,6 +43,8 @@ def profile(
 ) -> None:
     """Measure attention variants over lengths, batch sizes and devices."""
     asked = locals()
+    families = [f"family:{name}" for name in asked.pop("family") or []]
+    asked["variant"] = [*(variant or []), *families] or None
     from effattn_cli.commands.sweep import Wishes, run
 
     raise typer.Exit(run(Wishes.of(asked)))

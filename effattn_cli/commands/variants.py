@@ -1,11 +1,16 @@
 """`effattn variants`: the catalogue, or one card."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from effattn_cli.commands.complete import variant_names
+
+if TYPE_CHECKING:
+    from effattn_cli.records import Variant
+    from effattn_cli.run.growths import Growth
 
 
 def variants(
@@ -13,6 +18,10 @@ def variants(
         str | None, typer.Argument(help="Show this card in full.", autocompletion=variant_names)
     ] = None,
     names: Annotated[bool, typer.Option("--names", help="Only the names, one a line.")] = False,
+    survey: Annotated[
+        bool,
+        typer.Option("--survey", help="The survey's Table 1, and beside it what is counted here."),
+    ] = False,
     plugin: Annotated[
         list[str] | None, typer.Option("--plugin", help="A file or folder with variants.")
     ] = None,
@@ -37,4 +46,33 @@ def variants(
             found.append(catalog.variant(known))
         except BrokenPlugin as error:
             broken[known] = str(error)
+    if survey:
+        from effattn_cli.report import survey as printed
+
+        found = [item for item in found if item.card.survey is not None]
+        Console().print(printed.table(found, _growths(found)))
+        return
     Console().print(cards.listing(found, broken))
+
+
+def _growths(variants: "Iterable[Variant]") -> "dict[str, Growth | None]":
+    """Counted where it is not kept from before."""
+    import sys
+    from importlib.metadata import version
+
+    from effattn_cli import __version__
+    from effattn_cli.run import growths
+    from effattn_cli.run.launch import ForkServer
+
+    kept = growths.Kept(f"effattn {__version__}, torch {version('torch')}")
+    found = {item.name: kept.find(item) for item in variants}
+    missing = [item for item in variants if found[item.name] is None]
+    with ForkServer() as server:
+        for number, item in enumerate(missing, start=1):
+            if sys.stderr.isatty():
+                told = f"counting {number} of {len(missing)}: {item.name}"
+                print(f"{told:60}", end="\r", file=sys.stderr, flush=True)
+            growth = found[item.name] = growths.of(server, item)
+            if growth is not None:
+                kept.add(item, growth)
+    return found
