@@ -15,6 +15,7 @@ from effattn_cli.records import Cell, Failure, Record, Sampling
 from effattn_cli.run import ledger, verdict
 from effattn_cli.run.launch import ForkServer, Job
 
+pytestmark = pytest.mark.xdist_group("server")
 SAMPLING = asdict(Sampling(seconds=0.01, max_samples=8))
 PLUGIN = '''
 from effattn_cli.attention import Attention, Card
@@ -153,3 +154,22 @@ def test_what_was_used_of_a_feed_forward_reaches_the_record(server: ForkServer) 
     assert record.usage.total_parameters == 16 * (2 * 64 * 256 + 64)
     assert record.memory is not None
     assert record.memory.weight_bytes > 4 * record.usage.total_parameters
+
+
+def test_a_server_that_is_still_loading_ends_with_its_parent() -> None:
+    code = (
+        "from effattn_cli.run import launch; print(launch._start('real').pid, flush=True); input()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    while "torch" not in " ".join(item.path for item in psutil.Process(pid).memory_maps()):
+        time.sleep(0.01)
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 1
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _alive(pid)

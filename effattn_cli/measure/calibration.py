@@ -4,13 +4,13 @@ import torch
 
 from effattn_cli.measure.clock import timer
 
-TRIES, CALLS = 10, 100
+TRIES, CALLS = 5, 50
 ON_CPU = 2048  # exponentials; so few are never shared among threads
 ON_ACCELERATOR = 1024  # rows of a square product
 
 
 def seconds(device: str) -> float:
-    """Of one call of the kernel, the best of some tries; 3 ms on a CPU."""
+    """Of one call of the kernel, the best of some tries; a millisecond on a CPU."""
     time_one = timer(device)
     if device == "cpu":
         x = torch.zeros(ON_CPU)

@@ -21,6 +21,12 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def live_on() -> None:
+    """Takes `die_with_parent` back."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0)
+
+
 def adopt_orphans() -> None:
     """Grandchildren whose parent dies become this process's children, so it can end them."""
     if LINUX:

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from effattn_cli.run import child, limits
+from effattn_cli.run import limits
 
 KEPT_OUTPUT = 16 << 10  # bytes of what a job prints
 MAX_ANSWERS = 64 << 20  # bytes of what a job answers
@@ -24,6 +24,9 @@ END = b"end\n"  # behind the last answer: what is left of the process is to take
 
 
 def main() -> None:
+    limits.die_with_parent()  # nobody listens to the end of stdin while torch loads
+    from effattn_cli.run import child  # noqa: PLC0415
+
     replies = os.dup(1)
     os.dup2(2, 1)  # whatever prints on stdout from here on is no reply
     limits.adopt_orphans()
@@ -32,6 +35,7 @@ def main() -> None:
     child.prepare()
     gc.collect()
     gc.freeze()
+    limits.live_on()  # from here on this one first ends what it started
     _write(replies, b'"ready"\n')
     for line in iter(sys.stdin.buffer.readline, b""):
         pid, reply = _run(json.loads(line), replies)
@@ -81,6 +85,8 @@ def _whole(line: bytes) -> bool:
 
 def _child(job: dict[str, Any], told: int, printed: int) -> NoReturn:
     """The forked process: nothing of the server's channels is left open in it."""
+    from effattn_cli.run import child  # noqa: PLC0415
+
     code = 1
     try:
         os.setsid()

@@ -115,6 +115,9 @@ class Sweep:
             assert not record["warnings"]
 
 
+together = pytest.mark.xdist_group("quick")  # in one worker: the sweep behind them is made once
+
+
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     return Sweep(QUICK, tmp_path_factory.mktemp("quick"))
@@ -125,22 +128,26 @@ def test_every_plugin_has_its_outcome() -> None:
     assert names == {*QUICK, *SLOW, *BACKWARD}
 
 
+@together
 @pytest.mark.parametrize("name", QUICK)
 def test_harm_is_a_failed_cell_with_its_reason(quick: Sweep, name: str) -> None:
     quick.check(name, QUICK[name])
 
 
+@together
 def test_surprises_are_exit_code_3_and_nothing_is_left_running(quick: Sweep) -> None:
     assert quick.ran.returncode == 3
     assert quick.left == []
 
 
+@together
 def test_only_the_last_lines_of_what_it_printed_are_kept(quick: Sweep) -> None:
     for record in quick.of("prints"):
         assert "RuntimeError: all is printed" in record["failure"]["output"]
         assert sum(map(len, record["failure"]["output"])) < 20_000
 
 
+@together
 def test_costs_are_counted_as_if_the_others_were_not_there(quick: Sweep, tmp_path: Path) -> None:
     alone = Sweep(["sdpa"], tmp_path)
     assert alone.ran.returncode == 0
