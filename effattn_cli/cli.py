@@ -13,6 +13,9 @@ from typer.exceptions import TyperException
 
 from effattn_cli import __version__
 from effattn_cli.commands.check import check
+from effattn_cli.commands.compare import compare
+from effattn_cli.commands.export import export
+from effattn_cli.commands.merge import merge
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
@@ -29,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (profile, variants, check, new, show, profiles):
+for command in (profile, variants, check, new, show, compare, profiles, merge, export):
     app.command()(command)
 
 
