@@ -14,6 +14,7 @@ from statistics import fmean, median
 from typing import Literal
 
 from effattn_cli.analyse import noise
+from effattn_cli.analyse.noise import Pace
 from effattn_cli.analyse.verdicts import Change, Trial, Verdict, counted, judged, level_of, together
 from effattn_cli.records import Cell, Profile, Record, Round
 
@@ -88,8 +89,8 @@ def compare(
     before = {_identity(record.cell): record for record in old.records}
     after = {_identity(record.cell): record for record in new.records}
     both = [(before[key], record) for key, record in after.items() if key in before]
-    speeds = _speeds(old, calibration), _speeds(new, calibration)
-    trials = _trials(both, speeds if all(speeds) else ([], []))
+    paces = _pace(old, calibration), _pace(new, calibration)
+    trials = _trials(both, *(paces if all(paces) else (None, None)))
     latencies = judged(list(trials.values()), threshold)
     changes = [_exact(*pair, threshold) for pair in both]
     for place, change in zip(trials, latencies, strict=True):
@@ -107,8 +108,8 @@ def compare(
         only_new=tuple(record for key, record in after.items() if key not in before),
         means=_means(pairs, trials, threshold),
         spread=median(math.sqrt(t.spread.variance) for t in trials.values()) if trials else 0.0,
-        visible=math.expm1(median(t.visible(level) for t in trials.values())) if trials else 0.0,
-        slowdown=math.exp(fmean(speeds[1]) - fmean(speeds[0])) if all(speeds) else None,
+        visible=median(t.visible(level) for t in trials.values()) if trials else 0.0,
+        slowdown=math.exp(paces[1].mean - paces[0].mean) if paces[0] and paces[1] else None,
     )
 
 
@@ -122,11 +123,11 @@ def _identity(cell: Cell) -> tuple[object, ...]:
 
 
 def _trials(
-    both: Sequence[tuple[Record, Record]], speeds: tuple[list[float], list[float]]
+    both: Sequence[tuple[Record, Record]], before: Pace | None, after: Pace | None
 ) -> dict[int, Trial]:
     """By the place of the pair, for those that were measured on both sides."""
     logs = {
-        place: (_logs(old, speeds[0]), _logs(new, speeds[1]))
+        place: (_logs(old, before), _logs(new, after))
         for place, (old, new) in enumerate(both)
         if old.status == new.status == "measured"
     }
@@ -147,19 +148,20 @@ def _trials(
                 shift=noise.shift(mine, theirs),
                 spread=noise.drawn(owns[place], prior),
                 scale=noise.of_shift(len(mine), len(theirs)),
+                shared=before.variance + after.variance if before and after else 0.0,
                 identical=old.rounds == new.rounds and mine == theirs,
             )
     return dict(sorted(found.items()))
 
 
-def _logs(record: Record, speeds: Sequence[float]) -> list[float]:
+def _logs(record: Record, pace: Pace | None) -> list[float]:
     """A round each, less the machine's own slowness in it where that is known."""
     logs = [math.log(part.median) for part in record.rounds]
-    return [log - speed for log, speed in zip(logs, speeds, strict=False)] if speeds else logs
+    return [log - slow for log, slow in zip(logs, pace.logs, strict=False)] if pace else logs
 
 
-def _speeds(profile: Profile, calibration: Calibration) -> list[float]:
-    return noise.speeds([[*map(calibration, r.rounds)] for r in profile.records if r.rounds])
+def _pace(profile: Profile, calibration: Calibration) -> Pace | None:
+    return noise.pace([[*map(calibration, r.rounds)] for r in profile.records if r.rounds])
 
 
 def _exact(old: Record, new: Record, threshold: float) -> dict[Metric, Change]:

@@ -79,8 +79,8 @@ def _why(pair: Pair, limit: Limit, *, strict: bool) -> str:
     if change is None:
         lost = strict and pair.old.status == "measured"
         return f"no {limit.metric} to compare" if lost else ""
-    if change.verdict == "worse" and change.ratio - 1 > limit.share:
+    if change.verdict == "worse" and change.ratio > 1 + limit.share:
         return "from nothing" if isinf(change.ratio) else f"{change.ratio - 1:+.1%}"
-    if strict and change.verdict == "unclear" and change.high - 1 > limit.share:
+    if strict and change.verdict == "unclear" and change.high > 1 + limit.share:
         return f"unclear, up to {change.high - 1:+.1%}"
     return ""

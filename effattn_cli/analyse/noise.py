@@ -79,23 +79,35 @@ def of_shift(old: int, new: int) -> float:
     return (1.0 if max(old, new) <= 2 else ALIKE) * (1 / old + 1 / new)
 
 
-def speeds(calibrations: Sequence[Sequence[float | None]]) -> list[float]:
-    """How slow the machine was in each round of a sweep, as the logarithm of a fixed kernel's time.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How slow the machine was in each round of a sweep: logarithms of a fixed kernel's time."""
 
-    `calibrations` holds a list for each cell, the kernel's seconds in each of its rounds. A round
-    visits every cell once, so the median over the cells follows a drift from round to round and
-    leaves out what the kernel itself differs by from process to process. Empty where a round has
+    logs: tuple[float, ...]
+    variance: float  # of their mean
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.logs)
+
+
+def pace(calibrations: Sequence[Sequence[float | None]]) -> Pace | None:
+    """From a list for each cell, the kernel's seconds in each of its rounds.
+
+    A round visits every cell once, so the median over the cells follows a drift from round to round
+    and leaves out what the kernel itself differs by from process to process. None where a round has
     no calibration at all: then nothing can be corrected.
     """
-    most = max(map(len, calibrations), default=0)
-    found = []
-    for number in range(most):
-        logs = [math.log(cell[number] or 1.0) for cell in calibrations
-                if number < len(cell) and cell[number]]  # fmt: skip
-        if not logs:
-            return []
-        found.append(median(logs))
-    return found
+    logs, total = [], 0.0
+    for number in range(max(map(len, calibrations), default=0)):
+        known = [math.log(kernel) for cell in calibrations for kernel in cell[number : number + 1]
+                 if kernel is not None]  # fmt: skip
+        if not known:
+            return None
+        logs.append(median(known))
+        spread = variance(known) if len(known) > 1 else USUAL**2
+        total += math.pi / 2 * spread / len(known)
+    return Pace(tuple(logs), total / len(logs) ** 2) if logs else None
 
 
 def _unbiased_log(spread: Spread) -> float:

@@ -15,6 +15,7 @@ Verdict = Literal["better", "worse", "same", "unclear"]
 FALSE = 0.05  # the share of false discoveries, and what a 95 % interval leaves out
 POWER = 0.84  # normal quantile of four in five: the chance that the rounds advised decide
 MOST_ROUNDS = 1000
+LARGEST_LOG = 700.0  # its exponential is a number yet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,12 +40,13 @@ class Trial:
     shift: float
     spread: Spread
     scale: float  # variance of the shift for a variance of 1 between processes
+    shared: float = 0.0  # variance that all trials have in common: of the machine's own speed
     cells: int = 1
     identical: bool = False  # one and the same measurement on both sides
 
     @property
     def error(self) -> float:
-        return math.sqrt(self.spread.variance * self.scale)
+        return math.sqrt(self.spread.variance * self.scale + self.shared)
 
     @property
     def chance(self) -> float:
@@ -56,7 +58,8 @@ class Trial:
         return self.shift - half, self.shift + half
 
     def visible(self, level: float) -> float:
-        return (critical(level, self.spread.freedom) + POWER) * self.error
+        """The change that would stand out four times in five."""
+        return _exp((critical(level, self.spread.freedom) + POWER) * self.error) - 1
 
 
 def judged(trials: Sequence[Trial], threshold: float) -> list[Change]:
@@ -77,13 +80,17 @@ def judged(trials: Sequence[Trial], threshold: float) -> list[Change]:
                 old=trial.old,
                 new=trial.new,
                 ratio=math.exp(trial.shift),
-                low=math.exp(low),
-                high=math.exp(high),
+                low=_exp(low),
+                high=_exp(high),
                 verdict=verdict,
                 more_rounds=_more(trial, bound, level) if verdict == "unclear" else 0,
             )
         )
     return found
+
+
+def _exp(log: float) -> float:
+    return math.exp(log) if log < LARGEST_LOG else math.inf
 
 
 def _cut(chances: Sequence[float]) -> int:
@@ -128,7 +135,7 @@ def counted(old: float, new: float, threshold: float) -> Change:
 def together(trials: Sequence[Trial]) -> Trial:
     """The mean of several shifts, whose errors are independent."""
     number = len(trials)
-    errors = [trial.error**2 for trial in trials]
+    errors = [trial.spread.variance * trial.scale for trial in trials]
     scale = fmean(trial.scale for trial in trials) / number
     each = sum(error**2 / t.spread.freedom for error, t in zip(errors, trials, strict=True))
     return Trial(
@@ -137,6 +144,7 @@ def together(trials: Sequence[Trial]) -> Trial:
         shift=fmean(trial.shift for trial in trials),
         spread=Spread(sum(errors) / number**2 / scale, sum(errors) ** 2 / each),
         scale=scale,
+        shared=trials[0].shared,
         cells=number,
         identical=all(trial.identical for trial in trials),
     )

@@ -58,10 +58,11 @@ def percent(share: float) -> str:
 
 
 def plus_minus(change: Change) -> str:
-    """`±9 %`, half the interval, rounded up; nothing for what is counted."""
+    """`±9 %`, half the interval, rounded up; `±?` where it is wider than all; nothing for what is counted."""
     if change.low == change.high:
         return ""
-    return f"±{math.ceil(100 * max(change.high - change.ratio, change.ratio - change.low))} %"
+    half = max(change.high - change.ratio, change.ratio - change.low)
+    return f"±{math.ceil(100 * half)} %" if half < 10 else "±?"
 
 
 def value(amount: float, metric: Metric) -> str:
@@ -100,7 +101,7 @@ def as_json(
                 "differences": [asdict(item) for item in differences(each)],
                 "counts": {metric: each.count(metric) for metric in METRICS},
                 "spread": each.spread,
-                "visible": each.visible,
+                "visible": _finite(each.visible),
                 "slowdown": each.slowdown,
                 "means": [
                     {"variant": mean.label, "cells": mean.cells} | _changes(mean.changes)
@@ -129,9 +130,10 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 def _changes(changes: Mapping[Metric, Change]) -> dict[str, Any]:
     return {
-        metric: {
-            name: None if isinstance(part, float) and math.isinf(part) else part
-            for name, part in asdict(change).items()
-        }
+        metric: {name: _finite(part) for name, part in asdict(change).items()}
         for metric, change in changes.items()
     }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isinf(value) else value

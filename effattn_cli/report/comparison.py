@@ -203,9 +203,12 @@ def _worth(found: Comparison) -> Iterator[str]:
     if found.spread:
         yield (
             f"Medians differ by {100 * found.spread:.2g} % from process to process: at these"
-            f" rounds, a change in a single cell is found from about"
-            f" {100 * found.visible:.2g} % on."
+            f" rounds, a change in a single cell is found from {_about(found.visible)} on."
         )
+
+
+def _about(share: float) -> str:
+    return f"about {float(f'{100 * share:.2g}'):g} %" if share < 9 else "ten times"
 
 
 def _shortened(text: str) -> str:
