@@ -14,8 +14,11 @@ from typer.exceptions import TyperException
 from effattn_cli import __version__
 from effattn_cli.commands.check import check
 from effattn_cli.commands.choose import choose
+from effattn_cli.commands.compare import compare
 from effattn_cli.commands.crossover import crossover
 from effattn_cli.commands.devices import devices
+from effattn_cli.commands.export import export
+from effattn_cli.commands.merge import merge
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
@@ -33,7 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    profile, variants, devices, check, new, show, profiles, choose, crossover,
+    profile, show, profiles, choose, crossover, compare, merge, export,
+    variants, devices, check, new,
 ):  # fmt: skip
     app.command()(command)
 

@@ -33,6 +33,12 @@ def tables(profile: Profile) -> Lines:
     return Lines(*shown, *(Text(line, "dim") for line in below))
 
 
+def parts(group: Group, baseline: str | None) -> tuple[list[Column], list[Row]]:
+    """The columns and rows of a setting's table, for other ways to write it."""
+    grid = _Table(group, baseline).grid()
+    return list(grid.columns), list(grid.rows)
+
+
 @dataclass(frozen=True)
 class _Table:
     group: Group

@@ -57,9 +57,11 @@ class ForkServer:
     def __init__(self) -> None:
         self._starting: dict[str, subprocess.Popen[bytes]] = {}
         self._ready: dict[str, subprocess.Popen[bytes]] = {}
+        self._strangers: list[int] = []  # this process's children that are none of its servers
 
     def __enter__(self) -> "ForkServer":
-        limits.adopt_orphans()  # of a server that a job takes down
+        limits.adopt_orphans()  # of a server that a job takes down, or that has to be killed
+        self._strangers = limits.children()
         return self
 
     def __exit__(
@@ -76,6 +78,7 @@ class ForkServer:
             for process in servers.values():
                 _end(process)
             servers.clear()
+        limits.kill_children(spare=self._strangers)
 
     def run(self, job: Job) -> Reply:
         """Runs `job` in a fresh process.

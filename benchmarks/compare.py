@@ -1,0 +1,180 @@
+"""How often `effattn compare` is wrong, and what it finds, on sweeps whose truth is known.
+
+    python benchmarks/compare.py --sweeps 40 --seed 0
+
+A sweep has 50 cells, 5 variants at 10 lengths. Medians of processes differ by 4 to 9 % (CV), drawn
+for each cell, as was measured; samples differ by 5 % within a process. What is printed: of cells
+that did not change, the share called faster or slower; of cells that changed, the share found.
+"""
+
+import argparse
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import fmean
+
+from effattn_cli.analyse.compare import Calibration, Comparison, compare
+from effattn_cli.records import (
+    Card,
+    Cell,
+    Machine,
+    Profile,
+    Record,
+    Round,
+    Sampling,
+    Variant,
+)
+
+VARIANTS = [f"v{number}" for number in range(5)]
+CELLS = [Cell(variant=name, seq=2**power) for name in VARIANTS for power in range(9, 19)]
+SAMPLES = 15
+
+Effect = Callable[[random.Random, int], float]  # of a round, by its number: a factor
+
+
+def none(_: random.Random, __: int) -> float:
+    return 1.0
+
+
+def outliers(rng: random.Random, _: int) -> float:
+    """One round in twenty was disturbed, and took up to three times as long."""
+    return rng.uniform(1.1, 3) if rng.random() < 0.05 else 1.0
+
+
+def heavy_tails(rng: random.Random, _: int) -> float:
+    """Every tenth process is three times as far off as the others."""
+    return rng.lognormvariate(0, 0.18) if rng.random() < 0.1 else 1.0
+
+
+def drift(_: random.Random, number: int) -> float:
+    """The machine gets 2 % slower from each round to the next."""
+    return 1.02**number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """How a synthetic profile comes about."""
+
+    rounds: int = 3
+    cv: tuple[float, float] = (0.04, 0.09)
+    disturbed: Effect = none
+    changed: float = 1.0  # the factor on every second length of every cell that may change
+    machine: float = 1.0  # the factor on everything, the calibration kernel too
+
+    def profile(self, rng: random.Random, noise: dict[Cell, float], *, new: bool) -> Profile:
+        records = []
+        for place, cell in enumerate(CELLS):
+            base = 1e-6 * cell.seq
+            if new:
+                base *= self.machine * (self.changed if place % 2 else 1.0)
+            rounds = [self._round(rng, base, noise[cell], number) for number in range(self.rounds)]
+            records.append(Record(cell=cell, rounds=tuple(rounds)))
+        return _profile(records)
+
+    def _round(self, rng: random.Random, base: float, cv: float, number: int) -> Round:
+        middle = base * rng.lognormvariate(0, cv) * self.disturbed(rng, number)
+        samples = tuple(middle * rng.lognormvariate(0, 0.05) for _ in range(SAMPLES))
+        return Round(samples=samples, warmup=3, first_seconds=middle, stopped="steady")
+
+
+def _profile(records: list[Record]) -> Profile:
+    card = Card(title="V", families=("own",), paper="", year=2026, time="N", memory="N",
+                causal="never", kind="own mechanism")  # fmt: skip
+    machine = Machine(effattn="", python="", os="", torch="", torch_build="", cpu="", cores=2,
+                      memory_bytes=2**34, load=0.0)  # fmt: skip
+    known = {
+        name: Variant(name=name, summary="", card=card, decode=False, options=(), origin="",
+                      path="", code="") for name in VARIANTS
+    }  # fmt: skip
+    return Profile(created="", command="", machine=machine, sampling=Sampling(), baseline=None,
+                   variants=known, records=tuple(records), finished=True)  # fmt: skip
+
+
+def compared(sweep: Sweep, sweeps: int, seed: int, *, calibrated: bool) -> Iterator[Comparison]:
+    rng = random.Random(seed)
+    for _ in range(sweeps):
+        noise = {cell: rng.uniform(*sweep.cv) for cell in CELLS}
+        old = sweep.profile(rng, noise, new=False)
+        new = sweep.profile(rng, noise, new=True)
+        kernel = _kernel(sweep, rng, new) if calibrated else lambda _: None
+        yield compare(old, new, calibration=kernel)
+
+
+def _kernel(sweep: Sweep, rng: random.Random, new: Profile) -> Calibration:
+    """A kernel of a millisecond, as slow as the machine is, itself off by 4 % in each process."""
+    slow = {id(part) for record in new.records for part in record.rounds}
+    return lambda part: (
+        1e-3 * rng.lognormvariate(0, 0.04) * (sweep.machine if id(part) in slow else 1.0)
+    )
+
+
+def shares(comparisons: Iterator[Comparison]) -> tuple[float, float, float, float]:
+    """Called different: of the unchanged cells, of the changed, of variants; and called same."""
+    still: list[bool] = []
+    moved: list[bool] = []
+    variants: list[bool] = []
+    same: list[bool] = []
+    for found in comparisons:
+        for place, pair in enumerate(found.pairs):
+            verdict = pair.changes["latency"].verdict
+            (moved if place % 2 else still).append(verdict in {"better", "worse"})
+            same.append(verdict == "same")
+        means = [mean.changes["latency"].verdict for mean in found.means]
+        variants += [verdict in {"better", "worse"} for verdict in means]
+    return fmean(still), fmean(moved), fmean(variants), fmean(same)
+
+
+NOTHING = {
+    "as measured": Sweep(),
+    "CV 4 % everywhere": Sweep(cv=(0.04, 0.04)),
+    "CV 9 % everywhere": Sweep(cv=(0.09, 0.09)),
+    "a quiet machine, CV 1 %": Sweep(cv=(0.01, 0.01)),
+    "outliers": Sweep(disturbed=outliers),
+    "heavy tails": Sweep(disturbed=heavy_tails),
+    "drift within both": Sweep(disturbed=drift),
+    "two rounds": Sweep(rounds=2),
+    "ten rounds": Sweep(rounds=10),
+    "machine 5 % slower": Sweep(machine=1.05),
+    "the same, ten rounds": Sweep(machine=1.05, rounds=10),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sweeps", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    print(f"{'nothing changed: called faster or slower, %':46}  cells  variants  (called same)")
+    for name, sweep in NOTHING.items():
+        for calibrated in (False, True) if sweep.machine != 1 else (False,):
+            words = f"{name}, calibrated" if calibrated else name
+            found = compared(sweep, asked.sweeps, asked.seed, calibrated=calibrated)
+            still, moved, variants, same = (100 * share for share in shares(found))
+            cells = (still + moved) / 2
+            print(f"{words:46} {cells:6.2f} {variants:9.2f} {same:14.1f}")
+    print(
+        f"\n{'every second cell changed: found, %':46}   5 %   10 %   20 %   50 %  (false, of 5 %)"
+    )
+    for cv in ((0.01, 0.01), (0.04, 0.04), (0.04, 0.09), (0.09, 0.09)):
+        for rounds in (3, 10, 30, 60):
+            rows = []
+            for change in (1.05, 1.1, 1.2, 1.5):
+                sweep = Sweep(rounds=rounds, cv=cv, changed=change)
+                number = max(4, asked.sweeps * 3 // rounds)
+                rows.append(shares(compared(sweep, number, asked.seed, calibrated=False)))
+            words = f"CV {100 * cv[0]:.0f} to {100 * cv[1]:.0f} %, {rounds} rounds"
+            told = " ".join(f"{100 * moved:6.1f}" for _, moved, _, _ in rows)
+            print(f"{words:45} {told} {100 * rows[0][0]:11.2f}", flush=True)
+    print(f"\n{'a whole variant changed: its mean found, %':46}   5 %   10 %")
+    for rounds in (3, 10):
+        sweeps = [Sweep(rounds=rounds, machine=change) for change in (1.05, 1.1)]
+        means = [
+            shares(compared(sweep, asked.sweeps, asked.seed, calibrated=False))[2]
+            for sweep in sweeps
+        ]
+        words = f"CV 4 to 9 %, {rounds} rounds, 10 lengths"
+        print(f"{words:45} " + " ".join(f"{100 * mean:6.1f}" for mean in means))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""`effattn compare`: what changed between saved profiles, and how sure that is."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from effattn_cli.commands.complete import profile_names
+
+BROKEN = 1  # exit code: a limit of --fail-if does not hold
+
+
+def compare(
+    old: Annotated[
+        str, typer.Argument(help="A file, a name, @2, ref:NAME.", autocompletion=profile_names)
+    ],
+    new: Annotated[
+        list[str], typer.Argument(help="One or more newer.", autocompletion=profile_names)
+    ],
+    threshold: Annotated[
+        str, typer.Option("--threshold", metavar="SHARE", help="A smaller change is none.")
+    ] = "3%",
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option("--fail-if", metavar="LIMIT", help="Exit code 1, as `latency>5%`. Repeat."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="An unclear or missing cell can break a limit.")
+    ] = False,
+    all: Annotated[bool, typer.Option("--all", help="Cells that did not change, too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request.")] = False,
+) -> None:
+    """Say what got faster, slower, larger or smaller; unclear is an answer."""
+    from effattn_cli import library
+    from effattn_cli.analyse import compare as comparing
+    from effattn_cli.analyse import gate
+    from effattn_cli.report import changes
+
+    limits = [gate.parse(text) for text in fail_if or ()]
+    share = gate.parse_share(threshold)
+    before = library.read(old)
+    found = {
+        name: comparing.compare(before, library.read(name), threshold=share)
+        for name in dict.fromkeys(new)
+    }
+    broken = {name: gate.breaches(each, limits, strict=strict) for name, each in found.items()}
+    if json:
+        typer.echo(changes.as_json(old, found, broken))
+    elif markdown:
+        from effattn_cli.report import markdown as writing
+
+        typer.echo(writing.compared(found, old=old, all=all))
+    else:
+        from rich.console import Console
+
+        from effattn_cli.report import comparison
+
+        Console().print(comparison.report(found, old=old, all=all), highlight=False)
+    for line in changes.broken(broken):
+        print(line, file=sys.stderr)
+    raise typer.Exit(BROKEN if any(broken.values()) else 0)

@@ -1,0 +1,33 @@
+"""`effattn export`: a profile for other programs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from effattn_cli.commands.complete import profile_names
+
+
+def export(
+    profile: Annotated[
+        str, typer.Argument(help="A file, a name, @1 (the newest).", autocompletion=profile_names)
+    ],
+    format: Annotated[
+        Literal["csv", "json", "md"], typer.Option("--format", "-f", help="What to write.")
+    ] = "csv",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; else stdout.")
+    ] = None,
+) -> None:
+    """Write a profile as CSV (a line for each cell), JSON (all of it) or Markdown."""
+    from effattn_cli import files, library, store
+    from effattn_cli.report import export as exports
+
+    found = library.read(profile)
+    writers = {"csv": exports.as_csv, "json": store.as_json, "md": exports.as_markdown}
+    text = writers[format](found).removesuffix("\n") + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        files.check(out)
+        files.replace(out, text.encode(errors="replace"))

@@ -1,0 +1,30 @@
+"""`effattn merge`: the shards of a sweep in one profile."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from effattn_cli.commands.complete import profile_names
+
+
+def merge(
+    out: Annotated[Path, typer.Argument(help="The file to write.")],
+    profiles: Annotated[
+        list[str], typer.Argument(help="Files, names, @1.", autocompletion=profile_names)
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+) -> None:
+    """Join profiles of one machine; rounds of the same cell are joined too."""
+    from effattn_cli import files, library, store
+    from effattn_cli.analyse.merge import merge as merged
+    from effattn_cli.errors import UsageError
+
+    found = merged([library.read(name) for name in profiles], " ".join(["effattn", *sys.argv[1:]]))
+    with files.locked(out):
+        if out.exists() and not force:
+            raise UsageError(f"{str(out)!r} is there already", "--force replaces it")
+        store.Writer(out).write(found)
+    rounds = sum(len(record.rounds) for record in found.records)
+    print(f"saved: {out} ({len(found.records)} cells, {rounds} rounds)", file=sys.stderr)

@@ -1,0 +1,142 @@
+"""A change in words: how much, how sure, and what it would take to know."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from effattn_cli.analyse.compare import METRICS, Comparison, Metric, Pair
+from effattn_cli.analyse.differences import differences
+from effattn_cli.analyse.gate import Breach
+from effattn_cli.analyse.verdicts import MOST_ROUNDS, Change, Verdict
+from effattn_cli.report import units
+
+WORSE: dict[Metric, str] = {"latency": "slower", "memory": "more", "flops": "more"}
+BETTER: dict[Metric, str] = {"latency": "faster", "memory": "less", "flops": "less"}
+TITLES: dict[Metric, str] = {"latency": "latency", "memory": "memory", "flops": "FLOPs"}
+STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "same": "", "unclear": "dim"}
+
+
+def word(verdict: Verdict, metric: Metric) -> str:
+    """`slower`, `more`, `same`, `unclear`."""
+    known = {"worse": WORSE[metric], "better": BETTER[metric]}
+    return known.get(verdict, verdict)
+
+
+def verdict(change: Change, metric: Metric) -> Text:
+    """With about how many more rounds would decide, where it is unclear."""
+    text = word(change.verdict, metric)
+    if change.verdict == "unclear":
+        text += f", {rounds(change.more_rounds)}"
+    return Text(text, STYLES[change.verdict])
+
+
+def rounds(number: int) -> str:
+    """Two digits: it is a forecast."""
+    if number >= MOST_ROUNDS:
+        return f"over {MOST_ROUNDS} rounds"
+    number = math.ceil(float(f"{number:.2g}"))
+    return f"~{number} more round{'s' if number > 1 else ''}"
+
+
+def amount(change: Change) -> str:
+    """`+7.7 %`, or `2.3x` from twice as much on."""
+    if math.isinf(change.ratio):
+        return "from nothing"
+    if change.ratio >= 2:
+        return units.ratio(change.ratio)
+    return f"{percent(change.ratio - 1)}"
+
+
+def percent(share: float) -> str:
+    """`+7.7 %`, `-35 %`; never more than two digits, nor less than tenths."""
+    text = f"{100 * share:+.0f}" if abs(share) >= 0.0995 else f"{100 * share:+.1f}"
+    return f"{'0' if float(text) == 0 else text} %"
+
+
+def plus_minus(change: Change) -> str:
+    """`±9 %`: half the interval, rounded up; `±?` where it is wider than all.
+
+    Nothing for what is counted.
+    """
+    if change.low == change.high:
+        return ""
+    half = max(change.high - change.ratio, change.ratio - change.low)
+    return f"±{math.ceil(100 * half)} %" if half < 10 else "±?"
+
+
+def value(amount: float, metric: Metric) -> str:
+    known = {"latency": units.seconds, "memory": units.size, "flops": units.count}
+    return known[metric](amount)
+
+
+def counts(found: Comparison) -> str:
+    """`latency: 2 slower, 1 faster, 3 same, 8 unclear; memory: 14 same`."""
+    parts = []
+    for metric in METRICS:
+        told = [f"{n} {word(each, metric)}" for each, n in found.count(metric).items() if n]
+        parts += [f"{TITLES[metric]}: {', '.join(told)}"] if told else []
+    return "; ".join(parts)
+
+
+def broken(breaches: Mapping[str, Sequence[Breach]]) -> Iterator[str]:
+    """A line for each cell that breaks a limit."""
+    for name, found in breaches.items():
+        for each in found:
+            limit = f"{each.limit.metric}>{100 * each.limit.share:g}%"
+            where = f"{each.label} at {units.length(each.seq)}: {each.why}"
+            yield units.clean(f"{limit}: {where}{f', in {name}' if len(breaches) > 1 else ''}")
+
+
+def as_json(
+    old: str, found: Mapping[str, Comparison], breaches: Mapping[str, Sequence[Breach]]
+) -> str:
+    """One document; a ratio to nothing is null."""
+    document = {
+        "effattn_comparison": 1,
+        "old": old,
+        "comparisons": [
+            {
+                "new": name,
+                "differences": [asdict(item) for item in differences(each)],
+                "counts": {metric: each.count(metric) for metric in METRICS},
+                "spread": each.spread,
+                "visible": _finite(each.visible),
+                "slowdown": each.slowdown,
+                "means": [
+                    {"variant": mean.label, "cells": mean.cells} | _changes(mean.changes)
+                    for mean in each.means
+                ],
+                "cells": [_pair(pair) for pair in each.pairs],
+                "only_old": [asdict(record.cell) for record in each.only_old],
+                "only_new": [asdict(record.cell) for record in each.only_new],
+                "breaches": [asdict(breach) for breach in breaches.get(name, ())],
+            }
+            for name, each in found.items()
+        ],
+    }
+    return json.dumps(document, indent=1, allow_nan=False)
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    known = {
+        "cell": asdict(pair.cell),
+        "status": [pair.old.status, pair.new.status],
+        "newly_failed": pair.newly_failed,
+        "newly_fixed": pair.newly_fixed,
+    }
+    return known | _changes(pair.changes)
+
+
+def _changes(changes: Mapping[Metric, Change]) -> dict[str, Any]:
+    return {
+        metric: {name: _finite(part) for name, part in asdict(change).items()}
+        for metric, change in changes.items()
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isinf(value) else value

@@ -1,0 +1,215 @@
+"""Profiles against an older one, side by side: what differs, the means, the cells, what is gone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from effattn_cli.analyse.compare import METRICS, Comparison, Metric, Pair
+from effattn_cli.analyse.differences import differences, drifted
+from effattn_cli.analyse.groups import groups
+from effattn_cli.analyse.verdicts import Change
+from effattn_cli.records import Record
+from effattn_cli.report import changes, units, words
+from effattn_cli.report.claims import listed
+from effattn_cli.report.grid import Column, Grid, Row
+
+FEW = 24  # cells up to which all are shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A table under its title."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    folds: bool = False  # a detail, where there is a way to fold it away
+
+
+def report(found: Mapping[str, Comparison], *, old: str, all: bool) -> Group:
+    """For a terminal; `found` is by the name of the new profile."""
+    shown: list[RenderableType] = [Text(line) for line in opening(found, old)]
+    for block in blocks(found, all=all):
+        shown += [Text(), Text(block.title, "bold"), Grid(block.columns, block.rows)]
+    shown.append(Text())
+    return Group(*shown, *(Text(line) for line in closing(found, all=all)))
+
+
+def opening(found: Mapping[str, Comparison], old: str) -> Iterator[str]:
+    """What is compared, and first of all what else differs."""
+    yield f"old: {units.clean(old)}"
+    for name, each in found.items():
+        yield f"new: {units.clean(name)}"
+        for item in differences(each):
+            before, after = (_shortened(units.clean(side)) for side in (item.old, item.new))
+            yield f"  differs: {units.clean(item.what)}: {before} -> {after}"
+        told = changes.counts(each)
+        yield f"  {told}" if told else "  nothing that was measured in both"
+
+
+def blocks(found: Mapping[str, Comparison], *, all: bool) -> list[Block]:
+    comparisons = list(found.values())
+    titles = [units.clean(name)[:20] for name in found] if len(found) > 1 else ["change"]
+    return [*_means(comparisons, titles), *_cells(comparisons, titles, all=all)]
+
+
+def closing(found: Mapping[str, Comparison], *, all: bool) -> Iterator[str]:
+    """Cells without a verdict, and what the verdicts are worth."""
+    for name, each in found.items():
+        before = f"{units.clean(name)}: " if len(found) > 1 else ""
+        yield from (before + line for line in _without_verdict(each))
+        yield from (before + line for line in _worth(each))
+        hidden = sum(1 for pair in each.pairs if not _stands_out(pair))
+        if not all and len(each.pairs) > FEW and hidden:
+            yield f"{before}{hidden} cells that are the same or unclear are not shown: --all."
+
+
+def _means(comparisons: Sequence[Comparison], titles: Sequence[str]) -> Iterator[Block]:
+    known = [{mean.label: mean for mean in each.means} for each in comparisons]
+    labels = list(dict.fromkeys(label for means in known for label in means))
+    for metric in METRICS:
+        rows = []
+        for label in labels:
+            found = [means[label].changes.get(metric) if label in means else None
+                     for means in known]  # fmt: skip
+            if metric != "latency" and not any(c and c.verdict != "same" for c in found):
+                continue
+            number = max(means[label].cells for means in known if label in means)
+            first = (Text(units.clean(label)), Text(str(number)))
+            rows.append(Row(cells=(*first, *_changed(found, metric))))
+        if rows:
+            columns = (Column(title="variant", folds=1), Column(title="cells", right=True))
+            yield Block(
+                title=f"{changes.TITLES[metric]}, geometric mean over the cells of a variant",
+                columns=(*columns, *_columns(titles)),
+                rows=tuple(rows),
+            )
+
+
+def _cells(
+    comparisons: Sequence[Comparison], titles: Sequence[str], *, all: bool
+) -> Iterator[Block]:
+    """A table for each setting and metric; of what is counted only that which changed."""
+    partners = [{id(pair.old): pair for pair in each.pairs} for each in comparisons]
+    paired = [r for r in comparisons[0].old.records if any(id(r) in known for known in partners)]
+    everything = all or len(paired) <= FEW
+    for group in groups(paired):
+        for metric in METRICS:
+            rows = []
+            for record in group.records:
+                pairs = [known.get(id(record)) for known in partners]
+                if any(pair and _is_shown(pair, metric, everything) for pair in pairs):
+                    rows.append(_row(record, pairs, metric))
+            if rows:
+                extra = (Column(title="new", right=True),) if len(titles) == 1 else ()
+                columns = (
+                    Column(title="seq", right=True),
+                    Column(title="variant", folds=1),
+                    Column(title="old", right=True),
+                    *extra,
+                    *_columns(titles),
+                )
+                title = f"{changes.TITLES[metric]}: {words.title(group.shape)}"
+                yield Block(title=title, columns=columns, rows=tuple(rows), folds=True)
+
+
+def _columns(titles: Sequence[str]) -> Iterator[Column]:
+    for title in titles:
+        yield Column(title=title, right=True)
+        yield Column(title="", tight=True, extra=1)
+        yield Column(title="" if len(titles) > 1 else "verdict")
+
+
+def _row(record: Record, pairs: Sequence[Pair | None], metric: Metric) -> Row:
+    cells = [Text(units.length(record.cell.seq)), Text(units.clean(record.cell.label))]
+    cells.append(Text(_value(record, metric)))
+    if len(pairs) == 1 and pairs[0] is not None:
+        cells.append(Text(_value(pairs[0].new, metric)))
+    found = [pair.changes.get(metric) if pair else None for pair in pairs]
+    told = list(_changed(found, metric))
+    for place, pair in enumerate(pairs):
+        if pair and found[place] is None:
+            told[3 * place + 2] = Text(_no_verdict(pair), "dim")
+    return Row(cells=(*cells, *told))
+
+
+def _changed(found: Sequence[Change | None], metric: Metric) -> Iterator[Text]:
+    for change in found:
+        if change is None:
+            yield from (Text(), Text(), Text("-", "dim"))
+        else:
+            yield Text(changes.amount(change))
+            yield Text(changes.plus_minus(change), "dim")
+            yield changes.verdict(change, metric)
+
+
+def _is_shown(pair: Pair, metric: Metric, everything: bool) -> bool:  # noqa: FBT001
+    change = pair.changes.get(metric)
+    if change is None:
+        return everything and metric == "latency" and bool(pair.old.seconds and pair.new.seconds)
+    return change.verdict in {"better", "worse"} or (everything and metric == "latency")
+
+
+def _stands_out(pair: Pair) -> bool:
+    return any(change.verdict in {"better", "worse"} for change in pair.changes.values())
+
+
+def _value(record: Record, metric: Metric) -> str:
+    if metric == "flops":
+        return changes.value(record.cost.flops, metric) if record.cost else ""
+    return words.value(record, "time" if metric == "latency" else "memory")
+
+
+def _no_verdict(pair: Pair) -> str:
+    return "predicted" if "predicted" in (pair.old.status, pair.new.status) else "-"
+
+
+def _without_verdict(found: Comparison) -> Iterator[str]:
+    yield from _listed("fail now", [pair.new for pair in found.pairs if pair.newly_failed])
+    yield from _listed("work now", [pair.new for pair in found.pairs if pair.newly_fixed])
+    predicted = [pair.new for pair in found.pairs
+                 if "predicted" in (pair.old.status, pair.new.status)]  # fmt: skip
+    yield from _listed("predicted, so without a verdict", predicted)
+    yield from _listed("only in the old profile", found.only_old)
+    yield from _listed("only in the new profile", found.only_new)
+
+
+def _listed(what: str, records: Sequence[Record]) -> Iterator[str]:
+    """`fail now: linformer at 32k and 64k (out of memory)`; a variant a line."""
+    lengths: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        why = words.REASONS[record.failure.reason] if record.failure else ""
+        seqs = lengths.setdefault((units.clean(record.cell.label), why), [])
+        seqs.append(units.length(record.cell.seq))
+    for (label, why), seqs in lengths.items():
+        where = listed(list(dict.fromkeys(seqs)))
+        yield f"{what}: {label} at {where}{f' ({why})' if why else ''}"
+
+
+def _worth(found: Comparison) -> Iterator[str]:
+    labels = drifted(found)
+    if labels:
+        names = listed([units.clean(label) for label in labels])
+        yield (
+            f"{names if len(labels) <= 4 else f'{len(labels)} variants'} changed although code,"
+            " torch and hardware are the same: the machine itself may have changed speed."
+            " Measure both profiles anew, in turn."
+        )
+    if found.slowdown is not None:
+        by = changes.percent(found.slowdown - 1)
+        yield f"Changes are corrected for the machine's own speed, which took {by} in the new one."
+    if found.spread:
+        yield (
+            f"Medians differ by {100 * found.spread:.2g} % from process to process: at these"
+            f" rounds, a change in a single cell is found from {_about(found.visible)} on."
+        )
+
+
+def _about(share: float) -> str:
+    return f"about {float(f'{100 * share:.2g}'):g} %" if share < 9 else "ten times"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:40]} ... {text[-15:]}"

@@ -1,0 +1,59 @@
+"""A profile for other programs: a line for each cell."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import fields
+
+from effattn_cli.analyse.groups import groups
+from effattn_cli.analyse.statistics import interval
+from effattn_cli.records import Cell, Profile, Record
+from effattn_cli.report import comparison, findings, markdown, table, words
+from effattn_cli.report.units import clean
+
+AXES = [item.name for item in fields(Cell) if item.name != "options"]
+VALUES = (
+    "status", "seconds", "low_seconds", "high_seconds", "rounds", "samples", "peak_bytes",
+    "peak_predicted", "state_bytes", "flops", "moved_bytes", "reason", "message",
+)  # fmt: skip
+
+
+def as_csv(profile: Profile) -> str:
+    """Seconds, bytes and FLOPs as they are; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["label", *AXES, *VALUES])
+    for record in profile.records:
+        cells = [record.cell.label, *(getattr(record.cell, name) for name in AXES)]
+        writer.writerow([_safe(value) for value in (*cells, *_values(record))])
+    return text.getvalue()
+
+
+def _values(record: Record) -> Iterator[object]:
+    bounds = interval(record) or (None, None)
+    yield from (record.status, record.seconds, *bounds, len(record.rounds), len(record.samples))
+    yield record.peak_bytes
+    yield record.peak_bytes is not None and record.memory is None
+    yield record.memory.state_bytes if record.memory else None
+    yield from (record.cost.flops, record.cost.moved_bytes) if record.cost else (None, None)
+    yield from (record.failure.reason, record.failure.message) if record.failure else (None, None)
+
+
+def _safe(value: object) -> object:
+    """Text that no spreadsheet takes for a formula."""
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def as_markdown(profile: Profile) -> str:
+    """The tables and the findings of `effattn show`."""
+    lines = []
+    for group in groups(profile.records):
+        columns, rows = table.parts(group, profile.baseline)
+        title = words.title(group.shape)
+        block = comparison.Block(title=title, columns=tuple(columns), rows=tuple(rows))
+        lines += [*markdown.titled(block), ""]
+    told = [f"- {markdown.text(sentence)}" for sentence in findings.sentences(profile)]
+    return "\n".join([*lines, *told, ""])

@@ -1,0 +1,87 @@
+"""Limits for continuous integration: what breaks them and what does not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from effattn_cli.analyse import gate
+from effattn_cli.analyse.compare import compare
+from effattn_cli.analyse.gate import Limit
+from effattn_cli.errors import UsageError
+from effattn_cli.records import Record
+from tests.builders import MIB, a_cell, a_profile, failed, measured
+
+LATENCY = Limit("latency", 0.05)
+
+
+def whys(old: Record | None, new: Record | None, limit: Limit, *, strict: bool) -> list[str]:
+    found = compare(*(a_profile(*([record] if record else [])) for record in (old, new)))
+    return [breach.why for breach in gate.breaches(found, [limit], strict=strict)]
+
+
+QUIET, NOISY = [1.0, 1.001, 0.999], [0.9, 1.0, 1.1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "loose", "strict"),
+    [
+        (QUIET, [1.1 * x for x in QUIET], ["+10.0%"], ["+10.0%"]),
+        (QUIET, [1.04 * x for x in QUIET], [], []),
+        (QUIET, [0.8 * x for x in QUIET], [], []),
+        (NOISY, [1.08 * x for x in NOISY], [], ["unclear, up to +33.3%"]),
+        (NOISY, NOISY, [], []),
+    ],
+)
+def test_latency(old: list[float], new: list[float], loose: list[str], strict: list[str]) -> None:
+    records = measured(a_cell(), old), measured(a_cell(), new)
+    assert whys(*records, LATENCY, strict=False) == loose
+    found = whys(*records, LATENCY, strict=True)
+    assert [why.split(",")[0] for why in found] == [why.split(",")[0] for why in strict]
+
+
+def test_memory_and_flops_are_exact() -> None:
+    old = measured(a_cell(), QUIET, 100 * MIB, flops=1000)
+    new = measured(a_cell(), QUIET, 104 * MIB, flops=2000)
+    assert whys(old, new, Limit("memory", 0.039), strict=False) == ["+4.0%"]
+    assert whys(old, new, Limit("memory", 0.04), strict=False) == []
+    assert whys(old, new, Limit("flops", 0.5), strict=False) == ["+100.0%"]
+    nothing = measured(a_cell(), QUIET, 0)
+    assert whys(nothing, new, Limit("memory", 5.0), strict=False) == ["from nothing"]
+
+
+def test_a_cell_that_fails_now_breaks_every_limit_and_one_that_is_gone_a_strict_one() -> None:
+    old = measured(a_cell(), QUIET)
+    assert whys(old, failed(a_cell()), LATENCY, strict=False) == ["fails now"]
+    assert whys(old, None, LATENCY, strict=False) == []
+    assert whys(old, None, LATENCY, strict=True) == ["not in the new profile"]
+    assert whys(failed(a_cell()), old, LATENCY, strict=True) == []
+
+
+def test_a_limit_is_read() -> None:
+    assert gate.parse("latency>5%") == LATENCY
+    assert gate.parse(" Memory > 2.5 % ") == Limit("memory", 0.025)
+    assert gate.parse_share("3%") == 0.03
+
+
+@pytest.mark.parametrize(
+    "text", ["", "latency", "latency>5", "latency<5%", "latency>-5%", "x" * 99]
+)
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a limit") as caught:
+        gate.parse(text)
+    assert caught.value.hint == "as latency>5%"
+
+
+def test_an_unknown_metric_has_its_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown metric 'latenci'") as caught:
+        gate.parse("latenci>5%")
+    assert caught.value.hint == "did you mean 'latency'?"
+
+
+@given(st.text(max_size=50) | st.text("latencymoryflps>%0123456789. ", max_size=20))
+def test_any_text_is_a_limit_or_one_line(text: str) -> None:
+    for read in (gate.parse, gate.parse_share):
+        try:
+            read(text)
+        except UsageError as error:
+            assert len(repr(str(error)).splitlines()) == 1  # noqa: PT017

@@ -1,0 +1,93 @@
+"""What a sweep says of its own noise."""
+
+import math
+import random
+from statistics import fmean, pvariance
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from effattn_cli.analyse import noise
+from effattn_cli.analyse.noise import Spread
+
+LOGS = st.lists(st.floats(-5, 5), min_size=1, max_size=5)
+
+
+def spreads(rng: random.Random, deviations: list[float], rounds: int = 3) -> list[Spread]:
+    return [
+        noise.own([[rng.gauss(0, deviation) for _ in range(rounds)] for _ in range(2)])
+        for deviation in deviations
+    ]
+
+
+def test_cells_that_are_alike_teach_one_another_and_others_do_not() -> None:
+    rng = random.Random(1)
+    alike = noise.common(spreads(rng, [0.06] * 100))
+    assert math.sqrt(alike.variance) == pytest.approx(0.06, rel=0.05)
+    assert alike.freedom > 30
+    unlike = noise.common(spreads(rng, [0.01, 0.3] * 50))
+    assert unlike.freedom < 2
+
+
+def test_a_cell_is_drawn_towards_the_others() -> None:
+    drawn = noise.drawn(Spread(0.04, 4), Spread(0.01, 8))
+    assert drawn.variance == pytest.approx(0.02)
+    assert drawn.freedom == 12
+
+
+def test_a_sweep_of_single_rounds_has_the_noise_that_is_usual() -> None:
+    prior = noise.common(spreads(random.Random(0), [0.01] * 9, rounds=1))
+    assert prior == Spread(noise.USUAL**2, noise.USUAL_FREEDOM)
+
+
+def test_one_cell_alone_knows_only_itself() -> None:
+    (own,) = spreads(random.Random(0), [0.05])
+    assert noise.drawn(own, noise.common([own])).freedom == own.freedom
+
+
+def test_rounds_that_agree_to_the_bit_are_luck() -> None:
+    still = noise.own([[1.0, 1.0, 1.0], [1.0, 1.0]])
+    assert noise.drawn(still, noise.common([still] * 5)).variance >= 1e-6
+
+
+@given(LOGS, LOGS)
+def test_a_shift_mirrors_and_follows_what_is_added(old: list[float], new: list[float]) -> None:
+    assert noise.shift(old, new) == pytest.approx(-noise.shift(new, old), abs=1e-12)
+    moved = [log + 0.25 for log in new]
+    assert noise.shift(old, moved) == pytest.approx(noise.shift(old, new) + 0.25, abs=1e-12)
+
+
+def test_one_disturbed_round_hardly_moves_a_shift() -> None:
+    quiet, disturbed = [0.0, 0.01, 0.02], [0.0, 0.02, 3.0]
+    assert abs(noise.shift(quiet, disturbed)) < 0.03
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (2, 2), (3, 3), (3, 6), (10, 10)])
+def test_the_variance_of_a_shift(sides: tuple[int, int]) -> None:
+    rng = random.Random(sum(sides))
+    found = [
+        noise.shift(*([rng.gauss(0, 1) for _ in range(number)] for number in sides))
+        for _ in range(6000)
+    ]
+    assert pvariance(found) == pytest.approx(noise.of_shift(*sides), rel=0.1)
+    assert abs(fmean(found)) < 0.06
+
+
+def test_the_pace_of_a_round_is_the_median_over_its_cells() -> None:
+    pace = noise.pace([[1.0, 1.1], [0.9, 1.2], [1.2, 1.0], [None, 9.9], [1.0]])
+    assert pace is not None
+    assert pace.logs == pytest.approx([0.0, math.log(1.1 * 1.2) / 2])
+    assert noise.pace([[1.0, None], [1.1, None]]) is None
+    assert noise.pace([]) is None
+
+
+def test_the_variance_of_a_pace_is_that_of_its_mean() -> None:
+    rng = random.Random(0)
+    paces = [
+        noise.pace([[rng.lognormvariate(0, 0.05) for _ in range(3)] for _ in range(30)])
+        for _ in range(300)
+    ]
+    means = [pace.mean for pace in paces if pace]
+    stated = fmean(pace.variance for pace in paces if pace)
+    assert pvariance(means) == pytest.approx(stated, rel=0.25)
