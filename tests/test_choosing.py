@@ -60,7 +60,7 @@ def test_what_was_not_measured_is_marked_and_the_command_to_measure_it_told(prof
     found = effattn("choose", profile, "-s", "24k", "--latency", "100ms").stdout
     assert "~" in found
     assert "interpolated between 16k and 32k" in found
-    assert "To be sure: effattn profile -v performer -s 24576" in found
+    assert "To be sure: effattn profile -v longformer -s 24576" in found
     beyond = effattn("choose", profile, "-s", "128k", "--latency", "1s").stdout
     assert "predicted from 64k" in beyond
 
@@ -174,7 +174,7 @@ def test_a_crossover_is_measured_where_it_matters(tmp_path: Path) -> None:
     records = store.read(path).records
     assert {record.cell.label for record in records} == {"linformer:rank=16", "sdpa"}
     assert all(record.status == "measured" for record in records)
-    assert "linformer:rank=16" in found.stdout
+    assert "linformer" in found.stdout  # folded where the interval needs the room
 
 
 def test_charts_are_drawn_when_asked_for_and_need_no_colour(profile: str) -> None:
