@@ -40,10 +40,10 @@ def test_a_service_asks_for_shapes_and_builds_what_it_is_told(policy: Path) -> N
 
     found = Policy.read(policy)
     assert [(rule.up_to, rule.variant) for rule in found.rules] == [
-        (256, "sdpa"), (512, "sdpa"), (1024, "sdpa"), (4096, "linformer"),
+        (256, "sdpa"), (512, "sdpa"), (1024, "sdpa"), (4096, "performer"),
     ]  # fmt: skip
     rule = found.at(seq=3000)
-    assert (rule.variant, rule.options, rule.basis) == ("linformer", {}, "measured")
+    assert (rule.variant, rule.options, rule.basis) == ("performer", {}, "measured")
     assert 0 < rule.margins["latency"] < 1
     layer = found.build(rule)
     q_BHTK = torch.randn(1, 8, 3000, 64)
