@@ -175,18 +175,16 @@ def main() -> int:
     parser.add_argument("--budgets", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    print(
-        f"{'case':32} {'budgets':>7} {'agree':>6} {'picks':>6} {'kept':>6} {'chance':>6}"
-        f" {'sure':>6} {'wrong':>5}"
-    )
+    titles = ("budgets", "agree", "picks", "kept", "chance", "sure", "wrong")
+    print(f"{'case':34} " + " ".join(f"{title:>7}" for title in titles))
     good = True
     for case in grids_of(args):
         for name, found in cases(*case, args):
             agreed, kept = found.agreed / found.asked, found.kept / max(1, found.fitted)
             chance = math.fsum(found.chances) / max(1, len(found.chances))
             print(
-                f"{name:32} {found.asked:7} {agreed:6.1%} {found.fitted:6} {kept:6.1%}"
-                f" {chance:6.1%} {found.certain:6} {found.wrongly:5}"
+                f"{name:34} {found.asked:7} {agreed:7.1%} {found.fitted:7} {kept:7.1%}"
+                f" {chance:7.1%} {found.certain:7} {found.wrongly:7}"
             )
             needed = {"measured": 1.0, "between": AGREEMENT}.get(name.rpartition(", ")[2], 0.0)
             good = good and agreed >= needed and found.wrongly == 0

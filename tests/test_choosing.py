@@ -118,16 +118,8 @@ def test_the_newest_profiles_of_one_machine_are_taken(tmp_path: Path) -> None:
         (["--latency", "50"], "--latency: '50' is no duration", "'50s'"),
         (["--memory", "2G"], "--memory: '2G' is no size", "'2GiB'"),
         (["--energy", "3"], "--energy: '3' is no energy", "'3J'"),
-        (
-            ["--latency", "1s", "--phase", "decode"],
-            "nothing was measured with phase decode",
-            "--phase decode",
-        ),
-        (
-            ["--latency", "1s", "--batch", "8"],
-            "with batch 8, only with 1",
-            "effattn profile --batch 8",
-        ),
+        (["--latency", "1s", "--phase", "decode"], "with phase decode, only", "--phase decode"),
+        (["--latency", "1s", "--batch", "8"], "with batch 8, only with 1", "profile --batch 8"),
         (["--latency", "1s", "--confidence", "1"], "--confidence: 1.0 is out of range", "0.99"),
         (["--latency", "1s", "-s", "64k..1k"], "--seq", "'1k..64k'"),
         (["--latency", "1s", "--prefer", "sped"], "'sped'", ""),
