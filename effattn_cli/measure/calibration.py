@@ -4,7 +4,7 @@ import torch
 
 from effattn_cli.measure.clock import timer
 
-TRIES, CALLS = 5, 50
+TRIES, CALLS = 5, 20
 ON_CPU = 2048  # exponentials; so few are never shared among threads
 ON_ACCELERATOR = 1024  # rows of a square product
 

@@ -6,6 +6,7 @@ NVIDIA's driver counts for a GPU; RAPL counts for the packages of a CPU, for all
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -46,6 +47,11 @@ class Meter:
         return max(0.0, drawn - self.idle * elapsed) / calls
 
 
+def prepare() -> None:
+    """Looks for the counters of a CPU, which every process would look for again."""
+    _rapl(RAPL)
+
+
 def _counter(device: str) -> Callable[[], float] | None:
     place = torch.device(device)
     if place.type == "cpu":
@@ -53,6 +59,7 @@ def _counter(device: str) -> Callable[[], float] | None:
     return _nvml(place.index or 0) if place.type == "cuda" and torch.version.cuda else None
 
 
+@cache
 def _rapl(folder: Path) -> Callable[[], float] | None:
     """All packages together."""
     files = [*folder.glob("intel-rapl:?/energy_uj"), *folder.glob("amd-rapl:?/energy_uj")]

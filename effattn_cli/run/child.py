@@ -15,7 +15,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Layer
 from effattn_cli.errors import EffattnError, Unsupported
-from effattn_cli.measure import heap, latency, machine, memory, ran, roofline, usage
+from effattn_cli.measure import energy, heap, latency, machine, memory, ran, roofline, usage
 from effattn_cli.measure.count import count
 from effattn_cli.records import Cell, Reason, Sampling
 
@@ -26,6 +26,7 @@ def prepare() -> None:
     """What every job would do again, done once in the server. It runs no operator."""
     torch.get_default_device()  # the first time it imports
     catalog.installed()
+    energy.prepare()
 
 
 def run(job: str, payload: dict[str, Any], answer: Answer) -> int:
