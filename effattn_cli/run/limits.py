@@ -52,11 +52,11 @@ def killed_for_memory() -> int:
     return 0
 
 
-def kill_descendants(pid: int) -> None:
-    """Ends the process group of `pid`, and every process that this one still has below it."""
+def kill_descendants(pid: int, spare: Collection[int] = ()) -> None:
+    """Ends the process group of `pid`, and all that is below this process but `spare`."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    kill_children()
+    kill_children(spare)
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from effattn_cli.run import limits
@@ -37,12 +38,36 @@ def main() -> None:
     gc.freeze()
     limits.live_on()  # from here on this one first ends what it started
     _write(replies, b'"ready"\n')
+    following = Child.fork(replies)
     for line in iter(sys.stdin.buffer.readline, b""):
-        pid, reply = _run(json.loads(line), replies)
-        _write(replies, _line(reply))
-        # The parent works on the reply while the system takes down what it came from. The next job
-        # waits for that.
-        limits.kill_descendants(pid)
+        running = following
+        _write(replies, _line(_run(running, line)))
+        # The parent works on the reply while the system takes down what it came from, and while
+        # the process of the next job is made. That job waits until all else is gone.
+        following = Child.fork(replies)
+        limits.kill_descendants(running.pid, spare=[following.pid])
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process forked from here, that waits for its job."""
+
+    pid: int
+    job: int  # the ends of pipes that are left to the server
+    answers: int
+    output: int
+
+    @classmethod
+    def fork(cls, replies: int) -> "Child":
+        (waiting, job), (answers, told), (output, printed) = (os.pipe() for _ in range(3))
+        pid = os.fork()
+        if pid == 0:
+            for fd in (replies, job, answers, output):
+                os.close(fd)
+            _child(waiting, told, printed)
+        for fd in (waiting, told, printed):
+            os.close(fd)
+        return cls(pid, job, answers, output)
 
 
 def _line(message: dict[str, Any]) -> bytes:
@@ -54,22 +79,17 @@ def _write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _run(job: dict[str, Any], replies: int) -> tuple[int, dict[str, Any]]:
-    """The job's process, which may not be gone yet, and the reply."""
+def _run(child: Child, line: bytes) -> dict[str, Any]:
+    """The reply to a job; its process may not be gone yet."""
     killed = limits.killed_for_memory()
-    answers, told = os.pipe()
-    output, printed = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(replies)
-        _child(job, told, printed)
-    os.close(told)
-    os.close(printed)
-    code, texts = _watch(pid, answers, output, job["timeout"])
+    with contextlib.suppress(BrokenPipeError), os.fdopen(child.job, "wb") as job:
+        job.write(line)
+    answers, output = child.answers, child.output
+    code, texts = _watch(child.pid, answers, output, json.loads(line)["timeout"])
     os.close(answers)
     os.close(output)
     lines = [line for line in texts[answers].split(b"\n") if line]
-    return pid, {
+    return {
         "answers": [json.loads(line) for line in lines if _whole(line)],
         "exit": code,
         "starved": code == -signal.SIGKILL and limits.killed_for_memory() > killed,
@@ -83,7 +103,7 @@ def _whole(line: bytes) -> bool:
     return False
 
 
-def _child(job: dict[str, Any], told: int, printed: int) -> NoReturn:
+def _child(waiting: int, told: int, printed: int) -> NoReturn:
     """The forked process: nothing of the server's channels is left open in it."""
     from effattn_cli.run import child  # noqa: PLC0415
 
@@ -91,6 +111,8 @@ def _child(job: dict[str, Any], told: int, printed: int) -> NoReturn:
     try:
         os.setsid()
         limits.die_with_parent()
+        with os.fdopen(waiting, "rb") as asked:
+            job = json.loads(asked.read())
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for fd, target in ((nothing, 0), (printed, 1), (printed, 2)):
