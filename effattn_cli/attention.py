@@ -23,6 +23,7 @@ __all__ = [
     "SurveyRow",
     "Unsupported",
     "Usage",
+    "merge_heads",
     "variant",
 ]
 
@@ -154,7 +155,7 @@ class Attention(Layer):
 
     def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
         """The whole layer: project, mix, merge the heads, project."""
-        return self.projections["out"](_merge(self.mix(*self.project(x_BTD), real_BT)))
+        return self.projections["out"](merge_heads(self.mix(*self.project(x_BTD), real_BT)))
 
     def _split(self, y_BTE: Tensor) -> Tensor:
         B, T, E = y_BTE.shape
@@ -166,7 +167,8 @@ class Attention(Layer):
         return k_BGTK if self.grouped or times == 1 else k_BGTK.repeat_interleave(times, dim=1)
 
 
-def _merge(y_BHTK: Tensor) -> Tensor:
+def merge_heads(y_BHTK: Tensor) -> Tensor:
+    """(B, H, T, K) to (B, T, H K)."""
     return y_BHTK.transpose(1, 2).flatten(2)
 
 

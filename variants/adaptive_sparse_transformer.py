@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.entmax import entmax
-from effattn_cli.parts.rows import rows_at_once
+from effattn_cli.parts.rows import by_rows
 
 LEAST, MOST = 1.01, 1.99  # beyond, alpha-entmax is hardly softmax's or sparsemax's neighbour
 ROWS = 256  # queries that are worth the many small steps of a block
@@ -57,20 +57,14 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
-        T, alpha, outs = q_BHTK.shape[2], self._alpha(), []
-        block = rows_at_once(q_BHTK, T, least=ROWS)
-        for first in range(0, T, block):
-            q_BHCK = q_BHTK[:, :, first : first + block] * self.head_dim**-0.5
-            C = q_BHCK.shape[2]
-            seen = first + C if self.causal else T
-            scores_BHCS = q_BHCK @ k_BHTK[:, :, :seen].mT
-            if self.causal:  # padding trails: no real query sees it
-                later_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device)
-                scores_BHCS = scores_BHCS.masked_fill(later_CS.triu_(first + 1), -torch.inf)
-            elif real_BT is not None:
-                scores_BHCS = scores_BHCS.masked_fill(~real_BT[:, None, None], -torch.inf)
-            outs.append(entmax(scores_BHCS, alpha) @ v_BHTK[:, :, :seen])
-        return torch.cat(outs, dim=2)
+        alpha = self._alpha()
+        return by_rows(
+            q_BHTK, k_BHTK, v_BHTK, real_BT,
+            causal=self.causal, logits=self._scores, weigh=lambda x: entmax(x, alpha), least=ROWS,
+        )  # fmt: skip
+
+    def _scores(self, q_BHCK: Tensor, k_BHSK: Tensor, _: int) -> Tensor:
+        return (q_BHCK * self.head_dim**-0.5) @ k_BHSK.mT
 
     def start(self, batch: int, context: int) -> Cache:
         return Cache.start(self, batch, context, heads=self.heads)

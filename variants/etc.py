@@ -10,6 +10,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.pooling import stretches
+from effattn_cli.parts.relative import by_distance
 
 CACHED = 2**21  # scores at a time that stay in the caches of a CPU
 LOWEST = -1e4  # added to a score that must weigh nothing; no NaN where a row has no other
@@ -94,7 +95,7 @@ class Etc(Attention):
     ) -> Tensor:
         first = min(self.first, q_BHTK.shape[2])
         label_BHML = label_BHTL[:, :, :first]
-        bias_BHMM = self._by_distance(label_BHML, looks=first, reach=0)
+        bias_BHMM = by_distance(label_BHML, self.clip, looks=first, reach=0)
         same_NM = self._same_segment(q_BHTK.shape[2] - first, first)
         bias_BHMN = self._by_segment(label_BHML, same_NM.mT)
         hidden_BHxT = (1 - real_BHT.unsqueeze(2)) * LOWEST
@@ -120,7 +121,7 @@ class Etc(Attention):
             return stretches(x_PNE[None], looks, block)[0, :, :blocks]
 
         near_PZCS = q_PZCK @ around(k_PTK).mT
-        near_PZCS += self._by_distance(label_PZCL, looks, reach)
+        near_PZCS += by_distance(label_PZCL, self.clip, looks, reach)
         near_PZCS += (1 - around(real_PT.unsqueeze(2)).mT) * LOWEST
         at_S, at_C1 = (torch.arange(n, device=q_PTK.device) for n in (looks, block))
         far_CS = (at_S - reach - at_C1[:, None]).abs() > radius
@@ -134,20 +135,6 @@ class Etc(Attention):
         y_PNK = (near_PZCS @ around(v_PTK)).flatten(1, 2)
         y_PNK += first_PZCM.flatten(1, 2) @ v_PTK[:, :first]
         return y_PNK[:, :long]
-
-    def _by_distance(self, label_xCL: Tensor, looks: int, reach: int) -> Tensor:
-        """The label terms (..., C, S) of C queries in a row; slot s is `reach` before query s."""
-        *x, C, _ = label_xCL.shape
-        clip, low, high = self.clip, 1 - C - reach, looks - 1 - reach  # distances from low to high
-        below_xCD = label_xCL[..., :1].expand(*x, C, max(0, -clip - low))
-        some_xCD = label_xCL[..., max(0, clip + low) : clip + 1 + min(clip, high)]
-        above_xCD = label_xCL[..., 2 * clip : 2 * clip + 1].expand(*x, C, max(0, high - clip))
-        wide_xCE = torch.cat([below_xCD, some_xCD, above_xCD], dim=-1)
-        if C == 1:
-            return wide_xCE
-        # Query c's terms begin C - 1 - c in: so they are rows that are one shorter, without a copy.
-        ends_x = wide_xCE.flatten(-2)[..., C - 1 :][..., : C * (high - low)]
-        return ends_x.view(*x, C, high - low)[..., :looks]
 
     def _by_segment(self, label_xCL: Tensor, same_CM: Tensor) -> Tensor:
         return torch.where(same_CM, label_xCL[..., -2:-1], label_xCL[..., -1:])

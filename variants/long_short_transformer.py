@@ -1,34 +1,19 @@
 """Long-Short Transformer: a sliding window, and keys pooled by weights that depend on the input."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.pooling import add_to_mixture, mixture, present, stretches
-
-
-@dataclass(frozen=True)
-class LongShort:
-    """What decoding keeps: mixtures, filled downwards from slot `far`; from it up, the window.
-
-    So what is filled lies together. And the sums that the chunk's mixture will be made of.
-    """
-
-    k_BHRK: Tensor
-    v_BHRK: Tensor
-    sums_BHE: Tensor
-    top_BH1: Tensor
-    far: int
-    length: int
+from effattn_cli.parts.pooling import NearAndMixed, mixture, present, stretches
 
 
 @final
-class LongShortTransformer(Decodable[LongShort]):
+class LongShortTransformer(Decodable[NearAndMixed]):
     """One softmax over near keys and over R keys that are mixtures of all.
 
     A segment of W queries sees its own tokens and W / 2 on either side, and P^T K, P^T V, where P
@@ -88,7 +73,7 @@ class LongShortTransformer(Decodable[LongShort]):
         B, H, T, K = q_BHTK.shape
         real_BT = None if self.causal else real_BT  # padding trails: no real query sees it
         size, window = self.chunk if self.causal else T, min(self.window, T)
-        logits_BTHR = self.logits(_merged(k_BHTK)).view(B, T, H, -1)
+        logits_BTHR = self.logits(merge_heads(k_BHTK)).view(B, T, H, -1)
         logits_BHZRS = stretches(logits_BTHR.transpose(1, 2), size).mT
         there_BxZS = present(T, size, real_BT=real_BT, like=q_BHTK)
 
@@ -107,7 +92,7 @@ class LongShortTransformer(Decodable[LongShort]):
         return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
 
     def _norm(self, norm: nn.Module, x_BHTK: Tensor) -> Tensor:
-        return self._split(norm(_merged(x_BHTK)))
+        return self._split(norm(merge_heads(x_BHTK)))
 
     def _near(self, x_BHTE: Tensor, window: int) -> Tensor:
         """The 2 W tokens near each segment of W, (B, H, Z, 2 W, E)."""
@@ -134,41 +119,30 @@ class LongShortTransformer(Decodable[LongShort]):
         near_ZxCN = near_ZPxN & (behind_CN >= 0) & (behind_CN < window)
         return torch.cat([near_ZxCN, far_ZxCF], dim=3)
 
-    def start(self, batch: int, context: int) -> LongShort:
+    def start(self, batch: int, context: int) -> NearAndMixed:
         far = max(self.config.tokens, context + 1) // self.chunk
-        shape = (batch, self.heads, far + self.window, self.head_dim)
-        k_BHRK, v_BHRK = (self.blank(*shape, random=True) for _ in "kv")
-        sums_BHE = self.blank(batch, self.heads, 2 * self.head_dim + 1)
-        # In bfloat16 a long sum stands still.
-        sums_BHE = sums_BHE.to(torch.promote_types(sums_BHE.dtype, torch.float32))
-        return LongShort(k_BHRK, v_BHRK, sums_BHE, sums_BHE[..., :1] - torch.inf, far, context)
+        return NearAndMixed.start(self, batch, context, far=far, near=self.window)
 
     def step(
-        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: LongShort
-    ) -> tuple[Tensor, LongShort]:
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: NearAndMixed
+    ) -> tuple[Tensor, NearAndMixed]:
         t, far, chunks = state.length, state.far, state.length // self.chunk
         self._store(state, far + t % self.window, self.near_norm, k_BHK, v_BHK)
         filled = slice(far - chunks, far + min(t + 1, self.window))
         kept = state.k_BHRK[:, :, filled], state.v_BHRK[:, :, filled]
         y_BHK = exact(q_BHK.unsqueeze(2), *kept).squeeze(2)
         logit_BH1 = self.logits(k_BHK.flatten(1)).unsqueeze(2)
-        row_BHE = torch.cat([k_BHK, v_BHK], dim=2)
-        sums_BHE, top_BH1 = add_to_mixture(state.sums_BHE, state.top_BH1, row_BHE, logit_BH1)
+        state = state.add(torch.cat([k_BHK, v_BHK], dim=2), logit_BH1)
         if (t + 1) % self.chunk == 0:
-            mixed_BHE = (sums_BHE[..., :-1] / sums_BHE[..., -1:]).to(k_BHK.dtype)
+            mixed_BHE, state = state.close()
             self._store(state, far - 1 - chunks, self.far_norm, *mixed_BHE.chunk(2, dim=2))
-            sums_BHE, top_BH1 = torch.zeros_like(sums_BHE), top_BH1 - torch.inf
-        return y_BHK, replace(state, sums_BHE=sums_BHE, top_BH1=top_BH1, length=t + 1)
+        return y_BHK, state
 
     def _store(
-        self, state: LongShort, slot: int, norm: nn.Module, k_BHK: Tensor, v_BHK: Tensor
+        self, state: NearAndMixed, slot: int, norm: nn.Module, k_BHK: Tensor, v_BHK: Tensor
     ) -> None:
         for kept_BHRK, x_BHK in ((state.k_BHRK, k_BHK), (state.v_BHRK, v_BHK)):
             kept_BHRK[:, :, slot] = self._norm(norm, x_BHK.unsqueeze(2)).squeeze(2)
-
-
-def _merged(x_BHTK: Tensor) -> Tensor:
-    return x_BHTK.transpose(1, 2).flatten(2)
 
 
 def _by_segment(x_BHZCE: Tensor) -> Tensor:

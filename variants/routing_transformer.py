@@ -6,11 +6,11 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.clusters import Members, hiding, nearest
+from effattn_cli.parts.clusters import Members, hiding, nearest, normal
 from effattn_cli.parts.hashing import add_back, take
 
 CACHED, ROOM = 2**18, 2**26  # scores at a time: for the caches of a CPU, for a GPU's memory
@@ -70,9 +70,8 @@ class RoutingTransformer(Decodable[Members]):
                 raise Unsupported(f"{name} {given} is below 1")
         clusters = config.clusters or round(math.sqrt(config.tokens))
         self.window = config.window or -(-config.tokens // clusters)
-        centre_HCK = torch.randn(self.heads, clusters, self.head_dim)
         self.centre_HCK: Tensor
-        self.register_buffer("centre_HCK", layer_norm(centre_HCK, (self.head_dim,)))
+        self.register_buffer("centre_HCK", normal(torch.randn(self.heads, clusters, self.head_dim)))
 
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
         made = super().make_projections(dim)
@@ -89,10 +88,10 @@ class RoutingTransformer(Decodable[Members]):
     ) -> Tensor:
         B, H, T, _ = q_BHTK.shape
         centre_HCK = self.centre_HCK.to(torch.promote_types(q_BHTK.dtype, torch.float32))
-        q_GTK = _normal(q_BHTK).flatten(0, 1)
+        q_GTK = normal(q_BHTK).flatten(0, 1)
         whole = [
             q_GTK,
-            q_GTK if self.share_qk else _normal(k_BHTK).flatten(0, 1),
+            q_GTK if self.share_qk else normal(k_BHTK).flatten(0, 1),
             v_BHTK.flatten(0, 1),
             centre_HCK.expand(B, -1, -1, -1).flatten(0, 1),
             *([] if real_BT is None else [real_BT.repeat_interleave(H, dim=0)]),
@@ -140,17 +139,12 @@ class RoutingTransformer(Decodable[Members]):
         shape = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)
         k_BHSK, v_BHSK = (self.blank(*shape, random=True) for _ in range(2))
         clusters = (self.centre_HCK.shape[1], self.window)
-        return Members.start(_normal(k_BHSK).to(k_BHSK.dtype), v_BHSK, clusters, context)
+        return Members.start(normal(k_BHSK).to(k_BHSK.dtype), v_BHSK, clusters, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Members
     ) -> tuple[Tensor, Members]:
-        q_BHK = _normal(q_BHK)
+        q_BHK = normal(q_BHK)
         score_BHC = (self.centre_HCK.to(q_BHK.dtype) @ q_BHK.unsqueeze(-1)).squeeze(-1)
         enters_BHC, state = state.add(q_BHK.to(v_BHK.dtype), v_BHK, score_BHC)
         return state.attend(q_BHK * self.head_dim**-0.5, enters_BHC), state
-
-
-def _normal(x: Tensor) -> Tensor:
-    """In float32 at least: rounding could change a cluster."""
-    return layer_norm(x.to(torch.promote_types(x.dtype, torch.float32)), x.shape[-1:])

@@ -14,22 +14,12 @@ from effattn_cli.parts.exact import exact
 from effattn_cli.parts.sinkhorn import (
     FAINT,
     Balance,
+    SortedBlocks,
     SortingNetwork,
     mixed,
     shares,
     wide,
 )
-
-
-@dataclass(frozen=True)
-class SortedBlocks:
-    """What decoding keeps: all keys and values, and those sorted for the block at work."""
-
-    row_BHSE: Tensor  # key and value by position, the first `length` of S filled
-    sum_BHE: Tensor  # of queries and keys so far
-    logits_BHZZ: Tensor  # of each block but the first, for the blocks before it
-    near_BHCE: Tensor
-    length: int
 
 
 @final
@@ -139,15 +129,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         return seen_ZCS.unsqueeze(0)  # of 3 dimensions, a CPU's fused kernel takes none
 
     def start(self, batch: int, context: int) -> SortedBlocks:
-        H, E, blocks = self.heads, 2 * self.head_dim, self.blocks
-        sum_BHE = wide(self.blank(batch, H, E, random=context > 0) * context**0.5)
-        return SortedBlocks(
-            self.blank(batch, H, blocks * self.block, E, random=True),
-            sum_BHE,
-            sum_BHE.new_empty(batch, H, blocks - 1, blocks - 1).normal_(),
-            self.blank(batch, H, self.block, E, random=True),
-            context,
-        )
+        return SortedBlocks.start(self, batch, context, self.blocks, self.block)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: SortedBlocks

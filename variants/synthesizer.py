@@ -1,6 +1,7 @@
 """Synthesizer: attention weights that are made without comparing tokens."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import final
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn.functional import pad
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.cache import Cache
-from effattn_cli.parts.rows import rows_at_once
+from effattn_cli.parts.rows import by_rows
 
 TERMS = ("dense", "random", "fixed-random", "factorised-dense", "factorised-random", "dot")
 
@@ -94,20 +95,10 @@ class Synthesizer(Decodable[Cache]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
-        T, outs = q_BHTK.shape[2], []
-        block = rows_at_once(q_BHTK, T)
-        for first in range(0, T, block):
-            q_BHCK = q_BHTK[:, :, first : first + block]
-            C = q_BHCK.shape[2]
-            seen = first + C if self.causal else T
-            logits_BHCS = self._logits(q_BHCK, k_BHTK[:, :, :seen], first, seen)
-            if self.causal:  # padding trails: no real query sees it
-                later_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device)
-                logits_BHCS = logits_BHCS.masked_fill(later_CS.triu_(first + 1), -torch.inf)
-            elif real_BT is not None:
-                logits_BHCS = logits_BHCS.masked_fill(~real_BT[:, None, None], -torch.inf)
-            outs.append(logits_BHCS.softmax(-1) @ v_BHTK[:, :, :seen])
-        return torch.cat(outs, dim=2)
+        return by_rows(
+            q_BHTK, k_BHTK, v_BHTK, real_BT,
+            causal=self.causal, logits=self._logits, weigh=partial(torch.softmax, dim=-1),
+        )  # fmt: skip
 
     def start(self, batch: int, context: int) -> Cache:
         state = Cache.start(self, batch, context, heads=self.heads)
@@ -119,11 +110,12 @@ class Synthesizer(Decodable[Cache]):
         at = state.length
         state = state.append(k_BHK[..., : state.k_BGRK.shape[-1]], v_BHK)
         k_BHSK, v_BHSK = state.k_BGRK[:, :, : at + 1], state.v_BGRK[:, :, : at + 1]
-        logits_BHxS = self._logits(q_BHK.unsqueeze(2), k_BHSK, at, at + 1)
+        logits_BHxS = self._logits(q_BHK.unsqueeze(2), k_BHSK, at)
         return (logits_BHxS.softmax(-1) @ v_BHSK).squeeze(2), state
 
-    def _logits(self, q_BHCK: Tensor, k_BHSK: Tensor, first: int, seen: int) -> Tensor:
+    def _logits(self, q_BHCK: Tensor, k_BHSK: Tensor, first: int) -> Tensor:
         """Of the rows of these queries, from row `first` on; (1, H, C, S) if no token is read."""
+        seen = k_BHSK.shape[2]
         rows = slice(first, first + q_BHCK.shape[2])
         logits = [self._term(term, q_BHCK, k_BHSK, rows, seen) for term in self.terms]
         if self.shares is None:

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import layer_norm, pad
 
 from effattn_cli.parts.hashing import by_bucket
+
+
+def normal(x: Tensor) -> Tensor:
+    """Layer-normalised, in float32 at least: rounding could change a cluster."""
+    return layer_norm(x.to(torch.promote_types(x.dtype, torch.float32)), x.shape[-1:])
 
 
 def nearest(x_GTK: Tensor, centre_GCK: Tensor, members: int, real_GT: Tensor | None) -> Tensor:

@@ -5,9 +5,13 @@ Padding, and what a stretch has beyond the end, is zero and counts for nothing. 
 stretch end to end.
 """
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from effattn_cli.attention import Decodable
 
 
 def stretches(
@@ -51,13 +55,44 @@ def mixture(x_BHZSK: Tensor, there_BxZS: Tensor, logits_BHZRS: Tensor) -> Tensor
     return logits_BHZRS.softmax(-1) @ x_BHZSK
 
 
-def add_to_mixture(
-    sums_BHE: Tensor, top_BH1: Tensor, x_BHK: Tensor, logit_BH1: Tensor
-) -> tuple[Tensor, Tensor]:
-    """A mixture token by token: sums of [x, 1] weighted by exp(logit - top); top begins at -inf."""
-    new_BH1 = torch.maximum(top_BH1, logit_BH1)
-    row_BHE = pad(x_BHK, (0, 1), value=1.0) * (logit_BH1 - new_BH1).exp()
-    return sums_BHE * (top_BH1 - new_BH1).exp() + row_BHE, new_BH1
+@dataclass(frozen=True)
+class NearAndMixed:
+    """What decoding keeps: mixtures, filled downwards from slot `far`; from it up, a window.
+
+    So what is filled lies together. And the sums that the next mixture will be made of, of
+    [x, 1] weighted by exp(logit - top), in float32 at least: in bfloat16 a long sum stands still.
+    """
+
+    k_BHRK: Tensor
+    v_BHRK: Tensor
+    sums_BHE: Tensor
+    top_BH1: Tensor
+    far: int
+    length: int
+
+    @classmethod
+    def start(
+        cls, layer: "Decodable[NearAndMixed]", batch: int, context: int, *, far: int, near: int
+    ) -> "NearAndMixed":
+        """Random content; room for so many mixtures and so many near tokens."""
+        shape = (batch, layer.heads, far + near, layer.head_dim)
+        k_BHRK, v_BHRK = (layer.blank(*shape, random=True) for _ in "kv")
+        sums_BHE = layer.blank(batch, layer.heads, 2 * layer.head_dim + 1)
+        sums_BHE = sums_BHE.to(torch.promote_types(sums_BHE.dtype, torch.float32))
+        return cls(k_BHRK, v_BHRK, sums_BHE, sums_BHE[..., :1] - torch.inf, far, context)
+
+    def add(self, x_BHK: Tensor, logit_BH1: Tensor) -> "NearAndMixed":
+        """With one token more in the sums."""
+        top_BH1 = torch.maximum(self.top_BH1, logit_BH1)
+        row_BHE = pad(x_BHK, (0, 1), value=1.0) * (logit_BH1 - top_BH1).exp()
+        sums_BHE = self.sums_BHE * (self.top_BH1 - top_BH1).exp() + row_BHE
+        return replace(self, sums_BHE=sums_BHE, top_BH1=top_BH1, length=self.length + 1)
+
+    def close(self) -> "tuple[Tensor, NearAndMixed]":
+        """The mixture of the tokens in the sums, and the state with empty ones."""
+        mixed_BHE = (self.sums_BHE[..., :-1] / self.sums_BHE[..., -1:]).to(self.k_BHRK.dtype)
+        empty = torch.zeros_like(self.sums_BHE), torch.full_like(self.top_BH1, -torch.inf)
+        return mixed_BHE, replace(self, sums_BHE=empty[0], top_BH1=empty[1])
 
 
 def convolved(x_BHZSK: Tensor, weight_HJE: Tensor) -> Tensor:

@@ -88,3 +88,22 @@ def shifted(x_BHCW: Tensor, keys: int, stride: int = 1) -> Tensor:
     C, W = x_BHCW.shape[2:]
     flat_BHx = x_BHCW.flatten(2)[:, :, stride * (C - 1) :][:, :, : C * (W - stride)]
     return flat_BHx.view(*x_BHCW.shape[:3], W - stride)[..., :keys]
+
+
+def by_distance(label_xCL: Tensor, clip: int, looks: int, reach: int) -> Tensor:
+    """The terms (..., C, S) of C queries in a row for slots whose first is `reach` before query 0.
+
+    Term l of a query, from 0 to 2 `clip`, is that of the distance l - clip; what is farther away
+    has the term of the end.
+    """
+    *x, C, _ = label_xCL.shape
+    low, high = 1 - C - reach, looks - 1 - reach  # distances from low to high
+    below_xCD = label_xCL[..., :1].expand(*x, C, max(0, -clip - low))
+    some_xCD = label_xCL[..., max(0, clip + low) : clip + 1 + min(clip, high)]
+    above_xCD = label_xCL[..., 2 * clip : 2 * clip + 1].expand(*x, C, max(0, high - clip))
+    wide_xCE = torch.cat([below_xCD, some_xCD, above_xCD], dim=-1)
+    if C == 1:
+        return wide_xCE
+    # Query c's terms begin C - 1 - c in: so they are rows that are one shorter, without a copy.
+    ends_x = wide_xCE.flatten(-2)[..., C - 1 :][..., : C * (high - low)]
+    return ends_x.view(*x, C, high - low)[..., :looks]

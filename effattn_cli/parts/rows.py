@@ -1,5 +1,8 @@
 """How many queries to score at once, where all N x N scores are too many."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
 from effattn_cli.parts.chunked import pieces_pay
@@ -13,3 +16,35 @@ def rows_at_once(q_BHTK: Tensor, keys: int, least: int | None = None) -> int:
     B, H, T, _ = q_BHTK.shape
     scores = CACHED if pieces_pay(q_BHTK) else AT_ONCE
     return min(T, max(least or LEAST, scores // (B * H * keys)))
+
+
+def by_rows(
+    q_BHTK: Tensor,
+    k_BHTK: Tensor,
+    v_BHTK: Tensor,
+    real_BT: Tensor | None,
+    *,
+    causal: bool,
+    logits: Callable[[Tensor, Tensor, int], Tensor],
+    weigh: Callable[[Tensor], Tensor],
+    least: int | None = None,
+) -> Tensor:
+    """weigh(logits) v, a block of queries after another; training keeps all the weights.
+
+    `logits` takes the queries of a block, the keys that they may see, and the first one's place.
+    What a query may not see is -inf where it is weighed.
+    """
+    T, outs = q_BHTK.shape[2], []
+    block = rows_at_once(q_BHTK, T, least)
+    for first in range(0, T, block):
+        q_BHCK = q_BHTK[:, :, first : first + block]
+        C = q_BHCK.shape[2]
+        seen = first + C if causal else T
+        logits_BHCS = logits(q_BHCK, k_BHTK[:, :, :seen], first)
+        if causal:  # padding trails: no real query sees it
+            later_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device)
+            logits_BHCS = logits_BHCS.masked_fill(later_CS.triu_(first + 1), -torch.inf)
+        elif real_BT is not None:
+            logits_BHCS = logits_BHCS.masked_fill(~real_BT[:, None, None], -torch.inf)
+        outs.append(weigh(logits_BHCS) @ v_BHTK[:, :, :seen])
+    return torch.cat(outs, dim=2)

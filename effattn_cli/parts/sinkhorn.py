@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from effattn_cli.attention import Decodable
+
 HIDDEN = -1e30  # the logarithm of what is not there: finite, so that differences are
 FAINT = 1e-30  # a share below which there is nothing
 
@@ -92,3 +94,34 @@ def shares(sort_BHYZ: Tensor, real_BxZC: Tensor) -> Tensor:
 def wide(x: Tensor) -> Tensor:
     """In float32 at least, as sorting needs."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+@dataclass(frozen=True)
+class SortedBlocks:
+    """What decoding keeps: all keys and values, and those sorted for the block at work."""
+
+    row_BHSE: Tensor  # key and value by position, the first `length` of S filled
+    sum_BHE: Tensor  # of queries and keys so far
+    logits_BHZZ: Tensor  # of each block but the first, for the blocks before it
+    near_BHCE: Tensor
+    length: int
+
+    @classmethod
+    def start(
+        cls,
+        layer: "Decodable[SortedBlocks]",
+        batch: int,
+        context: int,
+        blocks: int,
+        size: int,
+    ) -> "SortedBlocks":
+        """Room for so many blocks of `size` tokens, and `context` tokens of random content."""
+        H, E = layer.heads, 2 * layer.head_dim
+        sum_BHE = wide(layer.blank(batch, H, E, random=context > 0) * context**0.5)
+        return cls(
+            layer.blank(batch, H, blocks * size, E, random=True),
+            sum_BHE,
+            sum_BHE.new_empty(batch, H, blocks - 1, blocks - 1).normal_(),
+            layer.blank(batch, H, size, E, random=True),
+            context,
+        )
