@@ -52,7 +52,7 @@ class Mean:
     """A variant's geometric mean over its cells."""
 
     label: str
-    cells: int
+    cells: Mapping[Metric, int]  # how many each mean is over
     changes: Mapping[Metric, Change]
 
 
@@ -126,10 +126,14 @@ def _trials(
     both: Sequence[tuple[Record, Record]], before: Pace | None, after: Pace | None
 ) -> dict[int, Trial]:
     """By the place of the pair, for those that were measured on both sides."""
-    logs = {
-        place: (_logs(old, before), _logs(new, after))
+    medians = {
+        place: ([part.median for part in old.rounds], [part.median for part in new.rounds])
         for place, (old, new) in enumerate(both)
         if old.status == new.status == "measured"
+    }
+    logs = {
+        place: (_logs(mine, before), _logs(theirs, after))
+        for place, (mine, theirs) in medians.items()
     }
     owns = {place: noise.own(sides) for place, sides in logs.items()}
     alike: dict[object, list[int]] = {}  # places that may well share their noise
@@ -140,23 +144,22 @@ def _trials(
     for places in alike.values():
         prior = noise.common([owns[place] for place in places])
         for place in places:
-            old, new = both[place]
-            mine, theirs = logs[place]
+            (old, new), (mine, theirs) = both[place], logs[place]
             found[place] = Trial(
-                old=old.seconds or 0.0,
-                new=new.seconds or 0.0,
+                old=median(medians[place][0]),
+                new=median(medians[place][1]),
                 shift=noise.shift(mine, theirs),
                 spread=noise.drawn(owns[place], prior),
                 scale=noise.of_shift(len(mine), len(theirs)),
                 shared=before.variance + after.variance if before and after else 0.0,
-                identical=old.rounds == new.rounds and mine == theirs,
+                identical=mine == theirs and old.rounds == new.rounds,
             )
     return dict(sorted(found.items()))
 
 
-def _logs(record: Record, pace: Pace | None) -> list[float]:
+def _logs(medians: Sequence[float], pace: Pace | None) -> list[float]:
     """A round each, less the machine's own slowness in it where that is known."""
-    logs = [math.log(part.median) for part in record.rounds]
+    logs = [*map(math.log, medians)]
     return [log - slow for log, slow in zip(logs, pace.logs, strict=False)] if pace else logs
 
 
@@ -188,25 +191,25 @@ def _means(
     timed = {label: [trials[p] for p in found if p in trials] for label, found in places.items()}
     timed = {label: found for label, found in timed.items() if found}
     latencies = dict(zip(timed, judged([*map(together, timed.values())], threshold), strict=True))
-    return tuple(
-        Mean(
-            label=label,
-            cells=len(found),
-            changes={
-                **({"latency": latencies[label]} if label in latencies else {}),
-                **_mean_counts([pairs[place] for place in found], threshold),
-            },
-        )
-        for label, found in places.items()
-    )
+    means = []
+    for label, found in places.items():
+        changes, cells = _mean_counts([pairs[place] for place in found], threshold)
+        if label in latencies:
+            changes, cells["latency"] = {"latency": latencies[label], **changes}, len(timed[label])
+        means.append(Mean(label=label, cells=cells, changes=changes))
+    return tuple(means)
 
 
-def _mean_counts(pairs: Sequence[Pair], threshold: float) -> dict[Metric, Change]:
+def _mean_counts(
+    pairs: Sequence[Pair], threshold: float
+) -> tuple[dict[Metric, Change], dict[Metric, int]]:
+    """Of what has no noise; a value of nothing has no logarithm and stays out."""
     found: dict[Metric, Change] = {}
+    cells: dict[Metric, int] = {}
     for metric in METRICS[1:]:
         changes = [pair.changes[metric] for pair in pairs if metric in pair.changes]
         logs = [(math.log(c.old), math.log(c.new)) for c in changes if c.old and c.new]
         if logs:
             old, new = (math.exp(fmean(side)) for side in zip(*logs, strict=True))
-            found[metric] = counted(old, new, threshold)
-    return found
+            found[metric], cells[metric] = counted(old, new, threshold), len(logs)
+    return found, cells

@@ -217,9 +217,7 @@ def test_cells_pair_by_what_was_asked_for() -> None:
     other = a_profile(measured(a_cell(threads=8), 1.0))
     found = compare(old, other)
     assert (len(found.pairs), len(found.only_old), len(found.only_new)) == (0, 1, 1)
-    assert [(d.what, d.old, d.new) for d in differences(found)] == [
-        ("options", "a=1, b=2", "none"), ("threads", "2", "8"),
-    ]  # fmt: skip
+    assert [(d.what, d.old, d.new) for d in differences(found)] == [("threads", "2", "8")]
 
 
 def test_what_differs_is_named_the_hardware_first() -> None:
