@@ -58,7 +58,10 @@ def percent(share: float) -> str:
 
 
 def plus_minus(change: Change) -> str:
-    """`±9 %`, half the interval, rounded up; `±?` for a huge one, nothing for what is counted."""
+    """`±9 %`: half the interval, rounded up; `±?` where it is wider than all.
+
+    Nothing for what is counted.
+    """
     if change.low == change.high:
         return ""
     half = max(change.high - change.ratio, change.ratio - change.low)
