@@ -108,22 +108,35 @@ def _kernel(sweep: Sweep, rng: random.Random, new: Profile) -> Calibration:
     )
 
 
-def shares(comparisons: Iterator[Comparison]) -> tuple[float, float, float, float]:
-    """Called different: of the unchanged cells, of the changed, of variants; and called same."""
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """What was called faster or slower, and what was called the same, in percent."""
+
+    still: float  # of the cells that are as they were
+    moved: float  # of the cells that changed
+    means: float  # of the variants
+    same: float  # of all cells
+
+
+def shares(sweep: Sweep, sweeps: int, seed: int, *, calibrated: bool = False) -> Shares:
     still: list[bool] = []
     moved: list[bool] = []
-    variants: list[bool] = []
+    means: list[bool] = []
     same: list[bool] = []
-    for found in comparisons:
+    for found in compared(sweep, sweeps, seed, calibrated=calibrated):
         for place, pair in enumerate(found.pairs):
             verdict = pair.changes["latency"].verdict
-            (moved if place % 2 else still).append(verdict in {"better", "worse"})
+            (moved if place % 2 else still).append(verdict in DIFFERENT)
             same.append(verdict == "same")
-        means = [mean.changes["latency"].verdict for mean in found.means]
-        variants += [verdict in {"better", "worse"} for verdict in means]
-    return fmean(still), fmean(moved), fmean(variants), fmean(same)
+        means += [mean.changes["latency"].verdict in DIFFERENT for mean in found.means]
+    return Shares(
+        still=100 * fmean(still), moved=100 * fmean(moved), means=100 * fmean(means),
+        same=100 * fmean(same),
+    )  # fmt: skip
 
 
+DIFFERENT = {"better", "worse"}
+CVS = ((0.01, 0.01), (0.04, 0.04), (0.04, 0.09), (0.09, 0.09))
 NOTHING = {
     "as measured": Sweep(),
     "CV 4 % everywhere": Sweep(cv=(0.04, 0.04)),
@@ -134,9 +147,41 @@ NOTHING = {
     "drift within both": Sweep(disturbed=drift),
     "two rounds": Sweep(rounds=2),
     "ten rounds": Sweep(rounds=10),
+    "sixty rounds": Sweep(rounds=60),
     "machine 5 % slower": Sweep(machine=1.05),
-    "the same, ten rounds": Sweep(machine=1.05, rounds=10),
+    "machine 5 % slower, ten rounds": Sweep(machine=1.05, rounds=10),
 }
+
+
+def false_alarms(sweeps: int, seed: int) -> None:
+    print(f"{'nothing changed: called faster or slower, %':46}  cells  variants  (called same)")
+    for name, sweep in NOTHING.items():
+        for calibrated in (False, True) if sweep.machine != 1 else (False,):
+            found = shares(sweep, sweeps, seed, calibrated=calibrated)
+            words = f"{name}, calibrated" if calibrated else name
+            cells = (found.still + found.moved) / 2
+            print(f"{words:46} {cells:6.2f} {found.means:9.2f} {found.same:14.1f}", flush=True)
+
+
+def power(sweeps: int, seed: int) -> None:
+    print(
+        f"\n{'every second cell changed: found, %':46}  5 %   10 %   20 %   50 %   (false, of 5 %)"
+    )
+    for low, high in CVS:
+        for rounds in (3, 10, 30, 60):
+            number = max(4, sweeps * 3 // rounds)
+            found = [
+                shares(Sweep(rounds=rounds, cv=(low, high), changed=change), number, seed)
+                for change in (1.05, 1.1, 1.2, 1.5)
+            ]
+            words = f"CV {100 * low:.0f} to {100 * high:.0f} %, {rounds} rounds"
+            told = " ".join(f"{each.moved:6.1f}" for each in found)
+            print(f"{words:43} {told} {found[0].still:13.2f}", flush=True)
+    print(f"\n{'all 10 cells of a variant changed: found, %':46}  5 %   10 %")
+    for rounds in (3, 10):
+        found = [shares(Sweep(rounds=rounds, machine=c), sweeps, seed) for c in (1.05, 1.1)]
+        told = " ".join(f"{each.means:6.1f}" for each in found)
+        print(f"{f'CV 4 to 9 %, {rounds} rounds':43} {told}")
 
 
 def main() -> None:
@@ -144,36 +189,8 @@ def main() -> None:
     parser.add_argument("--sweeps", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    print(f"{'nothing changed: called faster or slower, %':46}  cells  variants  (called same)")
-    for name, sweep in NOTHING.items():
-        for calibrated in (False, True) if sweep.machine != 1 else (False,):
-            words = f"{name}, calibrated" if calibrated else name
-            found = compared(sweep, asked.sweeps, asked.seed, calibrated=calibrated)
-            still, moved, variants, same = (100 * share for share in shares(found))
-            cells = (still + moved) / 2
-            print(f"{words:46} {cells:6.2f} {variants:9.2f} {same:14.1f}")
-    print(
-        f"\n{'every second cell changed: found, %':46}   5 %   10 %   20 %   50 %  (false, of 5 %)"
-    )
-    for cv in ((0.01, 0.01), (0.04, 0.04), (0.04, 0.09), (0.09, 0.09)):
-        for rounds in (3, 10, 30, 60):
-            rows = []
-            for change in (1.05, 1.1, 1.2, 1.5):
-                sweep = Sweep(rounds=rounds, cv=cv, changed=change)
-                number = max(4, asked.sweeps * 3 // rounds)
-                rows.append(shares(compared(sweep, number, asked.seed, calibrated=False)))
-            words = f"CV {100 * cv[0]:.0f} to {100 * cv[1]:.0f} %, {rounds} rounds"
-            told = " ".join(f"{100 * moved:6.1f}" for _, moved, _, _ in rows)
-            print(f"{words:45} {told} {100 * rows[0][0]:11.2f}", flush=True)
-    print(f"\n{'a whole variant changed: its mean found, %':46}   5 %   10 %")
-    for rounds in (3, 10):
-        sweeps = [Sweep(rounds=rounds, machine=change) for change in (1.05, 1.1)]
-        means = [
-            shares(compared(sweep, asked.sweeps, asked.seed, calibrated=False))[2]
-            for sweep in sweeps
-        ]
-        words = f"CV 4 to 9 %, {rounds} rounds, 10 lengths"
-        print(f"{words:45} " + " ".join(f"{100 * mean:6.1f}" for mean in means))
+    false_alarms(asked.sweeps, asked.seed)
+    power(asked.sweeps, asked.seed)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python benchmarks/fuzz.py --files 100000 --strings 1000000 --seed 0
 
-A profile that is read is shown too, and a config is planned. Exits 1 if there is a traceback.
+A profile that is read is shown, exported, compared and merged too, and a config is planned. Exits 1
+if there is a traceback.
 The changes are blind ones; atheris (not a dependency) takes `guided`, and follows the code:
 
     cd benchmarks; python -c "import sys, atheris; atheris.instrument_imports().__enter__()
@@ -27,13 +28,15 @@ from pathlib import Path
 from rich.console import Console
 
 from effattn_cli import store
+from effattn_cli.analyse.compare import compare
+from effattn_cli.analyse.merge import merge
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import EffattnError
 from effattn_cli.plan import config
 from effattn_cli.plan.grammar import fractions, lengths
 from effattn_cli.plan.grid import plan
 from effattn_cli.plan.units import parse_bytes, parse_seconds
-from effattn_cli.report import findings, table
+from effattn_cli.report import changes, comparison, export, findings, table
 
 _CARD = """{title: T, families: [low-rank], paper: 'arXiv:1', year: 2020, time: N k, memory: N,
       causal: optional, kind: exact, notes: [a note], exempt: {a law: a reason}}"""
@@ -73,6 +76,7 @@ records:
   kernels: ["flash"]
   warnings: ["late"]
 """
+WHOLE = store.parse(PROFILE.encode())
 #: The same as a person would have it after an edit: no record stands as effattn writes it.
 EDITED = PROFILE.replace("- cell: {", "-\n  cell:  {")
 CONFIG = """variant: [linformer:rank=64, 'family:kernel', sdpa]
@@ -195,6 +199,14 @@ def read_profile(data: bytes) -> None:
     for sentence in findings.sentences(profile):
         console.print(sentence, highlight=False, markup=False)
     store.as_json(profile)
+    export.as_csv(profile)
+    export.as_markdown(profile)
+    for old, new in ((profile, WHOLE), (WHOLE, profile), (profile, profile)):
+        found = {"new": compare(old, new)}
+        console.print(comparison.report(found, old="old", all=True))
+        changes.as_json("old", found, {})
+        with contextlib.suppress(EffattnError):
+            merge([old, new], "")
 
 
 def guided(data: bytes) -> None:

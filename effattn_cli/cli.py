@@ -92,8 +92,11 @@ def _words(error: Exception) -> tuple[str, str | None, int]:
     if isinstance(error, EffattnError):
         return str(error), error.hint, error.exit_code
     if isinstance(error, TyperException):
-        message, _, near = str(getattr(error, "message", error)).partition(" Did you mean ")
+        # The error of an argument that is missing holds no message until it is formatted.
+        told = getattr(error, "message", "") or error.format_message()
+        message, _, near = str(told).partition(" Did you mean ")
         others = getattr(error, "possibilities", None)
         near = near or (f"{sorted(others)[0]!r}?" if others else "")
+        near = near.partition(", ")[0].rstrip("?") + "?" if near else ""  # of several the nearest
         return message.rstrip(". "), f"did you mean {near}" if near else None, 2
     return f"internal: {type(error).__name__}: {error}", "--debug shows where", 70

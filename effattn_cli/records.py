@@ -6,7 +6,7 @@ Units everywhere: seconds, bytes, FLOPs (one multiply-add is two), tokens. Only 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from statistics import median
 from typing import Literal
@@ -112,7 +112,8 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """A short name for the cell, the same in every process and every profile."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        known = {item.name: getattr(self, item.name) for item in fields(self)}
+        text = json.dumps(known | {"options": dict(self.options)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __hash__(self) -> int:

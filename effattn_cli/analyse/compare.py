@@ -8,7 +8,7 @@ within the threshold. Everything else is unclear. Predicted values have no verdi
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import fmean, median
 from typing import Literal
@@ -52,7 +52,7 @@ class Mean:
     """A variant's geometric mean over its cells."""
 
     label: str
-    cells: int
+    cells: Mapping[Metric, int]  # how many each mean is over
     changes: Mapping[Metric, Change]
 
 
@@ -68,7 +68,7 @@ class Comparison:
     means: tuple[Mean, ...]
     spread: float = 0.0  # median standard deviation between processes
     visible: float = 0.0  # the change that a usual cell would show four times in five
-    slowdown: float | None = None  # of the machine itself, by its calibration; None: not known
+    slowdown: float | None = None  # of the machine (where most cells ran), by its calibration
 
     def count(self, metric: Metric) -> dict[Verdict, int]:
         found: dict[Verdict, int] = {"worse": 0, "better": 0, "same": 0, "unclear": 0}
@@ -89,8 +89,7 @@ def compare(
     before = {_identity(record.cell): record for record in old.records}
     after = {_identity(record.cell): record for record in new.records}
     both = [(before[key], record) for key, record in after.items() if key in before]
-    paces = _pace(old, calibration), _pace(new, calibration)
-    trials = _trials(both, *(paces if all(paces) else (None, None)))
+    trials, slowdown = _trials(both, calibration)
     latencies = judged(list(trials.values()), threshold)
     changes = [_exact(*pair, threshold) for pair in both]
     for place, change in zip(trials, latencies, strict=True):
@@ -109,7 +108,7 @@ def compare(
         means=_means(pairs, trials, threshold),
         spread=median(math.sqrt(t.spread.variance) for t in trials.values()) if trials else 0.0,
         visible=median(t.visible(level) for t in trials.values()) if trials else 0.0,
-        slowdown=math.exp(paces[1].mean - paces[0].mean) if paces[0] and paces[1] else None,
+        slowdown=slowdown,
     )
 
 
@@ -123,45 +122,53 @@ def _identity(cell: Cell) -> tuple[object, ...]:
 
 
 def _trials(
-    both: Sequence[tuple[Record, Record]], before: Pace | None, after: Pace | None
-) -> dict[int, Trial]:
-    """By the place of the pair, for those that were measured on both sides."""
-    logs = {
-        place: (_logs(old, before), _logs(new, after))
-        for place, (old, new) in enumerate(both)
-        if old.status == new.status == "measured"
-    }
-    owns = {place: noise.own(sides) for place, sides in logs.items()}
-    alike: dict[object, list[int]] = {}  # places that may well share their noise
-    for place in logs:
-        cell = both[place][1].cell
-        alike.setdefault((cell.device, cell.threads), []).append(place)
-    found = {}
+    both: Sequence[tuple[Record, Record]], calibration: Calibration
+) -> tuple[dict[int, Trial], float | None]:
+    """By the place of the pair, for those that were measured on both sides; and the slowdown."""
+    alike: dict[object, list[int]] = {}  # places that share a machine's speed and, likely, noise
+    for place, (old, new) in enumerate(both):
+        if old.status == new.status == "measured":
+            alike.setdefault((new.cell.device, new.cell.threads), []).append(place)
+    found: dict[int, Trial] = {}
+    slowdowns = []
     for places in alike.values():
-        prior = noise.common([owns[place] for place in places])
-        for place in places:
-            old, new = both[place]
-            mine, theirs = logs[place]
-            found[place] = Trial(
-                old=old.seconds or 0.0,
-                new=new.seconds or 0.0,
-                shift=noise.shift(mine, theirs),
-                spread=noise.drawn(owns[place], prior),
-                scale=noise.of_shift(len(mine), len(theirs)),
-                shared=before.variance + after.variance if before and after else 0.0,
-                identical=old.rounds == new.rounds and mine == theirs,
-            )
-    return dict(sorted(found.items()))
+        pairs = [both[place] for place in places]
+        before, after = (
+            noise.pace([[*map(calibration, pair[side].rounds)] for pair in pairs])
+            for side in (0, 1)
+        )
+        if before and after:
+            slowdowns.append((len(places), math.exp(after.mean - before.mean)))
+        else:
+            before = after = None
+        found |= zip(places, _alike(pairs, before, after), strict=True)
+    return dict(sorted(found.items())), max(slowdowns)[1] if slowdowns else None
 
 
-def _logs(record: Record, pace: Pace | None) -> list[float]:
+def _alike(
+    pairs: Sequence[tuple[Record, Record]], before: Pace | None, after: Pace | None
+) -> Iterator[Trial]:
+    """The trials of cells that learn from one another how much processes differ."""
+    medians = [[[part.median for part in side.rounds] for side in pair] for pair in pairs]
+    logs = [(_logs(old, before), _logs(new, after)) for old, new in medians]
+    owns = [noise.own(sides) for sides in logs]
+    prior = noise.common(owns)
+    for pair, (old, new), (mine, theirs), own in zip(pairs, medians, logs, owns, strict=True):
+        yield Trial(
+            old=median(old),
+            new=median(new),
+            shift=noise.shift(mine, theirs),
+            spread=noise.drawn(own, prior),
+            scale=noise.of_shift(len(mine), len(theirs)),
+            shared=before.variance + after.variance if before and after else 0.0,
+            identical=mine == theirs and pair[0].rounds == pair[1].rounds,
+        )
+
+
+def _logs(medians: Sequence[float], pace: Pace | None) -> list[float]:
     """A round each, less the machine's own slowness in it where that is known."""
-    logs = [math.log(part.median) for part in record.rounds]
+    logs = [*map(math.log, medians)]
     return [log - slow for log, slow in zip(logs, pace.logs, strict=False)] if pace else logs
-
-
-def _pace(profile: Profile, calibration: Calibration) -> Pace | None:
-    return noise.pace([[*map(calibration, r.rounds)] for r in profile.records if r.rounds])
 
 
 def _exact(old: Record, new: Record, threshold: float) -> dict[Metric, Change]:
@@ -188,25 +195,25 @@ def _means(
     timed = {label: [trials[p] for p in found if p in trials] for label, found in places.items()}
     timed = {label: found for label, found in timed.items() if found}
     latencies = dict(zip(timed, judged([*map(together, timed.values())], threshold), strict=True))
-    return tuple(
-        Mean(
-            label=label,
-            cells=len(found),
-            changes={
-                **({"latency": latencies[label]} if label in latencies else {}),
-                **_mean_counts([pairs[place] for place in found], threshold),
-            },
-        )
-        for label, found in places.items()
-    )
+    means = []
+    for label, found in places.items():
+        changes, cells = _mean_counts([pairs[place] for place in found], threshold)
+        if label in latencies:
+            changes, cells["latency"] = {"latency": latencies[label], **changes}, len(timed[label])
+        means.append(Mean(label=label, cells=cells, changes=changes))
+    return tuple(means)
 
 
-def _mean_counts(pairs: Sequence[Pair], threshold: float) -> dict[Metric, Change]:
+def _mean_counts(
+    pairs: Sequence[Pair], threshold: float
+) -> tuple[dict[Metric, Change], dict[Metric, int]]:
+    """Of what has no noise; a value of nothing has no logarithm and stays out."""
     found: dict[Metric, Change] = {}
+    cells: dict[Metric, int] = {}
     for metric in METRICS[1:]:
         changes = [pair.changes[metric] for pair in pairs if metric in pair.changes]
         logs = [(math.log(c.old), math.log(c.new)) for c in changes if c.old and c.new]
         if logs:
             old, new = (math.exp(fmean(side)) for side in zip(*logs, strict=True))
-            found[metric] = counted(old, new, threshold)
-    return found
+            found[metric], cells[metric] = counted(old, new, threshold), len(logs)
+    return found, cells

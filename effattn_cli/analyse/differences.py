@@ -44,8 +44,12 @@ def samplings(old: Profile, new: Profile) -> list[Difference]:
 
 
 def axes(old: Sequence[Record], new: Sequence[Record]) -> Iterator[Difference]:
-    """Axes on which cells that have no partner share no value: threads, a device, a dtype."""
-    for item in fields(Cell) if old and new else ():
+    """Axes on which cells that have no partner share no value: threads, a device, a dtype.
+
+    Another variant or length is another cell; these say that the same was measured otherwise.
+    """
+    settings = [item for item in fields(Cell) if item.name not in {"variant", "options", "seq"}]
+    for item in settings if old and new else ():
         before = {_text(getattr(record.cell, item.name)) for record in old}
         after = {_text(getattr(record.cell, item.name)) for record in new}
         if not before & after:

@@ -3,25 +3,40 @@
 import math
 from functools import cache
 
+NORMAL = 1e6  # degrees of freedom from which on there is no difference
+FARTHEST = 1e100  # its square is a number yet
+
 
 @cache
 def tail(t: float, freedom: float) -> float:
     """The chance that |T| exceeds t, for T of so many degrees of freedom, which may be infinite."""
-    if math.isinf(freedom) or freedom > 1e6:
+    if math.isinf(freedom) or freedom > NORMAL:
         return math.erfc(t / math.sqrt(2))
     return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
 
 
 @cache
 def critical(chance: float, freedom: float) -> float:
-    """The t that |T| exceeds with this chance."""
-    low, high = 0.0, 2.0
-    while tail(high, freedom) > chance and high < 1e12:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if tail(middle, freedom) > chance else (low, middle)
-    return high
+    """The t that |T| exceeds with this chance.
+
+    By Newton's steps in the logarithms of both, where the tail is concave: they cannot go astray.
+    """
+    t, wanted = 2.0, math.log(chance)
+    for _ in range(300):
+        now = tail(t, freedom)
+        step = min(1.0, (math.log(now) - wanted) * now / (2 * t * _density(t, freedom)))
+        t *= math.exp(step)
+        if abs(step) < 1e-12 or t > FARTHEST:
+            break
+    return t
+
+
+def _density(t: float, freedom: float) -> float:
+    if math.isinf(freedom) or freedom > NORMAL:
+        return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    front = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    log = front - (freedom + 1) / 2 * math.log1p(t * t / freedom)
+    return math.exp(log) / math.sqrt(freedom * math.pi)
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:

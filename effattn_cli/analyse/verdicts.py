@@ -50,8 +50,11 @@ class Trial:
 
     @property
     def chance(self) -> float:
-        """Of so large a shift where nothing has changed."""
-        return 1.0 if self.identical else tail(abs(self.shift) / self.error, self.spread.freedom)
+        """Of so large a shift where nothing has changed; 1 where it is too large to matter."""
+        size = abs(self.shift) / self.error
+        if self.identical or size < critical(FALSE, self.spread.freedom):
+            return 1.0
+        return tail(size, self.spread.freedom)
 
     def interval(self) -> tuple[float, float]:
         half = 0.0 if self.identical else critical(FALSE, self.spread.freedom) * self.error

@@ -35,8 +35,11 @@ def compare(
     from effattn_cli import library
     from effattn_cli.analyse import compare as comparing
     from effattn_cli.analyse import gate
+    from effattn_cli.errors import UsageError
     from effattn_cli.report import changes
 
+    if json and markdown:
+        raise UsageError("--json and --markdown: one answer at a time")
     limits = [gate.parse(text) for text in fail_if or ()]
     share = gate.parse_share(threshold)
     before = library.read(old)

@@ -26,10 +26,10 @@ def word(verdict: Verdict, metric: Metric) -> str:
     return known.get(verdict, verdict)
 
 
-def verdict(change: Change, metric: Metric) -> Text:
+def verdict(change: Change, metric: Metric, *, brief: bool) -> Text:
     """With about how many more rounds would decide, where it is unclear."""
     text = word(change.verdict, metric)
-    if change.verdict == "unclear":
+    if change.verdict == "unclear" and not brief:
         text += f", {rounds(change.more_rounds)}"
     return Text(text, STYLES[change.verdict])
 
@@ -37,7 +37,7 @@ def verdict(change: Change, metric: Metric) -> Text:
 def rounds(number: int) -> str:
     """Two digits: it is a forecast."""
     if number >= MOST_ROUNDS:
-        return f"over {MOST_ROUNDS} rounds"
+        return f"over {MOST_ROUNDS} more rounds"
     number = math.ceil(float(f"{number:.2g}"))
     return f"~{number} more round{'s' if number > 1 else ''}"
 
@@ -107,7 +107,7 @@ def as_json(
                 "visible": _finite(each.visible),
                 "slowdown": each.slowdown,
                 "means": [
-                    {"variant": mean.label, "cells": mean.cells} | _changes(mean.changes)
+                    {"variant": mean.label, "cells": dict(mean.cells)} | _changes(mean.changes)
                     for mean in each.means
                 ],
                 "cells": [_pair(pair) for pair in each.pairs],

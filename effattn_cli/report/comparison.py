@@ -23,8 +23,7 @@ class Block:
     """A table under its title."""
 
     title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    grid: Grid
     folds: bool = False  # a detail, where there is a way to fold it away
 
 
@@ -32,7 +31,7 @@ def report(found: Mapping[str, Comparison], *, old: str, all: bool) -> Group:
     """For a terminal; `found` is by the name of the new profile."""
     shown: list[RenderableType] = [Text(line) for line in opening(found, old)]
     for block in blocks(found, all=all):
-        shown += [Text(), Text(block.title, "bold"), Grid(block.columns, block.rows)]
+        shown += [Text(), Text(block.title, "bold"), block.grid]
     shown.append(Text())
     return Group(*shown, *(Text(line) for line in closing(found, all=all)))
 
@@ -74,17 +73,16 @@ def _means(comparisons: Sequence[Comparison], titles: Sequence[str]) -> Iterator
         for label in labels:
             found = [means[label].changes.get(metric) if label in means else None
                      for means in known]  # fmt: skip
-            if metric != "latency" and not any(c and c.verdict != "same" for c in found):
+            if not any(c and (metric == "latency" or c.verdict != "same") for c in found):
                 continue
-            number = max(means[label].cells for means in known if label in means)
+            number = max(m[label].cells.get(metric, 0) for m in known if label in m)
             first = (Text(units.clean(label)), Text(str(number)))
             rows.append(Row(cells=(*first, *_changed(found, metric))))
         if rows:
             columns = (Column(title="variant", folds=1), Column(title="cells", right=True))
             yield Block(
                 title=f"{changes.TITLES[metric]}, geometric mean over the cells of a variant",
-                columns=(*columns, *_columns(titles)),
-                rows=tuple(rows),
+                grid=Grid((*columns, *_columns(titles)), rows),
             )
 
 
@@ -93,15 +91,22 @@ def _cells(
 ) -> Iterator[Block]:
     """A table for each setting and metric; of what is counted only that which changed."""
     partners = [{id(pair.old): pair for pair in each.pairs} for each in comparisons]
-    paired = [r for r in comparisons[0].old.records if any(id(r) in known for known in partners)]
+    pairs_of = {id(record): [known.get(id(record)) for known in partners]
+               for record in comparisons[0].old.records}  # fmt: skip
+    paired = [record for record in comparisons[0].old.records if any(pairs_of[id(record)])]
     everything = all or len(paired) <= FEW
-    for group in groups(paired):
+    shown = {
+        metric: {id(record) for record in paired
+                 if any(p and _is_shown(p, metric, everything) for p in pairs_of[id(record)])}
+        for metric in METRICS
+    }  # fmt: skip
+    for group in groups(r for r in paired if any(id(r) in found for found in shown.values())):
         for metric in METRICS:
-            rows = []
-            for record in group.records:
-                pairs = [known.get(id(record)) for known in partners]
-                if any(pair and _is_shown(pair, metric, everything) for pair in pairs):
-                    rows.append(_row(record, pairs, metric))
+            rows = [
+                _row(record, pairs_of[id(record)], metric)
+                for record in group.records
+                if id(record) in shown[metric]
+            ]
             if rows:
                 extra = (Column(title="new", right=True),) if len(titles) == 1 else ()
                 columns = (
@@ -112,7 +117,7 @@ def _cells(
                     *_columns(titles),
                 )
                 title = f"{changes.TITLES[metric]}: {words.title(group.shape)}"
-                yield Block(title=title, columns=columns, rows=tuple(rows), folds=True)
+                yield Block(title=title, grid=Grid(columns, rows), folds=True)
 
 
 def _columns(titles: Sequence[str]) -> Iterator[Column]:
@@ -142,7 +147,7 @@ def _changed(found: Sequence[Change | None], metric: Metric) -> Iterator[Text]:
         else:
             yield Text(changes.amount(change))
             yield Text(changes.plus_minus(change), "dim")
-            yield changes.verdict(change, metric)
+            yield changes.verdict(change, metric, brief=len(found) > 1)
 
 
 def _is_shown(pair: Pair, metric: Metric, everything: bool) -> bool:  # noqa: FBT001
@@ -203,7 +208,8 @@ def _worth(found: Comparison) -> Iterator[str]:
     if found.spread:
         yield (
             f"Medians differ by {100 * found.spread:.2g} % from process to process: at these"
-            f" rounds, a change in a single cell is found from {_about(found.visible)} on."
+            f" rounds, a change in a single cell is found from {_about(found.visible)} on. A change"
+            " is the median over all pairs of an old and a new round, ± half its 95 % interval."
         )
 
 

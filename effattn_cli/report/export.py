@@ -5,10 +5,9 @@ import io
 from collections.abc import Iterator
 from dataclasses import fields
 
-from effattn_cli.analyse.groups import groups
 from effattn_cli.analyse.statistics import interval
 from effattn_cli.records import Cell, Profile, Record
-from effattn_cli.report import comparison, findings, markdown, table, words
+from effattn_cli.report import findings, markdown, table
 from effattn_cli.report.units import clean
 
 AXES = [item.name for item in fields(Cell) if item.name != "options"]
@@ -50,10 +49,7 @@ def _safe(value: object) -> object:
 def as_markdown(profile: Profile) -> str:
     """The tables and the findings of `effattn show`."""
     lines = []
-    for group in groups(profile.records):
-        columns, rows = table.parts(group, profile.baseline)
-        title = words.title(group.shape)
-        block = comparison.Block(title=title, columns=tuple(columns), rows=tuple(rows))
-        lines += [*markdown.titled(block), ""]
-    told = [f"- {markdown.text(sentence)}" for sentence in findings.sentences(profile)]
-    return "\n".join([*lines, *told, ""])
+    for title, grid in table.grids(profile):
+        lines += [*markdown.titled(title, grid), ""]
+    told = [*findings.sentences(profile), *table.notes(profile)]
+    return "\n".join([*lines, *(f"- {markdown.text(line)}" for line in told), ""])

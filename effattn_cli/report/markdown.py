@@ -5,28 +5,35 @@ from collections.abc import Iterator, Mapping
 
 from effattn_cli.analyse.compare import Comparison
 from effattn_cli.report import comparison
-from effattn_cli.report.comparison import Block
+from effattn_cli.report.grid import Grid
 
 
 def compared(found: Mapping[str, Comparison], *, old: str, all: bool) -> str:
     """What `effattn compare` tells, the tables of cells folded away."""
     lines = ["### effattn compare", "", *map(_list, comparison.opening(found, old))]
     for block in comparison.blocks(found, all=all):
-        lines += ["", *(_folded(block) if block.folds else titled(block))]
+        lines += ["", *(folded if block.folds else titled)(block.title, block.grid)]
     closing = [_list(line) for line in comparison.closing(found, all=all)]
     return "\n".join([*lines, "", *closing])
 
 
-def titled(block: Block) -> list[str]:
-    return [f"**{text(block.title)}**", "", *table(block)]
+def titled(title: str, grid: Grid) -> list[str]:
+    return [f"**{text(title)}**", "", *_table(grid)]
 
 
-def table(block: Block) -> Iterator[str]:
-    """Its lines; what Markdown or HTML would take for markup is escaped."""
-    yield f"| {' | '.join(text(column.title) for column in block.columns)} |"
-    yield f"|{'|'.join('--:' if column.right else '---' for column in block.columns)}|"
-    for row in block.rows:
-        yield f"| {' | '.join(text(cell.plain) for cell in row.cells)} |"
+def folded(title: str, grid: Grid) -> list[str]:
+    """Closed until somebody opens it."""
+    summary = f"<details><summary>{text(title)}</summary>"
+    return [summary, "", *_table(grid), "", "</details>"]
+
+
+def _table(grid: Grid) -> Iterator[str]:
+    """Its lines; a row whose last cell runs across keeps that cell in its column."""
+    yield f"| {' | '.join(text(column.title) for column in grid.columns)} |"
+    yield f"|{'|'.join('--:' if column.right else '---' for column in grid.columns)}|"
+    for row in grid.rows:
+        blanks = [""] * (len(grid.columns) - len(row.cells))
+        yield f"| {' | '.join([*(text(cell.plain) for cell in row.cells), *blanks])} |"
 
 
 def text(words: str) -> str:
@@ -36,11 +43,3 @@ def text(words: str) -> str:
 
 def _list(line: str) -> str:
     return f"{'  ' * line.startswith('  ')}- {text(line.strip())}"
-
-
-def _folded(block: Block) -> Iterator[str]:
-    yield f"<details><summary>{text(block.title)}</summary>"
-    yield ""
-    yield from table(block)
-    yield ""
-    yield "</details>"

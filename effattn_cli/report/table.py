@@ -23,20 +23,27 @@ WORSE: dict[Metric, str] = {"time": "slower", "memory": "more"}
 
 def tables(profile: Profile) -> Lines:
     """Every cell of the profile; marks are explained below where they occur."""
-    parts = [
-        _Table(group, profile.baseline, profile.rooflines) for group in groups(profile.records)
-    ]
     shown: list[RenderableType] = []
-    for part in parts:
-        shown += [Text(words.title(part.group.shape), "bold"), part.grid(), Text()]
-    below = (*_legend(parts), *usage.lines(profile.records), *_warnings(profile.records))
-    return Lines(*shown, *(Text(line, "dim") for line in below))
+    for title, grid in grids(profile):
+        shown += [Text(title, "bold"), grid, Text()]
+    return Lines(*shown, *(Text(line, "dim") for line in notes(profile)))
 
 
-def parts(group: Group, baseline: str | None) -> tuple[list[Column], list[Row]]:
-    """The columns and rows of a setting's table, for other ways to write it."""
-    grid = _Table(group, baseline).grid()
-    return list(grid.columns), list(grid.rows)
+def grids(profile: Profile) -> Iterator[tuple[str, Grid]]:
+    """The table of each setting, and its title."""
+    for part in _parts(profile):
+        yield words.title(part.group.shape), part.grid()
+
+
+def notes(profile: Profile) -> Iterator[str]:
+    """What the marks in the tables mean, and the warnings."""
+    yield from _legend(_parts(profile))
+    yield from usage.lines(profile.records)
+    yield from _warnings(profile.records)
+
+
+def _parts(profile: Profile) -> "list[_Table]":
+    return [_Table(group, profile.baseline, profile.rooflines) for group in groups(profile.records)]
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,10 @@ def checked(kind: Any, data: Any) -> Any:
     checks = _checks(kind)
     if not isinstance(data, dict):
         raise expected("a mapping", data)
-    if strangers := [key for key in data if key not in checks]:
-        raise _unknown(strangers[0], checks)
-    if missing := [name for name in _required(kind) if name not in data]:
-        raise Wrong(f"{missing[0]!r} is missing")
+    if not data.keys() <= checks.keys():
+        raise _unknown(next(key for key in data if key not in checks), checks)
+    if missing := _required(kind) - data.keys():
+        raise Wrong(f"{next(name for name in checks if name in missing)!r} is missing")
     values = {}
     for name, value in data.items():
         try:
@@ -86,9 +86,9 @@ def _unknown(key: Any, valid: Mapping[str, Check]) -> Wrong:
 
 
 @cache
-def _required(kind: type) -> list[str]:
+def _required(kind: type) -> frozenset[str]:
     given = {item.name: (item.default, item.default_factory) for item in fields(kind)}
-    return [name for name, defaults in given.items() if defaults == (MISSING, MISSING)]
+    return frozenset(name for name, values in given.items() if values == (MISSING, MISSING))
 
 
 @cache
