@@ -162,7 +162,7 @@ def test_no_file_takes_long_or_much(tmp_path: Path, name: str) -> None:
     *message, figures = found.stdout.splitlines()
     seconds, mib = map(float, figures.split())
     assert len(message) == (0 if name in LARGEST else 1)
-    assert seconds < 3  # a third of that where nothing else runs
+    assert seconds < (3 if name in LARGEST else 1)  # a third of that where nothing else runs
     assert mib < 200
 
 
