@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.banded import Ring, banded
 from effattn_cli.parts.exact import exact
 
@@ -91,7 +91,7 @@ class Longformer(Decodable[Ring]):
             self._split(self.projections["global_v"](x_BTD)),
         )
         y_BHTK = self.attend(*self.project(x_BTD), real_BT, rows)
-        return self.projections["out"](y_BHTK.transpose(1, 2).flatten(2))
+        return self.projections["out"](merge_heads(y_BHTK))
 
     def start(self, batch: int, context: int) -> Ring:
         return Ring.start(self, batch, context, last=self.reach + 1, always=self.first)

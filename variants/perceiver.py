@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.banded import Ring
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.latents import LatentLayer, feed_forward, merge
+from effattn_cli.parts.latents import LatentLayer, feed_forward
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ class Perceiver(Decodable[Latents]):
     ) -> Tensor:
         if self.causal:
             y_BHMK = _last(self.latents, q_BHTK, k_BHTK, v_BHTK, real_BT)
-            return self._split(self._work(self.read(merge(y_BHMK))))
+            return self._split(self._work(self.read(merge_heads(y_BHMK))))
         q_BHMK = self._split(self.query(self.latents_MD.unsqueeze(0)))
         y_BHMK = exact(q_BHMK.expand(len(q_BHTK), -1, -1, -1), k_BHTK, v_BHTK, real_BT)
-        z_BMD = self.norm(self._work(self.latents_MD + self.read(merge(y_BHMK))))
+        z_BMD = self.norm(self._work(self.latents_MD + self.read(merge_heads(y_BHMK))))
         return exact(q_BHTK, self._split(self.key(z_BMD)), self._split(self.value(z_BMD)))
 
     def _work(self, z_BMD: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.exact import exact
 
 
@@ -58,6 +58,6 @@ class SetTransformer(Attention):
         rest = self.heads**-0.5
         points_BHMK = (self.points_HMK * rest).expand(q_BHTK.shape[0], -1, -1, -1)
         summary_BHMK = exact(points_BHMK, k_BHTK, v_BHTK, real_BT)
-        summary_BMD = summary_BHMK.transpose(1, 2).flatten(2)
+        summary_BMD = merge_heads(summary_BHMK)
         k_BHMK = self._split(self.summary_k(summary_BMD)) * rest
         return exact(q_BHTK, k_BHMK, self._split(self.summary_v(summary_BMD)))

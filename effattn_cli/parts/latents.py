@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from effattn_cli.attention import merge_heads
 from effattn_cli.parts.exact import exact
 
 
@@ -17,7 +18,7 @@ class LatentLayer(nn.Module):
         self.feed = feed_forward(width)
 
     def forward(self, z_BMD: Tensor, *, causal: bool) -> Tensor:
-        return self.finish(z_BMD, merge(exact(*self.project(z_BMD), causal=causal)))
+        return self.finish(z_BMD, merge_heads(exact(*self.project(z_BMD), causal=causal)))
 
     def project(self, z_BMD: Tensor) -> tuple[Tensor, ...]:
         qkv_BMxHK = self.qkv(self.norm(z_BMD)).unflatten(2, (3, -1, self.head_dim))
@@ -31,7 +32,3 @@ class LatentLayer(nn.Module):
 def feed_forward(width: int) -> nn.Sequential:
     linears = nn.Linear(width, width), nn.Linear(width, width)
     return nn.Sequential(nn.LayerNorm(width), linears[0], nn.GELU(), linears[1])
-
-
-def merge(y_BHMK: Tensor) -> Tensor:
-    return y_BHMK.transpose(1, 2).flatten(2)
