@@ -1,11 +1,15 @@
 """How sure a record's latency is."""
 
+from statistics import quantiles
+
 from effattn_cli.analyse import median
 from effattn_cli.records import Record, Round
 
 #: Cores that others keep busy from which on a latency is suspect: one busy core slows a cell of two
 #: threads up to thirtyfold, and an idle system stays below this.
 BUSY = 0.1
+#: Tukey's "far out": of normal samples one in 400,000 lies beyond it.
+FAR = 3.0
 
 
 def interval(record: Record) -> tuple[float, float] | None:
@@ -44,6 +48,18 @@ def foreign_load(record: Record) -> float | None:
     """The most cores that other processes kept busy during a round, where it was suspicious."""
     loads = [part.foreign_load or 0.0 for part in record.rounds if is_busy(part)]
     return max(loads, default=None)
+
+
+def outliers(part: Round) -> tuple[float, ...]:
+    """Samples farther from the quartiles than `FAR` times what lies between those (Tukey's fences).
+
+    They are among the samples and count like any other. Fewer than eight samples have no outliers.
+    """
+    if len(part.samples) < 8:
+        return ()
+    low, _, high = quantiles(part.samples, n=4)
+    reach = FAR * (high - low)
+    return tuple(s for s in part.samples if not low - reach <= s <= high + reach)
 
 
 def _round_interval(part: Round) -> tuple[float, float]:

@@ -30,6 +30,7 @@ def profile(
     time_limit: o.TimeLimit = None,
     time_budget: o.TimeBudget = None,
     memory_limit: o.MemoryLimit = None,
+    precise: o.Precise = None,
     rounds: o.Rounds = None,
     precision: o.Precision = None,
     seed: o.Seed = None,

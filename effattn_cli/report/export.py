@@ -5,15 +5,15 @@ import io
 from collections.abc import Iterator
 from dataclasses import fields
 
-from effattn_cli.analyse.statistics import interval
+from effattn_cli.analyse.statistics import interval, outliers
 from effattn_cli.records import Cell, Profile, Record
 from effattn_cli.report import findings, markdown, table
 from effattn_cli.report.units import clean
 
 AXES = [item.name for item in fields(Cell) if item.name != "options"]
 VALUES = (
-    "status", "seconds", "low_seconds", "high_seconds", "rounds", "samples", "peak_bytes",
-    "peak_predicted", "state_bytes", "flops", "moved_bytes", "reason", "message",
+    "status", "seconds", "low_seconds", "high_seconds", "rounds", "samples", "outliers",
+    "peak_bytes", "peak_predicted", "state_bytes", "flops", "moved_bytes", "reason", "message",
 )  # fmt: skip
 
 
@@ -31,6 +31,7 @@ def as_csv(profile: Profile) -> str:
 def _values(record: Record) -> Iterator[object]:
     bounds = interval(record) or (None, None)
     yield from (record.status, record.seconds, *bounds, len(record.rounds), len(record.samples))
+    yield sum(len(outliers(part)) for part in record.rounds)
     yield record.peak_bytes
     yield record.peak_bytes is not None and record.memory is None
     yield record.memory.state_bytes if record.memory else None

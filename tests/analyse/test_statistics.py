@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effattn_cli.analyse.statistics import foreign_load, half_width, interval
+from effattn_cli.analyse.statistics import foreign_load, half_width, interval, outliers
 from tests.builders import a_cell, a_round, failed, measured, pending, predicted
 
 LATENCIES = st.floats(1e-6, 1e3)
@@ -71,3 +71,14 @@ def test_it_holds_the_latency_and_a_further_round_never_narrows_it(
 @pytest.mark.parametrize(("load", "told"), [(None, None), (0.05, None), (0.1, 0.1), (1.3, 1.3)])
 def test_foreign_load_is_told_only_where_it_matters(load: float | None, told: float | None) -> None:
     assert foreign_load(measured(a_cell(), 1.0, foreign_load=load)) == told
+
+
+def test_outliers_are_far_from_the_middle_half() -> None:
+    calm = a_round(1.0, spread=0.02, count=20)
+    assert outliers(calm) == ()
+    disturbed = replace(calm, samples=(*calm.samples[:19], 1.5, 0.5))
+    assert outliers(disturbed) == (1.5, 0.5)
+
+
+def test_few_samples_have_no_outliers() -> None:
+    assert outliers(replace(a_round(1.0), samples=(1.0,) * 6 + (9.0,))) == ()

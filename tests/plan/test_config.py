@@ -45,6 +45,7 @@ def test_reads_every_option(tmp_path: Path) -> None:
         time-limit: 1:30
         time-budget: 010
         memory-limit: 2 GiB
+        precise: yes
         rounds: 5
         precision: 0.01
         seed: 7
@@ -58,8 +59,8 @@ def test_reads_every_option(tmp_path: Path) -> None:
         "phase": "forward", "scope": "core", "causal": True, "padding": "0,0.25", "dim": 1024,
         "heads": 16, "kv_heads": 4, "head_dim": 64, "like": "gpt2", "compile": False,
         "alloc": "default", "baseline": "no", "time_limit": "1:30", "time_budget": "010",
-        "memory_limit": "2 GiB", "rounds": 5, "precision": 0.01, "seed": 7,
-        "plugin": ("mine.py",),
+        "memory_limit": "2 GiB", "precise": True, "rounds": 5, "precision": 0.01,
+        "seed": 7, "plugin": ("mine.py",),
     }  # fmt: skip
     assert set(found) == {item.name for item in fields(Request)}
     assert merged({}, found).kv_heads == 4
@@ -82,7 +83,7 @@ def test_what_is_not_given_is_left_out(tmp_path: Path, text: str) -> None:
         ("tokens: [1k, 2k]", "tokens: expected text, got a list", None),
         ("dim: wide", "dim: expected a whole number, got 'wide'", None),
         ("dim: 512.0", "dim: expected a whole number, got '512.0'", None),
-        ("rounds: null", "rounds: expected a whole number, got 'null'", None),
+        ("seed: null", "seed: expected a whole number, got 'null'", None),
         ("precision: 2%", "precision: expected a number, got '2%'", None),
         ("causal: maybe", "causal: expected true or false, got 'maybe'", None),
         ("variant: {a: b}", "variant: expected text, or a list of it, got a mapping", None),
@@ -166,6 +167,11 @@ def test_numbers_have_ranges(option: str, value: Any, says: str) -> None:
 
 def test_sampling_has_the_same_defaults() -> None:
     assert sampling(Request()) == Sampling()
+
+
+def test_precise_is_a_default_that_can_be_overruled() -> None:
+    assert sampling(Request(precise=True)) == Sampling(rounds=10, precision=0.01)
+    assert sampling(Request(precise=True, rounds=4)) == Sampling(rounds=4, precision=0.01)
 
 
 def test_sampling_reads_units() -> None:

@@ -231,3 +231,11 @@ def test_whatever_happened_fits_80_columns_and_nothing_is_missing(records: list[
     assert all(record.cell.label in text for record in records)
     failures = sum(record.failure is not None for record in records)
     assert text.count("out of memory: would need 41.0 GiB") == failures
+
+
+def test_outliers_are_told_with_where_most_are() -> None:
+    calm = measured(a_cell("sdpa", 1024), MS, MIB, spread=0.01, count=20)
+    far = tuple(replace(part, samples=(*part.samples[:-1], 9 * MS)) for part in calm.rounds)
+    found = a_profile(calm, replace(calm, cell=a_cell("sdpa", 2048), rounds=far))
+    told = "outliers: 3 samples far from the rest, none dropped; most: sdpa at 2k (3 of 60)"
+    assert told in screen(tables(found), 100)
