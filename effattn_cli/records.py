@@ -224,6 +224,7 @@ class Record:
     cost: Cost | None = None
     needs_bytes: int | None = None  # inputs, weights, state and the counted peak together
     memory: Memory | None = None
+    masked_flops: int | None = None  # of the cost's: spent on scores that a mask threw away
     usage: Usage | None = None  # of a sparse feed-forward
     rounds: tuple[Round, ...] = ()
     prediction: Prediction | None = None
@@ -257,6 +258,13 @@ class Record:
         """Median over the rounds; None where a round could not tell."""
         found = [part.joules for part in self.rounds if part.joules is not None]
         return median(found) if found and len(found) == len(self.rounds) else None
+
+    @property
+    def useful_flops(self) -> int | None:
+        """Those executed, less what a mask threw away; None where that was not seen."""
+        if self.cost is None or self.masked_flops is None:
+            return None
+        return self.cost.flops - self.masked_flops
 
     @property
     def peak_bytes(self) -> int | None:

@@ -47,7 +47,9 @@ class FakeLauncher:
         cell = Cell(**job.payload["cell"])
         self.seconds += 2 * seconds(cell)
         if job.name == "memory":
-            return [{"memory": _memory(cell), "kernels": ["flash"], "warnings": []}]
+            return [
+                {"memory": _memory(cell), "kernels": ["flash"], "warnings": [], "masked_flops": 0}
+            ]
         samples = [seconds(cell)] * 8
         found = {"samples": samples, "warmup": 2, "first_seconds": samples[0], "stopped": "steady"}
         return [{"round": found}]

@@ -154,10 +154,8 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         packet, name = func.overloadpacket, func.overloadpacket.__name__.rstrip("_")
         size = max((tensor.numel() for tensor in outs), default=0)
         widest = max((tensor.numel() for tensor in ins), default=0)
-        if packet in MATMUL:
-            self.matmul += MATMUL[packet](*args, **kwargs)
-        elif packet in flop_registry:
-            self.matmul += int(flop_registry[packet](*args, **kwargs, out_val=outs[0]))
+        if packet in MATMUL or packet in flop_registry:
+            self.matmul += products(func, args, kwargs, outs[0])
         elif packet in OTHER:
             self.other += OTHER[packet](*args, **kwargs)
         elif name in REDUCTION:
@@ -180,6 +178,14 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive[key] = weakref.ref(storage, died)
         self.live += size
         self.peak = max(self.peak, self.live)
+
+
+def products(func: Any, args: Any, kwargs: Any, out: Any) -> int:
+    """FLOPs of an operator that multiplies matrices or attends; `out` is its first result."""
+    packet = func.overloadpacket
+    if packet in MATMUL:
+        return MATMUL[packet](*args, **kwargs)
+    return int(flop_registry[packet](*args, **kwargs, out_val=out))
 
 
 def _tensors(tree: Any) -> Iterator[Tensor]:

@@ -6,7 +6,7 @@ system allows by the peak of the resident size. On an accelerator: the allocator
 
 import time
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.autograd.profiler import profile  # torch.profiler's imports inductor
 
 from effattn_cli.attention import Layer
 from effattn_cli.measure import heap
+from effattn_cli.measure.masked import Masked
 from effattn_cli.measure.subject import Subject, build
 from effattn_cli.records import Cell, Memory, Sampling
 
@@ -31,25 +32,38 @@ class WrongShape(ValueError):
     """The output does not have the shape or dtype that the contract asks for."""
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What calls showed while they were watched."""
+
+    memory: Memory
+    events: list[Any]  # of the profiler
+    masked_flops: int | None
+
+
 def measure(
     variant: type[Layer], cell: Cell, sampling: Sampling, expected: float | None = None
-) -> tuple[Memory, list[Any]]:
-    """The cell's memory, and the profiler's events of its call.
+) -> Watched:
+    """The cell's memory, in calls that are watched.
 
     A call that is `expected` to take longer than `LONG` seconds is made once, not three times.
     """
     heap.return_freed_memory()
     subject = build(variant, cell, seed=sampling.seed)
     saved: dict[int, int] = {}
+    masked = None
     if expected is None or expected < LONG or cell.phase == "train":
-        with _noting(saved) if not cell.compile else nullcontext():
+        with ExitStack() as watching:
+            if not cell.compile:
+                watching.enter_context(_noting(saved))
+                masked = watching.enter_context(Masked(cell.head_dim or cell.dim // cell.heads))
             _check(subject.call(), cell, subject.width)
     for tensor in subject.tensors:
         saved.pop(tensor.untyped_storage().data_ptr(), None)
     watch = _on_cpu if cell.device == "cpu" else _on_accelerator
     seen = watch(subject, cell)
     _check(seen.out, cell, subject.width)
-    return Memory(
+    found = Memory(
         peak_bytes=seen.peak_bytes,
         input_bytes=_bytes(subject.inputs),
         weight_bytes=_bytes(subject.weights),
@@ -58,7 +72,8 @@ def measure(
         method=seen.method,
         resident_bytes=seen.resident_bytes,
         call_seconds=round(seen.seconds, 9),
-    ), seen.events
+    )
+    return Watched(found, seen.events, masked.flops if masked else None)
 
 
 def _noting(saved: dict[int, int]) -> "saved_tensors_hooks":

@@ -13,7 +13,8 @@ from effattn_cli.report.units import clean
 AXES = [item.name for item in fields(Cell) if item.name != "options"]
 VALUES = (
     "status", "seconds", "low_seconds", "high_seconds", "rounds", "samples", "outliers",
-    "peak_bytes", "peak_predicted", "state_bytes", "flops", "moved_bytes", "reason", "message",
+    "peak_bytes", "peak_predicted", "state_bytes", "flops", "useful_flops", "moved_bytes",
+    "reason", "message",
 )  # fmt: skip
 
 
@@ -35,7 +36,9 @@ def _values(record: Record) -> Iterator[object]:
     yield record.peak_bytes
     yield record.peak_bytes is not None and record.memory is None
     yield record.memory.state_bytes if record.memory else None
-    yield from (record.cost.flops, record.cost.moved_bytes) if record.cost else (None, None)
+    yield record.cost.flops if record.cost else None
+    yield record.useful_flops
+    yield record.cost.moved_bytes if record.cost else None
     yield from (record.failure.reason, record.failure.message) if record.failure else (None, None)
 
 

@@ -10,9 +10,9 @@ from rich.text import Text
 from effattn_cli.analyse import roofline
 from effattn_cli.analyse.crossover import Comparison, Metric, compare, is_predicted
 from effattn_cli.analyse.groups import Group, groups
-from effattn_cli.analyse.statistics import foreign_load, outliers
+from effattn_cli.analyse.statistics import foreign_load
 from effattn_cli.records import Profile, Record, Roofline
-from effattn_cli.report import units, usage, words
+from effattn_cli.report import remarks, units, words
 from effattn_cli.report.grid import Column, Grid, Row
 
 Field = tuple[Column, Callable[[Record], Text]]
@@ -38,9 +38,7 @@ def grids(profile: Profile) -> Iterator[tuple[str, Grid]]:
 def notes(profile: Profile) -> Iterator[str]:
     """What the marks in the tables mean, and the warnings."""
     yield from _legend(_parts(profile))
-    yield from _outliers(profile.records)
-    yield from usage.lines(profile.records)
-    yield from _warnings(profile.records)
+    yield from remarks.lines(profile.records)
 
 
 def _parts(profile: Profile) -> "list[_Table]":
@@ -199,25 +197,3 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     found = [part.comparison(record, "time") for part, record in pairs]
     if any(point is not None and point.verdict == "close" for point in found):
         yield "? too close to call: the intervals overlap"
-
-
-def _outliers(records: Iterable[Record]) -> Iterator[str]:
-    """How many samples stand far from the others, and where most of them are."""
-    found = [(sum(len(outliers(part)) for part in each.rounds), each) for each in records]
-    number = sum(count for count, _ in found)
-    if number:
-        most, worst = max(found, key=lambda pair: pair[0])
-        share = f"{most} of {len(worst.samples)}"
-        place = f"{units.clean(worst.cell.label)} at {units.length(worst.cell.seq)}"
-        yield f"outliers: {number} samples far from the rest, none dropped; most: {place} ({share})"
-
-
-def _warnings(records: Iterable[Record]) -> Iterator[str]:
-    """Each warning once, with where it was given."""
-    found: dict[str, list[str]] = {}
-    for record in records:
-        place = f"{units.clean(record.cell.label)} at {units.length(record.cell.seq)}"
-        for warning in record.warnings:
-            found.setdefault(units.clean(warning), []).append(place)
-    for warning, places in found.items():
-        yield f"{', '.join(dict.fromkeys(places))}: {warning}"

@@ -23,16 +23,16 @@ def lines(records: Iterable[Record]) -> Iterator[str]:
 
 
 def _facts(usages: list[Usage]) -> Iterator[str]:
-    totals = _span([usage.total_parameters for usage in usages], units.count)
-    active = _span([usage.active_parameters for usage in usages], units.count)
+    totals = span([usage.total_parameters for usage in usages], units.count)
+    active = span([usage.active_parameters for usage in usages], units.count)
     yield f"{totals} parameters, {active} for a token"
     loads = [usage.load for usage in usages if usage.load is not None]
     if loads:  # there are experts
-        dropped = _span([usage.dropped for usage in usages], lambda share: f"{100 * share:.1f} %")
+        dropped = span([usage.dropped for usage in usages], lambda share: f"{100 * share:.1f} %")
         yield f"{dropped} of choices dropped"
-        yield f"busiest expert {_span(loads, lambda load: f'{load:.2f}x')} the mean"
+        yield f"busiest expert {span(loads, lambda load: f'{load:.2f}x')} the mean"
 
 
-def _span(values: Sequence[float], show: Callable[[float], str]) -> str:
+def span(values: Sequence[float], show: Callable[[float], str]) -> str:
     low, high = show(min(values)), show(max(values))
     return low if low == high else f"{low} … {high}"

@@ -78,10 +78,11 @@ def _memory(payload: dict[str, Any], answer: Answer) -> None:
     cell = Cell(**payload["cell"])
     with _prepared(cell):
         variant, sampling = _variant(payload), Sampling(**payload["sampling"])
-        measured, events = memory.measure(variant, cell, sampling, payload["expected"])
+        watched = memory.measure(variant, cell, sampling, payload["expected"])
         used = usage.measure(variant, cell, sampling)
-    kernels = ran.kernels(events)
-    found = {"memory": asdict(measured), "kernels": kernels}
+    kernels = ran.kernels(watched.events)
+    found: dict[str, Any] = {"memory": asdict(watched.memory), "kernels": kernels}
+    found["masked_flops"] = watched.masked_flops
     found["warnings"] = ran.warnings(cell, kernels)
     answer(found | ({"usage": asdict(used)} if used else {}))
 

@@ -31,6 +31,7 @@ def visited(record: Record, told: Mapping[str, Any] | Failure) -> Record:
         return replace(
             record,
             memory=Memory(**told["memory"]),
+            masked_flops=told["masked_flops"],
             usage=Usage(**told["usage"]) if "usage" in told else None,
             kernels=tuple(told["kernels"]),
             warnings=(*record.warnings, *told["warnings"]),

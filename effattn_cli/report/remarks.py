@@ -1,0 +1,51 @@
+"""What is remarkable about the cells of a profile, in lines below its tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from effattn_cli.analyse.statistics import outliers
+from effattn_cli.records import Record
+from effattn_cli.report import units, usage
+
+LEAST = 0.01  # of the FLOPs: what masks throw away is not worth a line below it
+
+
+def lines(records: Sequence[Record]) -> Iterator[str]:
+    yield from _outliers(records)
+    yield from _masked(records)
+    yield from usage.lines(records)
+    yield from _warnings(records)
+
+
+def _outliers(records: Iterable[Record]) -> Iterator[str]:
+    """How many samples stand far from the others, and where most of them are."""
+    found = [(sum(len(outliers(part)) for part in each.rounds), each) for each in records]
+    number = sum(count for count, _ in found)
+    if number:
+        most, worst = max(found, key=lambda pair: pair[0])
+        share = f"{most} of {len(worst.samples)}"
+        place = f"{units.clean(worst.cell.label)} at {units.length(worst.cell.seq)}"
+        yield f"outliers: {number} samples far from the rest, none dropped; most: {place} ({share})"
+
+
+def _masked(records: Iterable[Record]) -> Iterator[str]:
+    """A line for each variant whose executed FLOPs are not all of use."""
+    found: dict[str, list[float]] = {}
+    for record in records:
+        if record.cost and record.cost.flops and record.masked_flops:
+            share = record.masked_flops / record.cost.flops
+            found.setdefault(units.clean(record.cell.label), []).append(share)
+    for name, shares in found.items():
+        if max(shares) >= LEAST:
+            span = usage.span(shares, units.percent)
+            yield f"{name}: {span} of its FLOPs go into scores that a mask throws away"
+
+
+def _warnings(records: Iterable[Record]) -> Iterator[str]:
+    """Each warning once, with where it was given."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        place = f"{units.clean(record.cell.label)} at {units.length(record.cell.seq)}"
+        for warning in record.warnings:
+            found.setdefault(units.clean(warning), []).append(place)
+    for warning, places in found.items():
+        yield f"{', '.join(dict.fromkeys(places))}: {warning}"
