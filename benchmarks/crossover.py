@@ -1,0 +1,63 @@
+"""Whether a live `effattn crossover` finds what a dense grid finds, and in which share of its time.
+
+    python benchmarks/crossover.py
+
+Six variants against exact attention. The search measures the lengths that it needs; the grid has
+four lengths to each doubling.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from effattn_cli import store
+from effattn_cli.analyse.crossover import crossover
+from effattn_cli.analyse.groups import groups
+
+NAMES = ("linformer", "local", "longformer", "performer", "nystromformer", "reformer")
+SPAN = (256, 8192)
+LENGTHS = sorted({round(SPAN[0] * 2 ** (step / 4)) for step in range(21)})
+
+
+def run(command: str, path: Path, *words: str) -> float:
+    """Seconds that the command took; its profile is at `path`."""
+    begun = time.monotonic()
+    every = [command, "-v", ",".join(NAMES), *words, "--quiet", "-o", str(path)]
+    subprocess.run(
+        [sys.executable, "-m", "effattn_cli", *every], check=True, stdout=subprocess.DEVNULL
+    )
+    return time.monotonic() - begun
+
+
+def crossings(path: Path) -> dict[str, float | None]:
+    profile = store.read(path)
+    (group,) = groups(profile.records)
+    found = {name: crossover(group, name, profile.baseline or "", "time") for name in NAMES}
+    return {name: each.crossing.at if each else None for name, each in found.items()}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        live, grid = Path(name) / "live.yaml", Path(name) / "grid.yaml"
+        searching = run("crossover", live, "-s", f"{SPAN[0]}..{SPAN[1]}", "--no-chart")
+        measuring = run("profile", grid, "-s", ",".join(map(str, LENGTHS)))
+        found, truth = crossings(live), crossings(grid)
+        visited = len(store.read(live).records)
+    print(f"{'':14} {'live':>6} {'grid':>6} {'off':>6}")
+    for name in NAMES:
+        mine, theirs = found[name], truth[name]
+        off = f"{mine / theirs - 1:+.1%}" if mine and theirs else ""
+        print(f"{name:14} {_tokens(mine):>6} {_tokens(theirs):>6} {off:>6}")
+    cells = len(LENGTHS) * (len(NAMES) + 1)
+    print(f"live {searching:.0f} s, {visited} cells; grid {measuring:.0f} s, {cells} cells")
+    print(f"share of the time {searching / measuring:.0%}")
+
+
+def _tokens(length: float | None) -> str:
+    return "none" if length is None else f"{length:.0f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""How often `effattn compare` is right about real sweeps: the same code twice, and slowed code.
+
+    python benchmarks/trials.py                          # two sweeps of the same 40 cells
+    python benchmarks/trials.py --slower 1.10            # ten pairs, the second one slowed
+    python benchmarks/trials.py --slower 1.05 --precise
+
+The slowed variant is exact attention that then keeps the processor busy for a share of the time
+that it took. It is found where `compare` calls the variant's mean slower.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from effattn_cli import store
+from effattn_cli.analyse.compare import Comparison, compare
+
+TWICE = ["-v", "sdpa,linformer,local,longformer,performer,reformer,nystromformer,set-transformer",
+         "-s", "256..4k", "--baseline", "none"]  # fmt: skip
+SEQ = "256,512,1k,1448,2k"
+PLUGIN = """
+import time
+
+from torch.nn.functional import scaled_dot_product_attention
+
+from effattn_cli.attention import Card, variant
+
+@variant(card=Card(title="Subject", families=("exact",), paper="", year=2026, time="N^2",
+                   memory="N", causal="never", kind="exact", padding=False))
+def subject(q, k, v):
+    "Exact attention, slowed."
+    begun = time.perf_counter()
+    out = scaled_dot_product_attention(q, k, v)
+    end = begun + {times} * (time.perf_counter() - begun)
+    while time.perf_counter() < end:
+        pass
+    return out
+"""
+
+
+def swept(folder: Path, name: str, words: list[str]) -> Path:
+    """The profile of a sweep by the real command."""
+    path = folder / f"{name}.yaml"
+    command = [sys.executable, "-m", "effattn_cli", "profile", "--quiet", *words, "-o", str(path)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return path
+
+
+def compared(old: Path, new: Path) -> Comparison:
+    return compare(store.read(old), store.read(new))
+
+
+def twice(folder: Path, more: list[str]) -> None:
+    found = compared(*(swept(folder, name, [*TWICE, *more]) for name in ("first", "second")))
+    verdicts = found.count("latency")
+    total, wrong = sum(verdicts.values()), verdicts["worse"] + verdicts["better"]
+    print(f"the same code twice, {total} cells: {wrong} called different ({wrong / total:.1%})")
+    means = [mean.changes["latency"].verdict for mean in found.means]
+    print(f"of {len(means)} means: {means.count('worse') + means.count('better')}")
+    print(f"between processes {found.spread:.1%}; a usual cell shows {found.visible:.0%}")
+
+
+def slowed(folder: Path, times: float, trials: int, more: list[str]) -> None:
+    print(f"slowed {times:g} times  cells found  mean found")
+    hits = 0
+    for number in range(trials):
+        paths = []
+        for factor in (1.0, times):
+            plugin = folder / str(factor) / "subject.py"
+            plugin.parent.mkdir(exist_ok=True)
+            plugin.write_text(PLUGIN.format(times=factor))
+            words = ["-v", "subject", "--plugin", str(plugin), "-s", SEQ, "--baseline", "none"]
+            paths.append(swept(folder, f"{number}-{factor}", [*words, *more]))
+        found = compared(*paths)
+        (mean,) = found.means
+        change, cells = mean.changes["latency"], found.count("latency")
+        hits += change.verdict == "worse"
+        print(f"trial {number + 1:3}  {cells['worse']:7} of {sum(cells.values())}"
+              f"  {change.verdict:>9} {change.ratio:.3f}", flush=True)  # fmt: skip
+    print(f"found in {hits} of {trials}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--slower", type=float)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--precise", action="store_true")
+    asked = parser.parse_args()
+    more = ["--precise"] if asked.precise else []
+    with tempfile.TemporaryDirectory() as name:
+        if asked.slower is None:
+            twice(Path(name), more)
+        else:
+            slowed(Path(name), asked.slower, asked.trials, more)
+
+
+if __name__ == "__main__":
+    main()
