@@ -146,8 +146,10 @@ def test_every_axis_of_the_sweep_runs(tmp_path: Path, words: list[str]) -> None:
 
 
 def test_ctrl_c_saves_and_the_run_can_go_on(tmp_path: Path) -> None:
-    path = tmp_path / "p.yaml"
+    path, plugin = tmp_path / "p.yaml", tmp_path / "mine.py"
+    assert effattn("new", "mine", "--folder", str(tmp_path)).returncode == 0
     words = [*TINY, "-s", "64,128,256", "--rounds", "9", "--threads", "1", "--out", str(path)]
+    words += ["--plugin", str(plugin), "-v", "mine"]
     run = subprocess.Popen(
         [sys.executable, "-m", "effattn_cli", *words], stderr=subprocess.PIPE, text=True
     )
@@ -159,10 +161,10 @@ def test_ctrl_c_saves_and_the_run_can_go_on(tmp_path: Path) -> None:
     _, told = run.communicate(timeout=10)
     assert time.monotonic() - started < 2
     assert run.returncode == 130
-    assert f"--resume {path}" in told
+    assert f"effattn profile --resume {path} --plugin {plugin} goes on" in told
     before = store.read(path)
     assert not before.finished
-    found = effattn("profile", "--resume", str(path), "--quiet")
+    found = effattn("profile", "--resume", str(path), "--plugin", str(plugin), "--quiet")
     assert found.returncode == 0, found.stderr
     after = store.read(path)
     assert after.finished

@@ -1,8 +1,9 @@
 """The course of `effattn profile`: plan, measure, save, and say what was found."""
 
+import shlex
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,7 +62,8 @@ def run(wishes: Wishes) -> int:
         path = wishes.resume or wishes.out or files.new_path(profile)
         with files.locked(path), progress:
             refuse_replacing(wishes)  # another run may have finished it meanwhile
-            profile = _measure(profile, server, store.Writer(path), progress)
+            plugins = wishes.flags.get("plugin", ())
+            profile = _measure(profile, server, store.Writer(path), progress, plugins)
     if wishes.json:
         print(store.as_json(profile))
     else:
@@ -75,13 +77,19 @@ def interrupt(*_: object) -> NoReturn:
 
 
 def _measure(
-    profile: Profile, server: Launcher, writer: store.Writer, progress: Progress
+    profile: Profile,
+    server: Launcher,
+    writer: store.Writer,
+    progress: Progress,
+    plugins: Iterable[str],
 ) -> Profile:
     writer.write(profile)  # before any work: a path that cannot be written is said at once
     try:
         return _runner(profile, server, writer.write, progress).run()
     except KeyboardInterrupt:
-        hint = f"hint: effattn profile --resume {writer.path} goes on from here"
+        again = ["effattn", "profile", "--resume", str(writer.path)]
+        again += [word for plugin in plugins for word in ("--plugin", plugin)]
+        hint = f"hint: {shlex.join(again)} goes on from here"
         print(f"interrupted; what was measured is saved\n{hint}", file=sys.stderr)
         raise
 
