@@ -38,6 +38,8 @@ REDUCTION = {
     "index_reduce": 1, "scatter_reduce": 1, "avg_pool1d": 1, "avg_pool2d": 1,
     "max_pool2d_with_indices": 1,
 }  # fmt: skip
+#: Uses of a tensor and of its storage, as they are seen here while nothing else holds it.
+ALONE = (4, 2)
 EXPS = {"_softmax", "_safe_softmax", "_log_softmax", "logsumexp", "logcumsumexp"}
 
 
@@ -109,6 +111,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.matmul = self.other = self.transcendental = self.read = self.written = 0
         self.live = self.peak = self.operators = 0
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        self._sizes: dict[int, int] = {}  # of those that were made here
 
     @property
     def cost(self) -> Cost:
@@ -141,6 +144,8 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return out
         self.operators += 1
         outs, ins = list(_tensors(out)), list(_tensors((args, kwargs)))
+        if _accumulates(func, args):
+            self._died(args[0])
         for tensor in outs:
             self._born(tensor)
         self._work(func, args, kwargs, ins, outs)
@@ -173,11 +178,18 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         def died(_: Any) -> None:
             del self._alive[key]
-            self.live -= size
+            self.live -= self._sizes.pop(key)
 
-        self._alive[key] = weakref.ref(storage, died)
+        self._alive[key], self._sizes[key] = weakref.ref(storage, died), size
         self.live += size
         self.peak = max(self.peak, self.live)
+
+    def _died(self, tensor: Tensor) -> None:
+        """Its memory is another's from now on."""
+        key = tensor.untyped_storage()._cdata
+        if key in self._sizes:
+            self.live -= self._sizes[key]
+            self._sizes[key] = 0
 
 
 def products(func: Any, args: Any, kwargs: Any, out: Any) -> int:
@@ -195,6 +207,14 @@ def _tensors(tree: Any) -> Iterator[Tensor]:
 def _touched(tensor: Tensor) -> int:
     """Bytes behind a tensor; an expanded one is read from its real storage."""
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+
+
+def _accumulates(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether autograd adds to a gradient that it alone holds: in place, but not under a mode."""
+    if func is not aten.add.Tensor or torch._C._current_graph_task_id() == -1:
+        return False
+    storage = torch._C._storage_Use_Count(args[0].untyped_storage()._cdata)
+    return (args[0]._use_count(), storage) == ALONE and args[0].is_contiguous()
 
 
 def _is_view(func: Any) -> bool:

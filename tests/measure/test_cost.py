@@ -1,6 +1,7 @@
 """Counted costs against closed forms."""
 
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -89,6 +90,19 @@ def test_the_peak_is_what_lives_at_once() -> None:
 
     assert counted(run, (MIB // 4,)).peak_bytes == 2 * MIB
     assert counted(lambda x: (x + 1).mul_(2).add_(3), (MIB // 4,)).peak_bytes == MIB
+
+
+def test_gradients_are_added_in_place_where_autograd_alone_holds_them() -> None:
+    def run(x: Tensor) -> Tensor:
+        return (x * 2).add_(x * 3).sum()
+
+    x = torch.randn(MIB // 4, requires_grad=True)
+    with torch.profiler.profile(profile_memory=True) as real:
+        torch.autograd.grad(run(x), x)
+    events = [e for e in real.profiler.kineto_results.events() if e.name() == "[memory]"]
+    live = list(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
+    assert max(live) // MIB == 2  # the two gradients, and not their sum beside them
+    assert counted(run, (MIB // 4,), grad=True).peak_bytes == pytest.approx(max(live), abs=100)
 
 
 def test_the_whole_of_linformer_by_hand() -> None:
