@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,18 @@ def test_a_service_asks_for_shapes_and_builds_what_it_is_told(policy: Path) -> N
     q_BHTK = torch.randn(1, 8, 3000, 64)
     with torch.no_grad():
         assert layer.mix(q_BHTK, q_BHTK, q_BHTK).shape == q_BHTK.shape
+
+
+def test_the_model_in_the_readme_runs(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    text = Path("README.md").read_text().split("<!-- policy -->\n```python\n")[1].split("```")[0]
+    monkeypatch.chdir(policy.parent)
+    found: dict[str, Any] = {}
+    exec(text, found)
+    assert found["encoder"][0].mixer.card.title == "Performer"
+    with torch.no_grad():
+        assert found["encoder"][:2](torch.randn(1, 300, 512)).shape == (1, 300, 512)
 
 
 def test_no_rule_no_answer(policy: Path) -> None:
