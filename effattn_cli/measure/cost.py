@@ -83,6 +83,13 @@ def _cdist(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
     return 3 * math.prod(a.shape[:-1]) * b.shape[-2] * a.shape[-1]
 
 
+def _convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *args: Any, **_: Any) -> int:
+    """Each gradient is as many products as the convolution; torch's formula forgets the groups."""
+    transposed, wanted = args[4], args[7]
+    once = 2 * (x if transposed else grad).numel() * math.prod(weight.shape[1:])
+    return once * sum(wanted[:2])
+
+
 MATMUL: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention(2, 0, 4),
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention(5, 1, 7),
@@ -90,6 +97,7 @@ MATMUL: dict[Any, Callable[..., int]] = {
     aten.mv: lambda a, _: 2 * a.numel(),
     aten.addmv: lambda _, a, __, **___: 2 * a.numel(),
     aten.dot: lambda a, _: 2 * a.numel(),
+    aten.convolution_backward: _convolution_backward,
     aten.linalg_solve_triangular: _solve,
     aten._cdist_forward: _cdist,
 }

@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.functional import linear, scaled_dot_product_attention, softmax
+from torch.nn.functional import (
+    conv1d,
+    conv_transpose1d,
+    linear,
+    scaled_dot_product_attention,
+    softmax,
+)
 
 from effattn_cli import catalog
 from effattn_cli.measure.cost import Counter
@@ -59,6 +65,18 @@ def test_matmul_flops(run: Callable[..., Any], shapes: Any, flops: int) -> None:
 def test_attention_backward_is_five_products_to_the_forwards_two() -> None:
     cost = counted(scaled_dot_product_attention, *QKV, grad=True)
     assert cost.matmul_flops == DENSE * 7 // 2
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize(("convolve", "places"), [(conv1d, 96), (conv_transpose1d, 100)])
+def test_convolution_backward_is_two_products_to_the_forwards_one(
+    convolve: Callable[..., Tensor], places: int, groups: int
+) -> None:
+    shapes = (2, 8, 100), (8, 8 // groups, 5)
+    forward = 2 * 2 * 8 * places * (8 // groups) * 5
+    assert counted(lambda x, w: convolve(x, w, groups=groups), *shapes).matmul_flops == forward
+    cost = counted(lambda x, w: convolve(x, w, groups=groups), *shapes, grad=True)
+    assert cost.matmul_flops == 3 * forward
 
 
 def test_elementwise_reductions_and_transcendentals() -> None:
