@@ -148,10 +148,10 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if func.namespace == "prim" or _is_view(func):
+        if func.namespace == "prim" or is_view(func):
             return out
         self.operators += 1
-        outs, ins = list(_tensors(out)), list(_tensors((args, kwargs)))
+        outs, ins = list(tensors(out)), list(tensors((args, kwargs)))
         if _accumulates(func, args):
             self._died(args[0])
         for tensor in outs:
@@ -167,7 +167,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         packet, name = func.overloadpacket, func.overloadpacket.__name__.rstrip("_")
         size = max((tensor.numel() for tensor in outs), default=0)
         widest = max((tensor.numel() for tensor in ins), default=0)
-        if packet in MATMUL or packet in flop_registry:
+        if is_product(func):
             self.matmul += products(func, args, kwargs, outs[0])
         elif packet in OTHER:
             self.other += OTHER[packet](*args, **kwargs)
@@ -200,6 +200,10 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._sizes[key] = 0
 
 
+def is_product(func: Any) -> bool:
+    return func.overloadpacket in MATMUL or func.overloadpacket in flop_registry
+
+
 def products(func: Any, args: Any, kwargs: Any, out: Any) -> int:
     """FLOPs of an operator that multiplies matrices or attends; `out` is its first result."""
     packet = func.overloadpacket
@@ -208,7 +212,7 @@ def products(func: Any, args: Any, kwargs: Any, out: Any) -> int:
     return int(flop_registry[packet](*args, **kwargs, out_val=out))
 
 
-def _tensors(tree: Any) -> Iterator[Tensor]:
+def tensors(tree: Any) -> Iterator[Tensor]:
     return (leaf for leaf in tree_iter(tree) if isinstance(leaf, Tensor))
 
 
@@ -225,7 +229,7 @@ def _accumulates(func: Any, args: tuple[Any, ...]) -> bool:
     return (args[0]._use_count(), storage) == ALONE and args[0].is_contiguous()
 
 
-def _is_view(func: Any) -> bool:
+def is_view(func: Any) -> bool:
     if func.overloadpacket in {aten._unsafe_view, aten._reshape_alias}:
         return True
     returns = func._schema.returns

@@ -10,24 +10,26 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from effattn_cli.measure.cost import products
+from effattn_cli.measure.cost import is_product, is_view, products, tensors
 
-#: Products that a hidden score costs, each two FLOPs for each of the head's numbers: with its key
-#: and with its value; and in the backward the gradients of weight, value, query and key.
-FORWARD, BACKWARD = 2, 4
+LOW = -1e3  # added to a score: its exponential is 0 beside any other's
+#: Operators that pass numbers on, beside the elementwise ones.
+PASSES = frozenset({"cat", "masked_fill", "clone", "_to_copy", "copy", "constant_pad_nd"})
 
 
 class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up `flops` of what runs inside it, for heads of `width` numbers.
+    """Adds up `flops` of what runs inside it.
 
-    It knows fused attention with a mask, softmax of scores at the lowest end of their dtype, and
-    triangles cut out of scores.
+    It knows fused attention with a mask, softmax that leaves scores no weight, and triangles cut
+    out of scores; and, before and after each of these, the products that made the scores and those
+    that weigh with them.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.width = width
         self.flops = 0
+        self._made: dict[int, int] = {}  # by storage: FLOPs of the products that its numbers are
+        self._hidden: dict[int, float] = {}  # by storage: the share of its numbers without weight
 
     def __torch_dispatch__(
         self,
@@ -38,39 +40,61 @@ class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        names = (argument.name for argument in func._schema.arguments)
-        given = dict(zip(names, args, strict=False)) | kwargs
-        mask = given.get("attn_mask", given.get("attn_bias"))
-        if isinstance(mask, Tensor):
-            self.flops += round(products(func, args, kwargs, out) * _share_hidden(mask))
-        else:
-            self.flops += self._around(func.overloadpacket.__name__.rstrip("_"), given, out)
+        if func.namespace == "prim" or is_view(func):
+            return out
+        first, *_ = [*tensors(out), None]
+        if first is not None:
+            self._follow(func, args, kwargs, first)
         return out
 
-    def _around(self, name: str, given: dict[str, Any], out: Any) -> int:
-        """Of the products before and after an operator that hides scores."""
-        each = 2 * self.width * FORWARD
-        if name in {"_softmax", "_safe_softmax"}:
-            return each * _hidden(given["self"])
-        if name == "_softmax_backward_data":
-            return each * BACKWARD // FORWARD * int((given["output"] == 0).sum())
-        if name == "tril" and out.is_floating_point():
-            backward = torch._C._current_graph_task_id() != -1
-            above = torch.ones(out.shape[-2:], dtype=torch.bool).triu(given.get("diagonal", 0) + 1)
-            cut = int(above.sum()) * out[..., 0, 0].numel()
-            return each * cut * (BACKWARD // FORWARD if backward else 1)
-        return 0
+    def _follow(self, func: Any, args: Any, kwargs: Any, out: Tensor) -> None:
+        """What the operator wastes, and what has to be known of its result."""
+        name = func.overloadpacket.__name__.rstrip("_")
+        given = _named(func, args, kwargs)
+        mask = given.get("attn_mask", given.get("attn_bias"))
+        ins = {_place(tensor) for tensor in tensors((args, kwargs))}
+        made = sum(self._made.get(place, 0) for place in ins)
+        hidden = max((self._hidden.get(place, 0.0) for place in ins), default=0.0)
+        if isinstance(mask, Tensor):
+            made = products(func, args, kwargs, out) + self._made.get(_place(mask), 0)
+            self.flops += round(made * _share_low(mask))
+            made, hidden = 0, 0.0
+        elif is_product(func):
+            made = products(func, args, kwargs, out)
+            self.flops += round(made * hidden)
+            hidden = 0.0
+        elif (share := _hides(name, given, out)) is not None:
+            self.flops += round(made * share)
+            made, hidden = 0, share
+        elif torch.Tag.pointwise not in func.tags and name not in PASSES:
+            made, hidden = 0, 0.0
+        self._made[_place(out)], self._hidden[_place(out)] = made, hidden
 
 
-def _share_hidden(mask: Tensor) -> float:
+def _named(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    names = (argument.name for argument in func._schema.arguments)
+    return dict(zip(names, args, strict=False)) | kwargs
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _hides(name: str, given: dict[str, Any], out: Tensor) -> float | None:
+    """The share of scores to which the operator gives no weight; None: it weighs nothing."""
+    if name in {"_softmax", "_safe_softmax", "_softmax_backward_data"}:
+        weights = given.get("output", out)
+        return int((weights == 0).sum()) / weights.numel()
+    if name == "tril" and out.is_floating_point():
+        above = torch.ones(out.shape[-2:]).triu(given.get("diagonal", 0) + 1)
+        return float(above.mean())
+    return None
+
+
+def _share_low(mask: Tensor) -> float:
+    """Of what is False, or so low that no score can be added to it and count."""
     for dim, stride in enumerate(mask.stride()):
         if stride == 0:  # expanded: one of all alike is enough
             mask = mask.narrow(dim, 0, 1)
-    return _hidden(mask) / mask.numel()
-
-
-def _hidden(scores: Tensor) -> int:
-    """How many have no weight: False, or so low that no score can be added to it and count."""
-    if scores.dtype == torch.bool:
-        return int((~scores).sum())
-    return int((scores <= torch.finfo(scores.dtype).min / 4).sum())
+    low = ~mask if mask.dtype == torch.bool else mask < LOW
+    return int(low.sum()) / low.numel()

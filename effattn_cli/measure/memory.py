@@ -56,7 +56,7 @@ def measure(
         with ExitStack() as watching:
             if not cell.compile:
                 watching.enter_context(_noting(saved))
-                masked = watching.enter_context(Masked(cell.head_dim or cell.dim // cell.heads))
+                masked = watching.enter_context(Masked())
             _check(subject.call(), cell, subject.width)
     for tensor in subject.tensors:
         saved.pop(tensor.untyped_storage().data_ptr(), None)

@@ -9,6 +9,7 @@ from effattn_cli.measure.count import count
 from effattn_cli.measure.masked import Masked
 from effattn_cli.measure.subject import build
 from effattn_cli.records import Cell
+from tests.forms.work import triangle
 
 B, H, T, K = 2, 3, 40, 8
 SEEN_TT = torch.ones(T, T).tril() > 0
@@ -19,7 +20,7 @@ HIDDEN = T * (T - 1) // 2 * B * H  # scores
 @pytest.mark.parametrize("fused", [False, True])
 def test_of_a_causal_mask_the_upper_half_is_lost(*, fused: bool, train: bool) -> None:
     q, k, v = (torch.randn(B, H, T, K, requires_grad=train) for _ in range(3))
-    with Masked(K) as masked:
+    with Masked() as masked:
         if fused:
             out = scaled_dot_product_attention(q, k, v, attn_mask=SEEN_TT)
         else:
@@ -32,7 +33,7 @@ def test_of_a_causal_mask_the_upper_half_is_lost(*, fused: bool, train: bool) ->
 
 def test_a_triangle_cut_out_of_scores_counts() -> None:
     q, k, v = (torch.randn(B, H, T, K, requires_grad=True) for _ in range(3))
-    with Masked(K) as masked:
+    with Masked() as masked:
         out = (q @ k.mT).tril() @ v
         assert masked.flops == 2 * 2 * K * HIDDEN
         torch.autograd.grad(out.sum(), (q, k, v))
@@ -41,16 +42,24 @@ def test_a_triangle_cut_out_of_scores_counts() -> None:
 
 def test_what_hides_nothing_wastes_nothing() -> None:
     for cell in (Cell(variant="sdpa", seq=200, causal=True), Cell(variant="linformer", seq=200)):
-        with Masked(64) as masked:
+        with Masked() as masked:
             build(catalog.load(cell.variant), cell).call()
         assert masked.flops == 0
+
+
+def test_of_the_naive_causal_attention_half_is_useful() -> None:
+    cell = Cell(variant="softmax", seq=300, causal=True)
+    with Masked() as masked:
+        build(catalog.load("softmax"), cell).call()
+    executed = count(catalog.load("softmax"), cell).cost.matmul_flops
+    assert executed - masked.flops == 4 * 512 * triangle(300)
 
 
 def test_a_window_is_useful_where_the_definition_looks() -> None:
     """Keys that a window of 16 holds, against all that blocks of it score."""
     N, W = 256, 16
     cell = Cell(variant="local", seq=N, dim=64, heads=2, options={"window": W})
-    with Masked(32) as masked:
+    with Masked() as masked:
         build(catalog.load("local"), cell).call()
     far = (torch.arange(N)[:, None] - torch.arange(N)).abs()
     useful = 4 * 2 * 32 * int((far <= W // 2).sum())
