@@ -140,7 +140,7 @@ class Cost:
 
     matmul_flops: int
     other_flops: int  # elementwise and reductions, one per element and pass
-    transcendentals: int  # exp, log, sin, ...: counted in other_flops too
+    transcendentals: int  # exp, log, ... outside of fused attention; in other_flops too
     read_bytes: int  # what eager kernels move; fusion and caches are not modelled
     write_bytes: int
     peak_bytes: int  # live at the worst moment, beyond inputs and weights

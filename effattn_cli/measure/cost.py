@@ -8,6 +8,7 @@ eager function, never a compiled one: under a mode it runs eagerly, and stays ea
 import math
 import weakref
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -51,14 +52,14 @@ def _pairs(queries: int, keys: int, *, causal: bool) -> int:
     return short * (short + 1) // 2 + max(queries - keys, 0) * keys
 
 
-def _attention(products: int, first: int, causal_at: int) -> Callable[..., int]:
+def _attention(each: Callable[[int, int], int], first: int, causal_at: int) -> Callable[..., int]:
+    """`each`: of a query and a key that it scores, by the widths of q k and of v."""
+
     def flops(*args: Any, **kwargs: Any) -> int:
         q, k, v = args[first : first + 3]
         causal = kwargs.get("is_causal", args[causal_at] if len(args) > causal_at else False)
-        heads = math.prod(q.shape[:-2])
         pairs = _pairs(q.shape[-2], k.shape[-2], causal=bool(causal))
-        wide, narrow = products - products // 2, products // 2  # by the width of q k, and of v
-        return 2 * heads * pairs * (wide * q.shape[-1] + narrow * v.shape[-1])
+        return math.prod(q.shape[:-2]) * pairs * each(q.shape[-1], v.shape[-1])
 
     return flops
 
@@ -79,6 +80,16 @@ def _solve(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
     return b.numel() * n
 
 
+def _bag(indices_at: int, weights_at: int) -> Callable[..., int]:
+    """Rows that are gathered and added up, each times its weight if there are weights."""
+
+    def flops(*args: Any, **_: Any) -> int:
+        once: int = args[indices_at].numel() * args[0].shape[-1]
+        return 2 * once if args[weights_at] is not None else once
+
+    return flops
+
+
 def _cdist(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
     return 3 * math.prod(a.shape[:-1]) * b.shape[-2] * a.shape[-1]
 
@@ -91,8 +102,10 @@ def _convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *args: Any, *
 
 
 MATMUL: dict[Any, Callable[..., int]] = {
-    aten._scaled_dot_product_flash_attention_for_cpu: _attention(2, 0, 4),
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention(5, 1, 7),
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention(lambda qk, v: 2 * (qk + v), 0, 4),
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention(
+        lambda qk, v: 2 * (3 * qk + 2 * v), 1, 7
+    ),
     aten.addbmm: lambda _, a, b, **__: 2 * a.numel() * b.shape[-1],
     aten.mv: lambda a, _: 2 * a.numel(),
     aten.addmv: lambda _, a, __, **___: 2 * a.numel(),
@@ -108,6 +121,16 @@ OTHER: dict[Any, Callable[..., int]] = {
     aten.sort: _sort,
     aten.argsort: _sort,
     aten.topk: _sort,
+    aten._embedding_bag: _bag(1, 6),
+    aten._embedding_bag_forward_only: _bag(1, 6),
+    aten._embedding_bag_backward: _bag(1, 10),
+    aten._embedding_bag_per_sample_weights_backward: _bag(2, 0),
+}
+#: The softmax of fused attention, in as many passes over the scores as by itself; backward it is
+#: made again, from its sum. Its exponentials hide beside the products: no operator waits for them.
+SOFTMAX: dict[Any, Callable[..., int]] = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention(lambda *_: 4, 0, 4),
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention(lambda *_: 2 + 3, 1, 7),
 }
 
 
@@ -169,12 +192,13 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         widest = max((tensor.numel() for tensor in ins), default=0)
         if is_product(func):
             self.matmul += products(func, args, kwargs, outs[0])
+            self.other += SOFTMAX[packet](*args, **kwargs) if packet in SOFTMAX else 0
         elif packet in OTHER:
             self.other += OTHER[packet](*args, **kwargs)
         elif name in REDUCTION:
             self.other += REDUCTION[name] * widest
             self.transcendental += widest if name in EXPS else 0
-        elif torch.Tag.pointwise in func.tags:
+        elif is_pointwise(packet):
             self.other += size
             self.transcendental += size if name in TRANSCENDENTAL else 0
 
@@ -227,6 +251,14 @@ def _accumulates(func: Any, args: tuple[Any, ...]) -> bool:
         return False
     storage = torch._C._storage_Use_Count(args[0].untyped_storage()._cdata)
     return (args[0]._use_count(), storage) == ALONE and args[0].is_contiguous()
+
+
+@cache
+def is_pointwise(packet: Any) -> bool:
+    """By torch's tags, which few operators in place have; a copy has one but computes nothing."""
+    base = getattr(aten, packet.__name__.rstrip("_"), packet)
+    forms = [getattr(p, overload) for p in (packet, base) for overload in p.overloads()]
+    return base is not aten.clone and any(torch.Tag.pointwise in form.tags for form in forms)
 
 
 def is_view(func: Any) -> bool:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from effattn_cli.measure.cost import is_product, is_view, products, tensors
+from effattn_cli.measure.cost import is_pointwise, is_product, is_view, products, tensors
 
 LOW = -1e3  # added to a score: its exponential is 0 beside any other's
 #: Operators that pass numbers on, beside the elementwise ones.
-PASSES = frozenset({"cat", "masked_fill", "clone", "_to_copy", "copy", "constant_pad_nd"})
+PASSES = frozenset({"cat", "clone", "_to_copy", "copy", "constant_pad_nd"})
 
 
 class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -66,7 +66,7 @@ class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif (share := _hides(name, given, out)) is not None:
             self.flops += round(made * share)
             made, hidden = 0, share
-        elif torch.Tag.pointwise not in func.tags and name not in PASSES:
+        elif not is_pointwise(func.overloadpacket) and name not in PASSES:
             made, hidden = 0, 0.0
         self._made[_place(out)], self._hidden[_place(out)] = made, hidden
 

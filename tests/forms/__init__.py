@@ -1,6 +1,6 @@
 """What each variant costs, written from its definition: the forms that the counter must meet."""
 
-from tests.forms import feeds, learned, patterns, summaries
-from tests.forms.work import FORMS
+from tests.forms import elementwise, feeds, learned, patterns, summaries
+from tests.forms.work import FORMS, OTHERS
 
-__all__ = ["FORMS", "feeds", "learned", "patterns", "summaries"]
+__all__ = ["FORMS", "OTHERS", "elementwise", "feeds", "learned", "patterns", "summaries"]

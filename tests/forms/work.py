@@ -45,11 +45,23 @@ class Work:
 
 Form = Callable[[Case], Work]
 FORMS: dict[str, Form] = {}
+Other = Callable[[Case], float]
+OTHERS: dict[str, Other] = {}
 
 
 def form(function: Form) -> Form:
-    FORMS[function.__name__.replace("_", "-")] = function
+    FORMS[_named(function)] = function
     return function
+
+
+def other(function: Other) -> Other:
+    """A form of the forward work outside of products: operations on each element."""
+    OTHERS[_named(function)] = function
+    return function
+
+
+def _named(function: Callable[..., Any]) -> str:
+    return function.__name__.replace("_", "-")
 
 
 def product(rows: int, inner: int, columns: int, *, learn: int = 2) -> Work:
@@ -110,16 +122,17 @@ def window(tokens: int, before: int, after: int) -> int:
     return tokens * (before + 1 + after) - triangle(before) - triangle(after)
 
 
-def band(tokens: int, before: int, after: int, *, first: int = 0) -> Work:
-    """That window and the `first` keys.
-
-    Blocks of a quarter of the window, in whole sixteens, score whole blocks around them, each with
-    the first keys beside it.
-    """
+def cut(before: int, after: int) -> tuple[int, int]:
+    """The queries of a block, a quarter of the window in whole sixteens, and the keys it scores."""
     block = 16 * max(1, ceil(before + after, 64))
-    looks = ceil(before, block) + 1 + ceil(after, block)
+    return block, even(before, block) + block + even(after, block)
+
+
+def band(tokens: int, before: int, after: int, *, first: int = 0) -> Work:
+    """That window and the `first` keys, which stand beside each block of keys."""
+    block, looks = cut(before, after)
     far = sum(max(0, tokens - before - 1 - key) for key in range(first))
     return attention(
-        even(tokens, block) * looks * (block + first),
+        even(tokens, block) * (looks + looks // block * first),
         admitted=window(tokens, before, after) + far,
     )

@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import (
     conv1d,
     conv_transpose1d,
+    embedding_bag,
     linear,
     scaled_dot_product_attention,
     softmax,
@@ -81,11 +82,43 @@ def test_convolution_backward_is_two_products_to_the_forwards_one(
 
 def test_elementwise_reductions_and_transcendentals() -> None:
     assert counted(lambda x: x + 1, (10, 20)).other_flops == 200
+    assert counted(lambda x: x.masked_fill_(x > 0, 0), (10, 20)).other_flops == 2 * 200
     assert counted(lambda x: x.exp(), (10, 20)).transcendentals == 200
     assert counted(lambda x: x.sum(), (10, 20)).other_flops == 200
     assert counted(lambda x: softmax(x, -1), (10, 20)).transcendentals == 200
     assert counted(torch.fft.rfft, (1, 1024)).other_flops == 2.5 * 1024 * 10
     assert counted(lambda x: x.sort(), (4, 1024)).other_flops == 4 * 1024 * 10
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_softmax_of_fused_attention_counts_as_one_by_itself(causal: bool) -> None:
+    def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+    pairs = 2 * 4 * (512 * 513 // 2 if causal else 512**2)
+    alone, both = (
+        counted(lambda x: softmax(x, -1), (pairs, 1), grad=grad) for grad in (False, True)
+    )
+    assert counted(fused, *QKV).other_flops == alone.other_flops
+    again = 2 * pairs  # a difference and an exponential
+    assert counted(fused, *QKV, grad=True).other_flops == both.other_flops + again
+
+
+def test_rows_that_are_gathered_and_added_up() -> None:
+    def bag(table: Tensor, weights: Tensor | None = None) -> Tensor:
+        slots = torch.zeros(7, 3, dtype=torch.int64)
+        return embedding_bag(slots, table, per_sample_weights=weights, mode="sum")
+
+    once = 7 * 3 * 16
+    assert counted(bag, (50, 16)).other_flops == once
+    assert counted(bag, (50, 16), grad=True).other_flops == 2 * once
+    assert counted(bag, (50, 16), (7, 3)).other_flops == 2 * once
+    assert counted(bag, (50, 16), (7, 3), grad=True).other_flops == 6 * once
+
+
+def test_a_copy_moves_bytes_and_computes_nothing() -> None:
+    cost = counted(lambda x: x.mT.contiguous(), (10, 20))
+    assert (cost.flops, cost.moved_bytes) == (0, 2 * 800)
 
 
 def test_views_are_free() -> None:
