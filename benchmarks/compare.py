@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from effattn_cli.analyse.compare import Calibration, Comparison, compare
+from effattn_cli.machines import Machine
 from effattn_cli.records import (
     Card,
     Cell,
-    Machine,
     Profile,
     Record,
     Round,

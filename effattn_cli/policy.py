@@ -18,7 +18,7 @@ import yaml
 from effattn_cli import catalog, files
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import EffattnError
-from effattn_cli.records import Alloc, Cell, Dtype, Phase, Scope, Value
+from effattn_cli.records import Alloc, Cache, Cell, Dtype, Phase, Scope, Value
 from effattn_cli.store import reading
 from effattn_cli.store.checking import Wrong, checked
 
@@ -65,6 +65,7 @@ class Shape:
     threads: int = 1
     compile: bool = False
     alloc: Alloc = "retained"
+    cache: Cache = "warm"
 
     def cell(self, rule: Rule) -> Cell:
         return Cell(variant=rule.variant, options=rule.options, seq=rule.up_to, **asdict(self))

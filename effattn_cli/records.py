@@ -11,11 +11,14 @@ from functools import cached_property
 from statistics import median
 from typing import Literal
 
+from effattn_cli.machines import Gpu, Machine
+
 Value = bool | int | float | str
 Phase = Literal["forward", "train", "decode"]
 Scope = Literal["core", "layer", "block"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 Alloc = Literal["retained", "default"]
+Cache = Literal["warm", "cold"]
 #: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
 Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward"]
 Causal = Literal["optional", "never", "always"]
@@ -108,6 +111,7 @@ class Cell:
     padding: float = 0.0  # share of each sequence that is padding, at its end
     compile: bool = False
     alloc: Alloc = "retained"
+    cache: Cache = "warm"  # cold: an accelerator's cache is overwritten before each call
 
     @cached_property
     def key(self) -> str:
@@ -191,6 +195,8 @@ class Round:
     contended: tuple[float, ...] = ()  # samples of a try beside more load; they count nowhere
     joules: float | None = None  # of a call, beyond what the idle device draws, by its own counter
     calibration: float | None = None  # seconds of a fixed kernel: the machine's own speed
+    launch: float | None = None  # seconds until a call had started all its work on an accelerator
+    gpu: Gpu | None = None  # at the end of the round
 
     @property
     def median(self) -> float:
@@ -295,26 +301,6 @@ class Roofline:
     exponentials: float  # a second, of numbers in a cache
     bandwidths: tuple[Bandwidth, ...]
     dispatch: float  # seconds of an operator on next to nothing; on an accelerator, of its launch
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """What the numbers are true for."""
-
-    effattn: str
-    python: str
-    os: str
-    torch: str
-    torch_build: str
-    cpu: str
-    cores: int  # usable by this process, container limits respected
-    memory_bytes: int
-    load: float  # runnable processes per core at the start
-    governor: str | None = None
-    accelerator: str | None = None
-    accelerator_memory_bytes: int | None = None
-    driver: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)  # OMP_*, MALLOC_*, ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

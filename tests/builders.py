@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from effattn_cli.machines import Machine
 from effattn_cli.records import (
     Card,
     Cell,
     Cost,
     Failure,
     Kind,
-    Machine,
     Memory,
     Option,
     Prediction,

@@ -49,6 +49,7 @@ def effattn(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]"
         (["profile", "-v", "sdpa", "--like", "llama-3-8"], "'llama-3-8'", "'llama-3-8b'"),
         (["profile", "-v", "sdpa", "--device", "cuda:7"], "'cuda:7' is not here", "--device"),
         (["profile", "-v", "sdpa", "--device", "gpu"], "unknown device 'gpu'", "cuda"),
+        (["profile", "-v", "sdpa", "--device", "cpu", "--cache", "cold"], "--cache cold", "cuda"),
         (["profile", "-v", "sdpa", "--time-limit", "5 parsecs"], "--time-limit", ""),
         (["profile", "-v", "sdpa", "--plugin", "nowhere.py"], "file or folder 'nowhere.py'", ""),
         (["profile", "-v", "sdpa", "--out", "no/such/folder/p.yaml"], "cannot write", ""),

@@ -1,14 +1,18 @@
 """The schedule of a sweep, with processes that answer at once."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
+from effattn_cli import store
 from effattn_cli.catalog import Catalog
+from effattn_cli.machines import Gpu
 from effattn_cli.records import Cell, Profile, Record, Sampling
 from effattn_cli.run.events import Step
 from effattn_cli.run.launch import Job, Reply
-from effattn_cli.run.runner import Runner
+from effattn_cli.run.runner import HEADROOM, Runner
 from tests.builders import a_machine
 from tests.fakes import FakeLauncher, seconds
 
@@ -189,3 +193,48 @@ def test_steps_count_up_to_the_total_and_each_cell_settles_once() -> None:
     assert len(settled) == len(set(settled)) == 14
     assert run.steps[-1].done == run.steps[-1].total
     assert all(step.done <= step.total for step in run.steps)
+
+
+@pytest.mark.parametrize(
+    ("facts", "given", "limit"),
+    [
+        ({"accelerator_free_bytes": 100, "accelerator_memory_bytes": 500}, None, 80),
+        ({"accelerator_memory_bytes": 500}, None, 400),
+        ({}, None, 2**40),  # where the accelerator does not tell
+        ({"accelerator_free_bytes": 100}, 2**40, 2**40),
+    ],
+)
+def test_on_an_accelerator_its_own_memory_is_the_limit(
+    facts: dict[str, int], given: int | None, limit: int
+) -> None:
+    profile = a_sweep("linformer", memory_limit=given)
+    cells = [replace(record.cell, device="cuda") for record in profile.records[:1]]
+    machine = a_machine(accelerator="A GPU", **facts)
+    records = tuple(Record(cell=cell) for cell in cells)
+    run = Run(replace(profile, machine=machine, records=records), FakeLauncher())
+    (record,) = run.profile.records
+    if limit < 2**40:  # the cell needs some megabytes
+        assert record.failure is not None
+        assert record.failure.reason == "out-of-memory"
+        return
+    visits = [job for job in run.launcher.jobs if job.name in {"memory", "latency"}]
+    assert [job.memory for job in visits] == [None] * 4
+    assert {job.payload["device_memory"] for job in visits} == {int(limit * HEADROOM)}
+
+
+def test_what_a_gpu_told_is_kept_with_its_round(tmp_path: Path) -> None:
+    gpu = Gpu(sm_mhz=1755, celsius=61, brakes=("heat",))
+
+    def trouble(job: Job) -> Reply | None:
+        if job.name != "latency":
+            return None
+        (told,) = FakeLauncher().run(job).answers
+        more = {"gpu": asdict(gpu), "launch": 1e-5, "contended": [1.0]}
+        return Reply(answers=[json.loads(json.dumps({"round": told["round"] | more}))], exit=0)
+
+    run = Run(a_sweep("linformer"), FakeLauncher(trouble))
+    store.Writer(tmp_path / "p.yaml").write(run.profile)
+    assert store.read(tmp_path / "p.yaml") == run.profile
+    for record in run.profile.records:
+        assert {part.gpu for part in record.rounds} == {gpu}
+        assert {(part.launch, part.contended) for part in record.rounds} == {(1e-5, (1.0,))}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from effattn_cli import files, store
+from effattn_cli.analyse.compare import compare
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Usage
 from tests.builders import (
@@ -79,12 +80,12 @@ def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:
 def test_the_file_reads_well() -> None:
     text = "".join(store.Writer(Path("unused"))._parts(a_mixed_profile()))
     assert text.split("records:\n")[1].split("- cell")[1] == snapshot("""\
-: {"variant": "linformer", "options": {"rank": 64}, "seq": 1024, "batch": 1, "dim": 512, "heads": 8, "kv_heads": null, "head_dim": null, "device": "cpu", "dtype": "float32", "threads": 2, "phase": "forward", "scope": "core", "causal": false, "padding": 0.0, "compile": false, "alloc": "retained"}
+: {"variant": "linformer", "options": {"rank": 64}, "seq": 1024, "batch": 1, "dim": 512, "heads": 8, "kv_heads": null, "head_dim": null, "device": "cpu", "dtype": "float32", "threads": 2, "phase": "forward", "scope": "core", "causal": false, "padding": 0.0, "compile": false, "alloc": "retained", "cache": "warm"}
   cost: {"matmul_flops": 1000000000, "other_flops": 0, "transcendentals": 0, "read_bytes": 8388608, "write_bytes": 4194304, "peak_bytes": 4194304, "operators": 0}
   memory: {"peak_bytes": 4194304, "input_bytes": 6291456, "weight_bytes": 0, "state_bytes": 0, "saved_bytes": 0, "method": "by hand", "resident_bytes": null, "call_seconds": 0.0}
   rounds:
-  - {"samples": [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101], "warmup": 3, "first_seconds": 0.001, "stopped": "steady", "foreign_load": null, "contended": [], "joules": null, "calibration": null}
-  - {"samples": [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212], "warmup": 3, "first_seconds": 0.0012, "stopped": "steady", "foreign_load": null, "contended": [], "joules": null, "calibration": null}
+  - {"samples": [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101], "warmup": 3, "first_seconds": 0.001, "stopped": "steady", "foreign_load": null, "contended": [], "joules": null, "calibration": null, "launch": null, "gpu": null}
+  - {"samples": [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212], "warmup": 3, "first_seconds": 0.0012, "stopped": "steady", "foreign_load": null, "contended": [], "joules": null, "calibration": null, "launch": null, "gpu": null}
 """)
 
 
@@ -95,6 +96,16 @@ def test_what_is_written_is_yaml_to_every_reader(text: str, seconds: float) -> N
     (found,) = yaml.safe_load(written)["records"]
     assert found["cell"]["options"]["knob"] == text
     assert float(found["rounds"][0]["samples"][0]) == seconds  # 1e-05 is text in YAML 1.1
+
+
+def test_a_profile_from_before_caches_were_an_axis_is_of_warm_ones() -> None:
+    whole = a_mixed_profile()
+    written = "".join(store.Writer(Path("unused"))._parts(whole))
+    older = store.parse(written.replace(', "cache": "warm"', "").encode())
+    assert "cache" not in written.replace(', "cache": "warm"', "")
+    assert older == whole
+    assert [record.cell.key for record in older.records] == [r.cell.key for r in whole.records]
+    assert len(compare(older, whole).pairs) == len(whole.records)
 
 
 def test_a_file_that_was_edited_by_hand_is_read() -> None:

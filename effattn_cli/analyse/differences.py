@@ -4,13 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from effattn_cli.analyse.compare import Comparison
-from effattn_cli.records import Cell, Machine, Profile, Record
+from effattn_cli.analyse.setting import LIMITS
+from effattn_cli.machines import Machine
+from effattn_cli.records import Cell, Profile, Record
 
 #: What the numbers hang on, the hardware first; load and free memory differ in every run.
 FINGERPRINT = (
     "cpu", "cores", "accelerator", "driver", "torch", "torch_build", "os", "governor", "python",
     "effattn", "environment",
 )  # fmt: skip
+#: The same, where both profiles know it: older ones do not.
+WHERE_KNOWN = (*LIMITS, "blas")
 SAMPLING = ("seed", "precision", "seconds", "min_samples", "max_samples")
 
 
@@ -24,8 +28,9 @@ class Difference:
 def machines(old: Machine, new: Machine) -> list[Difference]:
     return [
         Difference(name.replace("_", " "), _text(getattr(old, name)), _text(getattr(new, name)))
-        for name in FINGERPRINT
+        for name in (*FINGERPRINT, *WHERE_KNOWN)
         if getattr(old, name) != getattr(new, name)
+        and (name in FINGERPRINT or None not in (getattr(old, name), getattr(new, name)))
     ]
 
 

@@ -26,12 +26,14 @@ class Setting:
     threads: int | None = None
     compile: bool | None = None
     alloc: str | None = None
+    cache: str | None = None
 
 
 #: What is meant where nothing is said, if there are cells of it.
 USUAL: dict[str, Any] = {
     "phase": "forward", "causal": False, "padding": 0.0, "compile": False, "alloc": "retained",
     "scope": "core", "batch": 1, "dtype": "float32", "kv_heads": None, "head_dim": None,
+    "cache": "warm",
 }  # fmt: skip
 
 
@@ -55,9 +57,8 @@ def pool(profiles: Sequence[Profile]) -> Pool:
     if not others:
         return Pool(records=first.records, variants=first.variants)
     for other in others:
-        if machine(other) != machine(first):
-            here, there = (" ".join(filter(None, map(str, machine(p)))) for p in (first, other))
-            message = f"the profiles are of different machines: {here!r} and {there!r}"
+        if apart := _apart(first, other):
+            message = f"the profiles are of different machines: {apart[0]!r} and {apart[1]!r}"
             raise UsageError(message, "give those of one machine")
     records: dict[Cell, Record] = {}
     variants: dict[str, Variant] = {}
@@ -71,10 +72,33 @@ def pool(profiles: Sequence[Profile]) -> Pool:
     return Pool(records=tuple(records.values()), variants=variants)
 
 
-def machine(profile: Profile) -> tuple[str | int | None, ...]:
-    """What makes latencies comparable."""
+def alike(one: Profile, other: Profile) -> bool:
+    """Whether their latencies are those of one machine."""
+    return _apart(one, other) is None
+
+
+def machine(profile: Profile) -> str:
+    """The machine in a few words."""
     known = profile.machine
-    return known.cpu, known.cores, known.accelerator
+    words = known.cpu, known.cores, known.accelerator
+    return " ".join(str(word) for word in words if word is not None)
+
+
+#: What slows a machine down that is otherwise the same. A profile from before these were looked at
+#: does not know them, and nor does one of a machine that does not tell.
+LIMITS = ("allowed_cores", "accelerator_sm_mhz", "accelerator_memory_mhz", "accelerator_watts")
+
+
+def _apart(one: Profile, other: Profile) -> tuple[str, str] | None:
+    """What sets their machines apart, in the words of each."""
+    if machine(one) != machine(other):
+        return machine(one), machine(other)
+    for name in LIMITS:
+        mine, theirs = getattr(one.machine, name), getattr(other.machine, name)
+        if mine != theirs and mine is not None and theirs is not None:
+            word = name.replace("_", " ")
+            return f"{word} {mine:g}", f"{word} {theirs:g}"
+    return None
 
 
 def narrowed(records: Iterable[Record], wanted: Setting) -> list[Record]:

@@ -13,7 +13,7 @@ from effattn_cli import library
 from effattn_cli.analyse.choose import Choice, Preference, choose
 from effattn_cli.analyse.contenders import Contender, Needs, contenders
 from effattn_cli.analyse.relax import reaches, relaxations
-from effattn_cli.analyse.setting import Pool, Setting, machine, narrowed, pool
+from effattn_cli.analyse.setting import Pool, Setting, alike, machine, narrowed, pool
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
 from effattn_cli.plan import grammar, limits
@@ -165,7 +165,7 @@ def _emit(case: _Case, seqs: Sequence[int], path: Path) -> int:
     known = {name: getattr(case.shape, name) for name in Shape.__dataclass_fields__}
     Policy(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=" ".join(str(part) for part in machine(case.profile) if part is not None),
+        machine=machine(case.profile),
         limits={limit.resource: limit.most for limit in case.needs.limits},
         latency_share=share,
         shape=Shape(**known),
@@ -233,7 +233,7 @@ def _newest(wishes: Wishes) -> list[Profile]:
         except UsageError as error:
             first = first or error
             continue
-        if profile.records and machine(profile) == machine(next(iter(found.values()), profile)):
+        if profile.records and alike(profile, next(iter(found.values()), profile)):
             found[name] = profile
     if not found:
         hint = "effattn profile -v all, or name a profile: effattn choose ref:..."

@@ -15,7 +15,7 @@ METAVARS = {
     "DIM": "N", "HEADS": "N", "KV-HEADS": "N", "HEAD-DIM": "N", "ROUNDS": "N", "SEED": "N",
     "PADDING": "SHARE", "PRECISION": "SHARE", "PLUGIN": "PATH", "CONFIG": "FILE", "OUT": "FILE",
     "RESUME": "FILE", "TIME-LIMIT": "TIME", "TIME-BUDGET": "TIME", "MEMORY-LIMIT": "SIZE",
-    "LIKE": "MODEL", "FAMILY": "NAME", "BASELINE": "NAME", "ALLOC": "HEAP",
+    "LIKE": "MODEL", "FAMILY": "NAME", "BASELINE": "NAME", "ALLOC": "HEAP", "CACHE": "STATE",
 }  # fmt: skip
 
 FLAGS = {"FORCE", "JSON", "DRY-RUN", "QUIET"}
@@ -45,6 +45,7 @@ _PHASE = "forward, train (forward and backward), decode (one token at that conte
 _PRECISION = "Sampling stops at this half width of the median's 95 % interval."
 _PRECISE = "To see changes of 5 %: 10 rounds, a precision of 0.01. Takes three times as long."
 _ALLOC = "CPU heap: `retained` keeps freed memory, `default` is the system's way."
+_CACHE = "warm, or cold: a GPU's L2 is overwritten before each call."
 
 Variant = Annotated[
     list[str] | None,
@@ -81,6 +82,7 @@ Compile = Annotated[
 Alloc = Annotated[
     Literal["retained", "default"] | None, _of(SWEEP, "--alloc", text=_ALLOC, default="retained")
 ]
+Cache = Annotated[str | None, _of(SWEEP, "--cache", text=_CACHE, default="warm")]
 Baseline = Annotated[
     str | None,
     _of(

@@ -20,6 +20,7 @@ def profile(
     padding: o.Padding = None,
     compile: o.Compile = None,
     alloc: o.Alloc = None,
+    cache: o.Cache = None,
     baseline: o.Baseline = None,
     plugin: o.Plugin = None,
     dim: o.Dim = None,

@@ -15,9 +15,10 @@ from effattn_cli import files, store
 from effattn_cli.analyse import roofline
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import NothingMeasured, UsageError
+from effattn_cli.machines import Machine
 from effattn_cli.plan import config
 from effattn_cli.plan.grid import plan
-from effattn_cli.records import EXPECTED, Machine, Profile, Record, Sampling
+from effattn_cli.records import EXPECTED, Profile, Record, Sampling
 from effattn_cli.report import findings, plans, table
 from effattn_cli.report.progress import Progress
 from effattn_cli.run import rooflines
@@ -126,7 +127,8 @@ def planned(wishes: Wishes, server: Launcher) -> Profile:
     """A new profile with every cell of the request, none measured yet."""
     request = config.merged(wishes.flags, config.from_file(wishes.config) if wishes.config else {})
     catalog = Catalog([Path(item) for item in request.plugin])
-    plan(request, catalog, devices=("cpu",), cores=1)  # what is wrong shows before torch loads
+    named = [word.strip() for word in request.device.split(",")]
+    plan(request, catalog, devices=named, cores=1)  # what is wrong shows before torch loads
     sampling = config.sampling(request)
     if wishes.out is not None and not wishes.dry_run:
         files.check(wishes.out)

@@ -1,13 +1,14 @@
 """Latency: warm up until steady, then sample until the median is known well enough."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 
 from effattn_cli.analyse.median import half_width
 from effattn_cli.analyse.statistics import is_busy
 from effattn_cli.attention import Layer
-from effattn_cli.measure import calibration, heap
-from effattn_cli.measure.clock import timer
+from effattn_cli.measure import calibration, heap, nvml
+from effattn_cli.measure.clock import Block, block, overwriting
 from effattn_cli.measure.energy import Meter
 from effattn_cli.measure.load import ForeignLoad
 from effattn_cli.measure.subject import build
@@ -16,6 +17,9 @@ from effattn_cli.records import Cell, Round, Sampling
 WARM_SECONDS = 0.2  # warming up, at most; one call at least
 WARM_CALLS = 50
 STEADY = 0.05  # two calls in a row that differ by less than this are steady
+# An accelerator is waited for after so many calls, or after so many seconds of them: enough for it
+# to have work at hand all the time, and too few to fill the queue in which it waits.
+BLOCK_CALLS, BLOCK_SECONDS = 16, 0.01
 
 
 def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
@@ -23,14 +27,18 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     if cell.alloc == "retained" and cell.device == "cpu":
         heap.retain_heap()
     subject = build(variant, cell, seed=sampling.seed)
-    time_one = timer(cell.device)
-    meter = Meter.start(cell.device)
-    found = sample(lambda: time_one(subject.call), sampling)
+    cold = cell.cache == "cold"
+    time_some = block(cell.device, subject.call, overwriting(cell.device) if cold else None)
+    most = 1 if cell.device == "cpu" else BLOCK_CALLS
+    meter = None if cold else Meter.start(cell.device)  # overwriting draws energy too
+    found = sample(time_some, sampling, most)
     if meter is not None:
-        found = replace(found, joules=meter.joules(found.warmup + len(found.samples)))
+        calls = found.warmup + len(found.samples)
+        found = replace(found, joules=meter.joules(calls, found.median))
     if is_busy(found):
-        found = _quieter(found, sample(lambda: time_one(subject.call), sampling))
-    return replace(found, calibration=calibration.seconds(cell.device))
+        found = _quieter(found, sample(time_some, sampling, most))
+    gpu = nvml.at_work(cell.device, subject.call)
+    return replace(found, gpu=gpu, calibration=calibration.seconds(cell.device))
 
 
 def _quieter(first: Round, again: Round) -> Round:
@@ -45,24 +53,34 @@ def _quieter(first: Round, again: Round) -> Round:
     return replace(first, contended=again.samples)
 
 
-def sample(time_one: Callable[[], float], sampling: Sampling) -> Round:
-    """Calls `time_one`, which runs the subject once and gives its seconds, until it is enough."""
-    warm = [time_one()]
+def sample(time_some: Block, sampling: Sampling, most: int = 1) -> Round:
+    """Has the subject run and timed, in blocks of up to `most` calls, until it is enough."""
+    warm = time_some(1).seconds
     while sum(warm) < WARM_SECONDS and len(warm) < WARM_CALLS and not _steady(warm):
-        warm.append(time_one())
+        warm += time_some(1).seconds
+    size = _size(warm[-1], most)
     samples: list[float] = []
-    load, spent, stopped = ForeignLoad(), 0.0, ""
+    launches: list[float] = []
+    load, stopped = ForeignLoad(), ""
     while not stopped:
-        samples.append(round(time_one(), 9))
-        spent += samples[-1]
-        stopped = _enough(samples, spent, sampling)
+        times = time_some(min(size, sampling.max_samples - len(samples)))
+        samples += [round(seconds, 9) for seconds in times.seconds]
+        launches += times.launches
+        stopped = _enough(samples, sum(samples), sampling)
     return Round(
         samples=tuple(samples),
         warmup=len(warm),
         first_seconds=round(warm[0], 9),
         stopped=stopped,
         foreign_load=load.cores(),
+        launch=round(median(launches), 9) if launches else None,
     )
+
+
+def _size(seconds: float, most: int) -> int:
+    """Calls of a block: a power of two, so that sampling is looked at whenever it has doubled."""
+    fitting = max(1, min(most, int(BLOCK_SECONDS / seconds) if seconds > 0 else most))
+    return 1 << (fitting.bit_length() - 1)
 
 
 def _steady(calls: Sequence[float]) -> bool:

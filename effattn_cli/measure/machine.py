@@ -2,6 +2,8 @@
 
 import os
 import platform
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import torch
 
 from effattn_cli import __version__
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Machine
+from effattn_cli.machines import Machine
+from effattn_cli.measure import container, nvml
 
 #: Environment variables that change how threads wait and where memory comes from.
 TELLING = (
@@ -56,24 +59,32 @@ def _resolve(name: str) -> str:
 def fingerprint(device: str) -> Machine:
     import psutil  # noqa: PLC0415
 
-    cores = (
+    usable = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
+    allowed, memory = container.cores(usable), int(psutil.virtual_memory().total)
+    cores = max(1, int(allowed))  # one more would be stopped when the quota is spent
     return Machine(
         effattn=__version__,
         python=platform.python_version(),
         os=f"{platform.system()} {platform.release()}",
         torch=torch.__version__,
         torch_build=_build(),
+        blas=_blas(),
         cpu=_cpu(),
         cores=cores,
-        memory_bytes=int(psutil.virtual_memory().total),
+        physical_cores=psutil.cpu_count(logical=False),
+        logical_cores=psutil.cpu_count(),
+        cpu_mhz=_cpu_mhz(),
+        memory_bytes=memory,
+        allowed_cores=allowed,
+        allowed_bytes=container.memory(memory),
         load=round(psutil.getloadavg()[0] / cores, 2),
         governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         environment={
             name: value for name, value in sorted(os.environ.items()) if name.startswith(TELLING)
         },
-        **(_accelerator(torch.device(device)) if device != "cpu" else {}),
+        **(_accelerator(device) if device != "cpu" else {}),
     )
 
 
@@ -90,6 +101,11 @@ def _build() -> str:
     return "; ".join(line for line in lines if line.startswith(wanted))
 
 
+def _blas() -> str | None:
+    found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    return found[1] if found else None
+
+
 def _cpu() -> str:
     for line in (_text("/proc/cpuinfo") or "").splitlines():
         if line.startswith("model name"):
@@ -97,25 +113,29 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _accelerator(device: torch.device) -> dict[str, Any]:
-    if device.type != "cuda":
-        return {"accelerator": device.type}
-    properties = torch.cuda.get_device_properties(device)
+def _cpu_mhz() -> int | None:
+    import psutil  # noqa: PLC0415
+
+    with suppress(Exception):  # each system fails in its own way where it does not tell
+        return round(psutil.cpu_freq().current) or None
+    return None
+
+
+def _accelerator(device: str) -> dict[str, Any]:
+    place = torch.device(device)
+    if place.type != "cuda":
+        return {"accelerator": place.type}
+    properties = torch.cuda.get_device_properties(place)
+    processors, memory = nvml.most_mhz(device)
     return {
         "accelerator": properties.name,
         "accelerator_memory_bytes": properties.total_memory,
-        "driver": _driver(),
+        "accelerator_free_bytes": torch.cuda.mem_get_info(place)[0],
+        "accelerator_sm_mhz": processors,
+        "accelerator_memory_mhz": memory,
+        "accelerator_watts": nvml.watts(device),
+        "driver": nvml.driver(),
     }
-
-
-def _driver() -> str | None:
-    import pynvml  # noqa: PLC0415
-
-    try:
-        pynvml.nvmlInit()
-        return str(pynvml.nvmlSystemGetDriverVersion())
-    except pynvml.NVMLError:
-        return None
 
 
 def _text(path: str) -> str | None:

@@ -1,7 +1,8 @@
 """Peak memory of one call, beyond the inputs, weights and state that were there before it.
 
 On a CPU: the highest running sum of the profiler's allocation records, cross-checked where the
-system allows by the peak of the resident size. On an accelerator: the allocator's own peak.
+system allows by the peak of the resident size. On an accelerator: the allocator's own peak, beside
+it what the call made the allocator take from the driver, as the driver says.
 """
 
 import time
@@ -16,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.autograd.profiler import profile  # torch.profiler's imports inductor: a second a cell
 
 from effattn_cli.attention import Layer
-from effattn_cli.measure import heap
+from effattn_cli.measure import heap, nvml
 from effattn_cli.measure.masked import Masked
 from effattn_cli.measure.subject import Subject, build
 from effattn_cli.records import Cell, Memory, Sampling
@@ -133,17 +134,19 @@ def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
     torch.accelerator.reset_peak_memory_stats()
     before = torch.accelerator.memory_allocated()
     torch.accelerator.synchronize()
+    held = nvml.resident(cell.device)
     started = time.perf_counter()
     out = subject.call()
     torch.accelerator.synchronize()
     seconds = time.perf_counter() - started
     peak = torch.accelerator.max_memory_allocated() - before
-    reserved = torch.accelerator.max_memory_reserved()
+    holds = nvml.resident(cell.device)  # the allocator keeps what it took
+    taken = None if held is None or holds is None else max(0, holds - held)
     with profile(use_kineto=True, use_device=torch.device(cell.device).type) as recorded:
         subject.call()
         torch.accelerator.synchronize()
     events = list(recorded.kineto_results.events())
-    return _Seen(out, seconds, peak, reserved, events, "allocator peak")
+    return _Seen(out, seconds, peak, taken, events, "allocator peak")
 
 
 def _check(out: Tensor, cell: Cell, width: int) -> None:

@@ -17,7 +17,7 @@ from effattn_cli.records import Sampling
 
 MAX_DEPTH = 2  # a mapping of lists
 #: The options that hold comma lists; a file may give them, and tuples, as lists.
-LISTS = {"seq", "batch", "device", "dtype", "threads", "phase", "scope", "padding"}
+LISTS = {"seq", "batch", "device", "dtype", "threads", "phase", "scope", "padding", "cache"}
 RANGES = {
     "dim": (1, LARGEST), "heads": (1, LARGEST), "kv_heads": (1, LARGEST), "head_dim": (1, LARGEST),
     "rounds": (1, 100), "precision": (0.001, 0.5), "seed": (0, 2**63 - 1),
@@ -52,6 +52,7 @@ class Request:
     like: str | None = None
     compile: bool = False
     alloc: str = "retained"
+    cache: str = "warm"
     baseline: str = "sdpa"
     time_limit: str = "40s"
     time_budget: str | None = None

@@ -13,7 +13,7 @@ from effattn_cli.plan.config import Request
 from effattn_cli.plan.grammar import fractions, integers, lengths
 from effattn_cli.plan.presets import shape_like
 from effattn_cli.plan.select import Choice, select
-from effattn_cli.records import Alloc, Cell, Dtype, Phase, Scope
+from effattn_cli.records import Alloc, Cache, Cell, Dtype, Phase, Scope
 
 MOST = 10_000  # cells
 MOST_THREADS = 4096
@@ -65,6 +65,7 @@ def plan(request: Request, catalog: Catalog, *, devices: Sequence[str], cores: i
         "threads": _threads(request.threads, cores),
         "phase": _words(request.phase, "phase", get_args(Phase)),
         "padding": fractions(request.padding, "--padding"),
+        "cache": _caches(request.cache, devices),
     }
     _refuse_too_many({"variant": subjects, **axes})
     cells = [
@@ -84,6 +85,14 @@ def _refuse_devices(text: str) -> None:
         if re.fullmatch(DEVICE, near):
             raise UsageError(f"unknown device {item!r}", f"did you mean {near!r}?")
         raise unknown("device", item, DEVICES)
+
+
+def _caches(text: str, devices: Sequence[str]) -> tuple[str, ...]:
+    found = _words(text, "cache", get_args(Cache))
+    if "cold" in found and "cpu" in devices:
+        why = "--cache cold: only an accelerator's cache is known to be overwritten, not a CPU's"
+        raise UsageError(why, "give --device cuda, or leave it out")
+    return found
 
 
 def _subjects(

@@ -7,14 +7,14 @@ from dataclasses import fields
 
 from effattn_cli.analyse.statistics import interval, outliers
 from effattn_cli.records import Cell, Profile, Record
-from effattn_cli.report import findings, markdown, table
+from effattn_cli.report import findings, gpu, markdown, table
 from effattn_cli.report.units import clean
 
 AXES = [item.name for item in fields(Cell) if item.name != "options"]
 VALUES = (
     "status", "seconds", "low_seconds", "high_seconds", "rounds", "samples", "outliers",
-    "peak_bytes", "peak_predicted", "state_bytes", "flops", "useful_flops", "moved_bytes",
-    "reason", "message",
+    "peak_bytes", "peak_predicted", "resident_bytes", "state_bytes", "joules", "launch_seconds",
+    "flops", "useful_flops", "moved_bytes", "reason", "message",
 )  # fmt: skip
 
 
@@ -35,7 +35,9 @@ def _values(record: Record) -> Iterator[object]:
     yield sum(len(outliers(part)) for part in record.rounds)
     yield record.peak_bytes
     yield record.peak_bytes is not None and record.memory is None
-    yield record.memory.state_bytes if record.memory else None
+    memory = record.memory
+    yield from (memory.resident_bytes, memory.state_bytes) if memory else (None, None)
+    yield from (record.joules, gpu.launch(record))
     yield record.cost.flops if record.cost else None
     yield record.useful_flops
     yield record.cost.moved_bytes if record.cost else None

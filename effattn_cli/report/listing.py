@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from effattn_cli.records import Machine
+from effattn_cli.machines import Machine
 from effattn_cli.report import units
 from effattn_cli.store import Heading
 

@@ -1,12 +1,13 @@
 """A machine and what its devices reach at best."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group as Lines
 from rich.table import Table
 from rich.text import Text
 
-from effattn_cli.records import Machine, Roofline
+from effattn_cli.machines import Machine
+from effattn_cli.records import Roofline
 from effattn_cli.report import units
 from effattn_cli.report.grid import Column, Grid, Row
 
@@ -38,19 +39,51 @@ def shown(machine: Machine, rooflines: Iterable[Roofline]) -> Lines:
 
 
 def _facts(machine: Machine) -> dict[str, str]:
-    memory = machine.accelerator_memory_bytes
     return {
         "cpu": f"{machine.cpu}, {machine.cores} cores, {units.size(machine.memory_bytes)}",
-        "accelerator": " ".join(
-            [machine.accelerator or "", f"({units.size(memory)})" if memory else ""]
-        ).strip(),
+        "cores": ", ".join(_whole(machine)),
+        "allowed": ", ".join(_granted(machine)),
+        "accelerator": ", ".join(_accelerator(machine)),
         "driver": machine.driver or "",
         "torch": f"{machine.torch}, Python {machine.python}, {machine.os}",
         "build": machine.torch_build,
+        "blas": machine.blas or "",
         "governor": machine.governor or "",
         "load": f"{machine.load:.2f} of the cores at the start",
         "settings": ", ".join(f"{name}={text}" for name, text in machine.environment.items()),
     }
+
+
+def _whole(machine: Machine) -> Iterator[str]:
+    """The CPU as it is built, and how fast it went."""
+    if machine.physical_cores and machine.logical_cores:
+        yield f"{machine.physical_cores} physical cores, {machine.logical_cores} threads"
+    if machine.cpu_mhz:
+        yield f"{machine.cpu_mhz} MHz at the start"
+
+
+def _granted(machine: Machine) -> Iterator[str]:
+    """What a container leaves of it."""
+    cores, memory = machine.allowed_cores, machine.allowed_bytes
+    if cores is not None and machine.logical_cores and cores < machine.logical_cores:
+        yield f"{cores:g} cores"
+    if memory is not None and memory < machine.memory_bytes:
+        yield units.size(memory)
+
+
+def _accelerator(machine: Machine) -> Iterator[str]:
+    if machine.accelerator is not None:
+        yield machine.accelerator
+    if machine.accelerator_memory_bytes:
+        free = machine.accelerator_free_bytes
+        told = f" ({units.size(free)} free at the start)" if free is not None else ""
+        yield units.size(machine.accelerator_memory_bytes) + told
+    if machine.accelerator_sm_mhz:
+        yield f"up to {machine.accelerator_sm_mhz} MHz"
+    if machine.accelerator_memory_mhz:
+        yield f"memory {machine.accelerator_memory_mhz} MHz"
+    if machine.accelerator_watts:
+        yield f"{machine.accelerator_watts:g} W"
 
 
 def _row(item: Roofline) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from effattn_cli.analyse.statistics import outliers
 from effattn_cli.records import Record
-from effattn_cli.report import units, usage
+from effattn_cli.report import gpu, units, usage
 
 LEAST = 0.01  # of the FLOPs: what masks throw away is not worth a line below it
 
@@ -13,6 +13,7 @@ def lines(records: Sequence[Record]) -> Iterator[str]:
     yield from _outliers(records)
     yield from _masked(records)
     yield from usage.lines(records)
+    yield from gpu.lines(records)
     yield from _warnings(records)
 
 

@@ -12,7 +12,7 @@ from effattn_cli.analyse.crossover import Comparison, Metric, compare, is_predic
 from effattn_cli.analyse.groups import Group, groups
 from effattn_cli.analyse.statistics import foreign_load
 from effattn_cli.records import Profile, Record, Roofline
-from effattn_cli.report import remarks, units, words
+from effattn_cli.report import gpu, remarks, units, words
 from effattn_cli.report.grid import Column, Grid, Row
 
 Field = tuple[Column, Callable[[Record], Text]]
@@ -95,6 +95,8 @@ class _Table:
             yield _extra("roofline", self._reach, 2 if decode else 1)
         yield _extra("GFLOP/s", _throughput, 2 if decode or self.rooflines else 1)
         yield _extra("tokens/s", _tokens, 2)
+        if any(gpu.launch(record) is not None for record in self.group.records):
+            yield _extra("launch", gpu.launched, 2)
         yield _extra("min … max", _range, 2)
 
     def _reach(self, record: Record) -> str:

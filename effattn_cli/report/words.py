@@ -36,6 +36,7 @@ def setting(shape: Cell) -> dict[str, str]:
         "dtype": shape.dtype,
         "compile": "compiled" if shape.compile else "eager",
         "alloc": f"{shape.alloc} heap",
+        "cache": f"{shape.cache} cache",
         "device": units.clean(shape.device),
         "threads": "1 thread" if shape.threads == 1 else f"{shape.threads} threads",
     }
@@ -43,7 +44,7 @@ def setting(shape: Cell) -> dict[str, str]:
 
 def title(shape: Cell) -> str:
     """The setting in one line; what is as usual in the last few axes goes without saying."""
-    usual = {"no padding", "eager", "retained heap"}
+    usual = {"no padding", "eager", "retained heap", "warm cache"}
     return ", ".join(text for text in setting(shape).values() if text not in usual)
 
 
@@ -58,6 +59,7 @@ def measuring(label: str, seq: int, shape: Cell) -> str:
         "scope": "",
         "dim": "",
         "heads": "",
+        "cache": "",
     }
     words = [
         f"{f'-{short}' if short else f'--{axis}'} {getattr(shape, axis)}"

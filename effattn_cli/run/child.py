@@ -76,7 +76,7 @@ def _count(payload: dict[str, Any], answer: Answer) -> None:
 
 def _memory(payload: dict[str, Any], answer: Answer) -> None:
     cell = Cell(**payload["cell"])
-    with _prepared(cell):
+    with _prepared(cell, payload.get("device_memory")):
         variant, sampling = _variant(payload), Sampling(**payload["sampling"])
         watched = memory.measure(variant, cell, sampling, payload["expected"])
         used = usage.measure(variant, cell, sampling)
@@ -89,14 +89,15 @@ def _memory(payload: dict[str, Any], answer: Answer) -> None:
 
 def _latency(payload: dict[str, Any], answer: Answer) -> None:
     cell = Cell(**payload["cell"])
-    with _prepared(cell):
+    with _prepared(cell, payload.get("device_memory")):
         sampled = latency.measure(_variant(payload), cell, Sampling(**payload["sampling"]))
     answer({"round": asdict(sampled)})
 
 
 def _machine(payload: dict[str, Any], answer: Answer) -> None:
     devices = machine.resolve(payload["device"])
-    answer({"machine": asdict(machine.fingerprint(devices[0])), "devices": devices})
+    first = next((device for device in devices if device != "cpu"), "cpu")
+    answer({"machine": asdict(machine.fingerprint(first)), "devices": devices})
 
 
 def _roofline(payload: dict[str, Any], answer: Answer) -> None:
@@ -134,9 +135,15 @@ def _kept(variant: type[Layer], law: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _prepared(cell: Cell) -> Iterator[None]:
-    """The process as the cell asks for it."""
+def _prepared(cell: Cell, device_memory: int | None) -> Iterator[None]:
+    """The process as the cell asks for it; on a GPU it may take so many bytes."""
     torch.set_num_threads(cell.threads)
+    place = torch.device(cell.device)
+    if place.index is not None:
+        torch.accelerator.set_device_index(place.index)
+    if device_memory is not None and place.type == "cuda":
+        total = torch.cuda.get_device_properties(place).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, device_memory / total))
     with _unchanged():
         yield
 

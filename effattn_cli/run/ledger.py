@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from effattn_cli.machines import Gpu
 from effattn_cli.records import Cost, Failure, Memory, Record, Round, Usage
 
 
@@ -36,8 +37,15 @@ def visited(record: Record, told: Mapping[str, Any] | Failure) -> Record:
             kernels=tuple(told["kernels"]),
             warnings=(*record.warnings, *told["warnings"]),
         )
-    sampled = Round(**(told["round"] | {"samples": tuple(told["round"]["samples"])}))
-    return replace(record, rounds=(*record.rounds, sampled))
+    return replace(record, rounds=(*record.rounds, _round(told["round"])))
+
+
+def _round(told: Mapping[str, Any]) -> Round:
+    lists = {name: tuple(told[name]) for name in ("samples", "contended") if name in told}
+    gpu = told.get("gpu")
+    if gpu is not None:
+        gpu = Gpu(**(gpu | {"brakes": tuple(gpu["brakes"])}))
+    return Round(**{**told, **lists, "gpu": gpu})
 
 
 def warned(record: Record, text: str) -> Record:

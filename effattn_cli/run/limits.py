@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from effattn_cli.machines import Machine
 from effattn_cli.measure import heap
 
 LINUX = sys.platform == "linux"
@@ -83,6 +84,12 @@ def children() -> list[int]:
 def usual_memory_limit() -> int:
     """What a process may take, unless told otherwise: 80 % of the available memory."""
     return int(0.8 * available_memory())
+
+
+def usual_accelerator_limit(machine: Machine) -> int | None:
+    """The same share of what was free on its accelerator; None where that is not known."""
+    free = machine.accelerator_free_bytes or machine.accelerator_memory_bytes
+    return int(0.8 * free) if free else None
 
 
 def available_memory() -> int:

@@ -10,12 +10,16 @@ from dataclasses import replace
 
 from effattn_cli import files, store
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Bandwidth, Machine, Profile, Roofline
+from effattn_cli.machines import Machine
+from effattn_cli.records import Bandwidth, Profile, Roofline
 from effattn_cli.run.launch import Job, Launcher
 
 FILE = "devices.yaml"
 #: What a roofline depends on.
-SAME = ("cpu", "cores", "torch", "torch_build", "accelerator", "driver", "environment")
+SAME = (
+    "cpu", "cores", "allowed_cores", "torch", "torch_build", "accelerator", "accelerator_watts",
+    "driver", "environment",
+)  # fmt: skip
 
 
 def measure(launcher: Launcher, device: str, dtype: str, threads: int) -> tuple[Roofline, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from effattn_cli.analyse import predict, roofline
 from effattn_cli.records import Cell, Failure, Profile, Record, Roofline
-from effattn_cli.run import ledger, rooflines, verdict
+from effattn_cli.run import ledger, limits, rooflines, verdict
 from effattn_cli.run.events import Step
 from effattn_cli.run.launch import Job, Launcher
 
@@ -83,7 +83,7 @@ class Runner:
                 Job(name="count", payload=payload, timeout=seconds, memory=self._memory_limit)
             )
             for record, told in zip(left, reply.answers, strict=False):
-                self._set(ledger.counted(record, told, self._memory_limit))
+                self._set(ledger.counted(record, told, self._limit(record.cell)))
                 if self._records[record.cell].failure is not None:
                     self._tell(self._records[record.cell], "counting")
             left = left[len(reply.answers) :]
@@ -120,12 +120,12 @@ class Runner:
         self._tell(record, stage)
         limit = self._sampling.time_limit + (COMPILE_SECONDS if record.cell.compile else 0)
         payload = self._payload(record.cell) | {"sampling": asdict(self._sampling)}
-        on_cpu = record.cell.device == "cpu"
+        memory = int(self._limit(record.cell) * HEADROOM)
         job = Job(
             name="memory" if stage == "memory" else "latency",
-            payload=payload | {"expected": self.seconds(record)},
+            payload=payload | {"expected": self.seconds(record), "device_memory": memory},
             timeout=limit,
-            memory=int(self._memory_limit * HEADROOM) if on_cpu else None,
+            memory=memory if record.cell.device == "cpu" else None,
         )
         told = verdict.answer(self._launcher.run(job), limit)
         record = ledger.visited(record, told)
@@ -133,6 +133,12 @@ class Runner:
         self._set(record)
         self._save(self._current())
         self._tell(record, stage)
+
+    def _limit(self, cell: Cell) -> int:
+        """Bytes that the cell may take where it runs; a limit that was given holds everywhere."""
+        if cell.device == "cpu" or self._sampling.memory_limit is not None:
+            return self._memory_limit
+        return limits.usual_accelerator_limit(self._profile.machine) or self._memory_limit
 
     def _affordable(self, record: Record) -> bool:
         """Whether the cell fits the limits; if not it is left for prediction, or fails."""

@@ -19,7 +19,8 @@ FROM_ONE = {
 }  # fmt: skip
 ABOVE_ZERO = {
     "samples", "contended", "seconds", "first_seconds", "high", "time_limit", "precision",
-    "calibration", "dispatch", "speed", "flops", "exponentials",
+    "calibration", "dispatch", "speed", "flops", "exponentials", "launch", "allowed_cores",
+    "accelerator_watts",
 }  # fmt: skip
 BELOW_ONE = {"padding", "precision"}
 ANY_SIGN = {"default", "options"}  # values of knobs

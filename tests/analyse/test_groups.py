@@ -18,7 +18,7 @@ def test_every_other_axis_sets_records_apart() -> None:
     axes: dict[str, Any] = {
         "dim": 64, "heads": 2, "kv_heads": 1, "head_dim": 32, "device": "cuda:0",
         "dtype": "bfloat16", "threads": 8, "phase": "train", "scope": "layer", "causal": True,
-        "padding": 0.25, "compile": True, "alloc": "default", "batch": 2,
+        "padding": 0.25, "compile": True, "alloc": "default", "cache": "cold", "batch": 2,
     }  # fmt: skip
     cells = [a_cell(), *(a_cell(**{axis: value}) for axis, value in axes.items())]
     found = groups([measured(cell, 1.0) for cell in cells])

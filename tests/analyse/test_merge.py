@@ -66,3 +66,12 @@ def test_load_and_the_number_of_rounds_may_differ() -> None:
     one = a_profile(measured(a_cell(), 1.0))
     other = replace(one, machine=a_machine(load=9.0), sampling=Sampling(rounds=9))
     assert len(merge([one, other], "").records) == 1
+
+
+def test_a_limit_that_only_one_profile_knows_keeps_none_apart() -> None:
+    old = a_profile(measured(a_cell(), 1.0))
+    new = replace(old, machine=a_machine(allowed_cores=2.0, blas="mkl", accelerator_watts=700.0))
+    assert len(merge([old, new], "").records) == 1
+    less = replace(old, machine=a_machine(allowed_cores=1.5))
+    with pytest.raises(UsageError, match=r"allowed cores: 2.0 against 1.5"):
+        merge([new, less], "")

@@ -1,18 +1,27 @@
 """When sampling stops, by a clock that is told what to say."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from types import SimpleNamespace
 
 import pytest
 
 from effattn_cli.analyse.median import half_width, interval
+from effattn_cli.attention import Attention
+from effattn_cli.machines import Gpu
+from effattn_cli.measure import calibration, energy, latency, nvml
+from effattn_cli.measure.clock import Block, Call, Times
 from effattn_cli.measure.latency import _quieter, sample
-from effattn_cli.records import Sampling
+from effattn_cli.records import Cache, Cell, Sampling
 from tests.builders import a_round
 
 
-def playing(seconds: Iterable[float]) -> Callable[[], float]:
+def playing(seconds: Iterable[float], launch: float | None = None) -> Block:
     left = iter(seconds)
-    return lambda: next(left)
+
+    def run(count: int) -> Times:
+        return Times([next(left) for _ in range(count)], [launch] * count if launch else [])
+
+    return run
 
 
 def steady(value: float, noise: float = 0.0) -> Iterable[float]:
@@ -78,3 +87,69 @@ def test_of_two_tries_beside_other_load_the_quieter_one_counts_and_both_are_kept
     first = _quieter(busy, busier)
     assert (first.samples, first.contended) == (busy.samples, busier.samples)
     assert first.foreign_load == 0.9
+
+
+def test_a_block_holds_as_many_calls_as_fit_and_never_more_than_are_wanted() -> None:
+    sizes: list[int] = []
+
+    def noting(seconds: float, noise: float = 0.0) -> Block:
+        play = playing(steady(seconds, noise))
+
+        def run(count: int) -> Times:
+            sizes.append(count)
+            return play(count)
+
+        return run
+
+    found = sample(noting(1e-6, noise=0.5), Sampling(max_samples=40), most=16)
+    assert len(found.samples) == 40
+    assert sizes[found.warmup :] == [16, 16, 8]
+    assert set(sizes[: found.warmup]) == {1}
+    for seconds, size in ((0.0015, 4), (0.0099, 1), (4.0, 1)):
+        sizes.clear()
+        sample(noting(seconds), Sampling(), most=16)
+        assert sizes[-1] == size
+
+
+def test_sampling_in_blocks_stops_where_it_would_have_stopped_call_by_call() -> None:
+    found = sample(playing(steady(0.001)), Sampling(), most=16)
+    assert (found.stopped, len(found.samples)) == ("steady", 8)
+
+
+def test_the_launch_is_the_median_of_the_samples_own_and_a_cpu_has_none() -> None:
+    assert sample(playing(steady(1e-3), launch=2e-5), Sampling(), most=16).launch == 2e-5
+    assert sample(playing(steady(1e-3)), Sampling()).launch is None
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_on_an_accelerator_a_cold_cache_is_overwritten_before_each_call(
+    monkeypatch: pytest.MonkeyPatch, cache: Cache
+) -> None:
+    calls = 0
+    metered: list[str] = []
+
+    def overwrite() -> None:
+        nonlocal calls
+        calls += 1
+
+    def block(device: str, call: Call, before: Call | None) -> Block:
+        def run(count: int) -> Times:
+            for _ in range(count):
+                if before is not None:
+                    before()
+            return Times([1e-3] * count, [1e-5] * count)
+
+        return run
+
+    monkeypatch.setattr(latency, "build", lambda *_, seed: SimpleNamespace(call=lambda: None))
+    monkeypatch.setattr(latency, "block", block)
+    monkeypatch.setattr(latency, "overwriting", lambda _: overwrite)
+    monkeypatch.setattr(energy.Meter, "start", metered.append)
+    monkeypatch.setattr(nvml, "at_work", lambda *_: Gpu(sm_mhz=1, celsius=2, brakes=()))
+    monkeypatch.setattr(calibration, "seconds", lambda _: 1e-3)
+    cell = Cell(variant="sdpa", seq=8, device="cuda", cache=cache)
+    found = latency.measure(Attention, cell, Sampling())
+    assert calls == (found.warmup + len(found.samples) if cache == "cold" else 0)
+    assert metered == ([] if cache == "cold" else ["cuda"])  # overwriting draws energy too
+    assert found.gpu == Gpu(sm_mhz=1, celsius=2, brakes=())
+    assert found.launch == 1e-5

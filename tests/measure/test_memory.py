@@ -1,10 +1,16 @@
 """Peak memory of programs that allocate what they say."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from effattn_cli.measure import memory, nvml
+from effattn_cli.measure.subject import Subject
 from effattn_cli.records import Cell, Memory, Sampling
 from effattn_cli.run.launch import ForkServer, Job
 
@@ -51,3 +57,28 @@ def test_what_the_backward_needs_is_told_apart() -> None:
     assert weights <= found.saved_bytes <= weights + operands
     assert found.saved_bytes < found.peak_bytes
     assert measured(replace(cell, phase="forward")).saved_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("views", "taken"), [([5 * MB, 9 * MB], 4 * MB), ([None, 9 * MB], None), ([9, 5], 0)]
+)
+def test_on_an_accelerator_the_drivers_view_stands_beside_the_allocators(
+    monkeypatch: pytest.MonkeyPatch, views: list[int | None], taken: int | None
+) -> None:
+    told = iter(views)
+    monkeypatch.setattr(nvml, "resident", lambda _: next(told))
+    for name, value in {
+        "empty_cache": None, "reset_peak_memory_stats": None, "synchronize": None,
+        "memory_allocated": 2 * MB, "max_memory_allocated": 7 * MB,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.accelerator, name, lambda value=value: value)
+
+    @contextmanager
+    def profile(**_: object) -> Iterator[object]:
+        yield SimpleNamespace(kineto_results=SimpleNamespace(events=list))
+
+    monkeypatch.setattr(memory, "profile", profile)
+    subject = Subject(call=lambda: torch.ones(1), module=torch.nn.Identity(), width=1, inputs=())
+    seen = memory._on_accelerator(subject, Cell(variant="sdpa", seq=8, device="cuda"))
+    assert (seen.peak_bytes, seen.resident_bytes) == (5 * MB, taken)
+    assert seen.method == "allocator peak"

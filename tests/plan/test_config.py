@@ -41,6 +41,7 @@ def test_reads_every_option(tmp_path: Path) -> None:
         like: gpt2
         compile: false
         alloc: default
+        cache: [warm, cold]
         baseline: no
         time-limit: 1:30
         time-budget: 010
@@ -58,9 +59,9 @@ def test_reads_every_option(tmp_path: Path) -> None:
         "tokens": "32k", "device": "cpu", "dtype": "fp32,bf16", "threads": "1",
         "phase": "forward", "scope": "core", "causal": True, "padding": "0,0.25", "dim": 1024,
         "heads": 16, "kv_heads": 4, "head_dim": 64, "like": "gpt2", "compile": False,
-        "alloc": "default", "baseline": "no", "time_limit": "1:30", "time_budget": "010",
-        "memory_limit": "2 GiB", "precise": True, "rounds": 5, "precision": 0.01,
-        "seed": 7, "plugin": ("mine.py",),
+        "alloc": "default", "cache": "warm,cold", "baseline": "no", "time_limit": "1:30",
+        "time_budget": "010", "memory_limit": "2 GiB", "precise": True, "rounds": 5,
+        "precision": 0.01, "seed": 7, "plugin": ("mine.py",),
     }  # fmt: skip
     assert set(found) == {item.name for item in fields(Request)}
     assert merged({}, found).kv_heads == 4

@@ -159,6 +159,13 @@ def test_constant_tokens() -> None:
     assert planned("sdpa", seq="3k", tokens="32k").cells[0].batch == 10
 
 
+def test_an_accelerators_cache_may_be_cold_a_cpus_is_as_it_is() -> None:
+    made = planned("sdpa", seq="1k", devices=("cuda",), cache="cold,warm")
+    assert [cell.cache for cell in made.cells] == ["cold", "warm"]
+    with pytest.raises(UsageError, match="--cache cold: only an accelerator's cache is known"):
+        planned("sdpa", devices=("cuda", "cpu"), cache="warm,cold")
+
+
 def test_a_decoding_step_is_causal() -> None:
     made = planned("sdpa", seq="1k", phase="decode,forward")
     assert [(c.phase, c.causal) for c in made.cells] == [("decode", True), ("forward", False)]
@@ -171,6 +178,7 @@ def test_a_decoding_step_is_causal() -> None:
         ({"scope": "core,layers"}, "unknown scope 'layers'", "did you mean 'layer'?"),
         ({"dtype": "bf-16"}, "unknown dtype 'bf-16'", "did you mean 'bf16'?"),
         ({"alloc": "retain"}, "unknown alloc 'retain'", "did you mean 'retained'?"),
+        ({"cache": "hot"}, "unknown cache 'hot'", "valid: cold, warm"),
         ({"device": "cpu,gpu"}, "unknown device 'gpu'", "did you mean 'cuda'?"),
         ({"device": "GPU:1"}, "unknown device 'GPU:1'", "did you mean 'cuda:1'?"),
         ({"device": "cuda:x"}, "unknown device 'cuda:x'", "did you mean 'cuda:0'?"),

@@ -150,6 +150,7 @@ def test_each_setting_has_a_table_and_a_title() -> None:
     unusual: dict[str, Any] = {
         "dtype": "bfloat16", "device": "cuda:0", "threads": 1, "phase": "train", "scope": "layer",
         "padding": 0.25, "compile": True, "kv_heads": 2, "head_dim": 128, "alloc": "default",
+        "cache": "cold",
     }  # fmt: skip
     records = [measured(a_cell(), 1 * MS), measured(a_cell(**unusual), 1 * MS)]
     assert screen(tables(a_profile(*records)), 100) == snapshot("""\
@@ -159,7 +160,7 @@ seq  variant  latency        memory  GFLOP/s  tokens/s         min … max
  1k  sdpa     1.00 ms ±1 %  4.0 MiB     1000     1.0 M  990 µs … 1.01 ms
 
 train, layer, not causal, 25 % padding, dim 512, 8 heads of 128 (2 for keys and values), batch 1,
-bfloat16, compiled, default heap, cuda:0, 1 thread
+bfloat16, compiled, default heap, cold cache, cuda:0, 1 thread
 seq  variant  latency        memory  GFLOP/s  tokens/s         min … max
 ────────────────────────────────────────────────────────────────────────
  1k  sdpa     1.00 ms ±1 %  4.0 MiB     1000     1.0 M  990 µs … 1.01 ms
