@@ -1,8 +1,9 @@
-"""What a GPU adds to the tables: how long launching took, and where its driver slowed it down."""
+"""What a GPU adds to the tables: how long launching took, and how fast and hot it ran."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
+from effattn_cli.machines import Gpu
 from effattn_cli.records import Record
 from effattn_cli.report import units
 from effattn_cli.report.claims import listed
@@ -22,13 +23,13 @@ def launched(record: Record) -> str:
 
 
 def is_bound(record: Record) -> bool:
-    """Whether the GPU waits for the CPU rather than the other way round."""
+    """Whether the CPU is as long at a call as the GPU."""
     found, seconds = launch(record), record.seconds
     return found is not None and seconds is not None and found >= BOUND * seconds
 
 
 def lines(records: Iterable[Record]) -> Iterator[str]:
-    """A sentence each on launches and on the driver, where there is something to say."""
+    """A sentence each on launches and on clocks, where there is something to say."""
     known = [record for record in records if record.status == "measured"]
     bound: dict[str, list[str]] = {}
     for record in filter(is_bound, known):
@@ -36,13 +37,23 @@ def lines(records: Iterable[Record]) -> Iterator[str]:
         bound.setdefault(name, []).append(units.length(record.cell.seq))
     if bound:
         places = [f"{name} at {listed(list(dict.fromkeys(seqs)))}" for name, seqs in bound.items()]
-        yield f"launching takes as long as the call, the GPU waits: {', '.join(places)}"
+        # It may be in the launches, or wait for the GPU within the call; either way the GPU rests.
+        yield f"the CPU takes as long for a call as the GPU, which may wait: {', '.join(places)}"
     seen = [part.gpu for record in known for part in record.rounds if part.gpu is not None]
+    if seen:
+        speeds, heats = [gpu.sm_mhz for gpu in seen], [gpu.celsius for gpu in seen]
+        yield f"the GPU ran at {_span(speeds)} MHz and {_span(heats)} °C{_slowed(seen)}"
+
+
+def _slowed(seen: Sequence[Gpu]) -> str:
     slowed = [gpu for gpu in seen if gpu.brakes]
-    if slowed:
-        why = listed(list(dict.fromkeys(brake for gpu in slowed for brake in gpu.brakes)))
-        yield (
-            f"the GPU was slowed down in {len(slowed)} of {len(seen)} rounds ({why}),"
-            f" to {min(gpu.sm_mhz for gpu in slowed)} MHz and"
-            f" {max(gpu.celsius for gpu in slowed)} °C at the most: latencies may be too high"
-        )
+    if not slowed:
+        return ""
+    why = listed(list(dict.fromkeys(brake for gpu in slowed for brake in gpu.brakes)))
+    rounds = f"{len(slowed)} of {len(seen)} rounds"
+    return f", slowed down in {rounds} by its driver ({why}): latencies may be too high"
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} … {high}"

@@ -26,7 +26,7 @@ def on_gpu(
     )
 
 
-def test_where_launching_takes_as_long_as_the_call() -> None:
+def test_where_the_cpu_takes_as_long_for_a_call_as_the_gpu() -> None:
     records = [
         on_gpu("sdpa", 1024, 0.95 * MS),
         on_gpu("sdpa", 2048, 1.2 * MS),
@@ -35,7 +35,9 @@ def test_where_launching_takes_as_long_as_the_call() -> None:
         failed(a_cell("sdpa", 8192, device="cuda")),
     ]
     assert list(gpu.lines(records)) == [
-        "launching takes as long as the call, the GPU waits: sdpa at 1k and 2k, linformer at 1k"
+        "the CPU takes as long for a call as the GPU, which may wait: sdpa at 1k and 2k,"
+        " linformer at 1k",
+        "the GPU ran at 1980 MHz and 50 °C",
     ]
 
 
@@ -45,10 +47,13 @@ def test_rounds_that_the_driver_slowed_down_are_told_with_the_reasons() -> None:
         on_gpu("sdpa", 2048, 0.1 * MS, FREE, CAPPED, HOT),
     ]
     assert list(gpu.lines(records)) == [
-        "the GPU was slowed down in 3 of 6 rounds (heat and power cap), to 1200 MHz and 88 °C at"
-        " the most: latencies may be too high"
+        "the GPU ran at 1200 … 1980 MHz and 50 … 88 °C, slowed down in 3 of 6 rounds by its driver"
+        " (heat and power cap): latencies may be too high"
     ]
-    assert list(gpu.lines([on_gpu("sdpa", 1024, 0.1 * MS), measured(a_cell(), MS)])) == []
+
+
+def test_where_there_is_no_gpu_nothing_is_said() -> None:
+    assert list(gpu.lines([measured(a_cell(), MS)])) == []
 
 
 def test_the_launch_is_a_column_of_gpu_tables_and_of_the_csv() -> None:
