@@ -8,7 +8,7 @@ from effattn_cli.records import Record
 from effattn_cli.report import units
 from effattn_cli.report.claims import listed
 
-BOUND = 0.9  # share of the latency from which on launching is what takes it
+BOUND = 0.9  # share of the latency; a CPU that takes so much of it is as long at a call as the GPU
 
 
 def launch(record: Record) -> float | None:

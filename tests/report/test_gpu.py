@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from effattn_cli.machines import Gpu
 from effattn_cli.records import Record
-from effattn_cli.report import gpu
+from effattn_cli.report import gpu, words
 from effattn_cli.report.export import as_csv
 from effattn_cli.report.table import tables
 from tests.builders import MS, a_cell, a_profile, failed, measured
@@ -71,3 +71,5 @@ def test_a_cold_cache_is_a_table_of_its_own() -> None:
     shown = screen(tables(a_profile(*records)), 140)
     assert shown.count("cold cache") == 1
     assert "warm cache" not in shown
+    command = words.measuring("sdpa", 64, records[1].cell)
+    assert command == "effattn profile -v sdpa -s 64 -d cuda --cache cold"
