@@ -71,6 +71,19 @@ def test_several_and_markdown(saved: dict[str, str]) -> None:
     assert "differs: cpu: a CPU -&#62; another" in found.stdout
 
 
+def test_charts_stand_below_what_is_told_and_only_where_they_are_asked_for(
+    saved: dict[str, str],
+) -> None:
+    words = ["compare", saved["old"], saved["slow"]]
+    plain = effattn(*words).stdout
+    drawn = effattn(*words, "--chart").stdout
+    assert drawn.startswith(plain)
+    assert "latency over tokens, old and new" in drawn.removeprefix(plain)
+    assert effattn(*words, "--chart", "--no-chart").stdout == plain
+    assert "\x1b" not in drawn
+    assert max(map(len, drawn.splitlines())) <= 80
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

@@ -19,7 +19,7 @@ from effattn_cli.errors import UsageError
 from effattn_cli.plan import grammar, limits
 from effattn_cli.policy import Policy, Rule, Shape
 from effattn_cli.records import Cell, Profile, Record, Variant
-from effattn_cli.report import charts, choice, contexts, exports
+from effattn_cli.report import charts, choice, contexts, exports, plot
 
 NOTHING = 1  # exit code: nothing fits
 NEWEST = 8  # saved profiles that are looked at
@@ -129,10 +129,7 @@ def _answer(case: _Case, seq: int) -> int:
         if case.wishes.explain:
             console.print()
             console.print(choice.explanation(found), highlight=False)
-        if charts.wanted(console, asked=case.wishes.chart):
-            for each in charts.of_choice(found):
-                console.print()
-                console.print(charts.drawn(each, console.width))
+        plot.show(charts.of_choice(found), console, asked=case.wishes.chart)
     return 0 if found.best is not None else NOTHING
 
 

@@ -30,6 +30,9 @@ def compare(
     all: Annotated[bool, typer.Option("--all", help="Cells that did not change, too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request.")] = False,
+    chart: Annotated[
+        bool | None, typer.Option("--chart/--no-chart", help="Draw the curves that changed.")
+    ] = None,
 ) -> None:
     """Say what got faster, slower, larger or smaller; unclear is an answer."""
     from effattn_cli import library
@@ -57,9 +60,11 @@ def compare(
     else:
         from rich.console import Console
 
-        from effattn_cli.report import comparison
+        from effattn_cli.report import charts, comparison, plot
 
-        Console().print(comparison.report(found, old=old, all=all), highlight=False)
+        console = Console()
+        console.print(comparison.report(found, old=old, all=all), highlight=False)
+        plot.show(charts.of_comparisons(found), console, asked=chart)
     for line in changes.broken(broken):
         print(line, file=sys.stderr)
     raise typer.Exit(BROKEN if any(broken.values()) else 0)

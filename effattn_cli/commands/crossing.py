@@ -11,7 +11,7 @@ from effattn_cli import files, library, store
 from effattn_cli.commands.sweep import Wishes, interrupt, planned, refuse_replacing
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.records import Profile
-from effattn_cli.report import charts, crossings
+from effattn_cli.report import charts, crossings, plot
 from effattn_cli.report.progress import Progress
 from effattn_cli.run.hunt import Hunt
 from effattn_cli.run.launch import ForkServer
@@ -34,7 +34,7 @@ def run(asked: Mapping[str, Any]) -> int:
         return 0
     console = Console()
     console.print(crossings.table(profile), highlight=False)
-    charts.show(profile, console, asked=asked["chart"])
+    plot.show(charts.of_profile(profile), console, asked=asked["chart"])
     return 0
 
 

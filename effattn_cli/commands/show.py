@@ -26,8 +26,8 @@ def show(
     from rich.console import Console
 
     from effattn_cli.commands.sweep import print_profile
-    from effattn_cli.report import charts
+    from effattn_cli.report import charts, plot
 
     console = Console()
     print_profile(found, console)
-    charts.show(found, console, asked=chart)
+    plot.show(charts.of_profile(found), console, asked=chart)

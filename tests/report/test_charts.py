@@ -1,0 +1,66 @@
+"""Which curves are drawn, and what is said of those that are not."""
+
+import io
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pytest
+from rich.console import Console
+
+from effattn_cli.analyse.compare import compare
+from effattn_cli.records import Profile
+from effattn_cli.report import charts, plot
+from tests.builders import a_cell, a_profile, measured
+from tests.report.screen import screen
+
+SEQS = (1024, 2048, 4096)
+FACTORS = {"sdpa": 1.0, "linformer": 1.5, "local": 3.0, "gqa": 0.25, "luna": 2.0, "swin-1d": 1.0}
+
+
+def a_side(factors: Mapping[str, float] = MappingProxyType({}), peak: int = 2**20) -> Profile:
+    records = [
+        measured(a_cell(label, seq), 1e-6 * seq * factors.get(label, 1.0), peak * seq)
+        for label in FACTORS
+        for seq in SEQS
+    ]
+    return a_profile(*records)
+
+
+def test_the_variants_that_changed_most_are_drawn_and_the_others_named() -> None:
+    latency, memory = charts.of_comparisons({"new": compare(a_side(), a_side(FACTORS))})
+    labels = [series.label for series in latency.series]
+    assert labels == [f"{n}, {side}" for n in ("gqa", "local", "luna") for side in ("old", "new")]
+    assert latency.below == [
+        "not drawn, changed less: linformer",
+        "not drawn, no length surely changed: 2 more",
+    ]
+    old, new = latency.series[:2]
+    assert [seq for seq, *_ in old.points] == list(SEQS)
+    before, after = ([amount for _, amount, _ in each.points] for each in (old, new))
+    assert after == pytest.approx([amount / 4 for amount in before])
+    assert not memory.series  # it is the same
+
+
+def test_every_name_has_a_place_under_the_picture() -> None:
+    latency, _ = charts.of_comparisons({"new": compare(a_side(), a_side(FACTORS))})
+    for width in (60, 80, 120):
+        shown = screen(plot.drawn(latency, width), width)
+        assert max(map(len, shown.splitlines())) <= width
+        for letter, series in zip("ABCDEF", latency.series, strict=True):
+            assert f"{letter} {series.label}" in shown
+
+
+@pytest.mark.parametrize(("asked", "told"), [(True, "There is no curve to draw."), (None, "")])
+def test_what_has_no_curve_is_said_only_where_it_was_asked_for(
+    asked: bool | None, told: str
+) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    plot.show(charts.of_comparisons({"new": compare(a_side(), a_side())}), console, asked=asked)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().strip() == told
+
+
+def test_a_peak_of_nothing_has_no_place_on_a_logarithm() -> None:
+    _, memory = charts.of_comparisons({"new": compare(a_side(peak=0), a_side(peak=1))})
+    assert {series.label.rpartition(", ")[2] for series in memory.series} == {"new"}
+    assert "memory over tokens" in plot.drawn(memory, 80).plain
