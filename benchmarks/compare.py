@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from effattn_cli.analyse.compare import Calibration, Comparison, compare
+from effattn_cli.analyse.compare import Comparison, compare
+from effattn_cli.analyse.trials import Reading
 from effattn_cli.machines import Machine
 from effattn_cli.records import (
     Card,
@@ -100,7 +101,7 @@ def compared(sweep: Sweep, sweeps: int, seed: int, *, calibrated: bool) -> Itera
         yield compare(old, new, calibration=kernel)
 
 
-def _kernel(sweep: Sweep, rng: random.Random, new: Profile) -> Calibration:
+def _kernel(sweep: Sweep, rng: random.Random, new: Profile) -> Reading:
     """A kernel of a millisecond, as slow as the machine is, itself off by 4 % in each process."""
     slow = {id(part) for record in new.records for part in record.rounds}
     return lambda part: (

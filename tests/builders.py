@@ -1,6 +1,7 @@
 """Records made by hand, with latencies and peaks that a test can state."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from effattn_cli.machines import Machine
@@ -106,6 +107,12 @@ def measured(
             a_round(each, spread=spread, count=count, foreign_load=foreign_load) for each in medians
         ),
     )
+
+
+def drawing(record: Record, *joules: float | None) -> Record:
+    """The record with so many joules a call, one for each of its rounds."""
+    pairs = zip(record.rounds, joules, strict=True)
+    return replace(record, rounds=tuple(replace(part, joules=drawn) for part, drawn in pairs))
 
 
 def predicted(

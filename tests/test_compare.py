@@ -12,7 +12,7 @@ import pytest
 
 from effattn_cli import store
 from effattn_cli.records import Profile
-from tests.builders import a_cell, a_machine, a_profile, failed, measured, predicted
+from tests.builders import a_cell, a_machine, a_profile, drawing, failed, measured, predicted
 from tests.test_cli import effattn
 
 SEQS = (1024, 2048, 4096)
@@ -48,6 +48,27 @@ def test_a_regression_is_exit_code_1_only_where_a_limit_says_so(saved: dict[str,
     assert found.stderr.startswith("latency>5%: sdpa at 1k: +")
     words = ["--fail-if", "latency>80%", "--fail-if", "memory>5%"]
     assert effattn("compare", saved["old"], saved["slow"], *words).returncode == 0
+
+
+def test_a_limit_of_energy_holds_where_there_is_a_counter(tmp_path: Path) -> None:
+    for name, factor in (("old", 1.0), ("hot", 1.5)):
+        records = [drawing(r, *(factor * step for step in (1.0, 1.01, 0.99))) if r.rounds else r
+                   for r in a_side(1).records]  # fmt: skip
+        store.Writer(tmp_path / f"{name}.yaml").write(a_profile(*records))
+    words = ["compare", str(tmp_path / "old.yaml"), str(tmp_path / "hot.yaml")]
+    found = effattn(*words, "--fail-if", "energy>5%", "--fail-if", "latency>5%")
+    assert found.returncode == 1
+    assert found.stderr.splitlines()[0] == "energy>5%: sdpa at 1k: +50.0%"
+    assert len(found.stderr.splitlines()) == 6
+    assert "energy: 6 more" in found.stdout
+    assert "energy, geometric mean over the cells of a variant" in found.stdout
+    assert "1.50 J" in found.stdout
+
+
+def test_a_limit_that_no_cell_was_held_to_is_said(saved: dict[str, str]) -> None:
+    found = effattn("compare", saved["old"], saved["same"], "--fail-if", "energy>5%")
+    assert found.returncode == 0
+    assert found.stderr == "energy>5%: no cell has its energy in both profiles\n"
 
 
 def test_an_unclear_cell_fails_only_where_it_is_strict(saved: dict[str, str]) -> None:

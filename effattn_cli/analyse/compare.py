@@ -1,28 +1,28 @@
 """What changed between two profiles, cell by cell, and how sure that is.
 
 The unit of replication is the process: a cell counts with one median a round, however many samples
-each of them holds. A cell is faster or slower where its change is at least the threshold and stands
-out from the noise between processes, the share of false discoveries over all cells being held at
-one in twenty (Benjamini-Hochberg). It is the same where the whole 95 % interval of its change lies
-within the threshold. Everything else is unclear. Predicted values have no verdict.
+each of them holds, and with one reading of its energy. A cell is faster or slower where its change
+is at least the threshold and stands out from the noise between processes, the share of false
+discoveries over all cells being held at one in twenty (Benjamini-Hochberg), for latency and energy
+each. It is the same where the whole 95 % interval of its change lies within the threshold.
+Everything else is unclear. Predicted values have no verdict.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import fmean, median
 from typing import Literal
 
-from effattn_cli.analyse import noise
-from effattn_cli.analyse.noise import Pace
+from effattn_cli.analyse.trials import Reading, trials
 from effattn_cli.analyse.verdicts import Change, Trial, Verdict, counted, judged, level_of, together
-from effattn_cli.records import Cell, Profile, Record, Round
+from effattn_cli.records import Cell, Profile, Record
 
-Metric = Literal["latency", "memory", "flops"]
-#: Seconds of a fixed kernel in a round's process, where the round knows it.
-Calibration = Callable[[Round], float | None]
+Metric = Literal["latency", "memory", "flops", "energy"]
 
-METRICS: tuple[Metric, ...] = ("latency", "memory", "flops")
+METRICS: tuple[Metric, ...] = ("latency", "memory", "flops", "energy")
+#: What differs from process to process; the others are counts, or as good as counts.
+NOISY: tuple[Metric, ...] = ("latency", "energy")
 THRESHOLD = 0.03
 
 
@@ -83,31 +83,36 @@ def compare(
     new: Profile,
     *,
     threshold: float = THRESHOLD,
-    calibration: Calibration = lambda part: part.calibration,
+    calibration: Reading = lambda part: part.calibration,
 ) -> Comparison:
-    """The verdicts on every cell that is in both profiles."""
+    """The verdicts on every cell that is in both profiles.
+
+    `calibration` gives the seconds of a fixed kernel in a round's process.
+    """
     before = {_identity(record.cell): record for record in old.records}
     after = {_identity(record.cell): record for record in new.records}
     both = [(before[key], record) for key, record in after.items() if key in before]
-    trials, slowdown = _trials(both, calibration)
-    latencies = judged(list(trials.values()), threshold)
+    timed, slowdown = trials(both, lambda part: part.median, calibration)
+    drawn, _ = trials(both, lambda part: part.joules)
+    tested: dict[Metric, dict[int, Trial]] = {"latency": timed, "energy": drawn}
     changes = [_exact(*pair, threshold) for pair in both]
-    for place, change in zip(trials, latencies, strict=True):
-        changes[place] = {"latency": change, **changes[place]}
+    for metric, known in tested.items():
+        for place, change in zip(known, judged([*known.values()], threshold), strict=True):
+            changes[place][metric] = change
     pairs = tuple(
         Pair(old=mine, new=theirs, changes=found)
         for (mine, theirs), found in zip(both, changes, strict=True)
     )
-    level = level_of(list(trials.values()))
+    level = level_of([*timed.values()])
     return Comparison(
         old=old,
         new=new,
         pairs=pairs,
         only_old=tuple(record for key, record in before.items() if key not in after),
         only_new=tuple(record for key, record in after.items() if key not in before),
-        means=_means(pairs, trials, threshold),
-        spread=median(math.sqrt(t.spread.variance) for t in trials.values()) if trials else 0.0,
-        visible=median(t.visible(level) for t in trials.values()) if trials else 0.0,
+        means=_means(pairs, tested, threshold),
+        spread=median(math.sqrt(t.spread.variance) for t in timed.values()) if timed else 0.0,
+        visible=median(t.visible(level) for t in timed.values()) if timed else 0.0,
         slowdown=slowdown,
     )
 
@@ -119,56 +124,6 @@ def _identity(cell: Cell) -> tuple[object, ...]:
     """What `Cell.key` is made of; the key itself takes ten times as long."""
     known = vars(cell)
     return (*(known[name] for name in _AXES), *sorted(cell.options.items()))
-
-
-def _trials(
-    both: Sequence[tuple[Record, Record]], calibration: Calibration
-) -> tuple[dict[int, Trial], float | None]:
-    """By the place of the pair, for those that were measured on both sides; and the slowdown."""
-    alike: dict[object, list[int]] = {}  # places that share a machine's speed and, likely, noise
-    for place, (old, new) in enumerate(both):
-        if old.status == new.status == "measured":
-            alike.setdefault((new.cell.device, new.cell.threads), []).append(place)
-    found: dict[int, Trial] = {}
-    slowdowns = []
-    for places in alike.values():
-        pairs = [both[place] for place in places]
-        before, after = (
-            noise.pace([[*map(calibration, pair[side].rounds)] for pair in pairs])
-            for side in (0, 1)
-        )
-        if before and after:
-            slowdowns.append((len(places), math.exp(after.mean - before.mean)))
-        else:
-            before = after = None
-        found |= zip(places, _alike(pairs, before, after), strict=True)
-    return dict(sorted(found.items())), max(slowdowns)[1] if slowdowns else None
-
-
-def _alike(
-    pairs: Sequence[tuple[Record, Record]], before: Pace | None, after: Pace | None
-) -> Iterator[Trial]:
-    """The trials of cells that learn from one another how much processes differ."""
-    medians = [[[part.median for part in side.rounds] for side in pair] for pair in pairs]
-    logs = [(_logs(old, before), _logs(new, after)) for old, new in medians]
-    owns = [noise.own(sides) for sides in logs]
-    prior = noise.common(owns)
-    for pair, (old, new), (mine, theirs), own in zip(pairs, medians, logs, owns, strict=True):
-        yield Trial(
-            old=median(old),
-            new=median(new),
-            shift=noise.shift(mine, theirs),
-            spread=noise.drawn(own, prior),
-            scale=noise.of_shift(len(mine), len(theirs)),
-            shared=before.variance + after.variance if before and after else 0.0,
-            identical=mine == theirs and pair[0].rounds == pair[1].rounds,
-        )
-
-
-def _logs(medians: Sequence[float], pace: Pace | None) -> list[float]:
-    """A round each, less the machine's own slowness in it where that is known."""
-    logs = [*map(math.log, medians)]
-    return [log - slow for log, slow in zip(logs, pace.logs, strict=False)] if pace else logs
 
 
 def _exact(old: Record, new: Record, threshold: float) -> dict[Metric, Change]:
@@ -185,35 +140,38 @@ def _exact(old: Record, new: Record, threshold: float) -> dict[Metric, Change]:
 
 
 def _means(
-    pairs: Sequence[Pair], trials: Mapping[int, Trial], threshold: float
+    pairs: Sequence[Pair], tested: Mapping[Metric, Mapping[int, Trial]], threshold: float
 ) -> tuple[Mean, ...]:
-    """A mean for each variant that has a change, the latencies judged over all variants."""
+    """A mean for each variant that has a change; what has noise is judged over all variants."""
     places: dict[str, list[int]] = {}
     for place, pair in enumerate(pairs):
         if pair.changes:
             places.setdefault(pair.cell.label, []).append(place)
-    timed = {label: [trials[p] for p in found if p in trials] for label, found in places.items()}
-    timed = {label: found for label, found in timed.items() if found}
-    latencies = dict(zip(timed, judged([*map(together, timed.values())], threshold), strict=True))
-    means = []
-    for label, found in places.items():
-        changes, cells = _mean_counts([pairs[place] for place in found], threshold)
-        if label in latencies:
-            changes, cells["latency"] = {"latency": latencies[label], **changes}, len(timed[label])
-        means.append(Mean(label=label, cells=cells, changes=changes))
-    return tuple(means)
+    found = {label: _mean_counts([pairs[place] for place in known], threshold)
+             for label, known in places.items()}  # fmt: skip
+    for metric, each in tested.items():
+        mine = {label: [each[p] for p in known if p in each] for label, known in places.items()}
+        mine = {label: known for label, known in mine.items() if known}
+        judgements = judged([*map(together, mine.values())], threshold)
+        for (label, known), change in zip(mine.items(), judgements, strict=True):
+            found[label][metric] = (len(known), change)
+    return tuple(
+        Mean(
+            label=label,
+            cells={metric: number for metric, (number, _) in means.items()},
+            changes={metric: change for metric, (_, change) in means.items()},
+        )
+        for label, means in found.items()
+    )
 
 
-def _mean_counts(
-    pairs: Sequence[Pair], threshold: float
-) -> tuple[dict[Metric, Change], dict[Metric, int]]:
+def _mean_counts(pairs: Sequence[Pair], threshold: float) -> dict[Metric, tuple[int, Change]]:
     """Of what has no noise; a value of nothing has no logarithm and stays out."""
-    found: dict[Metric, Change] = {}
-    cells: dict[Metric, int] = {}
-    for metric in METRICS[1:]:
+    found: dict[Metric, tuple[int, Change]] = {}
+    for metric in METRICS:
         changes = [pair.changes[metric] for pair in pairs if metric in pair.changes]
         logs = [(math.log(c.old), math.log(c.new)) for c in changes if c.old and c.new]
-        if logs:
+        if logs and metric not in NOISY:
             old, new = (math.exp(fmean(side)) for side in zip(*logs, strict=True))
-            found[metric], cells[metric] = counted(old, new, threshold), len(logs)
-    return found, cells
+            found[metric] = (len(logs), counted(old, new, threshold))
+    return found

@@ -1,7 +1,7 @@
 """Limits on what may get worse, for continuous integration: `latency>5%`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isinf
 
@@ -60,6 +60,12 @@ def breaches(found: Comparison, limits: Sequence[Limit], *, strict: bool) -> lis
     limit, and so does a cell that was measured and now is not.
     """
     return [each for limit in limits for each in _of(found, limit, strict=strict)]
+
+
+def idle(found: Iterable[Comparison], limits: Sequence[Limit]) -> list[Limit]:
+    """Those that nothing can break: no cell has the metric on both sides."""
+    known = {metric for each in found for pair in each.pairs for metric in pair.changes}
+    return [limit for limit in limits if limit.metric not in known]
 
 
 def _of(found: Comparison, limit: Limit, *, strict: bool) -> Iterator[Breach]:

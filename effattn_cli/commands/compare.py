@@ -65,6 +65,6 @@ def compare(
         console = Console()
         console.print(comparison.report(found, old=old, all=all), highlight=False)
         plot.show(charts.of_comparisons(found), console, asked=chart)
-    for line in changes.broken(broken):
+    for line in (*changes.idle(gate.idle(found.values(), limits)), *changes.broken(broken)):
         print(line, file=sys.stderr)
     raise typer.Exit(BROKEN if any(broken.values()) else 0)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,13 +10,22 @@ from rich.text import Text
 
 from effattn_cli.analyse.compare import METRICS, Comparison, Metric, Pair
 from effattn_cli.analyse.differences import differences
-from effattn_cli.analyse.gate import Breach
+from effattn_cli.analyse.gate import Breach, Limit
 from effattn_cli.analyse.verdicts import MOST_ROUNDS, Change, Verdict
 from effattn_cli.report import units
 
-WORSE: dict[Metric, str] = {"latency": "slower", "memory": "more", "flops": "more"}
-BETTER: dict[Metric, str] = {"latency": "faster", "memory": "less", "flops": "less"}
-TITLES: dict[Metric, str] = {"latency": "latency", "memory": "memory", "flops": "FLOPs"}
+WORSE: dict[Metric, str] = {
+    "latency": "slower", "memory": "more", "flops": "more", "energy": "more",
+}  # fmt: skip
+BETTER: dict[Metric, str] = {
+    "latency": "faster", "memory": "less", "flops": "less", "energy": "less",
+}  # fmt: skip
+TITLES: dict[Metric, str] = {
+    "latency": "latency", "memory": "memory", "flops": "FLOPs", "energy": "energy",
+}  # fmt: skip
+SCALES: dict[Metric, Callable[[float], str]] = {
+    "latency": units.seconds, "memory": units.size, "flops": units.count, "energy": units.joules,
+}  # fmt: skip
 STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "same": "", "unclear": "dim"}
 
 
@@ -68,11 +77,6 @@ def plus_minus(change: Change) -> str:
     return f"±{math.ceil(100 * half)} %" if half < 10 else "±?"
 
 
-def value(amount: float, metric: Metric) -> str:
-    known = {"latency": units.seconds, "memory": units.size, "flops": units.count}
-    return known[metric](amount)
-
-
 def counts(found: Comparison) -> str:
     """`latency: 2 slower, 1 faster, 3 same, 8 unclear; memory: 14 same`."""
     parts = []
@@ -82,11 +86,21 @@ def counts(found: Comparison) -> str:
     return "; ".join(parts)
 
 
+def idle(limits: Sequence[Limit]) -> Iterator[str]:
+    """A line for each limit that no cell was held to."""
+    for limit in limits:
+        yield f"{_limit(limit)}: no cell has its {TITLES[limit.metric]} in both profiles"
+
+
+def _limit(limit: Limit) -> str:
+    return f"{limit.metric}>{100 * limit.share:g}%"
+
+
 def broken(breaches: Mapping[str, Sequence[Breach]]) -> Iterator[str]:
     """A line for each cell that breaks a limit."""
     for name, found in breaches.items():
         for each in found:
-            limit = f"{each.limit.metric}>{100 * each.limit.share:g}%"
+            limit = _limit(each.limit)
             where = f"{each.label} at {units.length(each.seq)}: {each.why}"
             yield units.clean(f"{limit}: {where}{f', in {name}' if len(breaches) > 1 else ''}")
 

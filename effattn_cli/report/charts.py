@@ -18,7 +18,11 @@ AXES: tuple[tuple[Metric, str, Callable[[float], str], float], ...] = (
     ("time", "latency over tokens", units.seconds, 10),
     ("memory", "memory over tokens", units.size, 2),
 )
-COMPARED: tuple[tuple[compare.Metric, float], ...] = (("latency", 10), ("memory", 2))
+COMPARED: tuple[tuple[compare.Metric, float], ...] = (
+    ("latency", 10),
+    ("memory", 2),
+    ("energy", 10),
+)
 MOST_CHANGED = 3  # variants, of two curves each, that lie close to one another
 
 
@@ -110,7 +114,7 @@ def _changed(
     return Chart(
         title=f"{changes.TITLES[metric]} over tokens, old and new",
         series=series,
-        scale=lambda amount: changes.value(amount, metric),
+        scale=changes.SCALES[metric],
         base=base,
         above=above,
         below=[*_left_out(order[MOST_CHANGED:], len(known) - len(order))],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from effattn_cli.analyse.compare import METRICS, Comparison, Metric, Pair
+from effattn_cli.analyse.compare import METRICS, NOISY, Comparison, Metric, Pair
 from effattn_cli.analyse.differences import differences, drifted
 from effattn_cli.analyse.groups import groups
 from effattn_cli.analyse.verdicts import Change
@@ -73,7 +73,7 @@ def _means(comparisons: Sequence[Comparison], titles: Sequence[str]) -> Iterator
         for label in labels:
             found = [means[label].changes.get(metric) if label in means else None
                      for means in known]  # fmt: skip
-            if not any(c and (metric == "latency" or c.verdict != "same") for c in found):
+            if not any(c and (metric in NOISY or c.verdict != "same") for c in found):
                 continue
             number = max(m[label].cells.get(metric, 0) for m in known if label in m)
             first = (Text(units.clean(label)), Text(str(number)))
@@ -154,7 +154,7 @@ def _is_shown(pair: Pair, metric: Metric, everything: bool) -> bool:  # noqa: FB
     change = pair.changes.get(metric)
     if change is None:
         return everything and metric == "latency" and bool(pair.old.seconds and pair.new.seconds)
-    return change.verdict in {"better", "worse"} or (everything and metric == "latency")
+    return change.verdict in {"better", "worse"} or (everything and metric in NOISY)
 
 
 def _stands_out(pair: Pair) -> bool:
@@ -163,8 +163,8 @@ def _stands_out(pair: Pair) -> bool:
 
 def _value(record: Record, metric: Metric) -> str:
     if metric == "flops":
-        return changes.value(record.cost.flops, metric) if record.cost else ""
-    return words.value(record, "time" if metric == "latency" else "memory")
+        return units.count(record.cost.flops) if record.cost else ""
+    return words.value(record, "time" if metric == "latency" else metric)
 
 
 def _no_verdict(pair: Pair) -> str:

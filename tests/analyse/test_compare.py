@@ -20,6 +20,7 @@ from tests.builders import (
     a_memory,
     a_profile,
     a_variant,
+    drawing,
     failed,
     measured,
     pending,
@@ -218,6 +219,38 @@ def test_memory_that_was_found_in_another_way_is_not_compared() -> None:
     other = replace(new, memory=replace(a_memory(2 * MIB), method="another"))
     (pair,) = compare(a_profile(old), a_profile(other)).pairs
     assert "memory" not in pair.changes
+
+
+def test_energy_has_noise_as_latency_has_and_is_judged_on_its_own() -> None:
+    rng = random.Random(1)
+
+    def powered(profile: Profile, factor: float) -> Profile:
+        return a_profile(*(
+            drawing(r, *(factor * rng.lognormvariate(0, 0.05) for _ in r.rounds))
+            for r in profile.records
+        ))  # fmt: skip
+
+    old, new = powered(a_sweep(1), 2.0), powered(a_sweep(2), 3.0)
+    found = compare(old, new)
+    assert found.count("energy") == {"worse": 20, "better": 0, "same": 0, "unclear": 0}
+    assert found.count("latency")["worse"] == 0
+    assert latencies(found) == latencies(compare(a_sweep(1), a_sweep(2)))
+    for mean in found.means:
+        energy = mean.changes["energy"]
+        assert (mean.cells["energy"], energy.verdict) == (10, "worse")
+        assert energy.low < 1.5 < energy.high
+    assert compare(old, powered(a_sweep(2), 2.0)).count("energy")["worse"] == 0
+
+
+@pytest.mark.parametrize("joules", [(1.0, None, 1.0), (1.0, 0.0, 1.0), (None, None, None)])
+def test_energy_that_a_round_could_not_tell_is_not_compared(
+    joules: tuple[float | None, ...],
+) -> None:
+    known, gone = measured(a_cell(), 1.0), failed(a_cell())
+    sides = drawing(known, 1.0, 1.0, 1.0), drawing(known, *joules)
+    for old, new in (sides, sides[::-1], (sides[0], gone), (sides[0], predicted(a_cell(), 1.0))):
+        (pair,) = compare(a_profile(old), a_profile(new)).pairs
+        assert "energy" not in pair.changes
 
 
 def test_cells_pair_by_what_was_asked_for() -> None:

@@ -9,7 +9,7 @@ from effattn_cli.analyse.compare import compare
 from effattn_cli.analyse.gate import Limit
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Record
-from tests.builders import MIB, a_cell, a_profile, failed, measured
+from tests.builders import MIB, a_cell, a_profile, drawing, failed, measured
 
 LATENCY = Limit("latency", 0.05)
 
@@ -47,6 +47,28 @@ def test_memory_and_flops_are_exact() -> None:
     assert whys(old, new, Limit("flops", 0.5), strict=False) == ["+100.0%"]
     nothing = measured(a_cell(), QUIET, 0)
     assert whys(nothing, new, Limit("memory", 5.0), strict=False) == ["from nothing"]
+
+
+def test_energy_is_a_limit_like_the_others() -> None:
+    limit = Limit("energy", 0.05)
+    bare = measured(a_cell(), QUIET)
+    old = drawing(bare, *QUIET)
+    assert whys(old, drawing(bare, 1.2, 1.201, 1.199), limit, strict=False) == ["+20.0%"]
+    assert whys(old, drawing(bare, 1.04, 1.041, 1.039), limit, strict=False) == []
+    assert whys(old, drawing(bare, 0.5, 0.501, 0.499), limit, strict=False) == []
+    assert whys(drawing(bare, *NOISY), drawing(bare, *NOISY[::-1]), limit, strict=False) == []
+    assert whys(old, bare, limit, strict=False) == []
+    assert whys(old, bare, limit, strict=True) == ["no energy to compare"]
+
+
+def test_a_limit_that_nothing_can_break_is_known() -> None:
+    latency, energy = gate.parse("latency>5%"), gate.parse("energy>5%")
+    record = measured(a_cell(), QUIET)
+    without = compare(a_profile(record), a_profile(record))
+    having = compare(*(a_profile(drawing(record, *QUIET)) for _ in range(2)))
+    assert gate.idle([without], [latency, energy]) == [energy]
+    assert gate.idle([without, having], [latency, energy]) == []
+    assert gate.idle([], [latency]) == [latency]
 
 
 def test_a_cell_that_fails_now_breaks_every_limit_and_one_that_is_gone_a_strict_one() -> None:

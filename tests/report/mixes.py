@@ -1,18 +1,26 @@
 """Sweeps in which anything may have happened to any cell."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from effattn_cli.records import Cell, Record
-from tests.builders import MIB, a_cell, failed, measured, pending, predicted
+from tests.builders import MIB, a_cell, drawing, failed, measured, pending, predicted
 
 LABELS = ("sdpa", "linformer", "linear-transformer", "linformer:rank=64")
+
+
+def powered(joules: float | None, cell: Cell, *facts: Any, **more: Any) -> Record:
+    record = measured(cell, *facts, **more)
+    return drawing(record, *[joules] * len(record.rounds))
 
 
 def outcomes(cell: Cell) -> st.SearchStrategy[Record]:
     seconds, peak = st.floats(1e-7, 1e4), st.integers(0, 2**12 * MIB)
     return st.one_of(
         st.builds(
-            measured,
+            powered,
+            st.none() | st.floats(0, 1e6),
             st.just(cell),
             st.lists(seconds, min_size=1, max_size=3),
             peak,

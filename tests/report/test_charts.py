@@ -27,7 +27,7 @@ def a_side(factors: Mapping[str, float] = MappingProxyType({}), peak: int = 2**2
 
 
 def test_the_variants_that_changed_most_are_drawn_and_the_others_named() -> None:
-    latency, memory = charts.of_comparisons({"new": compare(a_side(), a_side(FACTORS))})
+    latency, memory, _ = charts.of_comparisons({"new": compare(a_side(), a_side(FACTORS))})
     labels = [series.label for series in latency.series]
     assert labels == [f"{n}, {side}" for n in ("gqa", "local", "luna") for side in ("old", "new")]
     assert latency.below == [
@@ -42,7 +42,7 @@ def test_the_variants_that_changed_most_are_drawn_and_the_others_named() -> None
 
 
 def test_every_name_has_a_place_under_the_picture() -> None:
-    latency, _ = charts.of_comparisons({"new": compare(a_side(), a_side(FACTORS))})
+    latency, *_ = charts.of_comparisons({"new": compare(a_side(), a_side(FACTORS))})
     for width in (60, 80, 120):
         shown = screen(plot.drawn(latency, width), width)
         assert max(map(len, shown.splitlines())) <= width
@@ -61,6 +61,6 @@ def test_what_has_no_curve_is_said_only_where_it_was_asked_for(
 
 
 def test_a_peak_of_nothing_has_no_place_on_a_logarithm() -> None:
-    _, memory = charts.of_comparisons({"new": compare(a_side(peak=0), a_side(peak=1))})
+    _, memory, _ = charts.of_comparisons({"new": compare(a_side(peak=0), a_side(peak=1))})
     assert {series.label.rpartition(", ")[2] for series in memory.series} == {"new"}
     assert "memory over tokens" in plot.drawn(memory, 80).plain
