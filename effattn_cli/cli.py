@@ -3,6 +3,7 @@
 Nothing here or in the commands imports torch; that would cost every answer two seconds.
 """
 
+import gc
 import io
 import os
 import sys
@@ -28,6 +29,7 @@ from effattn_cli.errors import EffattnError
 from effattn_cli.report.units import clean
 
 INTERRUPTED = 130
+SURVIVORS = 100_000  # new objects between two looks for garbage; a large profile has as many
 
 app = typer.Typer(
     help="Profile attention variants on your hardware, and choose one for your budget.",
@@ -63,6 +65,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an ASCII terminal has no µ, and loses no line
+    gc.set_threshold(SURVIVORS)
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]  # it may stand anywhere
     sys.exit(_run(debug=debug))

@@ -1,13 +1,12 @@
-"""Files that are written whole or not at all, by one process at a time."""
+"""Files that are written whole or not at all, by one process at a time.
+
+What only writing takes is imported there: every answer from a profile comes by here to read.
+"""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import filelock
-import platformdirs
 
 from effattn_cli.errors import EffattnError
 from effattn_cli.records import Profile
@@ -32,6 +31,8 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def _replace(path: Path, data: bytes) -> None:
+    import tempfile  # noqa: PLC0415
+
     if path.is_dir():
         raise IsADirectoryError(21, "it is a folder")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -60,6 +61,8 @@ def _sync_folder(folder: Path) -> None:
 
 def data_folder() -> Path:
     """Where what is found out is kept; it may not be there yet."""
+    import platformdirs  # noqa: PLC0415
+
     return platformdirs.user_data_path("effattn")
 
 
@@ -120,6 +123,8 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         CannotWrite: another process is writing it, or its folder cannot be written.
     """
+    import filelock  # noqa: PLC0415
+
     check(path)
     lock = filelock.FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
     try:

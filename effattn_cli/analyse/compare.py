@@ -11,6 +11,7 @@ Everything else is unclear. Predicted values have no verdict.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from statistics import fmean, median
 from typing import Literal
 
@@ -117,13 +118,12 @@ def compare(
     )
 
 
-_AXES = [item.name for item in fields(Cell) if item.name != "options"]
+_axes = itemgetter(*(item.name for item in fields(Cell) if item.name != "options"))
 
 
 def _identity(cell: Cell) -> tuple[object, ...]:
-    """What `Cell.key` is made of; the key itself takes ten times as long."""
-    known = vars(cell)
-    return (*(known[name] for name in _AXES), *sorted(cell.options.items()))
+    """What `Cell.key` is made of; the key itself takes twenty times as long."""
+    return (*_axes(vars(cell)), *sorted(cell.options.items()))
 
 
 def _exact(old: Record, new: Record, threshold: float) -> dict[Metric, Change]:

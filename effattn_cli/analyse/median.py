@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from statistics import median
 
 
@@ -14,11 +15,17 @@ def interval(samples: Sequence[float]) -> tuple[float, float] | None:
     ordered, number = sorted(samples), len(samples)
     if number < 6:
         return None
+    k = _rank(number)
+    return ordered[k - 1], ordered[number - k]
+
+
+@cache
+def _rank(number: int) -> int:
     tail, k = 1, 0  # tail / 2^n is the chance that at most k of n coins show heads
     while 40 * tail <= 2**number:
         k += 1
         tail += math.comb(number, k)
-    return ordered[k - 1], ordered[number - k]
+    return k
 
 
 def half_width(samples: Sequence[float]) -> float | None:

@@ -26,9 +26,8 @@ def trials(
     alike: dict[object, dict[int, Sides]] = {}  # places that share a machine's speed and noise
     for place, (old, new) in enumerate(both):
         if old.status == new.status == "measured":
-            sides = ([reading(part) or 0.0 for part in side.rounds] for side in (old, new))
-            before, after = sides
-            if all(before) and all(after):
+            before, after = _readings(old, reading), _readings(new, reading)
+            if before and after:
                 key = (new.cell.device, new.cell.threads)
                 alike.setdefault(key, {})[place] = (before, after)
     found: dict[int, Trial] = {}
@@ -46,6 +45,17 @@ def trials(
         pairs = [both[place] for place in readings]
         found |= zip(readings, _alike(pairs, [*readings.values()], old_pace, new_pace), strict=True)
     return dict(sorted(found.items())), max(slowdowns)[1] if slowdowns else None
+
+
+def _readings(record: Record, reading: Reading) -> list[float]:
+    """Of all rounds, or none."""
+    found = []
+    for part in record.rounds:
+        value = reading(part)
+        if not value:
+            return []
+        found.append(value)
+    return found
 
 
 def _alike(

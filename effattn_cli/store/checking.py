@@ -52,19 +52,21 @@ def checked(kind: Any, data: Any) -> Any:
     Raises:
         Wrong: a value is of another type, out of range, missing, or unknown.
     """
-    checks = _checks(kind)
+    checks, required = _checks(kind)
     if not isinstance(data, dict):
         raise expected("a mapping", data)
     if not data.keys() <= checks.keys():
         raise _unknown(next(key for key in data if key not in checks), checks)
-    if missing := _required(kind) - data.keys():
-        raise Wrong(f"{next(name for name in checks if name in missing)!r} is missing")
-    values = {}
-    for name, value in data.items():
-        try:
+    if not data.keys() >= required:
+        raise Wrong(
+            f"{next(name for name in checks if name in required - data.keys())!r} is missing"
+        )
+    values, name = {}, ""
+    try:
+        for name, value in data.items():
             values[name] = checks[name](value)
-        except Wrong as error:
-            raise error.within(f".{name}") from None
+    except Wrong as error:
+        raise error.within(f".{name}") from None
     return kind(**values)
 
 
@@ -87,14 +89,11 @@ def _unknown(key: Any, valid: Mapping[str, Check]) -> Wrong:
 
 
 @cache
-def _required(kind: type) -> frozenset[str]:
+def _checks(kind: type) -> tuple[dict[str, Check], frozenset[str]]:
+    """What looks at each field, and the names of those that must be there."""
     given = {item.name: (item.default, item.default_factory) for item in fields(kind)}
-    return frozenset(name for name, values in given.items() if values == (MISSING, MISSING))
-
-
-@cache
-def _checks(kind: type) -> dict[str, Check]:
-    return {name: _check(hint, name) for name, hint in get_type_hints(kind).items()}
+    required = frozenset(name for name, values in given.items() if values == (MISSING, MISSING))
+    return {name: _check(hint, name) for name, hint in get_type_hints(kind).items()}, required
 
 
 def _check(kind: Any, name: str) -> Check:
@@ -110,10 +109,22 @@ def _check(kind: Any, name: str) -> Check:
         return partial(many, _check(parts[0], name), name)
     if origin is not None and origin not in (Union, types.UnionType):
         return partial(_mapping, _check(parts[1], name))
-    kinds = frozenset(parts or (kind,))
-    if kinds == {float} or kinds == {float, type(None)}:
-        return partial(_number, kinds, *_bounds(name))
-    return partial(_scalar, kinds, _bounds(name)[0])
+    return _of_scalar(frozenset(parts or (kind,)), *_bounds(name))
+
+
+def _of_scalar(kinds: frozenset[Any], low: float, high: float) -> Check:
+    """Lets the usual value through at once; the unusual and the wrong are looked at closely."""
+    (kind, *others) = kinds - {type(None)}
+    close = partial(_scalar, kinds, low)
+    if others or kind is bool:
+        return close
+    if kind is str:
+        return lambda value: value if type(value) is str and len(value) <= LONGEST else close(value)
+    if kind is int:
+        high = LARGEST
+    else:
+        close = partial(_number, kinds, low, high)
+    return lambda value: value if type(value) is kind and low <= value <= high else close(value)
 
 
 def _bounds(name: str) -> tuple[float, float]:
@@ -150,9 +161,10 @@ def _list(check: Check, name: str, value: Any) -> tuple[Any, ...]:
 
 def _floats(check: Check, name: str, value: Any) -> tuple[Any, ...]:
     """As `_list`; where nothing is wrong the samples are looked at all at once."""
-    plain = isinstance(value, list) and value and {int, float}.issuperset(map(type, value))
+    kinds = {*map(type, value)} if isinstance(value, list) else set()
+    plain = kinds and kinds <= {int, float}
     if plain and min(value) >= LEAST and max(value) <= MOST and sum(value) <= MOST:
-        return tuple(map(float, value))
+        return tuple(map(float, value)) if int in kinds else tuple(value)
     return _list(check, name, value)
 
 
