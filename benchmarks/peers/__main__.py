@@ -2,6 +2,7 @@
 
     pip install -c constraints.txt -e '.[peers]'
     python -m benchmarks.peers [NAME...]      # by default each in a process of its own
+    python -m benchmarks.peers NAME --seq 1024 4096 --phase train
 
 Same shapes, same settings, same process, freed memory kept (as `effattn profile` does by default).
 Every repeat times ours and theirs in turn; the table gives the medians, and theirs over ours.
@@ -15,7 +16,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import geometric_mean, median
 from typing import Any
 
@@ -29,6 +30,7 @@ from effattn_cli.measure.subject import build
 from effattn_cli.run import limits
 
 LENGTHS = (1024, 4096, 16384)
+PHASES = ("forward", "train")
 SECONDS, LEAST, MOST = 3.0, 5, 30  # a pair's time, and its repeats
 MEMORY = 16 << 30  # bytes that the process may take
 HEADER = f"{'variant':24} {'against':32} {'':14} {'seq':>6} {'ours ms':>9} {'theirs':>9}  ratio"
@@ -72,12 +74,12 @@ def race(*competitors: Callable[[], Any]) -> list[float]:
     return [median(found) for found in times]
 
 
-def races(name: str) -> list[float]:
+def races(name: str, phases: Sequence[str], lengths: Sequence[int]) -> list[float]:
     """Prints a line for each race of a variant; gives theirs over ours."""
     ratios = []
     for peer in known()[name]:
-        for phase in ("forward", "train"):
-            for seq in LENGTHS:
+        for phase in phases:
+            for seq in lengths:
                 how = f"{phase}{' causal' if peer.causal else ''}"
                 print(f"{name:24} {peer.package:32} {how:14} {seq:>6} ", end="", flush=True)
                 ours, theirs = calls(name, peer, seq, phase)
@@ -96,15 +98,17 @@ def races(name: str) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*")
-    names = parser.parse_args().names
-    if not names:
+    parser.add_argument("--seq", type=int, nargs="+", default=LENGTHS)
+    parser.add_argument("--phase", choices=PHASES, nargs="+", default=PHASES)
+    args = parser.parse_args()
+    if not args.names:
         print(HEADER, flush=True)
         for name in known():
-            subprocess.run([sys.executable, "-m", __package__, name], check=True)
+            subprocess.run([sys.executable, "-m", __package__, name, *sys.argv[1:]], check=True)
         return
     heap.retain_heap()
     limits.limit_memory(MEMORY)
-    ratios = [ratio for name in names for ratio in races(name)]
+    ratios = [ratio for name in args.names for ratio in races(name, args.phase, args.seq)]
     slower = sum(ratio < 1 for ratio in ratios)
     print(f"geometric mean {geometric_mean(ratios):.2f}, slower in {slower} of {len(ratios)}")
     assert not math.isnan(sum(ratios))
