@@ -1,13 +1,14 @@
 """Nystromformer: softmax attention through landmarks."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, pad
 
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.parts.chunked import CHUNK
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.landmarks import filled, segment_means
 
@@ -76,21 +77,53 @@ class Nystromformer(Attention):
         if self.filter_HW is None:
             return out_BHTK
         v_BHTK = v_BHTK if real_BT is None else v_BHTK * real_BT[:, None, :, None]
-        return _filtered(v_BHTK, self.filter_HW).add_(out_BHTK)
+        return _filtered(v_BHTK, self.filter_HW) + out_BHTK
 
 
 def _filtered(v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
-    """Each head's values filtered along the length.
+    """Each head's values filtered along the length."""
+    learns = torch.is_grad_enabled() and (v_BHTK.requires_grad or filter_HW.requires_grad)
+    filtered: Any = _Filtered.apply if learns else _slid
+    return filtered(v_BHTK, filter_HW)
 
-    As channels, next to each other in memory as the projection made them: on a CPU that is twice
-    as fast as a head a channel, forward and back.
-    """
+
+def _slid(v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
+    """As channels next to each other in memory, which a CPU's kernel takes without a copy."""
     H, K = v_BHTK.shape[1], v_BHTK.shape[3]
-    v_BDTx = v_BHTK.transpose(1, 2).flatten(2).mT.unsqueeze(3)
-    filter_DxWx = filter_HW.repeat_interleave(K, dim=0)[:, None, :, None]
-    around = (filter_HW.shape[1] // 2, 0)
-    y_BDTx = conv2d(v_BDTx, filter_DxWx, padding=around, groups=H * K)
-    return torch.unflatten(y_BDTx.squeeze(3), 1, (H, K)).mT
+    v_BDxT = v_BHTK.transpose(1, 2).flatten(2).mT.unsqueeze(2)
+    filter_DxxW = filter_HW.repeat_interleave(K, dim=0)[:, None, None]
+    around = (0, filter_HW.shape[1] // 2)
+    y_BDxT = conv2d(v_BDxT, filter_DxxW, padding=around, groups=H * K)
+    return torch.unflatten(y_BDxT.squeeze(2), 1, (H, K)).mT
+
+
+class _Filtered(torch.autograd.Function):
+    """`_slid` with gradients; torch's own have no fast kernel for a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
+        ctx.save_for_backward(v_BHTK, filter_HW)
+        return _slid(v_BHTK, filter_HW)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        v_BHTK, filter_HW = ctx.saved_tensors
+        return _slid(grads[0], filter_HW.flip(1)), _correlated(grads[0], v_BHTK, filter_HW.shape[1])
+
+
+def _correlated(y_BHTK: Tensor, v_BHTK: Tensor, width: int) -> Tensor:
+    """The products of y with v shifted by -W/2 .. W/2, summed over all but heads and shifts.
+
+    As one matrix product a head, of blocks of C tokens with all S that they meet; some is in vain.
+    """
+    H, T = y_BHTK.shape[1:3]
+    C, around = min(CHUNK, T), width // 2
+    S, end = C + width - 1, -T % C
+    y_HCx = pad(y_BHTK, (0, 0, 0, end)).unfold(2, C, C).permute(1, 4, 0, 2, 3).flatten(2)
+    v_HxS = pad(v_BHTK, (0, 0, around, around + end)).unfold(2, S, C).transpose(0, 1).flatten(1, 3)
+    met_HCS = y_HCx @ v_HxS
+    # Token c meets shift w in column c + w, which is column w of rows that are one longer.
+    return pad(met_HCS.flatten(1), (0, C)).view(H, C, S + 1)[..., :width].sum(1)
 
 
 def _kernel(q_BHMK: Tensor, k_BHMK: Tensor, filled_BM: Tensor | None) -> Tensor:

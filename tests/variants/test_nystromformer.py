@@ -39,6 +39,18 @@ def test_options_equal_the_reference(landmarks: int, iterations: int, kernel: in
         torch.testing.assert_close(got * keep, want * keep, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("tokens", "kernel"), [(150, 65), (130, 1), (9, 33), (64, 5)])
+def test_gradients_equal_those_of_the_reference(tokens: int, kernel: int) -> None:
+    """With more tokens and with fewer than the filter's gradient takes at a time."""
+    layer = laws.make(Nystromformer, tokens, dtype=torch.float64, landmarks=4, kernel=kernel)
+    projected = layer.project(laws.tokens_in(tokens).double())
+    q, k, v = (x.detach().requires_grad_() for x in projected)
+    wanted = (q, k, v, layer.get_parameter("filter_HW"))
+    outs = layer.attend(q, k, v), reference(layer, q, k, v, None)
+    grads = [torch.autograd.grad(out.square().sum(), wanted) for out in outs]
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+
+
 @torch.no_grad()
 def test_a_padded_sequence_gives_what_it_gives_alone() -> None:
     layer = laws.make(Nystromformer, 200, dtype=torch.float64)
