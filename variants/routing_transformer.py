@@ -111,27 +111,30 @@ class RoutingTransformer(Decodable[Members]):
     ) -> Tensor:
         members = min(self.window, q_GTK.shape[1])
         key_GCW = nearest(k_GTK, centre_GCK, members, real_GT)
-        rows_GTE = torch.cat([k_GTK.to(v_GTK.dtype), v_GTK], dim=-1)
-        k_GCWK, v_GCWK = take(rows_GTE, key_GCW).chunk(2, dim=-1)
+        k_GCWK, v_GCWK = (take(x.to(v_GTK.dtype), key_GCW) for x in (k_GTK, v_GTK))
         query_GCW, q_GCWK = key_GCW, k_GCWK
         if not self.share_qk:
             query_GCW = nearest(q_GTK, centre_GCK, members, real_GT)
             q_GCWK = take(q_GTK.to(v_GTK.dtype), query_GCW)
-        mask, counts_GCW1 = None, torch.ones_like(q_GCWK[..., :1])
+        mask, counts_GCW = None, torch.ones_like(q_GCWK[..., 0])
         # Places ascend: among shared ones, a rank is as good as a position, and padding is last.
         in_order = self.causal and self.share_qk
         if self.causal and not self.share_qk:
             seen_GCWW = query_GCW.unsqueeze(-1) >= key_GCW.unsqueeze(-2)
-            counts_GCW1 = seen_GCWW[..., :1].to(v_GTK.dtype)
+            counts_GCW = seen_GCWW[..., 0].to(v_GTK.dtype)
             mask = hiding(seen_GCWW, v_GTK)
         elif real_GT is not None and not self.causal:
             mask = hiding(take(real_GT.unsqueeze(-1), key_GCW).mT, v_GTK)
         out_GCWK = scaled_dot_product_attention(
             q_GCWK, k_GCWK, v_GCWK, attn_mask=mask, is_causal=in_order
         )
-        sums_GTE = out_GCWK.new_zeros(*v_GTK.shape[:2], v_GTK.shape[2] + 1)
-        add_back(sums_GTE, query_GCW, torch.cat([out_GCWK * counts_GCW1, counts_GCW1], dim=-1))
-        return sums_GTE[..., :-1] / sums_GTE[..., -1:].clamp(min=1)
+        if self.causal and not self.share_qk:
+            out_GCWK = out_GCWK * counts_GCW.unsqueeze(-1)
+        sums_GTK = out_GCWK.new_zeros(v_GTK.shape)
+        add_back(sums_GTK, query_GCW, out_GCWK)
+        times_GT = out_GCWK.new_zeros(v_GTK.shape[:2])
+        times_GT.scatter_add_(1, query_GCW.flatten(1), counts_GCW.flatten(1))
+        return sums_GTK / times_GT.clamp(min=1).unsqueeze(-1)
 
     def start(self, batch: int, context: int) -> Members:
         if not self.share_qk:
