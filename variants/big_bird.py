@@ -95,7 +95,10 @@ class BigBird(Attention):
         seen_GxxS = seen_BHZLC.flatten(3).reshape(len(place_GL), 1, 1, -1)
         q_GxCK = q_BHTK[:, :, self.block : -self.block].reshape(-1, 1, self.block, K)
         k_ZCK, v_ZCK = (x.reshape(-1, self.block, K) for x in (k_BHTK, v_BHTK))
-        rows = CACHED // (seen_GxxS.shape[3] * K) if pieces_pay(q_BHTK) else len(q_GxCK)
+        # In training all at once: each piece would have a gradient of all keys.
+        learns = torch.is_grad_enabled() and k_BHTK.requires_grad
+        few = pieces_pay(q_BHTK) and not learns
+        rows = CACHED // (seen_GxxS.shape[3] * K) if few else len(q_GxCK)
         parts = (torch.split(x, max(1, rows)) for x in (q_GxCK, place_GL, seen_GxxS))
         outs = [_gathered(q, k_ZCK, v_ZCK, *rest) for q, *rest in zip(*parts, strict=True)]
         return torch.cat(outs).view(B, H, -1, K)
