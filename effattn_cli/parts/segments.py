@@ -55,20 +55,20 @@ class DecodableSegments(Decodable[Segment]):
         """`stopped`: keys and values for the memory, if it is not enough to detach those given."""
         r_HWK, outs = self._positions(), []
         memory = k_BHTK[:, :, :0], v_BHTK[:, :, :0]
-        for passed in range(0, q_BHTK.shape[2], self.segment):
-            now = slice(passed, passed + self.segment)
-            k_BHSK, v_BHSK = _joined(memory, (k_BHTK[:, :, now], v_BHTK[:, :, now]))
+        # Split, since each slice would have a gradient of the whole length.
+        wholes = (q_BHTK, k_BHTK, v_BHTK, *(stopped or (k_BHTK.detach(), v_BHTK.detach())))
+        segments = list(zip(*(torch.split(x, self.segment, dim=2) for x in wholes), strict=True))
+        for i, (q_BHLK, k_BHLK, v_BHLK, *past) in enumerate(segments, start=1):
+            k_BHSK, v_BHSK = _joined(memory, (k_BHLK, v_BHLK))
             start = memory[0].shape[2]
             outs.append(
-                self.positions.attend(
-                    q_BHTK[:, :, now], k_BHSK, v_BHSK, r_HWK, start=start, causal=True
-                )
+                self.positions.attend(q_BHLK, k_BHSK, v_BHSK, r_HWK, start=start, causal=True)
             )
-            if passed + self.segment < q_BHTK.shape[2]:
-                past = k_BHSK.detach(), v_BHSK.detach()
+            if i < len(segments):
+                known = k_BHSK.detach(), v_BHSK.detach()
                 if stopped is not None:
-                    past = _joined(memory, (stopped[0][:, :, now], stopped[1][:, :, now]))
-                memory = self.remember(*past, passed + self.segment)
+                    known = _joined(memory, (past[0], past[1]))
+                memory = self.remember(*known, i * self.segment)
         return torch.cat(outs, dim=2)
 
     def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
