@@ -5,10 +5,10 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, scaled_dot_product_attention
+from torch.nn.functional import embedding
 
 from effattn_cli.attention import Attention, Card, Unsupported
-from effattn_cli.parts.blocks import fold, unfold
+from effattn_cli.parts.blocks import fold, unfold, within
 from effattn_cli.parts.merge import hide
 
 
@@ -74,12 +74,12 @@ class Swin1D(Attention):
         mask = self._bias(window)
         if real_BT is not None:
             mask = mask + hide(~real_BT.reshape(-1, 1, 1, window), mask)
-        folded = [fold(x, window) for x in (q, k, v)]
-        out = scaled_dot_product_attention(folded[0], folded[1], folded[2], attn_mask=mask)
-        return unfold(out, len(q))
+        q_XHCK, k_XHCK, v_XHCK = (fold(x, window) for x in (q, k, v))
+        return unfold(within(q_XHCK, k_XHCK, v_XHCK, mask), len(q))
 
     def _bias(self, window: int) -> Tensor:
         """The bias of each head between the places of a window, (1, H, W, W)."""
         at_W = torch.arange(window, device=self.bias.device)
         away_WW = at_W[:, None] - at_W + self.reach - 1
-        return embedding(away_WW, self.bias).permute(2, 0, 1).unsqueeze(0)
+        # Contiguous, or a CPU's fused kernel would not take it.
+        return embedding(away_WW, self.bias).permute(2, 0, 1).contiguous().unsqueeze(0)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.parts.banded import overlapping
+from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.merge import Part, hide, union
 
 
@@ -66,6 +67,23 @@ def blocked_causal(
         span = back * block
         parts.append(Part((span, None), (0, -span), blocks=blocks - back, mask=mask))
     return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)[:, :, :T]
+
+
+def within(q_XYCK: Tensor, k_XYSK: Tensor, v_XYSK: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt K + mask) v of many small blocks, whose mask may have a gradient.
+
+    Written out on a CPU in training, if scores are few and no constant mask is to be added: its
+    fused kernel is slower there, and takes no mask that learns.
+    """
+    few = k_XYSK.shape[2] <= 2 * k_XYSK.shape[3] and torch.finfo(q_XYCK.dtype).bits >= 32
+    added = mask is not None and not mask.requires_grad
+    if not (few and torch.is_grad_enabled() and pieces_pay(q_XYCK)) or added:
+        return scaled_dot_product_attention(q_XYCK, k_XYSK, v_XYSK, attn_mask=mask)
+    q, k, v = (x.reshape(-1, *x.shape[2:]) for x in (q_XYCK, k_XYSK, v_XYSK))
+    scores = torch.baddbmm(q.new_zeros(1, 1, 1), q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5)
+    if mask is not None:
+        scores = (scores.view(*q_XYCK.shape[:3], -1) + mask).view_as(scores)
+    return (scores.softmax(-1) @ v).view_as(q_XYCK)
 
 
 def even(x_BHTE: Tensor, block: int) -> Tensor:

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from effattn_cli.parts import merge
-from effattn_cli.parts.blocks import blocked, blocked_causal
+from effattn_cli.parts import blocks, merge
+from effattn_cli.parts.blocks import blocked, blocked_causal, within
 from effattn_cli.parts.merge import Part, union
 from tests.references.sdpa import softmax_attention
 
@@ -86,3 +86,14 @@ def test_a_part_far_below_the_others_counts_for_nothing() -> None:
     got = union(q.float(), sources, [Part(), Part(source=1)])
     want = softmax_attention(q, k, v)
     torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_small_blocks_are_the_same_written_out_and_fused(
+    masked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qkv, S = inputs(2 * K), 2 * K
+    mask = torch.randn(1, H, S, S, dtype=torch.float64, requires_grad=True) if masked else None
+    written = within(*qkv, mask)
+    monkeypatch.setattr(blocks, "pieces_pay", lambda _: False)
+    same(written, within(*qkv, mask), qkv if mask is None else (*qkv, mask))
