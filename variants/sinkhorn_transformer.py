@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.blocks import within
 from effattn_cli.parts.clusters import hiding
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.sinkhorn import (
@@ -16,6 +17,7 @@ from effattn_cli.parts.sinkhorn import (
     Balance,
     SortedBlocks,
     SortingNetwork,
+    beside,
     mixed,
     shares,
     wide,
@@ -91,29 +93,23 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         elif real_BT is None and T % self.block:
             real_BT = torch.ones(1, T, dtype=torch.bool, device=q_BHTK.device)
         q, k, v = (self._cut(x) for x in (q_BHTK, k_BHTK, v_BHTK))  # (B, H, Z, C, K)
-        real_BxZC = None
+        real_BxZC, mask = None, self._past(q) if self.causal else None
         if real_BT is not None:
             real_BxZC = self._cut(real_BT[:, None, :, None]).squeeze(-1)
             k, v = (x.masked_fill(~real_BxZC.unsqueeze(-1), 0) for x in (k, v))
         sort_BHYZ = self.sort(q, k, real_BxZC)[:, :, : self.sortcut or None]
-        near_k, near_v = mixed(sort_BHYZ, k), mixed(sort_BHYZ, v)
-        mask = self._past(q) if self.causal else None
+        sees = mixed if self.sortcut else beside
+        k, v = sees(sort_BHYZ, k), sees(sort_BHYZ, v)  # (B, H, Y, S, K)
         if real_BxZC is not None:
-            share_BHYC1 = shares(sort_BHYZ, real_BxZC)
-            near_k, near_v = (x / share_BHYC1.to(x.dtype) for x in (near_k, near_v))
-            mask = share_BHYC1.log().squeeze(-1).to(q.dtype)
-            mask = mask + hiding(share_BHYC1.squeeze(-1) > FAINT, q)
+            share_BHYS1 = shares(sort_BHYZ, real_BxZC, own=not self.sortcut)
+            k, v = (x / share_BHYS1.to(x.dtype) for x in (k, v))
+            mask = (share_BHYS1.log().to(q.dtype) + hiding(share_BHYS1 > FAINT, q)).flatten(0, 1).mT
         if self.sortcut:
-            mask = None if mask is None else mask.flatten(2).unsqueeze(2)
-            near_k, near_v = near_k.flatten(2, 3), near_v.flatten(2, 3)
-            return scaled_dot_product_attention(q_BHTK, near_k, near_v, attn_mask=mask)
-        if mask is not None and real_BxZC is not None:
-            mask = torch.cat([mask, hiding(real_BxZC, q).expand_as(mask)], dim=-1)
-            mask = mask.flatten(0, 1).unsqueeze(2)
-        k_PZSK, v_PZSK = (
-            torch.cat(pair, dim=3).flatten(0, 1) for pair in ((near_k, k), (near_v, v))
-        )
-        out = scaled_dot_product_attention(q.flatten(0, 1), k_PZSK, v_PZSK, attn_mask=mask)
+            mask = None if mask is None else mask.view(len(q), self.heads, 1, -1)
+            k, v = k.flatten(2, 3), v.flatten(2, 3)
+            return scaled_dot_product_attention(q_BHTK, k, v, attn_mask=mask)
+        q_PZCK, k_PZSK, v_PZSK = (x.flatten(0, 1) for x in (q, k, v))
+        out = within(q_PZCK, k_PZSK, v_PZSK, mask)
         return out.view(*q_BHTK.shape[:2], -1, self.head_dim)[:, :, :T]
 
     def _cut(self, x_BHTE: Tensor) -> Tensor:
@@ -122,11 +118,11 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         return x_BHTE.view(B, H, -1, self.block, E)
 
     def _past(self, q_BHZCK: Tensor) -> Tensor:
-        """Which of the sorted and own tokens a query sees, (1, Z, C, S): none is before block 0."""
+        """Hides later tokens, and what is before block 0: nothing (1, Z, C, S)."""
         Z, C = q_BHZCK.shape[2:4]
         seen_ZCS = torch.ones(Z, C, 2 * C, dtype=torch.bool, device=q_BHZCK.device).tril(C)
         seen_ZCS[0, :, :C] = False
-        return seen_ZCS.unsqueeze(0)  # of 3 dimensions, a CPU's fused kernel takes none
+        return hiding(seen_ZCS, q_BHZCK).unsqueeze(0)
 
     def start(self, batch: int, context: int) -> SortedBlocks:
         return SortedBlocks.start(self, batch, context, self.blocks, self.block)

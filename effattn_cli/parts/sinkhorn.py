@@ -4,12 +4,15 @@ Z blocks, Y mixed ones of C tokens, E the width of what is mixed.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from effattn_cli.attention import Decodable
+from effattn_cli.parts.chunked import pieces_pay
 
 HIDDEN = -1e30  # the logarithm of what is not there: finite, so that differences are
 FAINT = 1e-30  # a share below which there is nothing
@@ -23,21 +26,59 @@ class Balance:
     temperature: float
     causal: bool
 
-    def __call__(self, logits_BHZZ: Tensor, seen: Tensor) -> Tensor:
+    def __call__(self, logits_BHZZ: Tensor, seen: Tensor | None) -> Tensor:
         """exp(logits) with rows, then columns, divided by their sums, so many times.
 
         Causal, a column's sum for row i takes the rows up to i: nothing depends on a later row.
         """
-        logits_BHZZ = (logits_BHZZ / self.temperature).masked_fill(~seen, HIDDEN)
+        logits_BHZZ = _hidden(logits_BHZZ / self.temperature, seen)
         for _ in range(self.iterations):
-            logits_BHZZ = logits_BHZZ - logits_BHZZ.logsumexp(-1, keepdim=True)
-            logits_BHZZ = logits_BHZZ.masked_fill(~seen, HIDDEN)
+            logits_BHZZ = _hidden(logits_BHZZ.log_softmax(-1), seen)
             if self.causal:
-                logits_BHZZ = logits_BHZZ - logits_BHZZ.logcumsumexp(-2)
+                logits_BHZZ = logits_BHZZ - running(logits_BHZZ)
             else:
-                logits_BHZZ = logits_BHZZ - logits_BHZZ.logsumexp(-2, keepdim=True)
-            logits_BHZZ = logits_BHZZ.masked_fill(~seen, HIDDEN)
+                logits_BHZZ = logits_BHZZ.log_softmax(-2)
+            logits_BHZZ = _hidden(logits_BHZZ, seen)
         return logits_BHZZ.exp()
+
+
+def _hidden(logits_BHZZ: Tensor, seen: Tensor | None) -> Tensor:
+    return logits_BHZZ if seen is None else logits_BHZZ.masked_fill(~seen, HIDDEN)
+
+
+def running(x_BHZY: Tensor) -> Tensor:
+    """The logarithm of the sum of exponentials over the rows up to each."""
+    if not pieces_pay(x_BHZY):
+        return x_BHZY.logcumsumexp(2)
+    run: Any = _Running.apply
+    return run(x_BHZY)
+
+
+class _Running(torch.autograd.Function):
+    """Row by row: `logcumsumexp` takes number by number on a CPU, and three times in its gradient.
+
+    The gradient sums over the rows from each on, which shrink by `keep` a row.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_BHZY: Tensor) -> Tensor:
+        run_BHZY = x_BHZY.clone()
+        rows = run_BHZY.unbind(2)
+        for last, row in pairwise(rows):
+            torch.logaddexp(last, row, out=row)
+        ctx.save_for_backward(x_BHZY, run_BHZY)
+        return run_BHZY
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        x_BHZY, run_BHZY = ctx.saved_tensors
+        keep_BHZY = torch.exp(run_BHZY[:, :, :-1] - run_BHZY[:, :, 1:])
+        sum_BHZY = grads[0].clone()
+        rows = sum_BHZY.unbind(2)
+        steps = zip(rows, rows[1:], keep_BHZY.unbind(2), strict=False)
+        for row, after, keep in reversed(list(steps)):
+            row.addcmul_(keep, after)
+        return torch.exp(x_BHZY - run_BHZY) * sum_BHZY
 
 
 class SortingNetwork(nn.Module):
@@ -62,10 +103,10 @@ class SortingNetwork(nn.Module):
             first_BHZE = wide(torch.cat([x[:, :, 1:, 0] for x in (q_BHZCK, k_BHZCK)], dim=-1))
             before_BHZE = sums_BHZE[:, :, :-1].cumsum(2) + first_BHZE
             return pad(self.past(self.logits(before_BHZE, Z - 1)), (0, 1, 1, 0))
-        there_BxZ = torch.ones_like(sums_BHZE[:, :1, :, 0]) > 0
+        seen_BxZZ = None
         if real_BxZC is not None:
             there_BxZ = real_BxZC[..., 0]
-        seen_BxZZ = there_BxZ.unsqueeze(-1) & there_BxZ.unsqueeze(-2)
+            seen_BxZZ = there_BxZ.unsqueeze(-1) & there_BxZ.unsqueeze(-2)
         return self.balance(self.logits(sums_BHZE, Z), seen_BxZZ)
 
     def past(self, logits_BHZZ: Tensor) -> Tensor:
@@ -84,11 +125,21 @@ def mixed(sort_BHYZ: Tensor, row_BHZCE: Tensor) -> Tensor:
     return mixed_BHYF.view(*mixed_BHYF.shape[:3], *row_BHZCE.shape[3:])
 
 
-def shares(sort_BHYZ: Tensor, real_BxZC: Tensor) -> Tensor:
-    """The share of its weights that falls on real tokens, of each mixed one (B, H, Y, C, 1)."""
-    real_BHYC1 = mixed(sort_BHYZ, real_BxZC.unsqueeze(-1).to(sort_BHYZ.dtype))
-    whole_BHY11 = sort_BHYZ.sum(-1)[..., None, None]
-    return (real_BHYC1 / whole_BHY11.clamp(min=FAINT)).clamp(min=FAINT)
+def beside(sort_BHYZ: Tensor, row_BHZCE: Tensor) -> Tensor:
+    """Before each block the one that is mixed for it: (B, H, Z, 2 C, E)."""
+    return torch.cat([mixed(sort_BHYZ, row_BHZCE), row_BHZCE], dim=3)
+
+
+def shares(sort_BHYZ: Tensor, real_BxZC: Tensor, *, own: bool) -> Tensor:
+    """The share of its weights that falls on real tokens, of each mixed one (B, H, Y, C, 1).
+
+    `own`: then those of the block's tokens beside them.
+    """
+    real_BxZC1 = real_BxZC.unsqueeze(-1).to(sort_BHYZ.dtype)
+    share_BHYC1 = mixed(sort_BHYZ, real_BxZC1) / sort_BHYZ.sum(-1)[..., None, None].clamp(min=FAINT)
+    if own:
+        share_BHYC1 = torch.cat([share_BHYC1, real_BxZC1.expand_as(share_BHYC1)], dim=3)
+    return share_BHYC1.clamp(min=FAINT)
 
 
 def wide(x: Tensor) -> Tensor:

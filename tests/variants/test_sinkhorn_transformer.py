@@ -7,7 +7,7 @@ from torch import Tensor
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention, Decodable
 from effattn_cli.errors import Unsupported
-from effattn_cli.parts.sinkhorn import Balance
+from effattn_cli.parts.sinkhorn import Balance, running
 from tests.references.sdpa import softmax_attention
 from tests.references.sinkhorn_transformer import reference
 
@@ -80,6 +80,18 @@ def test_a_low_temperature_gives_a_permutation() -> None:
     logits = (torch.eye(6, dtype=torch.float64)[order] + 0.5 * noise) / 0.01
     matrix = Balance(50, 1.0, causal=False)(logits[None, None], ALL)[0, 0]
     torch.testing.assert_close(matrix, torch.eye(6, dtype=torch.float64)[order])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 37])
+def test_a_running_sum_is_that_of_torch(rows: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    x = 5 * torch.randn(2, 3, rows, 5, dtype=torch.float64, generator=generator)
+    x = x.masked_fill(torch.ones(rows, 5).triu(1) > 0, -1e30).requires_grad_()
+    both = running(x), x.logcumsumexp(2)
+    torch.testing.assert_close(both[0], both[1], rtol=1e-9, atol=1e-9)
+    seen = (x.detach() > -1e30) * torch.randn(both[0].shape, generator=generator)
+    grads = [torch.autograd.grad(out, x, seen) for out in both]
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
 
 
 @torch.no_grad()
