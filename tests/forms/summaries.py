@@ -30,11 +30,16 @@ def linformer(case: Case) -> Work:
 
 @form
 def nystromformer(case: Case) -> Work:
-    """M landmarks read and are read; 4 products a step to the inverse; a filter over the values."""
-    N, M = case.tokens, case.knobs.landmarks
+    """M landmarks read and are read; 4 products a step to the inverse; a filter over the values.
+
+    The gradient of the filter: each block of C tokens with all that W shifts of it meet.
+    """
+    N, M, W = case.tokens, case.knobs.landmarks, case.knobs.kernel
+    met = product(D, even(N, C := min(CHUNK, N)), C + W - 1).forward
     inverse = scores(M * M) + 4 * case.knobs.iterations * H * product(M, M, M)
     summary = attention(M * N) + H * product(M, M, K)
-    return inverse + summary + attention(N * M) + product(N * D, case.knobs.kernel, 1)
+    filtered = product(N * D, W, 1, learn=1) + Work(backward=met)
+    return inverse + summary + attention(N * M) + filtered
 
 
 @form
