@@ -96,7 +96,10 @@ def charformer(case: Case) -> Work:
 
 
 def linear(case: Case, features: int) -> Work:
-    """phi(q) (phi(k)^T [v, 1]); causal, and the pairs of a chunk by themselves."""
+    """phi(q) (phi(k)^T [v, 1]); causal, and the pairs of a chunk by themselves.
+
+    Unless a piece of the length that is worked on at a time ends in less than a chunk.
+    """
     if not case.causal:
         return 2 * H * product(case.tokens, features, K + 1)
     rows = even(case.tokens, CHUNK)
