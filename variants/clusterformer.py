@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.clusters import hiding
 from effattn_cli.parts.hashing import by_bucket, take
 
@@ -65,7 +65,7 @@ class Clusterformer(Attention):
     ) -> Tensor:
         B, H, T, K = q_BHTK.shape
         chunk = min(self.chunk, T)
-        q_BTE, k_BTE, v_BTE = (x.transpose(1, 2).flatten(2) for x in (q_BHTK, k_BHTK, v_BHTK))
+        q_BTE, k_BTE, v_BTE = map(merge_heads, (q_BHTK, k_BHTK, v_BHTK))
         order_BT = by_bucket(self._nearest(k_BTE, real_BT))
         place_BZC = pad(order_BT, (0, -T % chunk)).view(B, -1, chunk)
         q_GHCK, k_GHCK, v_GHCK = (

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, softplus
 
-from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.chunked import CHUNK, pieces_pay
 from effattn_cli.parts.exact import exact
 
@@ -71,7 +71,7 @@ class Luna(Decodable[Packed]):
             return self._causal(q_BHTK, k_BHTK, v_BHTK)
         pack_BHLK = self.pack_HLK.expand(q_BHTK.shape[0], -1, -1, -1)
         packed_BHLK = exact(pack_BHLK, k_BHTK, v_BHTK, real_BT)
-        c_BHLK = self._split(self.context(packed_BHLK.transpose(1, 2).flatten(2)))
+        c_BHLK = self._split(self.context(merge_heads(packed_BHLK)))
         return exact(q_BHTK, c_BHLK, c_BHLK)
 
     def _causal(self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.banded import banded
 from effattn_cli.parts.pooling import (
     by_place,
@@ -91,7 +91,7 @@ class Poolingformer(Attention):
     ) -> Tensor:
         T = q_BHTK.shape[2]
         y_BHTK = banded(q_BHTK, k_BHTK, v_BHTK, real_BT, before=self.near, after=self.near)
-        y_BTE = y_BHTK.transpose(1, 2).flatten(2)
+        y_BTE = merge_heads(y_BHTK)
         q_BHTK, k_BHTK, v_BHTK = (self._split(self.again[name](y_BTE)) for name in "qkv")
         k_BHZK, v_BHZK = self._pool(k_BHTK, "k", real_BT), self._pool(v_BHTK, "v", real_BT)
         # Padding trails: a stretch holds a token if its first is one.

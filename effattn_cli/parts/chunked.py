@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
-from effattn_cli.attention import Decodable
+from effattn_cli.attention import Decodable, merge_heads
 
 CHUNK = 64  # tokens whose products with each other are formed
 CACHED = 2**19  # features at a time that stay in the caches of a CPU
@@ -115,7 +115,7 @@ def _causal(layer: DecodableKernel, q: Pieces, k: Pieces, v: Pieces) -> Iterator
 def _gate(layer: DecodableKernel, k_BHTK: Tensor) -> Tensor | None:
     if layer.gate is None:
         return None
-    return layer.gate(k_BHTK.to(layer.place.dtype).transpose(1, 2).flatten(2)).mT[..., None]
+    return layer.gate(merge_heads(k_BHTK.to(layer.place.dtype))).mT[..., None]
 
 
 def _quotient(layer: DecodableKernel, sums_BHTE: Tensor, gate_BHT1: Tensor | None = None) -> Tensor:

@@ -7,12 +7,13 @@ the first n mod S segments have one more than the rest; with n < S only the firs
 import torch
 from torch import Tensor
 
+from effattn_cli.attention import merge_heads
 from effattn_cli.parts.hashing import take
 
 
 def segment_means(x_BHTK: Tensor, segments: int, real_BT: Tensor | None = None) -> Tensor:
     """(B, H, S, K), for S <= T; a segment without tokens has the mean 0."""
-    x_BTE = x_BHTK.transpose(1, 2).flatten(2)
+    x_BTE = merge_heads(x_BHTK)
     means = _even(x_BTE, segments) if real_BT is None else _own(x_BTE, segments, real_BT)
     return torch.unflatten(means, 2, (x_BHTK.shape[1], -1)).transpose(1, 2)
 

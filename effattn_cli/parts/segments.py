@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from effattn_cli.attention import Decodable, Unsupported
+from effattn_cli.attention import Decodable, Unsupported, merge_heads
 from effattn_cli.parts.relative import RelativeScores
 
 Pair = tuple[Tensor, Tensor]  # keys and values
@@ -79,7 +79,7 @@ class DecodableSegments(Decodable[Segment]):
             _, *past = self.project(x_BTD.detach())
             stopped = self._repeat(past[0]), self._repeat(past[1])
         y_BHTK = self.attend(q_BGTK, self._repeat(k_BGTK), self._repeat(v_BGTK), real_BT, stopped)
-        return self.projections["out"](y_BHTK.transpose(1, 2).flatten(2))
+        return self.projections["out"](merge_heads(y_BHTK))
 
     def start(self, batch: int, context: int) -> Segment:
         passed = max(0, context - 1) // self.segment * self.segment

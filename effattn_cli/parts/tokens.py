@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from effattn_cli.attention import Attention, Unsupported
+from effattn_cli.attention import Attention, Unsupported, merge_heads
 
 
 class TokenMixer(Attention):
@@ -30,7 +30,7 @@ class TokenMixer(Attention):
         v_BHTK: Tensor,
         real_BT: Tensor | None = None,
     ) -> Tensor:
-        return self._split(self.mix_tokens(v_BHTK.transpose(1, 2).flatten(2), real_BT))
+        return self._split(self.mix_tokens(merge_heads(v_BHTK), real_BT))
 
     def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
         return self.mix_tokens(x_BTD, real_BT)
