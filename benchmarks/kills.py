@@ -6,7 +6,6 @@ Exits 1 unless each profile is whole, no measurement is lost or made again, no p
 """
 
 import argparse
-import os
 import random
 import subprocess
 import sys
@@ -16,11 +15,10 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-import psutil
-
 from effattn_cli import store
 from effattn_cli.errors import EffattnError
 from effattn_cli.records import Profile
+from tests.marked import marking, running
 
 ROUNDS = 10
 CELLS = 4
@@ -29,33 +27,20 @@ SWEEP = (
     f" --rounds {ROUNDS} --precision 0.5 --out"
 ).split()
 GRACE = 5.0  # seconds in which every process of a killed run must have ended
-MARK = "EFFATTN_KILLS"
 
 
 def start(words: list[str], mark: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "effattn_cli", *words],
-        env=os.environ | {MARK: mark},
+        env=marking(mark),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
 
 
-def left(mark: str) -> list[psutil.Process]:
-    """The processes that still run for the run `mark`."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
 def ended(mark: str) -> bool:
     deadline = time.monotonic() + GRACE
-    while left(mark):
+    while running(mark):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -78,7 +63,7 @@ def killed(path: Path, seconds: float, *, measuring: bool) -> Counter[str]:
     except subprocess.TimeoutExpired:
         run.kill()
         run.wait()
-    counts = Counter({"processes left": len(left(mark)) if not ended(mark) else 0})
+    counts = Counter({"processes left": len(running(mark)) if not ended(mark) else 0})
     before = None
     if path.exists():
         counts["profiles at the kill"] += 1
@@ -90,7 +75,7 @@ def killed(path: Path, seconds: float, *, measuring: bool) -> Counter[str]:
     again = ["profile", "--resume", str(path), "--quiet"] if before else [*SWEEP, str(path)]
     code = start(again, mark).wait()
     counts["resumes that failed"] += code != 0
-    counts["processes left"] += len(left(mark)) if not ended(mark) else 0
+    counts["processes left"] += len(running(mark)) if not ended(mark) else 0
     if code == 0:
         counts += compared(before, store.read(path))
     counts["files beside it"] += len(list(path.parent.iterdir())) - path.exists()

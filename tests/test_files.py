@@ -1,6 +1,5 @@
 """Files of the real command: a disk that is full, a folder that is closed, a run that is killed."""
 
-import os
 import resource
 import signal
 import subprocess
@@ -9,16 +8,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from effattn_cli import files, store
 from tests.builders import a_profile
+from tests.marked import marking, running
 
 SWEEP = (
     "profile -v linformer:rank=16 -s 64,128 --dim 64 --heads 2 --threads 1 --quiet --precision 0.5"
 ).split()
-MARK = "EFFATTN_TEST_FILES"
 
 
 def effattn(*words: str, file_size: int | None = None) -> "subprocess.CompletedProcess[str]":
@@ -129,17 +127,6 @@ def test_a_full_disk_leaves_the_earlier_file(small_disk: Path) -> None:
     assert (small_disk / "p").read_bytes() == b"earlier"
 
 
-def running(mark: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
 SLOW = pytest.mark.slow
 
 
@@ -151,7 +138,7 @@ def test_a_killed_run_is_resumed_and_nothing_is_left(tmp_path: Path, sign: str) 
     path, mark = tmp_path / "p.yaml", str(tmp_path)
     run = subprocess.Popen(
         [sys.executable, "-m", "effattn_cli", *SWEEP, "--rounds", "5", "-o", str(path)],
-        env=os.environ | {MARK: mark},
+        env=marking(mark),
         stderr=subprocess.DEVNULL,
     )
     while not path.exists() or sign not in path.read_text():
