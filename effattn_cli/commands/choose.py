@@ -81,6 +81,7 @@ def choose(
 ) -> None:
     """Recommend the variant to deploy within a latency, memory or energy budget."""
     asked = locals()
-    from effattn_cli.commands.choosing import Wishes, run
+    from effattn_cli.commands.case import Wishes
+    from effattn_cli.commands.choosing import run
 
     raise typer.Exit(run(Wishes(**asked)))

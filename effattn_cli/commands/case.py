@@ -1,0 +1,161 @@
+"""What `effattn choose` is asked, and the records that answer it: given profiles, or the newest."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from effattn_cli import library
+from effattn_cli.analyse.choose import Choice, Preference, choose
+from effattn_cli.analyse.contenders import Contender, Needs, contenders
+from effattn_cli.analyse.setting import Pool, Setting, alike, narrowed, pool
+from effattn_cli.catalog import BrokenPlugin, Catalog
+from effattn_cli.errors import UsageError
+from effattn_cli.plan import limits
+from effattn_cli.records import Cell, Profile, Record, Variant
+
+NEWEST = 8  # saved profiles that are looked at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the command line asked for."""
+
+    profiles: Sequence[str] | None
+    seq: str | None
+    batch: int | None
+    phase: str | None
+    device: str | None
+    dtype: str | None
+    scope: str | None
+    threads: int | None
+    dim: int | None
+    heads: int | None
+    causal: bool
+    padding: bool
+    exact: bool
+    latency: str | None
+    memory: str | None
+    energy: str | None
+    confidence: float
+    prefer: Preference
+    explain: bool
+    chart: bool | None
+    emit: Path | None
+    json: bool
+
+    @property
+    def setting(self) -> Setting:
+        return Setting(
+            batch=self.batch,
+            phase=self.phase,
+            device=self.device,
+            dtype=self.dtype,
+            scope=self.scope,
+            threads=self.threads,
+            dim=self.dim,
+            heads=self.heads,
+            causal=self.causal or None,
+        )
+
+    def needs(self) -> Needs:
+        """The limits and the hard needs.
+
+        Raises:
+            UsageError: there is no limit, or one cannot be read.
+        """
+        read = ((self.latency, limits.latency), (self.memory, limits.memory))
+        found = [parse(text) for text, parse in (*read, (self.energy, limits.energy)) if text]
+        if not found:
+            raise UsageError("there is no limit to keep", "--latency 50ms, or --memory 2GiB")
+        if not 0.5 <= self.confidence <= 0.99:
+            hint = "from 0.5, the expected value, to 0.99"
+            raise UsageError(f"--confidence: {self.confidence} is out of range", hint)
+        return Needs(
+            limits=tuple(found),
+            causal=self.causal,
+            decode=self.phase == "decode",
+            padding=self.padding,
+            exact=self.exact,
+            confidence=self.confidence,
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """The question, and the records that answer it."""
+
+    wishes: Wishes
+    needs: Needs
+    shape: Cell
+    records: Sequence[Record]
+    contenders: Sequence[Contender]
+    profile: Profile
+
+    def at(self, seq: int) -> Choice:
+        return choose(self.contenders, seq, self.needs, self.wishes.prefer)
+
+
+def case_of(wishes: Wishes, needs: Needs) -> Case:
+    profiles = _given(wishes) if wishes.profiles else _newest(wishes)
+    found = pool(profiles)
+    records = _narrowed(found, wishes)
+    known = _scored(found.variants)
+    return Case(
+        wishes=wishes,
+        needs=needs,
+        shape=replace(records[0].cell, variant="", options={}, seq=0),
+        records=records,
+        contenders=contenders(records, needs, known, found.records),
+        profile=profiles[0],
+    )
+
+
+def _narrowed(found: Pool, wishes: Wishes) -> list[Record]:
+    """With padding where it is asked for and was measured."""
+    if wishes.padding and any(record.cell.padding for record in found.records):
+        return narrowed(found.records, replace(wishes.setting, padding=True))
+    return narrowed(found.records, wishes.setting)
+
+
+def _given(wishes: Wishes) -> list[Profile]:
+    found = [library.read(name) for name in wishes.profiles or ()]
+    for name, profile in zip(wishes.profiles or (), found, strict=True):
+        if not profile.records:
+            raise UsageError(f"{name}: it holds no records")
+    return found
+
+
+def _newest(wishes: Wishes) -> list[Profile]:
+    """The newest saved profiles that have such cells, all of the newest one's machine."""
+    found: dict[str, Profile] = {}
+    first: UsageError | None = None
+    for name in list(library.newest())[:NEWEST]:
+        try:
+            profile = library.read(name)
+            narrowed(profile.records, wishes.setting)
+        except UsageError as error:
+            first = first or error
+            continue
+        if profile.records and alike(profile, next(iter(found.values()), profile)):
+            found[name] = profile
+    if not found:
+        hint = "effattn profile -v all, or name a profile: effattn choose ref:..."
+        raise first or UsageError("no profile is saved yet", hint)
+    print(f"from {', '.join(found)}", file=sys.stderr)
+    return list(found.values())
+
+
+def _scored(variants: Mapping[str, Variant]) -> dict[str, Variant]:
+    """Published scores for a profile that was made before cards had them."""
+    found = dict(variants)
+    if any(variant.card.lra is not None for variant in variants.values()):
+        return found
+    catalog = Catalog()
+    for name, variant in variants.items():
+        if variant.origin == "bundled":
+            with suppress(UsageError, BrokenPlugin):
+                score = catalog.variant(name).card.lra
+                found[name] = replace(variant, card=replace(variant.card, lra=score))
+    return found
