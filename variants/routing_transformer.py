@@ -125,14 +125,11 @@ class RoutingTransformer(Decodable[Members]):
             mask = hiding(seen_GCWW, v_GTK)
         elif real_GT is not None and not self.causal:
             mask = hiding(take(real_GT.unsqueeze(-1), key_GCW).mT, v_GTK)
-        out_GCWK = scaled_dot_product_attention(
-            q_GCWK, k_GCWK, v_GCWK, attn_mask=mask, is_causal=in_order
-        )
+        out_GCWK = scaled_dot_product_attention(q_GCWK, k_GCWK, v_GCWK, mask, is_causal=in_order)
         if self.causal and not self.share_qk:
             out_GCWK = out_GCWK * counts_GCW.unsqueeze(-1)
-        sums_GTK = out_GCWK.new_zeros(v_GTK.shape)
+        sums_GTK, times_GT = (out_GCWK.new_zeros(s) for s in (v_GTK.shape, v_GTK.shape[:2]))
         add_back(sums_GTK, query_GCW, out_GCWK)
-        times_GT = out_GCWK.new_zeros(v_GTK.shape[:2])
         times_GT.scatter_add_(1, query_GCW.flatten(1), counts_GCW.flatten(1))
         return sums_GTK / times_GT.clamp(min=1).unsqueeze(-1)
 
