@@ -171,7 +171,7 @@ class Curve:
         if exponent is None or not near / REACH <= seq <= near * REACH:
             return None
         factor = (seq / near) ** exponent
-        band = predict.BAND ** max(1.0, abs(math.log2(seq / near)) / 2)
+        band = predict.band(seq / near)
         high = known.high * factor * band
         return replace(
             known,

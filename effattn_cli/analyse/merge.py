@@ -58,6 +58,7 @@ def _joined(one: Record, other: Record) -> Record:
         cost=best.cost or rest.cost,
         needs_bytes=best.needs_bytes or rest.needs_bytes,
         memory=best.memory or (None if best.failure else rest.memory),
+        masked_flops=rest.masked_flops if best.masked_flops is None else best.masked_flops,
         rounds=best.rounds
         if best.failure
         else (*one.rounds, *(part for part in other.rounds if part not in one.rounds)),
