@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from effattn_cli import files, library, store
+from effattn_cli.cli import app
 from effattn_cli.errors import UsageError
+from effattn_cli.measure import processor
 from effattn_cli.records import Profile
 from tests.builders import a_cell, a_profile, measured, pending
 
@@ -124,7 +126,7 @@ def test_the_reference_profiles_are_found_and_whole() -> None:
     for name, path in known.items():
         assert library.find(name) == path
         assert library.read(name).finished
-    assert refusal("ref:epyz-zen4")[1] == "did you mean 'ref:epyc-zen4-2-threads-linformer'?"
+    assert refusal("ref:epyz-zen4")[1] == "did you mean 'ref:epyc-zen4-2-threads'?"
 
 
 def test_in_a_wheel_the_references_are_inside_the_package(
@@ -190,3 +192,20 @@ def test_profiles_lists_what_is_saved_and_what_is_broken(tmp_path: Path) -> None
     assert "!    bad" in found.stdout
     assert "\x1b" not in found.stdout
     assert max(map(len, found.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("words", [["show"], ["crossover"], ["choose", "--latency", "1s"]])
+def test_a_shipped_profile_says_whose_machine_it_is_of(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = "ref:epyc-zen4-2-threads-linformer"
+    monkeypatch.setattr(processor, "model", lambda: "a CPU")
+    command, *more = words
+    app([command, known, *more], standalone_mode=False)
+    assert capsys.readouterr().err.startswith(
+        f"note: {known} was measured on another machine: AMD EPYC, 2 cores; this one is a CPU, "
+    )
+    monkeypatch.setattr(processor, "model", lambda: "AMD EPYC")
+    monkeypatch.setattr(processor, "cores", lambda: 2)
+    app([command, known, *more], standalone_mode=False)
+    assert "another machine" not in capsys.readouterr().err

@@ -11,6 +11,7 @@ from effattn_cli.analyse.choose import Choice, Preference, choose
 from effattn_cli.analyse.contenders import Contender, Needs, contenders
 from effattn_cli.analyse.setting import Pool, Setting, alike, narrowed, pool
 from effattn_cli.catalog import BrokenPlugin, Catalog
+from effattn_cli.commands import given
 from effattn_cli.errors import UsageError
 from effattn_cli.plan import limits
 from effattn_cli.records import Cell, Profile, Record, Variant
@@ -120,7 +121,7 @@ def _narrowed(found: Pool, wishes: Wishes) -> list[Record]:
 
 
 def _given(wishes: Wishes) -> list[Profile]:
-    found = [library.read(name) for name in wishes.profiles or ()]
+    found = [given.profile(name) for name in wishes.profiles or ()]
     for name, profile in zip(wishes.profiles or (), found, strict=True):
         if not profile.records:
             raise UsageError(f"{name}: it holds no records")

@@ -35,9 +35,9 @@ def compare(
     ] = None,
 ) -> None:
     """Say what got faster, slower, larger or smaller; unclear is an answer."""
-    from effattn_cli import library
     from effattn_cli.analyse import compare as comparing
     from effattn_cli.analyse import gate
+    from effattn_cli.commands import given
     from effattn_cli.errors import UsageError
     from effattn_cli.report import changes
 
@@ -45,9 +45,9 @@ def compare(
         raise UsageError("--json and --markdown: one answer at a time")
     limits = [gate.parse(text) for text in fail_if or ()]
     share = gate.parse_share(threshold)
-    before = library.read(old)
+    before = given.profile(old)
     found = {
-        name: comparing.compare(before, library.read(name), threshold=share)
+        name: comparing.compare(before, given.profile(name), threshold=share)
         for name in dict.fromkeys(new)
     }
     broken = {name: gate.breaches(each, limits, strict=strict) for name, each in found.items()}

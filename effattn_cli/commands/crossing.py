@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from effattn_cli import files, library, store
+from effattn_cli import files, store
+from effattn_cli.commands import given
 from effattn_cli.commands.sweep import Wishes, interrupt, planned, refuse_replacing
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.records import Profile
@@ -28,7 +29,7 @@ def run(asked: Mapping[str, Any]) -> int:
         hint = "effattn crossover PROFILE, or effattn crossover -v linformer"
         why = "these options measure anew" if live else "nothing to look at"
         raise UsageError(f"name a saved profile, or a variant to measure: {why}", hint)
-    profile = library.read(name) if name is not None else _hunted(own)
+    profile = given.profile(name) if name is not None else _hunted(own)
     if asked["json"]:
         print(crossings.as_json(profile))
         return 0

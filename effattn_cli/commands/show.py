@@ -17,9 +17,10 @@ def show(
     ] = None,
 ) -> None:
     """Show the tables and findings of a saved profile."""
-    from effattn_cli import library, store
+    from effattn_cli import store
+    from effattn_cli.commands import given
 
-    found = library.read(profile)
+    found = given.profile(profile)
     if json:
         typer.echo(store.as_json(found))
         return

@@ -12,7 +12,7 @@ import torch
 from effattn_cli import __version__
 from effattn_cli.errors import UsageError
 from effattn_cli.machines import Machine
-from effattn_cli.measure import container, nvml
+from effattn_cli.measure import container, nvml, processor
 
 #: Environment variables that change how threads wait and where memory comes from.
 TELLING = (
@@ -59,11 +59,7 @@ def _resolve(name: str) -> str:
 def fingerprint(device: str) -> Machine:
     import psutil  # noqa: PLC0415
 
-    usable = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    allowed, memory = container.cores(usable), int(psutil.virtual_memory().total)
-    cores = max(1, int(allowed))  # one more would be stopped when the quota is spent
+    cores, memory = processor.cores(), int(psutil.virtual_memory().total)
     return Machine(
         effattn=__version__,
         python=platform.python_version(),
@@ -71,13 +67,13 @@ def fingerprint(device: str) -> Machine:
         torch=torch.__version__,
         torch_build=_build(),
         blas=_blas(),
-        cpu=_cpu(),
+        cpu=processor.model(),
         cores=cores,
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=psutil.cpu_count(),
         cpu_mhz=_cpu_mhz(),
         memory_bytes=memory,
-        allowed_cores=allowed,
+        allowed_cores=processor.allowed(),
         allowed_bytes=container.memory(memory),
         load=round(psutil.getloadavg()[0] / cores, 2),
         governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
@@ -104,13 +100,6 @@ def _build() -> str:
 def _blas() -> str | None:
     found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     return found[1] if found else None
-
-
-def _cpu() -> str:
-    for line in (_text("/proc/cpuinfo") or "").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _cpu_mhz() -> int | None:
