@@ -22,7 +22,7 @@ FAST = [
     "--rounds",
     "2",
     "--time-budget",
-    "60s",
+    "10m",
 ]
 TINY = ["profile", "-v", "linformer:rank=16", "-s", "64,128", "--quiet", *FAST]
 

@@ -18,8 +18,8 @@ from effattn_cli import store
 
 PLUGINS = Path(__file__).parent / "plugins"
 CELLS = ["--dim", "64", "--heads", "2", "-s", "64,128", "--rounds", "1", "--precision", "0.5"]
-LIMITS = ["--time-limit", "2s", "--memory-limit", "1GiB"]
-TIMED_OUT = ("timeout", "no answer within 2 s")
+LIMITS = ["--time-limit", "4s", "--memory-limit", "1GiB"]
+TIMED_OUT = ("timeout", "no answer within 4 s")
 CHANGED = "it changed torch for the whole process: "
 
 #: What each plugin's shortest cell has to say; None where it is measured all the same.
