@@ -42,9 +42,11 @@ class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = func(*args, **kwargs)
         if func.namespace == "prim" or is_view(func):
             return out
-        first, *_ = [*tensors(out), None]
-        if first is not None:
+        outs = list(tensors(out))
+        for first in outs[:1]:
             self._follow(func, args, kwargs, first)
+        for place in map(_place, outs[1:]):  # what was there before is no more
+            self._made[place], self._hidden[place] = 0, 0.0
         return out
 
     def _follow(self, func: Any, args: Any, kwargs: Any, out: Tensor) -> None:
