@@ -15,11 +15,12 @@ def profile(name: str) -> Profile:
         UsageError: there is none, several begin so, or it cannot be read.
     """
     found = library.read(name)
-    there = _words(found.machine.cpu, found.machine.cores)
-    here = _words(processor.model(), processor.cores())
-    if name.startswith(library.REFERENCE) and there != here:
-        note = f"{name} was measured on another machine: {there}; this one is {here}"
-        print(f"note: {units.clean(note)}", file=sys.stderr)
+    if name.startswith(library.REFERENCE):
+        there = _words(found.machine.cpu, found.machine.cores)
+        here = _words(processor.model(), processor.cores())
+        if there != here:
+            note = f"{name} was measured on another machine: {there}; this one is {here}"
+            print(f"note: {units.clean(note)}", file=sys.stderr)
     return found
 
 
