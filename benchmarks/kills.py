@@ -26,7 +26,9 @@ SWEEP = (
     "profile -v linformer:rank=16 -s 64,128 --dim 64 --heads 2 --threads 1 --quiet"
     f" --rounds {ROUNDS} --precision 0.5 --out"
 ).split()
-GRACE = 30.0  # seconds after which a process of a killed run counts as left behind
+# Seconds after which a process of a killed run counts as left behind: on a busy machine some took
+# more than 5 to end. How long the last one took is printed.
+GRACE = 30.0
 
 ENDING: list[float] = []  # seconds that the processes of each run took to end
 

@@ -119,6 +119,7 @@ def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     first, server = map(int, parent.stdout.readline().split())
+    # Both waits together; the first job's process may still be on its way out.
     deadline, children = time.monotonic() + 20, [first]
     while not children or first in children:
         assert time.monotonic() < deadline

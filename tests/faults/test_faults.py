@@ -1,7 +1,6 @@
 """The real command beside plugins that do harm: a failed cell each, and nothing else touched."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,13 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from effattn_cli import store
+from tests.marked import marking, running
 
 PLUGINS = Path(__file__).parent / "plugins"
 CELLS = ["--dim", "64", "--heads", "2", "-s", "64,128", "--rounds", "1", "--precision", "0.5"]
+# Below 4 s the healthy cells run out of time too, beside other work on two cores.
 LIMITS = ["--time-limit", "4s", "--memory-limit", "1GiB"]
 TIMED_OUT = ("timeout", "no answer within 4 s")
 CHANGED = "it changed torch for the whole process: "
@@ -65,29 +65,17 @@ def command(names: Iterable[str], path: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "effattn_cli", *sweep, *CELLS, *LIMITS, *words, *told]
 
 
-def marked(mark: str) -> list[psutil.Process]:
-    """The processes that inherited the mark from a run, and are not dead."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("EFFATTN_TEST") == mark:
-                found.append(process)
-        except psutil.Error:  # it has ended meanwhile, or is nobody's
-            continue
-    return found
-
-
 class Sweep:
     """One run of the command, and what it left."""
 
     def __init__(self, names: Iterable[str], folder: Path, *words: str) -> None:
         path, mark = folder / "p.yaml", uuid.uuid4().hex
-        environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "EFFATTN_TEST": mark}
+        environment = marking(mark) | {"COLUMNS": "80", "NO_COLOR": "1"}
         self.ran = subprocess.run(
             command(names, path, *words),
             capture_output=True, text=True, env=environment, timeout=240, check=False,
         )  # fmt: skip
-        self.left = marked(mark)
+        self.left = running(mark)
         assert self.ran.stderr == f"saved: {path}\n"
         self.records: list[dict[str, Any]] = json.loads(self.ran.stdout)["records"]
         self.profile = store.read(path)
@@ -179,20 +167,20 @@ def test_nothing_is_left_when_the_run_is_ended(tmp_path: Path, number: signal.Si
     mark = uuid.uuid4().hex
     words = command(["leaves-children-and-hangs"], tmp_path / "p.yaml", "--time-limit", "60s")
     run = subprocess.Popen(
-        words, env=os.environ | {"EFFATTN_TEST": mark},
+        words, env=marking(mark),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     sleeping = 0
     while sleeping < 2:  # until the plugin's children are there
         time.sleep(0.05)
         assert run.poll() is None
-        sleeping = sum(process.name() == "sleep" for process in marked(mark))
+        sleeping = sum(process.name() == "sleep" for process in running(mark))
     run.send_signal(number)
     assert run.wait(10) == (-number if number == signal.SIGKILL else 130)
     deadline = time.monotonic() + 10
-    while marked(mark) and time.monotonic() < deadline:
+    while running(mark) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert marked(mark) == []
+    assert running(mark) == []
 
 
 @pytest.mark.slow
