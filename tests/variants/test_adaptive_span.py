@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.attention import Attention, Decodable
+from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
 from tests.references.adaptive_span import reference
 from tests.references.sdpa import reference as exact
 
@@ -60,12 +61,7 @@ def test_becomes_exact_as_the_spans_grow() -> None:
 @pytest.mark.parametrize("options", OPTIONS)
 def test_decoding_equals_the_forward_after_the_ring_has_gone_round(options: dict[str, int]) -> None:
     layer = adaptive(80, **options)
-    assert isinstance(layer, Decodable)
-    x_BTD = laws.tokens_in(80).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(80):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 80)
 
 
 @torch.no_grad()

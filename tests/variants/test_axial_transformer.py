@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.attention import Attention, Decodable
+from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
 from tests.references.axial_transformer import reference
 from tests.references.sdpa import reference as exact
 
@@ -51,12 +52,7 @@ def test_one_row_or_one_column_is_exact_attention(causal: bool, width: int) -> N
 @pytest.mark.parametrize("width", [1, 7, 60])
 def test_decoding_equals_the_forward(width: int) -> None:
     layer = axial(50, width=width, causal=True)
-    assert isinstance(layer, Decodable)
-    x_BTD = laws.tokens_in(50).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(50):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 50)
 
 
 @pytest.mark.parametrize(("tokens", "width"), [(1, 1), (1000, 32), (4096, 64), (16385, 129)])

@@ -6,10 +6,10 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.analyse.growth import measured_exponent
-from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure.count import count
 from effattn_cli.records import Cell
+from tests.decoding import equals_the_forward
 from tests.references.compressive_transformer import reference
 
 Compressive = catalog.load("compressive-transformer")
@@ -40,14 +40,7 @@ def test_equals_its_reference_as_memories_fill_and_overflow(shape: dict[str, Any
 @pytest.mark.parametrize("shape", SHAPES)
 def test_decoding_past_many_segments(shape: dict[str, Any]) -> None:
     layer = laws.make(Compressive, 45, dtype=torch.float64, causal=True, **shape)
-    assert isinstance(layer, Decodable)
-    x, state = laws.tokens_in(45).double(), layer.start(laws.B, 0)
-    y = layer(x)
-    for t in range(45):
-        once, _ = layer.decode(x[:, t], state)
-        step, state = layer.decode(x[:, t], state)
-        assert torch.equal(once, step)
-        torch.testing.assert_close(step, y[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 45)
 
 
 @torch.no_grad()

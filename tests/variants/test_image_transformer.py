@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention, Decodable
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
 from tests.references.image_transformer import reference
 from tests.references.sdpa import reference as exact
 
@@ -73,12 +74,7 @@ def test_becomes_exact_as_the_memory_grows() -> None:
 @pytest.mark.parametrize("options", OPTIONS)
 def test_decoding_equals_the_forward(options: dict[str, int]) -> None:
     layer = image(90, **options)
-    assert isinstance(layer, Decodable)
-    x_BTD = laws.tokens_in(90).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(90):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 90)
 
 
 def test_what_decoding_keeps_does_not_grow_with_the_context() -> None:

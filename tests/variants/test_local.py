@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
 from tests.references.local import reference
 from tests.references.sdpa import reference as exact
 
@@ -54,12 +55,7 @@ def test_becomes_exact_as_the_window_grows(causal: bool) -> None:
 @torch.no_grad()
 def test_decoding_equals_the_forward_after_the_ring_has_gone_round() -> None:
     layer = laws.make(Local, 40, dtype=torch.float64, kv_heads=2, window=6, causal=True)
-    assert isinstance(layer, Decodable)
-    x_BTD = laws.tokens_in(40).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(40):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 40)
 
 
 def test_what_decoding_keeps_does_not_grow_with_the_context() -> None:

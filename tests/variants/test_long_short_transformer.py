@@ -5,6 +5,7 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
 from tests.references.long_short_transformer import reference
 
 LongShortTransformer = catalog.load("long-short-transformer")
@@ -48,11 +49,7 @@ def test_equals_its_reference(options: dict[str, int], causal: bool, padded: boo
 @pytest.mark.parametrize("options", [{"window": 6}, {"window": 6, "chunk": 4}, {"window": 30}])
 def test_decoding_equals_the_forward(options: dict[str, int]) -> None:
     layer = long_short(41, causal=True, rank=5, **options)
-    x_BTD = laws.tokens_in(41).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(41):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 41)
 
 
 def test_decoding_keeps_the_window_and_a_mixture_of_each_chunk() -> None:

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.attention import Attention, Decodable
+from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
 from tests.references.longformer import reference, seen
 from tests.references.sdpa import reference as exact
 from tests.references.sdpa import softmax_attention
@@ -86,12 +87,7 @@ def test_becomes_exact_as_the_window_grows(causal: bool) -> None:
 @torch.no_grad()
 def test_decoding_equals_the_forward_after_the_ring_has_gone_round() -> None:
     layer = longformer(40, kv_heads=2, window=10, global_tokens=3, causal=True)
-    assert isinstance(layer, Decodable)
-    x_BTD = laws.tokens_in(40).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(40):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    state = equals_the_forward(layer, 40)
     assert state.k_BGRK.shape[2] == 3 + 6  # the global tokens; half the window and the token
 
 

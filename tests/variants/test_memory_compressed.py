@@ -5,6 +5,7 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
 from tests.references.memory_compressed import reference
 from tests.references.sdpa import reference as exact
 
@@ -85,11 +86,7 @@ def test_is_exact_where_nothing_is_compressed() -> None:
 )
 def test_decoding_equals_the_forward(options: dict[str, int | str]) -> None:
     layer = compressed(40, causal=True, **options)
-    x_BTD = laws.tokens_in(40).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(40):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 40)
 
 
 def test_what_decoding_keeps() -> None:

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from effattn_cli import catalog, laws
-from effattn_cli.attention import Attention, Decodable
+from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts.sinkhorn import Balance, running
+from tests.decoding import equals_the_forward
 from tests.references.sdpa import softmax_attention
 from tests.references.sinkhorn_transformer import reference
 
@@ -117,12 +118,7 @@ def test_sortcut_of_all_blocks_in_any_order_is_exact_attention() -> None:
 @pytest.mark.parametrize("block_size", [1, 7, 16, 100])
 def test_decoding_equals_the_causal_forward_across_blocks(block_size: int) -> None:
     layer = layer_of(60, block_size=block_size, causal=True)
-    assert isinstance(layer, Decodable)
-    x = laws.tokens_in(60).double()
-    y, state = layer(x), layer.start(2, 0)
-    for t in range(60):
-        step, state = layer.decode(x[:, t], state)
-        torch.testing.assert_close(step, y[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 60)
 
 
 @pytest.mark.parametrize(("tokens", "block"), [(1, 1), (4096, 64), (16384, 128), (1000, 32)])

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.attention import Decodable
 from effattn_cli.measure.count import count
 from effattn_cli.records import Cell
+from tests.decoding import equals_the_forward
 from tests.references.gqa import reference
 
 Softmax = catalog.load("softmax")
@@ -22,12 +22,7 @@ def test_shares_kv_heads_within_a_group(causal: bool) -> None:
 @torch.no_grad()
 def test_decodes_with_shared_kv_heads() -> None:
     layer = laws.make(Softmax, 20, dtype=torch.float64, kv_heads=2, causal=True)
-    assert isinstance(layer, Decodable)
-    x_BTD = laws.tokens_in(20).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(20):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 20)
 
 
 def test_holds_all_scores_and_their_softmax_where_sdpa_holds_neither() -> None:

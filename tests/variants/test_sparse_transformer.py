@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention, Decodable
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
 from tests.references.sdpa import reference as exact
 from tests.references.sparse_transformer import reference
 
@@ -67,12 +68,7 @@ def test_is_exact_attention_where_the_sets_hold_all(options: dict[str, int | str
 @pytest.mark.parametrize("options", OPTIONS)
 def test_decoding_equals_the_forward(options: dict[str, int | str]) -> None:
     layer = sparse(50, **options)
-    assert isinstance(layer, Decodable)
-    x_BTD = laws.tokens_in(50).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
-    for t in range(50):
-        step_BD, state = layer.decode(x_BTD[:, t], state)
-        torch.testing.assert_close(step_BD, y_BTD[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 50)
 
 
 def test_fixed_decoding_keeps_a_block_and_the_summaries_only() -> None:

@@ -8,6 +8,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts import rows
+from tests.decoding import equals_the_forward
 from tests.references.synthesizer import reference
 
 Synthesizer = catalog.load("synthesizer")
@@ -38,12 +39,7 @@ def test_equals_its_reference_across_blocks(
 @pytest.mark.parametrize("logits", LOGITS)
 def test_decoding_equals_the_forward(logits: str) -> None:
     layer = laws.make(Synthesizer, 20, dtype=torch.float64, logits=logits, causal=True, kv_heads=2)
-    assert isinstance(layer, Decodable)
-    x, state = laws.tokens_in(20).double(), layer.start(laws.B, 0)
-    y = layer(x)
-    for t in range(20):
-        step, state = layer.decode(x[:, t], state)
-        torch.testing.assert_close(step, y[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 20)
 
 
 @pytest.mark.parametrize(

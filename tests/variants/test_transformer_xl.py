@@ -11,6 +11,7 @@ from effattn_cli.errors import Unsupported
 from effattn_cli.measure.count import count
 from effattn_cli.parts import relative, rows
 from effattn_cli.records import Cell
+from tests.decoding import equals_the_forward
 from tests.references.transformer_xl import reference
 
 XL = catalog.load("transformer-xl")
@@ -65,14 +66,7 @@ def test_projections_learn_through_the_memory_and_tokens_do_not() -> None:
 @pytest.mark.parametrize(("segment", "memory"), [(8, 8), (8, 0), (4, 11), (1, 3)])
 def test_decoding_past_many_segments(segment: int, memory: int) -> None:
     layer = laws.make(XL, 40, dtype=torch.float64, causal=True, segment=segment, memory=memory)
-    assert isinstance(layer, Decodable)
-    x, state = laws.tokens_in(40).double(), layer.start(laws.B, 0)
-    y = layer(x)
-    for t in range(40):
-        once, _ = layer.decode(x[:, t], state)
-        step, state = layer.decode(x[:, t], state)
-        assert torch.equal(once, step)
-        torch.testing.assert_close(step, y[:, t], rtol=1e-9, atol=1e-9)
+    equals_the_forward(layer, 40)
 
 
 @pytest.mark.parametrize("context", [0, 1, 7, 8, 9, 40])
