@@ -151,7 +151,7 @@ def test_ctrl_c_saves_and_the_run_can_go_on(tmp_path: Path) -> None:
     path, plugin = tmp_path / "p.yaml", tmp_path / "mine.py"
     assert effattn("new", "mine", "--folder", str(tmp_path)).returncode == 0
     words = [*TINY, "-s", "64,128,256", "--rounds", "9", "--threads", "1", "--out", str(path)]
-    words += ["--plugin", str(plugin)]
+    words += ["--plugin", str(plugin), "-v", "mine"]
     run = subprocess.Popen(
         [sys.executable, "-m", "effattn_cli", *words], stderr=subprocess.PIPE, text=True
     )

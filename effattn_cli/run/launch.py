@@ -74,10 +74,13 @@ class ForkServer:
 
     def close(self) -> None:
         """Ends the servers; each takes its running job with it as soon as its input closes."""
-        for servers in (self._starting, self._ready):
-            for process in servers.values():
-                _end(process)
-            servers.clear()
+        servers = [*self._starting.values(), *self._ready.values()]
+        for process in servers:  # all at once, then each is waited for
+            _stream(process.stdin).close()
+        for process in servers:
+            _end(process)
+        self._starting.clear()
+        self._ready.clear()
         limits.kill_children(spare=self._strangers)
 
     def run(self, job: Job) -> Reply:
