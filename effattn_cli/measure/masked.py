@@ -25,6 +25,11 @@ class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
     that weigh with them.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No call is compiled under it; else its first operator imports the compiler: seconds."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0

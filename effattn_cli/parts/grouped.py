@@ -2,7 +2,8 @@
 
 torch's own grouped product takes no float64, nor float32 on fake tensors. These are operators, so
 that their loops may look at the ends of the groups: for autograd, fake tensors, counting and
-compiling they are one step of a known shape. Letters: R rows, E groups.
+compiling they are one step of a known shape. They are declared piece by piece, since the first call
+of a `custom_op` imports the compiler, which takes seconds. Letters: R rows, E groups.
 """
 
 from typing import Any
@@ -11,10 +12,23 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+torch.library.define("effattn::grouped", "(Tensor x, Tensor w, Tensor end) -> Tensor")
+torch.library.define("effattn::grouped_outer", "(Tensor x, Tensor y, Tensor end) -> Tensor")
 
-@torch.library.custom_op("effattn::grouped", mutates_args=())
+
 def grouped(x_RD: Tensor, w_EDF: Tensor, end_E: Tensor) -> Tensor:
     """(R, F): the rows from end[e - 1] up to end[e] times w[e]; the rows after the last are 0."""
+    product: Tensor = torch.ops.effattn.grouped(x_RD, w_EDF, end_E)
+    return product
+
+
+def grouped_outer(x_RD: Tensor, y_RF: Tensor, end_E: Tensor) -> Tensor:
+    """(E, D, F): x^T y over the rows of each group."""
+    product: Tensor = torch.ops.effattn.grouped_outer(x_RD, y_RF, end_E)
+    return product
+
+
+def _grouped(x_RD: Tensor, w_EDF: Tensor, end_E: Tensor) -> Tensor:
     y_RF = x_RD.new_empty(x_RD.shape[0], w_EDF.shape[2])
     begin = 0
     for w_DF, end in zip(w_EDF, end_E.tolist(), strict=True):
@@ -24,9 +38,7 @@ def grouped(x_RD: Tensor, w_EDF: Tensor, end_E: Tensor) -> Tensor:
     return y_RF
 
 
-@torch.library.custom_op("effattn::grouped_outer", mutates_args=())
-def grouped_outer(x_RD: Tensor, y_RF: Tensor, end_E: Tensor) -> Tensor:
-    """(E, D, F): x^T y over the rows of each group."""
+def _grouped_outer(x_RD: Tensor, y_RF: Tensor, end_E: Tensor) -> Tensor:
     w_EDF = x_RD.new_empty(end_E.shape[0], x_RD.shape[1], y_RF.shape[1])
     begin = 0
     for w_DF, end in zip(w_EDF, end_E.tolist(), strict=True):
@@ -35,13 +47,11 @@ def grouped_outer(x_RD: Tensor, y_RF: Tensor, end_E: Tensor) -> Tensor:
     return w_EDF
 
 
-@grouped.register_fake
-def _(x_RD: Tensor, w_EDF: Tensor, end_E: Tensor) -> Tensor:  # noqa: ARG001
+def _fake(x_RD: Tensor, w_EDF: Tensor, end_E: Tensor) -> Tensor:  # noqa: ARG001
     return x_RD.new_empty(x_RD.shape[0], w_EDF.shape[2])
 
 
-@grouped_outer.register_fake
-def _(x_RD: Tensor, y_RF: Tensor, end_E: Tensor) -> Tensor:
+def _fake_outer(x_RD: Tensor, y_RF: Tensor, end_E: Tensor) -> Tensor:
     return x_RD.new_empty(end_E.shape[0], x_RD.shape[1], y_RF.shape[1])
 
 
@@ -54,7 +64,13 @@ def _backward(ctx: Any, grad_RF: Tensor) -> tuple[Tensor, Tensor, None]:
     return grouped(grad_RF, w_EDF.mT, end_E), grouped_outer(x_RD, grad_RF, end_E), None
 
 
-grouped.register_autograd(_backward, setup_context=_keep)
+for name, run, fake in (
+    ("grouped", _grouped, _fake),
+    ("grouped_outer", _grouped_outer, _fake_outer),
+):
+    torch.library.impl(f"effattn::{name}", "default", run)
+    torch.library.register_fake(f"effattn::{name}", fake)
+torch.library.register_autograd("effattn::grouped", _backward, setup_context=_keep)
 
 
 @register_flop_formula([torch.ops.effattn.grouped, torch.ops.effattn.grouped_outer])
