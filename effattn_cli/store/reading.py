@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from reprlib import repr as shortened
@@ -166,10 +166,16 @@ def _record(data: bytes) -> dict[str, Any]:
         if name in texts:
             raise Wrong(f"the key {name[:40]!r} is given twice")
         texts[name] = [value]
-    return {
-        name: _json(f"{value}[{','.join(items)}]" if items else value, name)
+    values = {
+        name: f"{value}[{','.join(items)}]" if items else value
         for name, (value, *items) in texts.items()
     }
+    whole = ",".join(f'"{name}":{value}' for name, value in values.items())
+    with suppress(ValueError, RecursionError):  # at once where nothing is wrong, which is faster
+        found: dict[str, Any] = _DECODER.decode(f"{{{whole}}}")
+        if found.keys() == values.keys():
+            return found
+    return {name: _json(value, name) for name, value in values.items()}
 
 
 def _json(text: str, name: str) -> Any:
