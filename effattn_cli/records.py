@@ -192,9 +192,11 @@ class Round:
     first_seconds: float  # the first call, with whatever is done once (compiling, autotuning)
     stopped: str  # why sampling ended: "steady", "time", or "count"
     foreign_load: float | None = None  # cores that other processes kept busy meanwhile
-    contended: tuple[float, ...] = ()  # samples of a try beside more load; they count nowhere
+    contended: tuple[float, ...] = ()  # samples of a try on a busier machine; they count nowhere
     joules: float | None = None  # of a call, beyond what the idle device draws, by its own counter
-    calibration: float | None = None  # seconds of a fixed kernel: the machine's own speed
+    calibration: float | None = (
+        None  # seconds of a fixed kernel, before and after: the machine's speed
+    )
     launch: float | None = None  # seconds until a call had started all its work on an accelerator
     gpu: Gpu | None = None  # at the end of the round
 

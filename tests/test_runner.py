@@ -1,6 +1,7 @@
 """The schedule of a sweep, with processes that answer at once."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -238,3 +239,41 @@ def test_what_a_gpu_told_is_kept_with_its_round(tmp_path: Path) -> None:
     for record in run.profile.records:
         assert {part.gpu for part in record.rounds} == {gpu}
         assert {(part.launch, part.contended) for part in record.rounds} == {(1e-5, (1.0,))}
+
+
+class ChangingMachine(FakeLauncher):
+    """Slower by half in some visits, counted from 0: the cells, and the fixed kernel."""
+
+    def __init__(self, slow: Callable[[int], bool]) -> None:
+        super().__init__()
+        self.slow = slow
+
+    def run(self, job: Job) -> Reply:
+        reply = super().run(job)
+        if job.name == "latency":
+            times = 1.5 if self.slow(len(self.visits("latency")) - 1) else 1.0
+            told = reply.answers[0]["round"]
+            told["samples"] = [times * sample for sample in told["samples"]]
+            told["calibration"] = times * 3e-6
+        return reply
+
+
+def test_a_round_on_a_slower_machine_is_tried_once_more() -> None:
+    run = Run(a_sweep("linformer"), ChangingMachine(lambda visit: visit in {4, 9, 10}))
+    assert len(run.launcher.visits("latency")) == 21 + 3
+    assert [step.stage for step in run.steps].count("once more") == 6  # before and after each
+    for record in run.profile.records:
+        assert set(record.samples) == {seconds(record.cell)}
+    apart = [part.contended for record in run.profile.records for part in record.rounds]
+    assert [len(samples) for samples in apart if samples] == [8, 8, 8]
+
+
+def test_a_second_try_on_an_even_slower_machine_counts_nowhere() -> None:
+    run = Run(a_sweep("linformer"), ChangingMachine(lambda visit: visit >= 20))
+    (last,) = run.launcher.visits("latency")[20:21]
+    assert run.launcher.visits("latency")[21:] == [last]
+    (part,) = (p for record in run.profile.records for p in record.rounds if p.contended)
+    assert set(part.samples) == set(part.contended) == {1.5 * seconds(last)}
+    again = Run(replace(run.profile, finished=False), ChangingMachine(lambda _: False))
+    assert again.launcher.visits("latency") == []  # it was tried twice already
+    assert again.profile == run.profile

@@ -1,5 +1,6 @@
 """How sure a record's latency is."""
 
+from collections.abc import Iterable
 from statistics import quantiles
 
 from effattn_cli.analyse import median
@@ -8,6 +9,9 @@ from effattn_cli.records import Record, Round
 #: Cores that others keep busy from which on a latency is suspect: one busy core slows a cell of two
 #: threads up to thirtyfold, and an idle system stays below this.
 BUSY = 0.1
+#: A fixed kernel that takes so many times its best of the sweep: the machine itself was slower, by
+#: its clock, or by a neighbour on the same chip that no process of this machine shows.
+SLOW = 1.2
 #: Tukey's "far out": of normal samples one in 400,000 lies beyond it.
 FAR = 3.0
 
@@ -48,6 +52,24 @@ def foreign_load(record: Record) -> float | None:
     """The most cores that other processes kept busy during a round, where it was suspicious."""
     loads = [part.foreign_load or 0.0 for part in record.rounds if is_busy(part)]
     return max(loads, default=None)
+
+
+def slow_rounds(records: Iterable[Record]) -> list[tuple[Record, int, float]]:
+    """Rounds in which the machine itself was slower than at its best: the record, the round's place
+    in it, and how many times as long the fixed kernel took.
+    """
+    known = [record for record in records if all(part.calibration for part in record.rounds)]
+    best: dict[str, float] = {}
+    for record in known:
+        for part in record.rounds:
+            device, seconds = record.cell.device, part.calibration or 0.0
+            best[device] = min(best.get(device, seconds), seconds)
+    return [
+        (record, place, times)
+        for record in known
+        for place, part in enumerate(record.rounds)
+        if (times := (part.calibration or 0.0) / best[record.cell.device]) > SLOW
+    ]
 
 
 def outliers(part: Round) -> tuple[float, ...]:

@@ -30,6 +30,7 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     cold = cell.cache == "cold"
     time_some = block(cell.device, subject.call, overwriting(cell.device) if cold else None)
     most = 1 if cell.device == "cpu" else BLOCK_CALLS
+    before = calibration.seconds(cell.device)
     meter = None if cold else Meter.start(cell.device)  # overwriting draws energy too
     found = sample(time_some, sampling, most)
     if meter is not None:
@@ -37,8 +38,9 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
         found = replace(found, joules=meter.joules(calls, found.median))
     if is_busy(found):
         found = _quieter(found, sample(time_some, sampling, most))
+    kernel = (before + calibration.seconds(cell.device)) / 2
     gpu = nvml.at_work(cell.device, subject.call)
-    return replace(found, gpu=gpu, calibration=calibration.seconds(cell.device))
+    return replace(found, gpu=gpu, calibration=round(kernel, 9))
 
 
 def _quieter(first: Round, again: Round) -> Round:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from effattn_cli.analyse.statistics import outliers
+from effattn_cli.analyse.statistics import outliers, slow_rounds
 from effattn_cli.records import Record
 from effattn_cli.report import gpu, units, usage
 
@@ -11,6 +11,7 @@ LEAST = 0.01  # of the FLOPs: what masks throw away is not worth a line below it
 
 def lines(records: Sequence[Record]) -> Iterator[str]:
     yield from _outliers(records)
+    yield from _slow(records)
     yield from _masked(records)
     yield from usage.lines(records)
     yield from gpu.lines(records)
@@ -26,6 +27,15 @@ def _outliers(records: Iterable[Record]) -> Iterator[str]:
         share = f"{most} of {len(worst.samples)}"
         place = f"{units.clean(worst.cell.label)} at {units.length(worst.cell.seq)}"
         yield f"outliers: {number} samples far from the rest, none dropped; most: {place} ({share})"
+
+
+def _slow(records: Sequence[Record]) -> Iterator[str]:
+    """In how many rounds the machine was not at its best, after the second tries."""
+    found = slow_rounds(records)
+    if found:
+        share = f"{len(found)} of {sum(len(record.rounds) for record in records)} rounds"
+        most = max(times for *_, times in found)
+        yield f"slow machine: a fixed kernel took longer in {share}, up to {most:.1f}x"
 
 
 def _masked(records: Iterable[Record]) -> Iterator[str]:

@@ -40,6 +40,20 @@ def visited(record: Record, told: Mapping[str, Any] | Failure) -> Record:
     return replace(record, rounds=(*record.rounds, _round(told["round"])))
 
 
+def retried(record: Record, place: int, told: Mapping[str, Any] | Failure) -> Record:
+    """After a second visit for a round: the one in which the machine was faster counts, whatever
+    the cell took; the samples of the other are kept apart.
+    """
+    if isinstance(told, Failure):
+        return replace(record, failure=told)
+    first, again = record.rounds[place], _round(told["round"])
+    if (again.calibration or 0.0) < (first.calibration or 0.0):
+        first, again = again, first
+    rounds = list(record.rounds)
+    rounds[place] = replace(first, contended=(*first.contended, *again.samples))
+    return replace(record, rounds=tuple(rounds))
+
+
 def _round(told: Mapping[str, Any]) -> Round:
     lists = {name: tuple(told[name]) for name in ("samples", "contended") if name in told}
     gpu = told.get("gpu")
