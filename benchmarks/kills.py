@@ -18,6 +18,7 @@ from pathlib import Path
 from effattn_cli import store
 from effattn_cli.errors import EffattnError
 from effattn_cli.records import Profile
+from tests import rounds
 from tests.marked import marking, running
 
 ROUNDS = 10
@@ -96,7 +97,7 @@ def compared(before: Profile | None, after: Profile) -> Counter[str]:
         counts["cells missing"] += len(record.rounds) < ROUNDS
         earlier = kept.get(record.cell)
         if earlier is not None:
-            same = record.rounds[: len(earlier.rounds)] == earlier.rounds
+            same = rounds.kept(earlier.rounds, record.rounds)
             same = same and earlier.memory in (None, record.memory)
             counts["cells measured twice"] += not same
             counts["rounds kept"] += len(earlier.rounds)

@@ -321,6 +321,14 @@ class Sampling:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Scores:
+    """How well models with these variants did, as their owner measured it; more is better."""
+
+    of: str  # "accuracy on our validation set, %"
+    values: Mapping[str, float]  # by the label of a variant with its options
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
     """A sweep, finished or not: everything needed to read it, repeat it, or resume it."""
 
@@ -333,3 +341,4 @@ class Profile:
     records: tuple[Record, ...]
     finished: bool = False
     rooflines: tuple[Roofline, ...] = ()
+    scores: Scores | None = None

@@ -93,6 +93,7 @@ class Choice:
     needs: Needs
     prefer: Preference
     candidates: tuple[Candidate, ...]
+    scored: str | None = None  # what the scores are of that the profiles hold
 
     @property
     def best(self) -> Candidate | None:
@@ -116,12 +117,16 @@ class Choice:
 
 
 def choose(
-    found: Iterable[Contender], seq: int, needs: Needs, prefer: Preference = "quality"
+    found: Iterable[Contender],
+    seq: int,
+    needs: Needs,
+    prefer: Preference = "quality",
+    scored: str | None = None,
 ) -> Choice:
     """Exact attention first among those that fit, then by what is preferred."""
     candidates = [candidate(one, seq, needs) for one in found]
     candidates.sort(key=lambda one: (not one.fits, *_order(one, prefer)))
-    return Choice(seq=seq, needs=needs, prefer=prefer, candidates=tuple(candidates))
+    return Choice(seq=seq, needs=needs, prefer=prefer, candidates=tuple(candidates), scored=scored)
 
 
 def candidate(one: Contender, seq: int, needs: Needs) -> Candidate:

@@ -1,7 +1,8 @@
 """What takes part in a choice: each variant with its options, what it can do, and its curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from effattn_cli.analyse.amounts import Resource
@@ -75,16 +76,20 @@ def contenders(
     needs: Needs,
     variants: Mapping[str, Variant],
     others: Iterable[Record] = (),
+    scores: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Contender]:
     """A contender for each label. `records` are of one setting; what occurs only among `others`
-    was not measured there.
+    was not measured there. `scores` are by label.
     """
     curves: dict[str, list[Record]] = {}
     for record in records:
         curves.setdefault(record.cell.label, []).append(record)
     found = [_contender(label, members, needs, variants) for label, members in curves.items()]
     absent = {r.cell.label: r.cell for r in others if r.cell.label not in curves}
-    return found + [_absent(cell, needs, variants[cell.variant]) for cell in absent.values()]
+    found += [_absent(cell, needs, variants[cell.variant]) for cell in absent.values()]
+    return [
+        replace(one, quality=replace(one.quality, score=scores.get(one.label))) for one in found
+    ]
 
 
 def _absent(cell: Cell, needs: Needs, variant: Variant) -> Contender:

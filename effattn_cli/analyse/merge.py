@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import reduce
 
 from effattn_cli.analyse.differences import Difference, codes, machines, samplings
+from effattn_cli.analyse.scores import joined
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record
 
@@ -16,7 +17,8 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
 
     Raises:
         UsageError: they were not measured by the same code in the same way on the same machine. A
-            profile states one machine, so nothing can overrule this.
+            profile states one machine, so nothing can overrule this. Or they hold scores of
+            different things.
     """
     first = profiles[0]
     for number, other in enumerate(profiles[1:], 2):
@@ -38,6 +40,7 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
         variants=reduce(lambda known, other: {**other.variants, **known}, profiles, {}),
         records=tuple(records.values()),
         finished=all(profile.finished for profile in profiles),
+        scores=joined(profiles),
     )
 
 

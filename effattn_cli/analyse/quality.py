@@ -1,8 +1,11 @@
-"""What speaks for a variant's quality, from its card alone: nothing here was measured by effattn.
+"""What speaks for a variant's quality: scores that a profile holds, then what its card says.
 
-Exact attention comes first. Of the others, those with a published Long Range Arena average are
-ordered by it; those without come after, approximations of softmax before mechanisms of their own.
-A score belongs to its authors' settings: with other options a variant comes after its defaults.
+Nothing here was measured by effattn.
+
+Exact attention comes first. Of the others, those that the profile has a score of are ordered by it;
+then those with a published Long Range Arena average, by that; those without any come last,
+approximations of softmax before mechanisms of their own. A published score belongs to its authors'
+settings: with other options a variant comes after its defaults.
 """
 
 from collections.abc import Mapping
@@ -19,6 +22,7 @@ class Quality:
     kind: Kind
     lra: float | None  # the average, in percent
     usual: bool  # every option is as the authors have it
+    score: float | None = None  # of the profile's own, for this label: more is better
 
     @property
     def exact(self) -> bool:
@@ -29,13 +33,16 @@ class Quality:
         """Sorts the best first; where nothing is known this is a convention, not a claim."""
         if self.exact:
             return (0.0,)
-        score = 0.0 if self.lra is None else -self.lra
-        return (1.0, self.lra is None, score, KINDS.index(self.kind), not self.usual)
+        own, published = (0.0 if value is None else -value for value in (self.score, self.lra))
+        known = (self.score is None, own, self.lra is None, published)
+        return (1.0, *known, KINDS.index(self.kind), not self.usual)
 
     def at_least(self, other: "Quality") -> bool:
         """Whether there is evidence that it is no worse."""
         if self.exact:
             return True
+        if self.score is not None and other.score is not None:
+            return not other.exact and self.score >= other.score
         scored = self.lra is not None and other.lra is not None and not other.exact
         return scored and self.usual and (self.lra or 0.0) >= (other.lra or 0.0)
 

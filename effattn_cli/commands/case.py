@@ -9,6 +9,7 @@ from pathlib import Path
 from effattn_cli import library
 from effattn_cli.analyse.choose import Choice, Preference, choose
 from effattn_cli.analyse.contenders import Contender, Needs, contenders
+from effattn_cli.analyse.scores import joined
 from effattn_cli.analyse.setting import Pool, Setting, alike, narrowed, pool
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.commands import given
@@ -93,23 +94,27 @@ class Case:
     records: Sequence[Record]
     contenders: Sequence[Contender]
     profile: Profile
+    scored: str | None  # what the profiles' own scores are of
 
     def at(self, seq: int) -> Choice:
-        return choose(self.contenders, seq, self.needs, self.wishes.prefer)
+        return choose(self.contenders, seq, self.needs, self.wishes.prefer, self.scored)
 
 
 def case_of(wishes: Wishes, needs: Needs) -> Case:
     profiles = _given(wishes) if wishes.profiles else _newest(wishes)
     found = pool(profiles)
     records = _narrowed(found, wishes)
-    known = _scored(found.variants)
+    known = _published(found.variants)
+    scores = joined(profiles)
+    values = scores.values if scores else {}
     return Case(
         wishes=wishes,
         needs=needs,
         shape=replace(records[0].cell, variant="", options={}, seq=0),
         records=records,
-        contenders=contenders(records, needs, known, found.records),
+        contenders=contenders(records, needs, known, found.records, values),
         profile=profiles[0],
+        scored=scores.of if scores else None,
     )
 
 
@@ -148,7 +153,7 @@ def _newest(wishes: Wishes) -> list[Profile]:
     return list(found.values())
 
 
-def _scored(variants: Mapping[str, Variant]) -> dict[str, Variant]:
+def _published(variants: Mapping[str, Variant]) -> dict[str, Variant]:
     """Published scores for a profile that was made before cards had them."""
     found = dict(variants)
     if any(variant.card.lra is not None for variant in variants.values()):

@@ -16,7 +16,7 @@ from effattn_cli.report import budget, units, words
 from effattn_cli.report.grid import Column, Grid, Row
 
 ORDERS: Mapping[Preference, str] = {
-    "quality": "by its published score, then the faster one",
+    "quality": "by its score, then the faster one",
     "speed": "the faster one",
     "memory": "the one that needs less memory",
 }
@@ -27,7 +27,7 @@ def answer(choice: Choice, shape: Cell, relaxed: Sequence[Relaxation]) -> Lines:
     best = choice.best
     shown: list[RenderableType] = [Text(words.title(shape)), Text(_question(choice)), Text()]
     if best is not None:
-        shown += [*_recommended(best), *_doubt(best, choice, shape), Text()]
+        shown += [*_recommended(best, choice), *_doubt(best, choice, shape), Text()]
     else:
         shown += [*_nothing(choice, relaxed), Text()]
     shown += [_table(choice), Text(), *(Text(line, "dim") for line in _legend(choice))]
@@ -44,8 +44,9 @@ def _question(choice: Choice) -> str:
     return f"{units.length(choice.seq)} tokens within {limits(choice.needs)}{asked}"
 
 
-def _recommended(best: Candidate) -> Iterator[Text]:
-    yield Text.assemble("Use ", (units.clean(best.label), "bold"), f": {_evidence(best)}.")
+def _recommended(best: Candidate, choice: Choice) -> Iterator[Text]:
+    named = (units.clean(best.label), "bold")
+    yield Text.assemble("Use ", named, f": {_evidence(best, choice)}.")
     rows = []
     for margin in best.margins:
         name = margin.limit.resource
@@ -71,14 +72,15 @@ def _doubt(best: Candidate, choice: Choice, shape: Cell) -> Iterator[Text]:
         yield Text(f"  To be sure: {words.measuring(best.label, choice.seq, shape)}")
 
 
-def _evidence(one: Candidate) -> str:
+def _evidence(one: Candidate, choice: Choice) -> str:
     known = one.contender.quality
+    own = "" if known.score is None else f", {known.score:g} in {units.clean(choice.scored or '')}"
     if known.exact:
-        return "exact attention"
-    return f"{known.kind}, {_score(known)}"
+        return f"exact attention{own}"
+    return f"{known.kind}{own}, {_published(known)}"
 
 
-def _score(known: Quality) -> str:
+def _published(known: Quality) -> str:
     if known.lra is None:
         return "no published Long Range Arena score"
     usual = "" if known.usual else " with the authors' options"
@@ -112,6 +114,7 @@ def _table(choice: Choice) -> Grid:
     columns = (
         Column(title="variant", folds=1),
         *(Column(title=heading(name, choice.needs), right=True) for name in shown),
+        *([Column(title="score", right=True)] if choice.scored else []),
         Column(title="LRA", right=True, extra=1),
         Column(title="chance", right=True),
         Column(title="verdict"),
@@ -135,11 +138,12 @@ def _row(one: Candidate, choice: Choice, shown: Sequence[Resource]) -> Row:
     name = Text(units.clean(one.label), "bold" if one is choice.best else "")
     if one.refusal is not None:
         return Row(cells=(name, Text(budget.refusal(one.refusal, choice.seq), "dim")))
-    lra = one.contender.quality.lra
+    own, lra = one.contender.quality.score, one.contender.quality.lra
     return Row(
         cells=(
             name,
             *(Text(budget.amount(one.estimates.get(each), each)) for each in shown),
+            *([Text("" if own is None else f"{own:g}")] if choice.scored else []),
             Text("" if lra is None else f"{lra:.1f}"),
             Text(budget.sureness(one)),
             Text(verdict(one, choice), "" if one.fits else "yellow"),
@@ -169,15 +173,20 @@ def _behind(one: Candidate, choice: Choice) -> str:
     if theirs.exact and not mine.exact:
         return "not exact"
     if choice.prefer == "quality" and mine.order != theirs.order:
-        if mine.lra is None and theirs.lra is not None:
-            return "no published score"
-        if mine.lra != theirs.lra:
-            return "a lower score"
-        return "other options than its authors'" if mine.usual != theirs.usual else "another kind"
+        return _poorer(mine, theirs)
     word = "needs more memory" if choice.prefer == "memory" else "slower"
     pairs = [(one.amount(r), best.amount(r)) for r in ("latency", "memory")]
     mine_first, best_first = pairs[1] if choice.prefer == "memory" else pairs[0]
     return word if mine_first > best_first else "ranks lower otherwise"
+
+
+def _poorer(mine: Quality, theirs: Quality) -> str:
+    """The first evidence that speaks for the other."""
+    if mine.score != theirs.score:
+        return "no score" if mine.score is None else "a lower score"
+    if mine.lra != theirs.lra:
+        return "no published score" if mine.lra is None else "a lower published score"
+    return "other options than its authors'" if mine.usual != theirs.usual else "another kind"
 
 
 def _legend(choice: Choice) -> Iterator[str]:
@@ -185,6 +194,8 @@ def _legend(choice: Choice) -> Iterator[str]:
     estimates = [estimate for one in able for estimate in one.estimates.values()]
     if any(estimate.basis != "measured" for estimate in estimates):
         yield "~ not measured at this length: interpolated or predicted; --explain says how"
+    if choice.scored:
+        yield f"score: {units.clean(choice.scored)}, as the profile has it; more is better"
     if any(one.contender.quality.lra is not None for one in able):
         yield f"LRA: Long Range Arena average in %, as published ({SOURCE})"
     yield f"Order: exact attention first, then {ORDERS[choice.prefer]}."
@@ -195,12 +206,12 @@ def explanation(choice: Choice) -> Lines:
     shown: list[RenderableType] = []
     for one in choice.candidates:
         shown.append(Text(f"{units.clean(one.label)}: {verdict(one, choice)}", "bold"))
-        shown += [Text(f"  {line}") for line in _facts(one)]
+        shown += [Text(f"  {line}") for line in _facts(one, choice)]
     shown += [Text(), Text(METHOD, "dim")]
     return Lines(*shown)
 
 
-def _facts(one: Candidate) -> Iterator[str]:
+def _facts(one: Candidate, choice: Choice) -> Iterator[str]:
     if one.refusal is not None:
         return
     asked: dict[Resource, Limit] = {m.limit.resource: m.limit for m in one.margins}
@@ -214,7 +225,7 @@ def _facts(one: Candidate) -> Iterator[str]:
         yield text
     for name in asked.keys() - one.estimates.keys():
         yield f"{name}: not known at this length"
-    yield f"quality: {_evidence(one)}"
+    yield f"quality: {_evidence(one, choice)}"
 
 
 METHOD = (
@@ -222,5 +233,6 @@ METHOD = (
     " holds those of all rounds. memory: the peak of a call beyond inputs and weights, and what"
     " decoding keeps. Between measured lengths a curve runs straight on logarithmic axes; beyond"
     " them it grows as the counted cost. A chance takes the interval as 95 % of a bell on the"
-    " logarithmic axis; the chances of several limits are multiplied. Quality is not measured."
+    " logarithmic axis; the chances of several limits are multiplied. Quality is nothing"
+    " that effattn measures."
 )

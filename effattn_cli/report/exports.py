@@ -57,6 +57,7 @@ def _choice(found: choose.Choice) -> Document:
     return {
         "seq": found.seq,
         "prefer": found.prefer,
+        "scored": found.scored,
         "recommended": found.best.label if found.best else None,
         "candidates": [_candidate(one, found) for one in found.candidates],
     }

@@ -49,8 +49,9 @@ def retried(record: Record, place: int, told: Mapping[str, Any] | Failure) -> Re
     first, again = record.rounds[place], _round(told["round"])
     if (again.calibration or 0.0) < (first.calibration or 0.0):
         first, again = again, first
+    apart = (*first.contended, *again.contended, *again.samples)
     rounds = list(record.rounds)
-    rounds[place] = replace(first, contended=(*first.contended, *again.samples))
+    rounds[place] = replace(first, contended=apart)
     return replace(record, rounds=tuple(rounds))
 
 

@@ -23,7 +23,7 @@ ABOVE_ZERO = {
     "accelerator_watts",
 }  # fmt: skip
 BELOW_ONE = {"padding", "precision"}
-ANY_SIGN = {"default", "options"}  # values of knobs
+ANY_SIGN = {"default", "options", "values"}  # of knobs, and of scores
 NOT_EMPTY = {"samples", "bandwidths"}
 
 Check = Callable[[Any], Any]

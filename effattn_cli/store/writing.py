@@ -80,6 +80,8 @@ def _header(profile: Profile) -> str:
     except Wrong as error:
         raise UsageError(f"this cannot be saved: {error}", error.hint) from error
     del head["records"]
+    if head["scores"] is None:
+        del head["scores"]
     return yaml.dump(
         {"effattn_profile": SCHEMA} | head,
         Dumper=_Dumper,

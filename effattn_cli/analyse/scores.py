@@ -1,0 +1,44 @@
+"""Scores that a profile holds of its variants' quality: entered, and joined over profiles."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from effattn_cli.errors import UsageError, unknown
+from effattn_cli.records import Profile, Scores
+
+
+def scored(profile: Profile, values: Mapping[str, float], of: str) -> Profile:
+    """The profile with these scores, by label, beside those that it has of the same.
+
+    Raises:
+        UsageError: it has no such variant, or holds scores of something else.
+    """
+    labels = {record.cell.label for record in profile.records}
+    for label in values:
+        if label not in labels:
+            raise unknown("variant of the profile", label, labels)
+    kept = profile.scores
+    if kept is not None and kept.of != of:
+        raise UsageError(f"the profile holds scores of {kept.of!r}", "--force replaces them")
+    known = kept.values if kept is not None else {}
+    return replace(profile, scores=Scores(of=of, values={**known, **values}))
+
+
+def joined(profiles: Iterable[Profile]) -> Scores | None:
+    """The scores of all that tell of the same as the first that has any; the first of each counts.
+
+    Raises:
+        UsageError: two tell of different things.
+    """
+    found: Scores | None = None
+    for scores in (profile.scores for profile in profiles):
+        if found is None or scores is None:
+            found = found or scores
+        elif scores.of != found.of:
+            raise UsageError(
+                f"the profiles hold scores of different things: {found.of!r} and {scores.of!r}",
+                "take one profile, or enter the same scores in both: effattn score",
+            )
+        else:
+            found = replace(found, values={**scores.values, **found.values})
+    return found

@@ -1,0 +1,38 @@
+"""`effattn score`: what a profile's variants are worth to a model, beside what they cost."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from effattn_cli.commands.complete import profile_names
+
+
+def score(
+    profile: Annotated[
+        str, typer.Argument(help="A file, a name, @1.", autocompletion=profile_names)
+    ],
+    values: Annotated[list[str], typer.Argument(help="linformer=81.2 'performer:features=64=79'")],
+    of: Annotated[str, typer.Option("--of", help="What was measured, more being better.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace scores of something else.")
+    ] = False,
+) -> None:
+    """Enter what models with these variants scored: choose ranks by it before published scores."""
+    from dataclasses import replace
+
+    from effattn_cli import files, library, store
+    from effattn_cli.analyse.scores import scored
+    from effattn_cli.errors import UsageError
+    from effattn_cli.plan.scores import scores
+
+    if profile.startswith(library.REFERENCE):
+        hint = f"effattn merge OUT.yaml {profile} makes a copy"
+        raise UsageError(f"{profile} is shipped with effattn and stays as it is", hint)
+    told = scores(values)
+    path = library.find(profile)
+    with files.locked(path):
+        known = store.read(path)
+        found = scored(replace(known, scores=None) if force else known, told, of)
+        store.Writer(path).write(found)
+    print(f"saved: {path} ({len(told)} scores of {of!r})", file=sys.stderr)

@@ -1,0 +1,14 @@
+"""Rounds before and after a run went on."""
+
+from collections.abc import Sequence
+
+from effattn_cli.records import Round
+
+
+def kept(old: Sequence[Round], new: Sequence[Round]) -> bool:
+    """Whether the new rounds begin with the old ones; a second try may have set samples aside."""
+    return len(old) <= len(new) and all(map(_holds, new, old))
+
+
+def _holds(new: Round, old: Round) -> bool:
+    return old == new or old.samples in (new.samples, new.contended[-len(old.samples) :])
