@@ -20,7 +20,8 @@ from effattn_cli import library
 from effattn_cli.analyse.choose import Choice, Preference, choose
 from effattn_cli.analyse.contenders import Limit, Needs, contenders
 from effattn_cli.analyse.groups import groups
-from effattn_cli.records import Record, Variant
+from effattn_cli.cards import Variant
+from effattn_cli.records import Record
 from tests.analyse import grids
 
 PREFERENCES: tuple[Preference, ...] = ("quality", "speed", "memory")

@@ -15,16 +15,9 @@ from statistics import fmean
 
 from effattn_cli.analyse.compare import Comparison, compare
 from effattn_cli.analyse.trials import Reading
+from effattn_cli.cards import Card, Variant
 from effattn_cli.machines import Machine
-from effattn_cli.records import (
-    Card,
-    Cell,
-    Profile,
-    Record,
-    Round,
-    Sampling,
-    Variant,
-)
+from effattn_cli.records import Cell, Profile, Record, Round, Sampling
 
 VARIANTS = [f"v{number}" for number in range(5)]
 CELLS = [Cell(variant=name, seq=2**power) for name in VARIANTS for power in range(9, 19)]

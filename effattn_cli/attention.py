@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from effattn_cli.cards import Card, SurveyRow
 from effattn_cli.errors import Unsupported
-from effattn_cli.records import Card, SurveyRow, Usage
+from effattn_cli.records import Usage
 
 __all__ = [
     "Attention",

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from effattn_cli import declared, variants
+from effattn_cli.cards import Variant
 from effattn_cli.errors import EffattnError, UsageError, unknown
-from effattn_cli.records import Variant
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from effattn_cli.records import Card, Causal, Kind, Option, SurveyRow, Value
+from effattn_cli.cards import Card, Causal, Kind, Option, SurveyRow, Value
 
 RECORDS = {"Card": Card, "SurveyRow": SurveyRow}
 CHOICES = {"causal": get_args(Causal), "kind": get_args(Kind)}

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from effattn_cli import catalog, files
+from effattn_cli.cards import Value
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import EffattnError
-from effattn_cli.records import Alloc, Cache, Cell, Dtype, Phase, Scope, Value
+from effattn_cli.records import Alloc, Cache, Cell, Dtype, Phase, Scope
 from effattn_cli.store import reading
 from effattn_cli.store.checking import Wrong, checked
 

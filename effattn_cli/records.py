@@ -11,17 +11,14 @@ from functools import cached_property
 from statistics import median
 from typing import Literal
 
+from effattn_cli.cards import Value, Variant
 from effattn_cli.machines import Gpu, Machine
 
-Value = bool | int | float | str
 Phase = Literal["forward", "train", "decode"]
 Scope = Literal["core", "layer", "block"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 Alloc = Literal["retained", "default"]
 Cache = Literal["warm", "cold"]
-#: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
-Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward"]
-Causal = Literal["optional", "never", "always"]
 Reason = Literal[
     "unsupported",  # the variant says that it cannot do this
     "out-of-memory",
@@ -35,59 +32,6 @@ Reason = Literal[
 
 #: What a sweep expects to happen now and then; every other reason is a surprise (exit code 3).
 EXPECTED: frozenset[str] = frozenset({"unsupported", "out-of-memory", "timeout", "too-costly"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SurveyRow:
-    """A row of Table 1 of "Efficient Transformers: A Survey" (arXiv:2009.06732v3), as printed."""
-
-    complexity: str
-    decode: bool
-    classes: str  # FP, M, LP, LR, KR, RC, DS, Sparse, joined by "+"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
-    """The facts about a variant that cannot be derived from its code."""
-
-    title: str
-    families: tuple[str, ...]
-    paper: str  # where the definition comes from, "arXiv:2006.04768"
-    year: int
-    time: str  # growth in the tokens N, as "N k" or "N^2" or "N log N"
-    memory: str  # the most alive at once beyond inputs and weights; the same notation
-    causal: Causal
-    kind: Kind
-    survey: SurveyRow | None = None
-    lra: float | None = None  # Long Range Arena: average accuracy, arXiv:2011.04006, Table 1
-    padding: bool = True
-    requires: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()  # each deliberate difference from the paper, or a doubt
-    exempt: Mapping[str, str] = field(default_factory=dict)  # law -> why it does not hold here
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Option:
-    """One knob of a variant."""
-
-    name: str
-    type: str  # "int", "float", "str", "bool", or "int | None"
-    default: Value | None
-    help: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Variant:
-    """What is known of a variant without running it."""
-
-    name: str
-    summary: str
-    card: Card
-    decode: bool
-    options: tuple[Option, ...]
-    origin: str  # "bundled", or where the plugin came from
-    path: str
-    code: str  # a hash of the source: two profiles compare only where it agrees
 
 
 @dataclass(frozen=True, kw_only=True)

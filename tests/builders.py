@@ -4,22 +4,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from effattn_cli.cards import Card, Kind, Option, Variant
 from effattn_cli.machines import Machine
 from effattn_cli.records import (
-    Card,
     Cell,
     Cost,
     Failure,
-    Kind,
     Memory,
-    Option,
     Prediction,
     Profile,
     Reason,
     Record,
     Round,
     Sampling,
-    Variant,
 )
 
 MIB = 2**20

@@ -8,7 +8,8 @@ from typing import Literal
 from effattn_cli.analyse.amounts import Resource
 from effattn_cli.analyse.curve import Curve
 from effattn_cli.analyse.quality import Quality, quality
-from effattn_cli.records import Cell, Failure, Reason, Record, Value, Variant
+from effattn_cli.cards import Value, Variant
+from effattn_cli.records import Cell, Failure, Reason, Record
 
 Why = Literal["causal", "decode", "padding", "exact", "failed", "unmeasured"]
 RESOURCES: tuple[Resource, ...] = ("latency", "memory", "energy")

@@ -11,7 +11,7 @@ settings: with other options a variant comes after its defaults.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from effattn_cli.records import Card, Kind, Value
+from effattn_cli.cards import Card, Kind, Value
 
 SOURCE = "arXiv:2011.04006, Table 1"
 KINDS: tuple[Kind, ...] = ("exact", "approximates softmax", "own mechanism")

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from effattn_cli.cards import Variant
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Cell, Profile, Record, Variant
+from effattn_cli.records import Cell, Profile, Record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,12 @@ from effattn_cli.analyse.choose import Choice, Preference, choose
 from effattn_cli.analyse.contenders import Contender, Needs, contenders
 from effattn_cli.analyse.scores import joined
 from effattn_cli.analyse.setting import Pool, Setting, alike, narrowed, pool
+from effattn_cli.cards import Variant
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.commands import given
 from effattn_cli.errors import UsageError
 from effattn_cli.plan import limits
-from effattn_cli.records import Cell, Profile, Record, Variant
+from effattn_cli.records import Cell, Profile, Record
 
 NEWEST = 8  # saved profiles that are looked at
 

@@ -9,7 +9,7 @@ import typer
 from effattn_cli.commands.complete import variant_names
 
 if TYPE_CHECKING:
-    from effattn_cli.records import Variant
+    from effattn_cli.cards import Variant
     from effattn_cli.run.growths import Growth
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from effattn_cli.cards import Option, Value, Variant
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError, unknown
 from effattn_cli.plan.values import convert, spellings
-from effattn_cli.records import Option, Value, Variant
 
 MOST = 10_000  # choices
 #: What can be given inline for every variant, besides its own options.

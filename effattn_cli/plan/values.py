@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from effattn_cli.cards import Option, Value
 from effattn_cli.errors import UsageError, unknown
-from effattn_cli.records import Option, Value
 
 SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 

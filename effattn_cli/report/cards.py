@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from effattn_cli.records import Card, Causal, Kind, Option, Variant
+from effattn_cli.cards import Card, Causal, Kind, Option, Variant
 from effattn_cli.report.grid import Column, Grid, Row
 from effattn_cli.report.units import clean
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from effattn_cli.analyse.crossover import Crossover, Metric, compare, crossover
 from effattn_cli.analyse.groups import Group, groups
-from effattn_cli.records import Kind, Profile, Record
+from effattn_cli.cards import Kind
+from effattn_cli.records import Profile, Record
 from effattn_cli.report import units, words
 from effattn_cli.report.claims import FORMS, against, claim, lengths, listed, times
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from rich.console import Group as Lines
 from rich.text import Text
 
-from effattn_cli.records import Variant
+from effattn_cli.cards import Variant
 from effattn_cli.report.grid import Column, Grid, Row
 from effattn_cli.report.units import clean
 from effattn_cli.run.growths import Growth

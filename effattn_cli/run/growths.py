@@ -12,7 +12,8 @@ from typing import Any
 
 from effattn_cli import files
 from effattn_cli.analyse.growth import measured_exponent
-from effattn_cli.records import Cell, Variant
+from effattn_cli.cards import Variant
+from effattn_cli.records import Cell
 from effattn_cli.run.launch import Job, Launcher
 
 LENGTHS = (4096, 16384)

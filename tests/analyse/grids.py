@@ -3,7 +3,8 @@
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-from effattn_cli.records import Kind, Record, Variant
+from effattn_cli.cards import Kind, Variant
+from effattn_cli.records import Record
 from tests.builders import a_card, a_cell, a_variant, measured
 
 SEQS = tuple(256 << place for place in range(9))  # 256 to 64k

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effattn_cli.cards import Card, Option, SurveyRow, Value, Variant
 from effattn_cli.catalog import BrokenPlugin, Catalog, Source
 from effattn_cli.errors import UsageError
 from effattn_cli.plan.select import Choice, select
-from effattn_cli.records import Card, Cell, Option, SurveyRow, Value, Variant
+from effattn_cli.records import Cell
 
 SHARING = Option(name="sharing", type="Literal['none', 'headwise']", default="headwise")
 RANK = Option(name="rank", type="int", default=256)

@@ -1,7 +1,7 @@
 from inline_snapshot import snapshot
 
+from effattn_cli.cards import Option, SurveyRow
 from effattn_cli.catalog import Catalog
-from effattn_cli.records import Option, SurveyRow
 from effattn_cli.report.cards import card, listing
 from tests.builders import a_card, a_variant
 from tests.report.screen import screen
