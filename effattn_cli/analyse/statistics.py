@@ -72,11 +72,15 @@ def slow_rounds(records: Iterable[Record]) -> list[tuple[Record, int, float]]:
     ]
 
 
-def outliers(part: Round) -> tuple[float, ...]:
-    """Samples farther from the quartiles than `FAR` times what lies between those (Tukey's fences).
+def outliers(record: Record) -> tuple[float, ...]:
+    """Samples beyond their round's quartiles by more than `FAR` times what lies between these.
 
     They are among the samples and count like any other. Fewer than eight samples have no outliers.
     """
+    return tuple(sample for part in record.rounds for sample in _far(part))
+
+
+def _far(part: Round) -> tuple[float, ...]:
     if len(part.samples) < 8:
         return ()
     low, _, high = quantiles(part.samples, n=4)

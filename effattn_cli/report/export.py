@@ -32,7 +32,7 @@ def as_csv(profile: Profile) -> str:
 def _values(record: Record) -> Iterator[object]:
     bounds = interval(record) or (None, None)
     yield from (record.status, record.seconds, *bounds, len(record.rounds), len(record.samples))
-    yield sum(len(outliers(part)) for part in record.rounds)
+    yield len(outliers(record))
     yield record.peak_bytes
     yield record.peak_bytes is not None and record.memory is None
     memory = record.memory

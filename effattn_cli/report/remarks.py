@@ -20,7 +20,7 @@ def lines(records: Sequence[Record]) -> Iterator[str]:
 
 def _outliers(records: Iterable[Record]) -> Iterator[str]:
     """How many samples stand far from the others, and where most of them are."""
-    found = [(sum(len(outliers(part)) for part in each.rounds), each) for each in records]
+    found = [(len(outliers(each)), each) for each in records]
     number = sum(count for count, _ in found)
     if number:
         most, worst = max(found, key=lambda pair: pair[0])

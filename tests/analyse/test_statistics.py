@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effattn_cli.analyse.statistics import foreign_load, half_width, interval, outliers
+from effattn_cli.analyse.statistics import (
+    foreign_load,
+    half_width,
+    interval,
+    outliers,
+    slow_rounds,
+)
+from effattn_cli.records import Record, Round
 from tests.builders import a_cell, a_round, failed, measured, pending, predicted
 
 LATENCIES = st.floats(1e-6, 1e3)
@@ -73,12 +80,26 @@ def test_foreign_load_is_told_only_where_it_matters(load: float | None, told: fl
     assert foreign_load(measured(a_cell(), 1.0, foreign_load=load)) == told
 
 
-def test_outliers_are_far_from_the_middle_half() -> None:
+def in_rounds(*parts: Round) -> Record:
+    return replace(measured(a_cell(), 1.0), rounds=parts)
+
+
+def test_outliers_are_far_from_the_middle_half_of_their_round() -> None:
     calm = a_round(1.0, spread=0.02, count=20)
-    assert outliers(calm) == ()
     disturbed = replace(calm, samples=(*calm.samples[:19], 1.5, 0.5))
-    assert outliers(disturbed) == (1.5, 0.5)
+    assert outliers(in_rounds(calm, a_round(1.5, spread=0.02, count=20))) == ()
+    assert outliers(in_rounds(calm, disturbed)) == (1.5, 0.5)
 
 
 def test_few_samples_have_no_outliers() -> None:
-    assert outliers(replace(a_round(1.0), samples=(1.0,) * 6 + (9.0,))) == ()
+    assert outliers(in_rounds(replace(a_round(1.0), samples=(1.0,) * 6 + (9.0,)))) == ()
+
+
+def test_slow_rounds_are_those_beside_the_best_of_the_same_device() -> None:
+    def kernel(device: str, *seconds: float | None) -> Record:
+        parts = [replace(a_round(1.0), calibration=value) for value in seconds]
+        return replace(measured(a_cell(device=device), 1.0), rounds=tuple(parts))
+
+    here, there = kernel("cpu", 1.0, 1.15, 1.5), kernel("cuda:0", 9.0, 18.0)
+    assert slow_rounds([here, there]) == [(here, 2, 1.5), (there, 1, 2.0)]
+    assert slow_rounds([kernel("cpu", None, None), kernel("cpu", 3.0, None)]) == []
