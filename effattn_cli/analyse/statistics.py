@@ -29,7 +29,7 @@ def interval(record: Record) -> tuple[float, float] | None:
         return None
     if record.prediction is not None:
         return record.prediction.low, record.prediction.high
-    if len(record.samples) < 2:
+    if sum(len(part.samples) for part in record.rounds) < 2:
         return None
     lows, highs = zip(*map(_round_interval, record.rounds), strict=True)
     return min(lows), max(highs)

@@ -9,14 +9,9 @@ from rich.console import Console
 
 from effattn_cli import files, store
 from effattn_cli.commands import given
-from effattn_cli.commands.sweep import Wishes, interrupt, planned, refuse_replacing
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.records import Profile
 from effattn_cli.report import charts, crossings, plot
-from effattn_cli.report.progress import Progress
-from effattn_cli.run.hunt import Hunt
-from effattn_cli.run.launch import ForkServer
-from effattn_cli.run.limits import usual_memory_limit
 
 USUAL = {"seq": "256..64k", "time_budget": "60s"}
 
@@ -45,6 +40,12 @@ def _measuring(own: Mapping[str, Any]) -> list[Any]:
 
 
 def _hunted(own: Mapping[str, Any]) -> Profile:
+    from effattn_cli.commands.sweep import Wishes, interrupt, planned, refuse_replacing
+    from effattn_cli.report.progress import Progress
+    from effattn_cli.run.hunt import Hunt
+    from effattn_cli.run.launch import ForkServer
+    from effattn_cli.run.limits import usual_memory_limit
+
     given = {name: value for name, value in own.items() if value is not None}
     wishes = Wishes.of(USUAL | given)
     signal.signal(signal.SIGTERM, interrupt)
