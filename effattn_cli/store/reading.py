@@ -24,6 +24,7 @@ KEY_PARTS = 6  # what a key costs, in time and memory, for one item of a list
 MAX_RECORDS = 10_000
 MAX_RECORD_BYTES = 1 << 20
 MAX_YAML_BYTES = 256 << 10  # of YAML that is not JSON: the header, or a file edited by hand
+MAX_YAML_PARTS = 50_000  # values, and the beginnings and ends of lists, of such YAML
 MAX_DEPTH = 10
 RECORDS = b"\nrecords:\n"
 
@@ -109,7 +110,11 @@ def tree(data: bytes) -> Any:
     if len(data) > MAX_YAML_BYTES:
         raise Wrong(f"more than {MAX_YAML_BYTES >> 10} KiB before any record as effattn writes it")
     text, depth = data.decode(), 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        if number > MAX_YAML_PARTS:
+            raise Wrong(
+                f"more than {MAX_YAML_PARTS:,} values before any record as effattn writes it"
+            )
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
