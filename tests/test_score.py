@@ -49,6 +49,12 @@ def test_scores_are_added_and_those_of_something_else_stay_unless_forced(path: P
     refused = effattn(*other)
     assert refused.returncode == 2
     assert f"the profile holds scores of {OF!r}" in refused.stderr
+    kept = ["score", str(path), "local=83", "--of", OF, "--force"]  # of the same: nothing is lost
+    assert effattn(*kept).returncode == 2  # there is no such variant in the profile
+    kept[2] = "performer=83"
+    assert effattn(*kept).returncode == 0
+    three = {"linformer": 82.0, "sdpa": 85.0, "performer": 83.0}
+    assert store.read(path).scores == Scores(of=OF, values=three)
     assert effattn(*other, "--force").returncode == 0
     assert store.read(path).scores == Scores(of="minus the loss", values={"linformer": -2.5})
 

@@ -7,21 +7,24 @@ from effattn_cli.errors import UsageError, unknown
 from effattn_cli.records import Profile, Scores
 
 
-def scored(profile: Profile, values: Mapping[str, float], of: str) -> Profile:
+def scored(
+    profile: Profile, values: Mapping[str, float], of: str, *, force: bool = False
+) -> Profile:
     """The profile with these scores, by label, beside those that it has of the same.
 
     Raises:
-        UsageError: it has no such variant, or holds scores of something else.
+        UsageError: it has no such variant, or holds scores of something else and is not forced.
     """
     labels = {record.cell.label for record in profile.records}
     for label in values:
         if label not in labels:
             raise unknown("variant of the profile", label, labels)
     kept = profile.scores
-    if kept is not None and kept.of != of:
+    if kept is None or (force and kept.of != of):
+        kept = Scores(of=of, values={})
+    if kept.of != of:
         raise UsageError(f"the profile holds scores of {kept.of!r}", "--force replaces them")
-    known = kept.values if kept is not None else {}
-    return replace(profile, scores=Scores(of=of, values={**known, **values}))
+    return replace(profile, scores=replace(kept, values={**kept.values, **values}))
 
 
 def joined(profiles: Iterable[Profile]) -> Scores | None:

@@ -19,8 +19,6 @@ def score(
     ] = False,
 ) -> None:
     """Enter what models with these variants scored: choose ranks by it before published scores."""
-    from dataclasses import replace
-
     from effattn_cli import files, library, store
     from effattn_cli.analyse.scores import scored
     from effattn_cli.errors import UsageError
@@ -32,7 +30,5 @@ def score(
     told = scores(values)
     path = library.find(profile)
     with files.locked(path):
-        known = store.read(path)
-        found = scored(replace(known, scores=None) if force else known, told, of)
-        store.Writer(path).write(found)
+        store.Writer(path).write(scored(store.read(path), told, of, force=force))
     print(f"saved: {path} ({len(told)} scores of {of!r})", file=sys.stderr)

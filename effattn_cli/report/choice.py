@@ -114,8 +114,7 @@ def _table(choice: Choice) -> Grid:
     columns = (
         Column(title="variant", folds=1),
         *(Column(title=heading(name, choice.needs), right=True) for name in shown),
-        *([Column(title="score", right=True)] if choice.scored else []),
-        Column(title="LRA", right=True, extra=1),
+        Column(title="score" if choice.scored else "LRA", right=True, extra=1),
         Column(title="chance", right=True),
         Column(title="verdict"),
         Column(title=""),
@@ -138,13 +137,13 @@ def _row(one: Candidate, choice: Choice, shown: Sequence[Resource]) -> Row:
     name = Text(units.clean(one.label), "bold" if one is choice.best else "")
     if one.refusal is not None:
         return Row(cells=(name, Text(budget.refusal(one.refusal, choice.seq), "dim")))
-    own, lra = one.contender.quality.score, one.contender.quality.lra
+    known = one.contender.quality
+    score = known.score if choice.scored else known.lra
     return Row(
         cells=(
             name,
             *(Text(budget.amount(one.estimates.get(each), each)) for each in shown),
-            *([Text("" if own is None else f"{own:g}")] if choice.scored else []),
-            Text("" if lra is None else f"{lra:.1f}"),
+            Text("" if score is None else f"{score:g}" if choice.scored else f"{score:.1f}"),
             Text(budget.sureness(one)),
             Text(verdict(one, choice), "" if one.fits else "yellow"),
         )
@@ -196,7 +195,7 @@ def _legend(choice: Choice) -> Iterator[str]:
         yield "~ not measured at this length: interpolated or predicted; --explain says how"
     if choice.scored:
         yield f"score: {units.clean(choice.scored)}, as the profile has it; more is better"
-    if any(one.contender.quality.lra is not None for one in able):
+    elif any(one.contender.quality.lra is not None for one in able):
         yield f"LRA: Long Range Arena average in %, as published ({SOURCE})"
     yield f"Order: exact attention first, then {ORDERS[choice.prefer]}."
 
@@ -233,6 +232,6 @@ METHOD = (
     " holds those of all rounds. memory: the peak of a call beyond inputs and weights, and what"
     " decoding keeps. Between measured lengths a curve runs straight on logarithmic axes; beyond"
     " them it grows as the counted cost. A chance takes the interval as 95 % of a bell on the"
-    " logarithmic axis; the chances of several limits are multiplied. Quality is nothing"
-    " that effattn measures."
+    " logarithmic axis; the chances of several limits are multiplied. Quality is not measured"
+    " by effattn."
 )
