@@ -138,15 +138,17 @@ class Round:
     foreign_load: float | None = None  # cores that other processes kept busy meanwhile
     contended: tuple[float, ...] = ()  # samples of a try on a busier machine; they count nowhere
     joules: float | None = None  # of a call, beyond what the idle device draws, by its own counter
-    calibration: float | None = (
-        None  # seconds of a fixed kernel, before and after: the machine's speed
-    )
+    calibration: float | None = None  # seconds of a fixed kernel around them: the machine's speed
     launch: float | None = None  # seconds until a call had started all its work on an accelerator
     gpu: Gpu | None = None  # at the end of the round
 
     @property
     def median(self) -> float:
         return median(self.samples)
+
+    def instead_of(self, other: "Round") -> "Round":
+        """This try of a round counts, and all samples of the other one are kept apart."""
+        return replace(self, contended=(*self.contended, *other.contended, *other.samples))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

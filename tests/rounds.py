@@ -1,6 +1,7 @@
 """Rounds before and after a run went on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from effattn_cli.records import Round
 
@@ -11,4 +12,5 @@ def kept(old: Sequence[Round], new: Sequence[Round]) -> bool:
 
 
 def _holds(new: Round, old: Round) -> bool:
-    return old == new or old.samples in (new.samples, new.contended[-len(old.samples) :])
+    first = replace(new, contended=new.contended[: len(old.contended)])
+    return old == first or old.samples == new.contended[-len(old.samples) :]

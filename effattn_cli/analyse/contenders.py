@@ -1,15 +1,14 @@
 """What takes part in a choice: each variant with its options, what it can do, and its curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Literal
 
 from effattn_cli.analyse.amounts import Resource
 from effattn_cli.analyse.curve import Curve
 from effattn_cli.analyse.quality import Quality, quality
 from effattn_cli.cards import Value, Variant
-from effattn_cli.records import Cell, Failure, Reason, Record
+from effattn_cli.records import Cell, Failure, Reason, Record, Scores
 
 Why = Literal["causal", "decode", "padding", "exact", "failed", "unmeasured"]
 RESOURCES: tuple[Resource, ...] = ("latency", "memory", "energy")
@@ -77,28 +76,29 @@ def contenders(
     needs: Needs,
     variants: Mapping[str, Variant],
     others: Iterable[Record] = (),
-    scores: Mapping[str, float] = MappingProxyType({}),
+    scores: Scores | None = None,
 ) -> list[Contender]:
     """A contender for each label. `records` are of one setting; what occurs only among `others`
-    was not measured there. `scores` are by label.
+    was not measured there.
     """
+    own = scores.values if scores is not None else {}
     curves: dict[str, list[Record]] = {}
     for record in records:
         curves.setdefault(record.cell.label, []).append(record)
-    found = [_contender(label, members, needs, variants) for label, members in curves.items()]
+    found = [_contender(members, needs, variants, own) for members in curves.values()]
     absent = {r.cell.label: r.cell for r in others if r.cell.label not in curves}
-    found += [_absent(cell, needs, variants[cell.variant]) for cell in absent.values()]
-    return [
-        replace(one, quality=replace(one.quality, score=scores.get(one.label))) for one in found
-    ]
+    return found + [_absent(cell, needs, variants, own) for cell in absent.values()]
 
 
-def _absent(cell: Cell, needs: Needs, variant: Variant) -> Contender:
+def _absent(
+    cell: Cell, needs: Needs, variants: Mapping[str, Variant], scores: Mapping[str, float]
+) -> Contender:
+    variant = variants[cell.variant]
     return Contender(
         label=cell.label,
         variant=cell.variant,
         options=cell.options,
-        quality=quality(variant.card, cell.options),
+        quality=quality(variant.card, cell.options, scores.get(cell.label)),
         refusal=_unable(variant, needs) or Refusal(why="unmeasured"),
         failures=(),
         curves={resource: Curve((), resource) for resource in RESOURCES},
@@ -106,7 +106,10 @@ def _absent(cell: Cell, needs: Needs, variant: Variant) -> Contender:
 
 
 def _contender(
-    label: str, records: list[Record], needs: Needs, variants: Mapping[str, Variant]
+    records: list[Record],
+    needs: Needs,
+    variants: Mapping[str, Variant],
+    scores: Mapping[str, float],
 ) -> Contender:
     records = sorted(records, key=lambda record: record.cell.seq)
     cell = records[0].cell
@@ -118,10 +121,10 @@ def _contender(
     if refusal is None and lasting and len(failures) == len(records):
         refusal = Refusal(why="failed", failure=failures[0][1], seq=failures[0][0])
     return Contender(
-        label=label,
+        label=cell.label,
         variant=cell.variant,
         options=cell.options,
-        quality=quality(known.card, cell.options),
+        quality=quality(known.card, cell.options, scores.get(cell.label)),
         refusal=refusal,
         failures=[(seq, failure) for seq, failure in failures if failure.reason != "too-costly"],
         curves=curves,

@@ -47,5 +47,5 @@ class Quality:
         return scored and self.usual and (self.lra or 0.0) >= (other.lra or 0.0)
 
 
-def quality(card: Card, options: Mapping[str, Value]) -> Quality:
-    return Quality(kind=card.kind, lra=card.lra, usual=not options)
+def quality(card: Card, options: Mapping[str, Value], score: float | None) -> Quality:
+    return Quality(kind=card.kind, lra=card.lra, usual=not options, score=score)

@@ -58,17 +58,19 @@ def slow_rounds(records: Iterable[Record]) -> list[tuple[Record, int, float]]:
     """Rounds in which the machine itself was slower than at its best: the record, the round's place
     in it, and how many times as long the fixed kernel took.
     """
-    known = [record for record in records if all(part.calibration for part in record.rounds)]
+    known = [
+        (record, place, part.calibration)
+        for record in records
+        for place, part in enumerate(record.rounds)
+        if part.calibration
+    ]
     best: dict[str, float] = {}
-    for record in known:
-        for part in record.rounds:
-            device, seconds = record.cell.device, part.calibration or 0.0
-            best[device] = min(best.get(device, seconds), seconds)
+    for record, _, seconds in known:
+        best[record.cell.device] = min(best.get(record.cell.device, seconds), seconds)
     return [
         (record, place, times)
-        for record in known
-        for place, part in enumerate(record.rounds)
-        if (times := (part.calibration or 0.0) / best[record.cell.device]) > SLOW
+        for record, place, seconds in known
+        if (times := seconds / best[record.cell.device]) > SLOW
     ]
 
 

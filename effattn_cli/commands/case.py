@@ -107,13 +107,12 @@ def case_of(wishes: Wishes, needs: Needs) -> Case:
     records = _narrowed(found, wishes)
     known = _published(found.variants)
     scores = joined(profiles)
-    values = scores.values if scores else {}
     return Case(
         wishes=wishes,
         needs=needs,
         shape=replace(records[0].cell, variant="", options={}, seq=0),
         records=records,
-        contenders=contenders(records, needs, known, found.records, values),
+        contenders=contenders(records, needs, known, found.records, scores),
         profile=profiles[0],
         scored=scores.of if scores else None,
     )

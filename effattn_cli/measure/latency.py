@@ -47,12 +47,9 @@ def _quieter(first: Round, again: Round) -> Round:
     """Of two tries the one beside less other load; the samples of the other one are kept apart."""
     if (again.foreign_load or 0.0) < (first.foreign_load or 0.0):
         return replace(
-            again,
-            contended=first.samples,
-            warmup=first.warmup,
-            first_seconds=first.first_seconds,
+            again.instead_of(first), warmup=first.warmup, first_seconds=first.first_seconds
         )
-    return replace(first, contended=again.samples)
+    return first.instead_of(again)
 
 
 def sample(time_some: Block, sampling: Sampling, most: int = 1) -> Round:

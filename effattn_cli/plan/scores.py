@@ -1,12 +1,10 @@
 """Scores as they are typed: `linformer=81.2`, `linformer:rank=64=80.1`."""
 
 from collections.abc import Iterable
-from math import isfinite
 from reprlib import repr as shortened
 
 from effattn_cli.errors import UsageError
-
-LARGEST = 1e20  # as in profiles
+from effattn_cli.plan.values import number
 
 
 def scores(items: Iterable[str]) -> dict[str, float]:
@@ -18,7 +16,7 @@ def scores(items: Iterable[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for item in items:
         label, _, text = item.rpartition("=")
-        value = _number(text)
+        value = number(text)
         if not label or value is None:
             raise UsageError(
                 f"{shortened(item)} is not a variant and its score", "for example linformer=81.2"
@@ -27,11 +25,3 @@ def scores(items: Iterable[str]) -> dict[str, float]:
             raise UsageError(f"{shortened(label)} has two scores")
         found[label] = value
     return found
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if isfinite(value) and abs(value) <= LARGEST else None

@@ -56,18 +56,19 @@ def _whole(pattern: str, text: str) -> int | None:
     return int(text) if re.fullmatch(pattern, text) else None
 
 
-def _number(text: str) -> float | None:
+def number(text: str) -> float | None:
+    """The text as a finite number; None if it is none."""
     try:
-        number = float(text)
+        value = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return value if math.isfinite(value) else None
 
 
 READERS: Mapping[str, Callable[[str], Value | None]] = {
     "bool": lambda text: SWITCH.get(text.lower()),
     "int": partial(_whole, r"-?[0-9]{1,18}"),
     "positive int": partial(_whole, r"[1-9][0-9]{0,9}"),
-    "float": _number,
+    "float": number,
     "str": lambda text: text or None,
 }

@@ -45,13 +45,11 @@ def retried(record: Record, place: int, told: Mapping[str, Any] | Failure) -> Re
     the cell took; the samples of the other are kept apart.
     """
     if isinstance(told, Failure):
-        return replace(record, failure=told)
-    first, again = record.rounds[place], _round(told["round"])
-    if (again.calibration or 0.0) < (first.calibration or 0.0):
-        first, again = again, first
-    apart = (*first.contended, *again.contended, *again.samples)
+        return visited(record, told)
     rounds = list(record.rounds)
-    rounds[place] = replace(first, contended=apart)
+    first, again = rounds[place], _round(told["round"])
+    better = (again.calibration or 0.0) < (first.calibration or 0.0)
+    rounds[place] = again.instead_of(first) if better else first.instead_of(again)
     return replace(record, rounds=tuple(rounds))
 
 
