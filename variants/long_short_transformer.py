@@ -9,6 +9,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.exact import exact
+from effattn_cli.parts.merge import Part, Source, hide, union
 from effattn_cli.parts.pooling import NearAndMixed, mixture, present, stretches
 
 
@@ -70,54 +71,68 @@ class LongShortTransformer(Decodable[NearAndMixed]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
-        B, H, T, K = q_BHTK.shape
+        B, H, T, _ = q_BHTK.shape
         real_BT = None if self.causal else real_BT  # padding trails: no real query sees it
-        size, window = self.chunk if self.causal else T, min(self.window, T)
+        size = self.chunk if self.causal else T
         logits_BTHR = self.logits(merge_heads(k_BHTK)).view(B, T, H, -1)
         logits_BHZRS = stretches(logits_BTHR.transpose(1, 2), size).mT
         there_BxZS = present(T, size, real_BT=real_BT, like=q_BHTK)
 
-        def slots(x_BHTK: Tensor) -> Tensor:
-            near_BHZNK = self._near(self._norm(self.near_norm, x_BHTK), window)
-            mixed_BHZRK = mixture(
-                stretches(x_BHTK, size, real_BT=real_BT), there_BxZS, logits_BHZRS
-            )
-            far_BHxFK = self._norm(self.far_norm, mixed_BHZRK.flatten(2, 3)).unsqueeze(2)
-            far_BHZFK = far_BHxFK.expand(-1, -1, near_BHZNK.shape[2], -1, -1)
-            return _by_segment(torch.cat([near_BHZNK, far_BHZFK], dim=3))
+        def mixed(x_BHTK: Tensor) -> Tensor:
+            x_BHZSK = stretches(x_BHTK, size, real_BT=real_BT)
+            return self._norm(self.far_norm, mixture(x_BHZSK, there_BxZS, logits_BHZRS).flatten(2, 3))
 
-        q_ZPCK = _by_segment(stretches(q_BHTK, window))
-        mask = self._mask(q_BHTK, real_BT, window, far=logits_BHZRS.shape[2:4].numel())
-        out_ZPCK = scaled_dot_product_attention(q_ZPCK, slots(k_BHTK), slots(v_BHTK), mask)
-        return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
+        near = self._norm(self.near_norm, k_BHTK), self._norm(self.near_norm, v_BHTK)
+        far = mixed(k_BHTK), mixed(v_BHTK)
+        if self.causal:
+            return self._causal(q_BHTK, near, far)
+        return self._by_segment(q_BHTK, near, far, real_BT)
 
     def _norm(self, norm: nn.Module, x_BHTK: Tensor) -> Tensor:
         return self._split(norm(merge_heads(x_BHTK)))
 
-    def _near(self, x_BHTE: Tensor, window: int) -> Tensor:
-        """The 2 W tokens near each segment of W, (B, H, Z, 2 W, E)."""
-        segments = -(-x_BHTE.shape[2] // window)
-        x_BHTE = pad(x_BHTE, (0, 0, window if self.causal else window // 2, 0))
-        return stretches(x_BHTE, 2 * window, window)[:, :, :segments]
+    def _causal(self, q_BHTK: Tensor, near: Source, far: Source) -> Tensor:
+        """Of two blocks of W keys, its own and the one before, a query sees W in all."""
+        T = q_BHTK.shape[2]
+        window = min(self.window, T)
+        rest = (0, 0, 0, -T % window)
+        q_BHTK, near = pad(q_BHTK, rest), (pad(near[0], rest), pad(near[1], rest))
+        row_T1 = torch.arange(q_BHTK.shape[2], device=q_BHTK.device)[:, None]
+        place_F = torch.arange(far[0].shape[2], device=q_BHTK.device)
+        left_CC = row_T1[:window] >= row_T1[:window].T
+        blocks = len(row_T1) // window
+        parts = [Part(blocks=blocks, causal=True)]
+        if blocks > 1:
+            older = {"q": (window, None), "k": (0, -window), "blocks": blocks - 1}
+            parts.append(Part(**older, mask=hide(left_CC, q_BHTK)))
+        parts.append(Part(source=1, mask=hide(row_T1 // self.chunk <= place_F, q_BHTK)))
+        return union(q_BHTK, [near, far], parts)[:, :, :T]
 
-    def _mask(self, q_BHTK: Tensor, real_BT: Tensor | None, window: int, far: int) -> Tensor:
-        """True where a query sees a near key or a mixture, (Z, P or 1, C or 1, N + F)."""
-        _, H, T, _ = q_BHTK.shape
-        device = q_BHTK.device
-        real_BHT1 = torch.ones(1, 1, T, 1, dtype=torch.bool, device=device)
+    def _by_segment(
+        self, q_BHTK: Tensor, near: Source, far: Source, real_BT: Tensor | None
+    ) -> Tensor:
+        """Every query of a segment sees the same near keys."""
+        B, H, T, K = q_BHTK.shape
+        window = min(self.window, T)
+        segments = -(-T // window)
+
+        def around(x_BHTE: Tensor) -> Tensor:
+            x_BHTE = pad(x_BHTE, (0, 0, window // 2, 0))
+            return stretches(x_BHTE, 2 * window, window)[:, :, :segments]
+
+        def slots(near_BHTK: Tensor, far_BHFK: Tensor) -> Tensor:
+            far_BHZFK = far_BHFK.unsqueeze(2).expand(-1, -1, segments, -1, -1)
+            return _folded(torch.cat([around(near_BHTK), far_BHZFK], dim=3))
+
+        real_BHT1 = torch.ones(1, 1, T, 1, dtype=torch.bool, device=q_BHTK.device)
         if real_BT is not None:
             real_BHT1 = real_BT[:, None, :, None].expand(-1, H, -1, -1)
-        near_ZPxN = _by_segment(self._near(real_BHT1, window)).mT
-        if not self.causal:
-            return pad(near_ZPxN, (0, far), value=True)
-        row_C1 = torch.arange(window, device=device)[:, None]
-        behind_CN = window + row_C1 - torch.arange(2 * window, device=device)
-        row_ZxC1 = (
-            row_C1 + window * torch.arange(len(near_ZPxN), device=device)[:, None, None, None]
-        )
-        far_ZxCF = row_ZxC1 // self.chunk > torch.arange(far, device=device)
-        near_ZxCN = near_ZPxN & (behind_CN >= 0) & (behind_CN < window)
-        return torch.cat([near_ZxCN, far_ZxCF], dim=3)
+        seen_ZPxS = pad(_folded(around(real_BHT1)).mT, (0, far[0].shape[2]), value=True)
+        q_ZPCK, k_ZPSK, v_ZPSK = (
+            _folded(stretches(q_BHTK, window)), slots(near[0], far[0]), slots(near[1], far[1])
+        )  # fmt: skip
+        out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, seen_ZPxS)
+        return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
 
     def start(self, batch: int, context: int) -> NearAndMixed:
         far = max(self.config.tokens, context + 1) // self.chunk
@@ -145,5 +160,5 @@ class LongShortTransformer(Decodable[NearAndMixed]):
             kept_BHRK[:, :, slot] = self._norm(norm, x_BHK.unsqueeze(2)).squeeze(2)
 
 
-def _by_segment(x_BHZCE: Tensor) -> Tensor:
+def _folded(x_BHZCE: Tensor) -> Tensor:
     return x_BHZCE.flatten(0, 1).transpose(0, 1)

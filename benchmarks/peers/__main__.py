@@ -74,6 +74,16 @@ def race(*competitors: Callable[[], Any]) -> list[float]:
     return [median(found) for found in times]
 
 
+def fits(call: Callable[[], Any]) -> bool:
+    """Whether the call gets by with the memory; what it held is free again."""
+    try:
+        call()
+    except RuntimeError as error:
+        assert "can't allocate" in str(error), error  # noqa: PT017
+        return False
+    return True
+
+
 def races(name: str, phases: Sequence[str], lengths: Sequence[int]) -> list[float]:
     """Prints a line for each race of a variant; gives theirs over ours."""
     ratios = []
@@ -83,11 +93,8 @@ def races(name: str, phases: Sequence[str], lengths: Sequence[int]) -> list[floa
                 how = f"{phase}{' causal' if peer.causal else ''}"
                 print(f"{name:24} {peer.package:32} {how:14} {seq:>6} ", end="", flush=True)
                 ours, theirs = calls(name, peer, seq, phase)
-                try:
-                    theirs()
-                except RuntimeError as error:
-                    assert "can't allocate" in str(error), error  # noqa: PT017
-                    print(f"{1e3 * race(ours)[0]:9.2f} more than {MEMORY >> 30} GiB")
+                if not fits(theirs):
+                    print(f"{1e3 * race(ours)[0]:9.2f} more than {MEMORY >> 30} GiB", flush=True)
                     continue
                 mine, other = race(ours, theirs)
                 ratios.append(other / mine)

@@ -60,18 +60,16 @@ class RelativeScores(nn.Module):
             begin = end - (seen + 1 if causal else S + stride * C)
             position_BHCK = (q_BHCK + self.position_H1K) * self.head_dim**-0.5
             scores_BHCS = shifted(position_BHCK @ r_HWK[:, begin:end].mT, seen, stride)
+            # In place: a copy of the scores costs as much as a twentieth of the whole.
             if aside:
-                alone_CS = torch.zeros(C, seen, dtype=torch.bool, device=q_BHCK.device)
-                alone_CS[:, 0] = True
-                alone_CS[0] |= first == 0
-                scores_BHCS = scores_BHCS.masked_fill(alone_CS, 0)
+                scores_BHCS[..., 0] = 0
+                if first == 0:
+                    scores_BHCS[:, :, 0] = 0
             if causal and C > 1:
-                hidden_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device).triu_(
-                    at + 1
-                )
-                scores_BHCS = scores_BHCS.masked_fill(hidden_CS, -torch.inf)
+                later_Cx = torch.ones(C, C - 1, dtype=torch.bool, device=q_BHCK.device).triu_()
+                scores_BHCS[..., at + 1 :].masked_fill_(later_Cx, -torch.inf)
             elif real_BS is not None:
-                scores_BHCS = scores_BHCS.masked_fill(~real_BS[:, None, None], -torch.inf)
+                scores_BHCS.masked_fill_(~real_BS[:, None, None], -torch.inf)
             k_BHSK_, v_BHSK_ = k_BHSK[:, :, :seen], v_BHSK[:, :, :seen]
             content_BHCK = q_BHCK + self.content_H1K
             outs.append(

@@ -42,10 +42,12 @@ def visited(record: Record, told: Mapping[str, Any] | Failure) -> Record:
 
 def retried(record: Record, place: int, told: Mapping[str, Any] | Failure) -> Record:
     """After a second visit for a round: the one in which the machine was faster counts, whatever
-    the cell took; the samples of the other are kept apart.
+    the cell took; the samples of the other are kept apart. One that failed takes nothing away from
+    the rounds that did not.
     """
     if isinstance(told, Failure):
-        return visited(record, told)
+        why = told.message or told.reason
+        return warned(record, f"a second visit for round {place + 1} failed: {why}")
     rounds = list(record.rounds)
     first, again = rounds[place], _round(told["round"])
     better = (again.calibration or 0.0) < (first.calibration or 0.0)

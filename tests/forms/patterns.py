@@ -173,7 +173,10 @@ def poolingformer(case: Case) -> Work:
 
 @form
 def long_short_transformer(case: Case) -> Work:
-    """Segments of W look at 2 W near keys and at R mixtures of all, or one of each chunk."""
+    """Segments of W look at 2 W near keys and at R mixtures of all.
+
+    Causal: at their own keys so far, all W before them, and at one mixture of each chunk.
+    """
     W, R, N = case.knobs.window, case.knobs.rank, case.tokens
     segments = ceil(N, W)
     if case.causal:
@@ -181,13 +184,15 @@ def long_short_transformer(case: Case) -> Work:
         mixtures = ceil(N, chunk)
         mix = product(N, D, H) + 2 * H * product(mixtures, chunk, K)
         seen = window(N, W - 1, 0) + sum(i // chunk for i in range(N))
+        near = segments * triangle(W) + (segments - 1) * W**2
     else:
         mixtures = R
         mix = product(N, D, H * R) + 2 * H * product(R, N, K)
         ends = [(max(0, at - W // 2), min(N, at + W + W // 2)) for at in range(0, N, W)]
         widths = [min(W, N - at) for at in range(0, N, W)]
         seen = sum(C * (last - i) for C, (i, last) in zip(widths, ends, strict=True)) + N * R
-    return mix + attention(segments * W * (2 * W + mixtures), admitted=seen)
+        near = segments * W * 2 * W
+    return mix + attention(near + segments * W * mixtures, admitted=seen)
 
 
 def relative(queries: int, memory: int) -> Work:
