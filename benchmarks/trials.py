@@ -41,8 +41,10 @@ def subject(q, k, v):
 
 
 def swept(folder: Path, name: str, words: list[str]) -> Path:
-    """The profile of a sweep by the real command."""
+    """The profile of a sweep by the real command; one that is there already stays."""
     path = folder / f"{name}.yaml"
+    if path.exists():
+        return path
     command = [sys.executable, "-m", "effattn_cli", "profile", "--quiet", *words, "-o", str(path)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return path
@@ -87,13 +89,16 @@ def main() -> None:
     parser.add_argument("--slower", type=float)
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--precise", action="store_true")
+    parser.add_argument("--keep", metavar="FOLDER", help="for the profiles; again, to judge anew")
     asked = parser.parse_args()
     more = ["--precise"] if asked.precise else []
     with tempfile.TemporaryDirectory() as name:
+        folder = Path(asked.keep or name)
+        folder.mkdir(exist_ok=True)
         if asked.slower is None:
-            twice(Path(name), more)
+            twice(folder, more)
         else:
-            slowed(Path(name), asked.slower, asked.trials, more)
+            slowed(folder, asked.slower, asked.trials, more)
 
 
 if __name__ == "__main__":

@@ -150,12 +150,14 @@ import re, sys, time
 from pathlib import Path
 from effattn_cli import store
 from effattn_cli.errors import UsageError
+from tests.yardstick import yardstick
+unit = yardstick()
 started = time.process_time()
 try:
     store.read(Path(sys.argv[1]))
 except UsageError as error:
     print(error)
-seconds = time.process_time() - started
+seconds = (time.process_time() - started) / unit
 peak = re.search(r"VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())
 print(seconds, int(peak[1]) / 1024)
 """

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
+from effattn_cli.parts.blocks import even, sliding
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.merge import Part, Source, hide, union
 from effattn_cli.parts.pooling import NearAndMixed, mixture, present, stretches
@@ -80,7 +81,8 @@ class LongShortTransformer(Decodable[NearAndMixed]):
 
         def mixed(x_BHTK: Tensor) -> Tensor:
             x_BHZSK = stretches(x_BHTK, size, real_BT=real_BT)
-            return self._norm(self.far_norm, mixture(x_BHZSK, there_BxZS, logits_BHZRS).flatten(2, 3))
+            x_BHZRK = mixture(x_BHZSK, there_BxZS, logits_BHZRS)
+            return self._norm(self.far_norm, x_BHZRK.flatten(2, 3))
 
         near = self._norm(self.near_norm, k_BHTK), self._norm(self.near_norm, v_BHTK)
         far = mixed(k_BHTK), mixed(v_BHTK)
@@ -92,20 +94,11 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         return self._split(norm(merge_heads(x_BHTK)))
 
     def _causal(self, q_BHTK: Tensor, near: Source, far: Source) -> Tensor:
-        """Of two blocks of W keys, its own and the one before, a query sees W in all."""
-        T = q_BHTK.shape[2]
-        window = min(self.window, T)
-        rest = (0, 0, 0, -T % window)
-        q_BHTK, near = pad(q_BHTK, rest), (pad(near[0], rest), pad(near[1], rest))
-        row_T1 = torch.arange(q_BHTK.shape[2], device=q_BHTK.device)[:, None]
-        place_F = torch.arange(far[0].shape[2], device=q_BHTK.device)
-        left_CC = row_T1[:window] >= row_T1[:window].T
-        blocks = len(row_T1) // window
-        parts = [Part(blocks=blocks, causal=True)]
-        if blocks > 1:
-            older = {"q": (window, None), "k": (0, -window), "blocks": blocks - 1}
-            parts.append(Part(**older, mask=hide(left_CC, q_BHTK)))
-        parts.append(Part(source=1, mask=hide(row_T1 // self.chunk <= place_F, q_BHTK)))
+        T, window = q_BHTK.shape[2], min(self.window, q_BHTK.shape[2])
+        q_BHTK, near = even(q_BHTK, window), (even(near[0], window), even(near[1], window))
+        at_T1 = torch.arange(q_BHTK.shape[2], device=q_BHTK.device)[:, None]
+        unmade_TF = at_T1 // self.chunk <= torch.arange(far[0].shape[2], device=q_BHTK.device)
+        parts = [*sliding(q_BHTK, window), Part(source=1, mask=hide(unmade_TF, q_BHTK))]
         return union(q_BHTK, [near, far], parts)[:, :, :T]
 
     def _by_segment(
@@ -113,8 +106,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
     ) -> Tensor:
         """Every query of a segment sees the same near keys."""
         B, H, T, K = q_BHTK.shape
-        window = min(self.window, T)
-        segments = -(-T // window)
+        window, segments = min(self.window, T), -(-T // self.window)
 
         def around(x_BHTE: Tensor) -> Tensor:
             x_BHTE = pad(x_BHTE, (0, 0, window // 2, 0))
@@ -124,13 +116,12 @@ class LongShortTransformer(Decodable[NearAndMixed]):
             far_BHZFK = far_BHFK.unsqueeze(2).expand(-1, -1, segments, -1, -1)
             return _folded(torch.cat([around(near_BHTK), far_BHZFK], dim=3))
 
-        real_BHT1 = torch.ones(1, 1, T, 1, dtype=torch.bool, device=q_BHTK.device)
-        if real_BT is not None:
-            real_BHT1 = real_BT[:, None, :, None].expand(-1, H, -1, -1)
+        if real_BT is None:
+            real_BT = torch.ones(B, T, dtype=torch.bool, device=q_BHTK.device)
+        real_BHT1 = real_BT[:, None, :, None].expand(-1, H, -1, -1)
         seen_ZPxS = pad(_folded(around(real_BHT1)).mT, (0, far[0].shape[2]), value=True)
-        q_ZPCK, k_ZPSK, v_ZPSK = (
-            _folded(stretches(q_BHTK, window)), slots(near[0], far[0]), slots(near[1], far[1])
-        )  # fmt: skip
+        k_ZPSK, v_ZPSK = (slots(*both) for both in zip(near, far, strict=True))
+        q_ZPCK = _folded(stretches(q_BHTK, window))
         out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, seen_ZPxS)
         return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
 

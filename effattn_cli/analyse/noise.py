@@ -6,7 +6,7 @@ Smyth 2004). Everything here is about logarithms of latencies: 0.05 is about 5 %
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, variance
 
@@ -17,6 +17,8 @@ from effattn_cli.analyse.student import digamma, inverse_trigamma, trigamma
 USUAL, USUAL_FREEDOM = 0.09, 5.0
 #: What no two processes agree better than, but by luck.
 LEAST = 1e-3
+#: Degrees of freedom from which on a sweep says whether its cells follow the fixed kernel.
+ENOUGH = 10
 #: The variance of a shift that is a median, against that of one that is a mean.
 ALIKE = 1.1
 
@@ -81,33 +83,58 @@ def of_shift(old: int, new: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How slow the machine was in each round of a sweep: logarithms of a fixed kernel's time."""
+    """How slow the machine was in a sweep: the logarithm of a fixed kernel's time."""
 
-    logs: tuple[float, ...]
-    variance: float  # of their mean
-
-    @property
-    def mean(self) -> float:
-        return fmean(self.logs)
+    log: float
+    variance: float
 
 
-def pace(calibrations: Sequence[Sequence[float | None]]) -> Pace | None:
-    """From a list for each cell, the kernel's seconds in each of its rounds.
+def pace(kernels: Iterable[float | None]) -> Pace | None:
+    """From the kernel's seconds in each visit of a sweep: their lower quartile.
 
-    A round visits every cell once, so the median over the cells follows a drift from round to round
-    and leaves out what the kernel itself differs by from process to process. None where a round has
-    no calibration at all: then nothing can be corrected.
+    A lower clock slows all visits. A neighbour on the same chip slows the kernel in some of them,
+    by half or more, and the cells by little: it would move a median as soon as it is there half
+    the time. None where no visit knows.
     """
-    logs, total = [], 0.0
-    for number in range(max(map(len, calibrations), default=0)):
-        known = [math.log(kernel) for cell in calibrations for kernel in cell[number : number + 1]
-                 if kernel is not None]  # fmt: skip
-        if not known:
-            return None
-        logs.append(median(known))
-        spread = variance(known) if len(known) > 1 else USUAL**2
-        total += math.pi / 2 * spread / len(known)
-    return Pace(tuple(logs), total / len(logs) ** 2) if logs else None
+    logs = sorted(math.log(kernel) for kernel in kernels if kernel is not None)
+    if not logs:
+        return None
+    last = len(logs) - 1
+    if not last:
+        return Pace(logs[0], USUAL**2)
+    # As many visits up and down as the quartile of so many is off by: no distribution is assumed.
+    reach = math.sqrt(3 / 16 * len(logs))
+    low, high = max(0.0, last / 4 - reach), min(float(last), last / 4 + reach)
+    rise = (_at(logs, high) - _at(logs, low)) / (high - low)
+    return Pace(_at(logs, last / 4), max(rise * reach, LEAST) ** 2)
+
+
+def _at(ordered: Sequence[float], place: float) -> float:
+    """Between two values, in proportion."""
+    low = min(int(place), len(ordered) - 2)
+    return ordered[low] + (place - low) * (ordered[low + 1] - ordered[low])
+
+
+def sensitivity(visits: Sequence[Sequence[tuple[float, float]]]) -> float | None:
+    """How much of the kernel's slowness in a visit the cell shows: from 0, nothing, to 1, all.
+
+    `visits` are, for each cell, the logarithms of the kernel's time and of the latency. The slope
+    of one over the other within the cells, where it stands out from their noise, else 0. None
+    where the visits are too few to tell.
+    """
+    xx = xy = yy = 0.0
+    freedom = -1
+    for cell in visits:
+        centre = [fmean(side) for side in zip(*cell, strict=True)]
+        for kernel, latency in cell:
+            x, y = kernel - centre[0], latency - centre[1]
+            xx, xy, yy = xx + x * x, xy + x * y, yy + y * y
+        freedom += max(0, len(cell) - 1)
+    if freedom < ENOUGH:
+        return None
+    slope = xy / xx if xx else 0.0
+    rest = max(0.0, yy - slope * xy) / freedom
+    return min(1.0, slope) if slope > 0 and slope**2 * xx > 4 * rest else 0.0
 
 
 def _unbiased_log(spread: Spread) -> float:

@@ -1,9 +1,10 @@
 """How sure a record's latency is."""
 
 from collections.abc import Iterable
+from math import log
 from statistics import quantiles
 
-from effattn_cli.analyse import median
+from effattn_cli.analyse import median, noise
 from effattn_cli.records import Record, Round
 
 #: Cores that others keep busy from which on a latency is suspect: one busy core slows a cell of two
@@ -12,6 +13,8 @@ BUSY = 0.1
 #: A fixed kernel that takes so many times its best of the sweep: the machine itself was slower, by
 #: its clock, or by a neighbour on the same chip that no process of this machine shows.
 SLOW = 1.2
+#: What slows the cells by less is left as it is.
+MATTERS = 1.05
 #: Tukey's "far out": of normal samples one in 400,000 lies beyond it.
 FAR = 3.0
 
@@ -55,8 +58,10 @@ def foreign_load(record: Record) -> float | None:
 
 
 def slow_rounds(records: Iterable[Record]) -> list[tuple[Record, int, float]]:
-    """Rounds in which the machine itself was slower than at its best: the record, the round's place
-    in it, and how many times as long the fixed kernel took.
+    """Rounds in which the machine itself was slower than at its best, and its cells with it: the
+    record, the round's place in it, and how many times as long the fixed kernel took.
+
+    None where the sweep shows that its cells hardly follow the kernel.
     """
     known = [
         (record, place, part.calibration)
@@ -67,11 +72,24 @@ def slow_rounds(records: Iterable[Record]) -> list[tuple[Record, int, float]]:
     best: dict[str, float] = {}
     for record, _, seconds in known:
         best[record.cell.device] = min(best.get(record.cell.device, seconds), seconds)
+    follows = {device: _follows(known, device) for device in best}
     return [
         (record, place, times)
         for record, place, seconds in known
         if (times := seconds / best[record.cell.device]) > SLOW
+        and times ** follows[record.cell.device] > MATTERS
     ]
+
+
+def _follows(known: Iterable[tuple[Record, int, float]], device: str) -> float:
+    """How much of the kernel's slowness the cells of a device show; all where that is unknown."""
+    visits: dict[int, list[tuple[float, float]]] = {}
+    for record, place, seconds in known:
+        if record.cell.device == device:
+            latency = log(record.rounds[place].median)
+            visits.setdefault(id(record), []).append((log(seconds), latency))
+    found = noise.sensitivity([*visits.values()])
+    return 1.0 if found is None else found
 
 
 def outliers(record: Record) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from statistics import median
 
 from effattn_cli.analyse import noise
@@ -12,6 +13,7 @@ from effattn_cli.records import Record, Round
 #: What a round says of something; None where it does not know.
 Reading = Callable[[Round], float | None]
 Sides = tuple[list[float], list[float]]
+Kernels = tuple[list[float | None], list[float | None]]
 
 
 def trials(
@@ -33,17 +35,21 @@ def trials(
     found: dict[int, Trial] = {}
     slowdowns = []
     for readings in alike.values():
-        paces = [
-            noise.pace([[*map(calibration, both[place][side].rounds)] for place in readings])
-            for side in (0, 1)
+        pairs = [both[place] for place in readings]
+        sides = [*readings.values()]
+        kernels = [
+            ([*map(calibration, old.rounds)], [*map(calibration, new.rounds)]) for old, new in pairs
         ]
+        paces = [noise.pace(each for pair in kernels for each in pair[side]) for side in (0, 1)]
         old_pace, new_pace = paces
         if old_pace and new_pace:
-            slowdowns.append((len(readings), math.exp(new_pace.mean - old_pace.mean)))
+            slowdowns.append((len(readings), math.exp(new_pace.log - old_pace.log)))
+            made = _alike(pairs, sides, _corrected(sides, kernels, old_pace, new_pace))
+            shared = old_pace.variance + new_pace.variance
+            made = (replace(trial, shared=shared) for trial in made)
         else:
-            old_pace = new_pace = None
-        pairs = [both[place] for place in readings]
-        found |= zip(readings, _alike(pairs, [*readings.values()], old_pace, new_pace), strict=True)
+            made = _alike(pairs, sides, [(_logs(old), _logs(new)) for old, new in sides])
+        found |= zip(readings, made, strict=True)
     return dict(sorted(found.items())), max(slowdowns)[1] if slowdowns else None
 
 
@@ -59,13 +65,9 @@ def _readings(record: Record, reading: Reading) -> list[float]:
 
 
 def _alike(
-    pairs: Sequence[tuple[Record, Record]],
-    readings: Sequence[Sides],
-    before: Pace | None,
-    after: Pace | None,
+    pairs: Sequence[tuple[Record, Record]], readings: Sequence[Sides], logs: Sequence[Sides]
 ) -> Iterator[Trial]:
     """The trials of cells that learn from one another how much processes differ."""
-    logs = [(_logs(old, before), _logs(new, after)) for old, new in readings]
     owns = [noise.own(sides) for sides in logs]
     prior = noise.common(owns)
     for pair, (old, new), (mine, theirs), own in zip(pairs, readings, logs, owns, strict=True):
@@ -75,12 +77,32 @@ def _alike(
             shift=noise.shift(mine, theirs),
             spread=noise.drawn(own, prior),
             scale=noise.of_shift(len(mine), len(theirs)),
-            shared=before.variance + after.variance if before and after else 0.0,
             identical=mine == theirs and pair[0].rounds == pair[1].rounds,
         )
 
 
-def _logs(readings: Sequence[float], pace: Pace | None) -> list[float]:
-    """A round each, less the machine's own slowness in it where that is known."""
-    logs = [*map(math.log, readings)]
-    return [log - slow for log, slow in zip(logs, pace.logs, strict=False)] if pace else logs
+def _corrected(
+    sides: Sequence[Sides], kernels: Sequence[Kernels], before: Pace, after: Pace
+) -> list[Sides]:
+    """Less the machine's own pace, and less what the cells show of the kernel's slowness beyond."""
+    known = [
+        [(math.log(kernel), math.log(reading))
+         for kernel, reading in zip(each, readings, strict=True) if kernel is not None]
+        for cell in zip(kernels, sides, strict=True)
+        for each, readings in zip(*cell, strict=True)
+    ]  # fmt: skip
+    slope = noise.sensitivity([visits for visits in known if visits]) or 0.0
+
+    def less(readings: list[float], each: Sequence[float | None], pace: Pace) -> list[float]:
+        beyond = [0.0 if kernel is None else math.log(kernel) - pace.log for kernel in each]
+        return [log - pace.log - slope * more
+                for log, more in zip(_logs(readings), beyond, strict=True)]  # fmt: skip
+
+    return [
+        (less(old, old_kernels, before), less(new, new_kernels, after))
+        for (old, new), (old_kernels, new_kernels) in zip(sides, kernels, strict=True)
+    ]
+
+
+def _logs(readings: Sequence[float]) -> list[float]:
+    return [*map(math.log, readings)]

@@ -69,6 +69,20 @@ def blocked_causal(
     return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)[:, :, :T]
 
 
+def sliding(q_BHTK: Tensor, window: int) -> list[Part]:
+    """The parts by which each query, of a multiple of W in all, sees the W keys up to itself.
+
+    They are in its own block of W, and in the one before.
+    """
+    blocks = q_BHTK.shape[2] // window
+    at_C1 = torch.arange(window, device=q_BHTK.device)[:, None]
+    own = Part(blocks=blocks, causal=True)
+    if blocks == 1:
+        return [own]
+    gone = hide(at_C1 >= at_C1.T, q_BHTK)
+    return [own, Part((window, None), (0, -window), blocks=blocks - 1, mask=gone)]
+
+
 def within(q_XYCK: Tensor, k_XYSK: Tensor, v_XYSK: Tensor, mask: Tensor | None) -> Tensor:
     """softmax(q k^T / sqrt K + mask) v of many small blocks, whose mask may have a gradient.
 

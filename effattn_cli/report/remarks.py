@@ -51,12 +51,19 @@ def _masked(records: Iterable[Record]) -> Iterator[str]:
             yield f"{name}: {span} of its FLOPs go into scores that a mask throws away"
 
 
-def _warnings(records: Iterable[Record]) -> Iterator[str]:
-    """Each warning once, with where it was given."""
-    found: dict[str, list[str]] = {}
+def _warnings(records: Sequence[Record]) -> Iterator[str]:
+    """Each warning once, with where it was given: the lengths, unless it was at all of them."""
+    found: dict[str, dict[str, dict[int, None]]] = {}
+    lengths: dict[str, set[int]] = {}
     for record in records:
-        place = f"{units.clean(record.cell.label)} at {units.length(record.cell.seq)}"
+        label, seq = units.clean(record.cell.label), record.cell.seq
+        lengths.setdefault(label, set()).add(seq)
         for warning in record.warnings:
-            found.setdefault(units.clean(warning), []).append(place)
+            found.setdefault(units.clean(warning), {}).setdefault(label, {})[seq] = None
     for warning, places in found.items():
-        yield f"{', '.join(dict.fromkeys(places))}: {warning}"
+        told = [
+            label if len(mine) > 1 and mine.keys() == lengths[label]
+            else f"{label} at {', '.join(map(units.length, mine))}"
+            for label, mine in places.items()
+        ]  # fmt: skip
+        yield f"{'; '.join(told)}: {warning}"

@@ -74,20 +74,49 @@ def test_the_variance_of_a_shift(sides: tuple[int, int]) -> None:
     assert abs(fmean(found)) < 0.06
 
 
-def test_the_pace_of_a_round_is_the_median_over_its_cells() -> None:
-    pace = noise.pace([[1.0, 1.1], [0.9, 1.2], [1.2, 1.0], [None, 9.9], [1.0]])
+def test_the_pace_of_a_sweep_is_that_of_its_faster_visits() -> None:
+    pace = noise.pace([1.0, None, 3.0, 1.2, 1.1, 2.9])
     assert pace is not None
-    assert pace.logs == pytest.approx([0.0, math.log(1.1 * 1.2) / 2])
-    assert noise.pace([[1.0, None], [1.1, None]]) is None
-    assert noise.pace([]) is None
+    assert pace.log == pytest.approx(math.log(1.1))
+    assert noise.pace([None, None]) is noise.pace([]) is None
+    assert noise.pace([2.0]) == noise.Pace(math.log(2), noise.USUAL**2)
 
 
-def test_the_variance_of_a_pace_is_that_of_its_mean() -> None:
-    rng = random.Random(0)
-    paces = [
-        noise.pace([[rng.lognormvariate(0, 0.05) for _ in range(3)] for _ in range(30)])
-        for _ in range(300)
-    ]
-    means = [pace.mean for pace in paces if pace]
+@pytest.mark.parametrize("visits", [8, 15, 120])
+def test_the_variance_of_a_pace(visits: int) -> None:
+    rng = random.Random(visits)
+    paces = [noise.pace([rng.lognormvariate(0, 0.05) for _ in range(visits)]) for _ in range(600)]
+    logs = [pace.log for pace in paces if pace]
     stated = fmean(pace.variance for pace in paces if pace)
-    assert pvariance(means) == pytest.approx(stated, rel=0.25)
+    assert 0.75 < stated / pvariance(logs) < 1.75
+
+
+def test_a_neighbour_now_and_then_hardly_moves_a_pace() -> None:
+    rng = random.Random(0)
+
+    def sweep(share: float) -> noise.Pace:
+        kernels = [rng.lognormvariate(0, 0.02) * (1.4 if rng.random() < share else 1.0)
+                   for _ in range(120)]  # fmt: skip
+        found = noise.pace(kernels)
+        assert found is not None
+        return found
+
+    assert abs(sweep(0.6).log - sweep(0.2).log) < 0.05
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.5, 1.0])
+def test_the_sensitivity_is_the_slope_within_cells(truth: float) -> None:
+    rng = random.Random(1)
+
+    def cell(middle: float) -> list[tuple[float, float]]:
+        kernels = [0.35 * (rng.random() < 0.5) for _ in range(3)]
+        return [(kernel, middle + truth * kernel + rng.gauss(0, 0.04)) for kernel in kernels]
+
+    found = noise.sensitivity([cell(rng.uniform(-9, 0)) for _ in range(60)])
+    assert found == pytest.approx(truth, abs=0.08)
+
+
+def test_few_visits_say_nothing_of_a_sensitivity() -> None:
+    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3), (0.1, 0.1)]] * 5) is None
+    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3), (0.1, 0.1)]] * 6) == 1.0
+    assert noise.sensitivity([[(0.0, 0.0), (0.0, 0.3), (0.0, 0.1)]] * 6) == 0.0

@@ -103,3 +103,16 @@ def test_slow_rounds_are_those_beside_the_best_of_the_same_device() -> None:
     here, there = kernel("cpu", 1.0, 1.15, 1.5), kernel("cuda:0", 9.0, 18.0)
     assert slow_rounds([here, there]) == [(here, 2, 1.5), (there, 1, 2.0)]
     assert slow_rounds([kernel("cpu", None, None), kernel("cpu", 3.0, None)]) == []
+
+
+@pytest.mark.parametrize(("follows", "number"), [(True, 12), (False, 0)])
+def test_where_cells_do_not_follow_the_kernel_no_round_is_slow(follows: bool, number: int) -> None:
+    def cell(seq: int) -> Record:
+        times = [1.0, 1.5, 1.01]
+        latencies = [t if follows else 1 + seq % 3 / 50 for t in times]
+        parts = [
+            replace(a_round(mine), calibration=t) for mine, t in zip(latencies, times, strict=True)
+        ]
+        return replace(measured(a_cell(seq=seq), 1.0), rounds=tuple(parts))
+
+    assert len(slow_rounds([cell(seq) for seq in range(1, 13)])) == number

@@ -5,6 +5,7 @@ from hypothesis import given
 from inline_snapshot import snapshot
 
 from effattn_cli.records import Record
+from effattn_cli.report import remarks
 from effattn_cli.report.table import tables
 from tests.builders import (
     MIB,
@@ -197,8 +198,13 @@ seq  variant  latency        memory  GFLOP/s  tokens/s         min … max
  2k  sdpa     1.00 ms ±1 %  4.0 MiB              2.0 M  990 µs … 1.01 ms
 
 ± covers the intervals of all rounds
-sdpa at 1k, sdpa at 2k: its cost could not be counted: \\x1b[31mthe process ended\
+sdpa: its cost could not be counted: \\x1b[31mthe process ended\
 """)
+    records.append(measured(a_cell(seq=4096), 1 * MS))
+    records += [replace(measured(a_cell("local"), 1 * MS), warnings=(warning,))]
+    assert [*remarks.lines(records)] == [
+        "sdpa at 1k, 2k; local at 1k: its cost could not be counted: \\x1b[31mthe process ended"
+    ]
 
 
 def test_a_sure_difference_has_a_direction_and_a_tie_has_none() -> None:
