@@ -113,7 +113,7 @@ def test_charts_stand_below_what_is_told_and_only_where_they_are_asked_for(
         (["compare", "{old}"], "Missing argument"),
         (["compare", "{old}", "{same}", "--fail-if", "latenzy>5%"], "unknown metric 'latenzy'"),
         (["compare", "{old}", "{same}", "--fail-if", "latency"], "expected a limit"),
-        (["compare", "{old}", "{same}", "--threshold", "0%"], "--threshold: expected a share"),
+        (["compare", "{old}", "{same}", "--threshold", "0%"], "--threshold: '0%' leaves no change"),
         (["compare", "{old}", "{same}", "--json", "--markdown"], "--json and --markdown"),
         (["merge", "{tmp}/m.yaml", "{old}", "{other}"], "cpu: a CPU against another"),
         (["merge", "{old}", "{old}", "{same}"], "is there already"),

@@ -41,18 +41,6 @@ def parse(text: str) -> Limit:
     raise unknown("metric", found[1], METRICS)
 
 
-def parse_share(text: str) -> float:
-    """A threshold like `3%`.
-
-    Raises:
-        UsageError: it is none, or not above zero.
-    """
-    found = re.fullmatch(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%\s*", text)
-    if found is None or not float(found[1]):
-        raise UsageError(f"--threshold: expected a share, got {text[:60]!r}", "as 3%")
-    return float(found[1]) / 100
-
-
 def breaches(found: Comparison, limits: Sequence[Limit], *, strict: bool) -> list[Breach]:
     """What breaks the limits: a cell that got worse, or that was measured and now fails.
 

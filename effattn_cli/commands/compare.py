@@ -39,12 +39,15 @@ def compare(
     from effattn_cli.analyse import gate
     from effattn_cli.commands import given
     from effattn_cli.errors import UsageError
+    from effattn_cli.plan.units import parse_share
     from effattn_cli.report import changes
 
     if json and markdown:
         raise UsageError("--json and --markdown: one answer at a time")
     limits = [gate.parse(text) for text in fail_if or ()]
-    share = gate.parse_share(threshold)
+    share = parse_share(threshold, "--threshold")
+    if not share:
+        raise UsageError(f"--threshold: {threshold!r} leaves no change too small to count", "as 3%")
     before = given.profile(old)
     found = {
         name: comparing.compare(before, given.profile(name), threshold=share)

@@ -43,7 +43,7 @@ _SEQ = "Lengths: `1k..64k` doubles; also `1k,3k`, `1k..4k:+512`, `1k..1M:x4`, `1
 _SCOPE = "core: q, k, v to output; layer: and projections; block: and feed-forward."
 _PHASE = "forward, train (forward and backward), decode (one token at that context)."
 _PRECISION = "Sampling stops at this half width of the median's 95 % interval."
-_PRECISE = "To see changes of 5 %: 10 rounds, a precision of 0.01. Takes three times as long."
+_PRECISE = "To see changes of 5 %: 10 rounds, a precision of 1 %. Takes three times as long."
 _ALLOC = "CPU heap: `retained` keeps freed memory, `default` is the system's way."
 _CACHE = "warm, or cold: a GPU's L2 is overwritten before each call."
 
@@ -132,7 +132,7 @@ Precise = Annotated[
 Rounds = Annotated[
     int | None, _of(LIMITS, "--rounds", text="Fresh processes for each cell.", default="3")
 ]
-Precision = Annotated[float | None, _of(LIMITS, "--precision", text=_PRECISION, default="0.02")]
+Precision = Annotated[str | None, _of(LIMITS, "--precision", text=_PRECISION, default="2%")]
 Seed = Annotated[
     int | None, _of(LIMITS, "--seed", text="Of the inputs and the order.", default="0")
 ]

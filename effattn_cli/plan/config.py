@@ -11,7 +11,7 @@ import yaml
 from effattn_cli.errors import UsageError, unknown
 from effattn_cli.plan.files import small_text
 from effattn_cli.plan.grammar import LARGEST
-from effattn_cli.plan.units import parse_bytes, parse_seconds
+from effattn_cli.plan.units import parse_bytes, parse_seconds, parse_share
 from effattn_cli.plan.values import SWITCH
 from effattn_cli.records import Sampling
 
@@ -20,7 +20,7 @@ MAX_DEPTH = 2  # a mapping of lists
 LISTS = {"seq", "batch", "device", "dtype", "threads", "phase", "scope", "padding", "cache"}
 RANGES = {
     "dim": (1, LARGEST), "heads": (1, LARGEST), "kv_heads": (1, LARGEST), "head_dim": (1, LARGEST),
-    "rounds": (1, 100), "precision": (0.001, 0.5), "seed": (0, 2**63 - 1),
+    "rounds": (1, 100), "seed": (0, 2**63 - 1),
 }  # fmt: skip
 #: Ten processes: what differs between them is most of what is not known, more samples tell little.
 PRECISE = Sampling(rounds=10, precision=0.01)
@@ -59,7 +59,7 @@ class Request:
     memory_limit: str | None = None
     precise: bool = False
     rounds: int | None = None  # 3, or 10 with `precise`
-    precision: float | None = None  # 0.02, or 0.01 with `precise`
+    precision: str | None = None  # 2%, or 1% with `precise`
     seed: int = 0
     plugin: tuple[str, ...] = ()
 
@@ -85,12 +85,19 @@ def sampling(request: Request) -> Sampling:
     usual = PRECISE if request.precise else Sampling()
     return Sampling(
         rounds=request.rounds or usual.rounds,
-        precision=request.precision or usual.precision,
+        precision=_precision(request.precision) if request.precision else usual.precision,
         seed=request.seed,
         time_limit=parse_seconds(request.time_limit, "--time-limit"),
         time_budget=parse_seconds(budget, "--time-budget") if budget is not None else None,
         memory_limit=parse_bytes(memory, "--memory-limit") if memory is not None else None,
     )
+
+
+def _precision(text: str) -> float:
+    share = parse_share(text, "--precision")
+    if 0.001 <= share <= 0.5:
+        return share
+    raise UsageError(f"--precision: {shortened(text)} is out of range, from 0.1% to 50%")
 
 
 def from_file(path: Path) -> dict[str, object]:
@@ -154,7 +161,7 @@ def _value(name: str, node: yaml.Node, place: str) -> object:
         return words if many else ",".join(words)
     expected, read = READERS[kind]
     if isinstance(node, yaml.ScalarNode):
-        if node.value in {"", "~", "null"} and kind in (str | None, int | None, float | None):
+        if node.value in {"", "~", "null"} and kind in (str | None, int | None):
             return None
         try:
             return read(node.value)
@@ -187,7 +194,6 @@ READERS: dict[object, tuple[str, Callable[[str], object]]] = {
     str | None: ("text", _some),
     int: ("a whole number", int),
     int | None: ("a whole number", int),
-    float | None: ("a number", float),
     bool: ("true or false", lambda text: SWITCH[text.lower()]),
     tuple[str, ...]: ("text, or a list of it", lambda text: (_some(text),)),
 }

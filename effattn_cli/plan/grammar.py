@@ -10,6 +10,7 @@ from itertools import pairwise
 from reprlib import repr as shortened
 
 from effattn_cli.errors import UsageError
+from effattn_cli.plan.units import parse_share
 
 MOST = 10_000  # values on one axis
 LARGEST = 2**31
@@ -73,7 +74,7 @@ def integers(text: str, axis: str, *, largest: int = LARGEST) -> tuple[int, ...]
 
 def fractions(text: str, axis: str) -> tuple[float, ...]:
     """The shares in a comma list, at least 0 and below 1, ascending, each once."""
-    return tuple(sorted({_fraction(item.strip(), axis) for item in text.split(",")}))
+    return tuple(sorted({parse_share(item, axis) for item in text.split(",")}))
 
 
 def _item(item: str, axis: str, largest: int) -> Sequence[int]:
@@ -153,16 +154,3 @@ def _repaired(item: str, largest: int) -> str | None:
             continue
         return item
     return None
-
-
-def _fraction(text: str, axis: str) -> float:
-    number = text.removesuffix("%")
-    try:
-        value = float(number)
-    except ValueError:
-        value = -1.0
-    if 0 <= value < 1 and number == text:
-        return abs(value)  # -0.0 would make another cell
-    percent = 1 < value < 100 or (number != text and 0 <= value < 100)
-    hint = f"did you mean '{value / 100:g}'?" if percent else None
-    raise UsageError(f"{axis}: {shortened(text)} is no share like 0.25, from 0 to below 1", hint)

@@ -1,4 +1,4 @@
-"""Sizes and durations as they are typed: `2GiB`, `2GB`, `200us`, `1m30s`."""
+"""Sizes, durations and shares as they are typed: `2GiB`, `2GB`, `200us`, `1m30s`, `5%`."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ DURATIONS = {
 
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
 _SIZE = re.compile(rf"{_NUMBER} ?([A-Za-z]*)")
+_SHARE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15}) ?(%?)")
 _DURATION = re.compile(" ?".join(rf"(?:{_NUMBER} ?{unit})?" for unit in DURATIONS))
 
 
@@ -42,6 +43,21 @@ def parse_seconds(text: str, option: str = "--time-limit") -> float:
     short = re.sub(r"(?<=[0-9 ])([hms])(?:ou|r|in|ec)[a-z]*", r"\1", text.lower())
     message = f"{option}: {shortened(text)} is no duration like 200us, 5ms, 2s or 1m30s"
     return _read(_seconds, (text, re.sub(r"(?<=[0-9])$", "s", text), short), message)
+
+
+def parse_share(text: str, option: str) -> float:
+    """A share, from 0 to below 1.
+
+    >>> parse_share("25%", "--padding"), parse_share("0.25", "--padding")
+    (0.25, 0.25)
+    """
+    message = f"{option}: {shortened(text)} is no share like 5% or 0.05, from 0 to below 1"
+    found = _SHARE.fullmatch(text.strip())
+    share = Fraction(found[1]) / (100 if found[2] else 1) if found else Fraction(1)
+    if share < 1:
+        return float(share)
+    percent = found is not None and not found[2] and 1 < share < 100
+    raise UsageError(message, f"did you mean '{text.strip()}%'?" if percent else None)
 
 
 def _read(read: Callable[[str], float], spellings: Sequence[str], message: str) -> float:

@@ -82,7 +82,6 @@ def test_a_cell_that_fails_now_breaks_every_limit_and_one_that_is_gone_a_strict_
 def test_a_limit_is_read() -> None:
     assert gate.parse("latency>5%") == LATENCY
     assert gate.parse(" Memory > 2.5 % ") == Limit("memory", 0.025)
-    assert gate.parse_share("3%") == 0.03
 
 
 @pytest.mark.parametrize(
@@ -102,8 +101,7 @@ def test_an_unknown_metric_has_its_nearest() -> None:
 
 @given(st.text(max_size=50) | st.text("latencymoryflps>%0123456789. ", max_size=20))
 def test_any_text_is_a_limit_or_one_line(text: str) -> None:
-    for read in (gate.parse, gate.parse_share):
-        try:
-            read(text)
-        except UsageError as error:
-            assert len(repr(str(error)).splitlines()) == 1  # noqa: PT017
+    try:
+        gate.parse(text)
+    except UsageError as error:
+        assert len(repr(str(error)).splitlines()) == 1  # noqa: PT017

@@ -195,7 +195,7 @@ def test_a_decoding_step_is_causal() -> None:
         ({"threads": "0"}, "--threads: '0' is out of range, the values go from 1 to 4096", None),
         ({"seq": "64k..1k"}, "--seq: '64k..1k' runs backwards, a range goes from low to high",
          "did you mean '1k..64k'?"),
-        ({"padding": "1"}, "--padding: '1' is no share like 0.25, from 0 to below 1", None),
+        ({"padding": "1"}, "--padding: '1' is no share like 5% or 0.05, from 0 to below 1", None),
         ({"dim": 100}, "dim 100 is not a multiple of 8 heads",
          "give --head-dim, or another --dim or --heads"),
         ({"kv_heads": 3}, "8 heads are not a multiple of 3 kv heads", None),
