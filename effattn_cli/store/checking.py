@@ -55,18 +55,19 @@ def checked(kind: Any, data: Any) -> Any:
     checks, required = _checks(kind)
     if not isinstance(data, dict):
         raise expected("a mapping", data)
-    if not data.keys() <= checks.keys():
-        raise _unknown(next(key for key in data if key not in checks), checks)
-    if not data.keys() >= required:
+    values = {}
+    for name, value in data.items():
+        check = checks.get(name)
+        if check is None:
+            raise _unknown(name, checks)
+        try:
+            values[name] = check(value)
+        except Wrong as error:
+            raise error.within(f".{name}") from None
+    if len(values) < len(checks) and not required <= values.keys():
         raise Wrong(
-            f"{next(name for name in checks if name in required - data.keys())!r} is missing"
+            f"{next(name for name in checks if name in required - values.keys())!r} is missing"
         )
-    values, name = {}, ""
-    try:
-        for name, value in data.items():
-            values[name] = checks[name](value)
-    except Wrong as error:
-        raise error.within(f".{name}") from None
     return kind(**values)
 
 
