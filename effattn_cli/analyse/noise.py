@@ -8,8 +8,10 @@ Smyth 2004). Everything here is about logarithms of latencies: 0.05 is about 5 %
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean, median, variance
 
+from effattn_cli.analyse.median import interval
 from effattn_cli.analyse.student import digamma, inverse_trigamma, trigamma
 
 #: The most that medians of processes were seen to differ by (their CV over six processes each); it
@@ -17,8 +19,8 @@ from effattn_cli.analyse.student import digamma, inverse_trigamma, trigamma
 USUAL, USUAL_FREEDOM = 0.09, 5.0
 #: What no two processes agree better than, but by luck.
 LEAST = 1e-3
-#: Degrees of freedom from which on a sweep says whether its cells follow the fixed kernel.
-ENOUGH = 10
+#: The kernel's times differ by so much between visits that a slope can be seen over its own noise.
+APART = 0.1
 #: The variance of a shift that is a median, against that of one that is a mean.
 ALIKE = 1.1
 
@@ -118,23 +120,20 @@ def _at(ordered: Sequence[float], place: float) -> float:
 def sensitivity(visits: Sequence[Sequence[tuple[float, float]]]) -> float | None:
     """How much of the kernel's slowness in a visit the cell shows: from 0, nothing, to 1, all.
 
-    `visits` are, for each cell, the logarithms of the kernel's time and of the latency. The slope
-    of one over the other within the cells, where it stands out from their noise, else 0. None
-    where the visits are too few to tell.
+    `visits` are, for each cell, the logarithms of the kernel's time and of the latency. The median
+    slope between two visits of a cell (Theil and Sen), which a disturbed visit hardly moves; 0
+    where its 95 % interval holds 0. None where too few visits differ to tell.
     """
-    xx = xy = yy = 0.0
-    freedom = -1
-    for cell in visits:
-        centre = [fmean(side) for side in zip(*cell, strict=True)]
-        for kernel, latency in cell:
-            x, y = kernel - centre[0], latency - centre[1]
-            xx, xy, yy = xx + x * x, xy + x * y, yy + y * y
-        freedom += max(0, len(cell) - 1)
-    if freedom < ENOUGH:
+    slopes = [
+        (after[1] - before[1]) / rise
+        for cell in visits
+        for before, after in combinations(cell, 2)
+        if abs(rise := after[0] - before[0]) > APART
+    ]
+    known = interval(slopes)
+    if known is None:
         return None
-    slope = xy / xx if xx else 0.0
-    rest = max(0.0, yy - slope * xy) / freedom
-    return min(1.0, slope) if slope > 0 and slope**2 * xx > 4 * rest else 0.0
+    return min(1.0, median(slopes)) if known[0] > 0 else 0.0
 
 
 def _unbiased_log(spread: Spread) -> float:

@@ -14,7 +14,7 @@ BUSY = 0.1
 #: its clock, or by a neighbour on the same chip that no process of this machine shows.
 SLOW = 1.2
 #: What slows the cells by less is left as it is.
-MATTERS = 1.05
+MATTERS = 1.1
 #: Tukey's "far out": of normal samples one in 400,000 lies beyond it.
 FAR = 3.0
 

@@ -116,7 +116,14 @@ def test_the_sensitivity_is_the_slope_within_cells(truth: float) -> None:
     assert found == pytest.approx(truth, abs=0.08)
 
 
-def test_few_visits_say_nothing_of_a_sensitivity() -> None:
-    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3), (0.1, 0.1)]] * 5) is None
-    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3), (0.1, 0.1)]] * 6) == 1.0
-    assert noise.sensitivity([[(0.0, 0.0), (0.0, 0.3), (0.0, 0.1)]] * 6) == 0.0
+def test_a_disturbed_visit_hardly_moves_a_sensitivity() -> None:
+    quiet = [[(0.0, 0.0), (0.3, 0.1), (0.31, 0.11)]] * 8
+    assert noise.sensitivity(quiet) == pytest.approx(1 / 3, rel=0.1)
+    assert noise.sensitivity([*quiet, [(0.0, 3.0), (0.3, 0.0)]]) == pytest.approx(1 / 3, rel=0.1)
+
+
+def test_visits_that_hardly_differ_say_nothing_of_a_sensitivity() -> None:
+    assert noise.sensitivity([[(0.0, 0.0), (0.09, 0.3), (0.05, 0.1)]] * 30) is None
+    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3)]] * 5) is None
+    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3)]] * 6) == 1.0
+    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3)], [(0.0, 0.3), (0.3, 0.0)]] * 6) == 0.0
