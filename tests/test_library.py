@@ -126,7 +126,7 @@ def test_the_reference_profiles_are_found_and_whole() -> None:
     for name, path in known.items():
         assert library.find(name) == path
         assert library.read(name).finished
-    assert refusal("ref:epyz-zen4")[1] == "did you mean 'ref:epyc-zen4-2-threads'?"
+    assert refusal("ref:epyz-zen5")[1] == "did you mean 'ref:epyc-zen5-2-threads'?"
 
 
 def test_in_a_wheel_the_references_are_inside_the_package(
@@ -186,7 +186,7 @@ def test_profiles_lists_what_is_saved_and_what_is_broken(tmp_path: Path) -> None
     assert lines[0] == "@1   p21"
     assert lines[1] == "     2026-01-02 03:21 UTC; a CPU, 2 cores; 2 cells: linformer, sdpa"
     assert "and 3 more: --all shows them" in lines
-    assert "     ref:epyc-zen4-2-threads-linformer" in lines
+    assert "     ref:epyc-zen5-2-threads-linformer" in lines
     words.append("--all")
     found = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
     assert "!    bad" in found.stdout
@@ -198,7 +198,7 @@ def test_profiles_lists_what_is_saved_and_what_is_broken(tmp_path: Path) -> None
 def test_a_shipped_profile_says_whose_machine_it_is_of(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = "ref:epyc-zen4-2-threads-linformer"
+    known = "ref:epyc-zen5-2-threads-linformer"
     monkeypatch.setattr(processor, "model", lambda: "a CPU")
     command, *more = words
     app([command, known, *more], standalone_mode=False)

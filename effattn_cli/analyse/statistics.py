@@ -89,7 +89,7 @@ def _follows(known: Iterable[tuple[Record, int, float]], device: str) -> float:
             latency = log(record.rounds[place].median)
             visits.setdefault(id(record), []).append((log(seconds), latency))
     found = noise.sensitivity([*visits.values()])
-    return 1.0 if found is None else found
+    return 1.0 if found is None else found.slope
 
 
 def outliers(record: Record) -> tuple[float, ...]:

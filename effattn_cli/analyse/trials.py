@@ -3,16 +3,17 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from statistics import median
+from statistics import fmean, median
 
 from effattn_cli.analyse import noise
-from effattn_cli.analyse.noise import Pace
 from effattn_cli.analyse.verdicts import Trial
 from effattn_cli.records import Record, Round
 
 #: What a round says of something; None where it does not know.
 Reading = Callable[[Round], float | None]
 Sides = tuple[list[float], list[float]]
+#: A kernel that took more than twice its usual time was interrupted itself (in logarithms).
+FARTHEST = 0.7
 Kernels = tuple[list[float | None], list[float | None]]
 
 
@@ -40,15 +41,10 @@ def trials(
         kernels = [
             ([*map(calibration, old.rounds)], [*map(calibration, new.rounds)]) for old, new in pairs
         ]
-        paces = [noise.pace(each for pair in kernels for each in pair[side]) for side in (0, 1)]
-        old_pace, new_pace = paces
-        if old_pace and new_pace:
-            slowdowns.append((len(readings), math.exp(new_pace.log - old_pace.log)))
-            made = _alike(pairs, sides, _corrected(sides, kernels, old_pace, new_pace))
-            shared = old_pace.variance + new_pace.variance
-            made = (replace(trial, shared=shared) for trial in made)
-        else:
-            made = _alike(pairs, sides, [(_logs(old), _logs(new)) for old, new in sides])
+        logs, shared, slowdown = _corrected(sides, kernels)
+        if slowdown is not None:
+            slowdowns.append((len(readings), slowdown))
+        made = (replace(trial, shared=shared) for trial in _alike(pairs, sides, logs))
         found |= zip(readings, made, strict=True)
     return dict(sorted(found.items())), max(slowdowns)[1] if slowdowns else None
 
@@ -82,26 +78,40 @@ def _alike(
 
 
 def _corrected(
-    sides: Sequence[Sides], kernels: Sequence[Kernels], before: Pace, after: Pace
-) -> list[Sides]:
-    """Less the machine's own pace, and less what the cells show of the kernel's slowness beyond."""
-    known = [
-        [(math.log(kernel), math.log(reading))
-         for kernel, reading in zip(each, readings, strict=True) if kernel is not None]
-        for cell in zip(kernels, sides, strict=True)
-        for each, readings in zip(*cell, strict=True)
-    ]  # fmt: skip
-    slope = noise.sensitivity([visits for visits in known if visits]) or 0.0
+    sides: Sequence[Sides], kernels: Sequence[Kernels]
+) -> tuple[list[Sides], float, float | None]:
+    """The logarithms, less as much of the machine's slowness in each visit as the cells show.
 
-    def less(readings: list[float], each: Sequence[float | None], pace: Pace) -> list[float]:
-        beyond = [0.0 if kernel is None else math.log(kernel) - pace.log for kernel in each]
-        return [log - pace.log - slope * more
-                for log, more in zip(_logs(readings), beyond, strict=True)]  # fmt: skip
+    With it the variance that all shifts share by what is not known of that, and the kernel's time
+    in the new sweep over that in the old: None, and nothing is corrected, where a side has none.
+    """
+    logs = [(_logs(old), _logs(new)) for old, new in sides]
+    before, after = (_flat(kernels, side) for side in (0, 1))
+    if not before or not after:
+        return logs, 0.0, None
+    usual = math.log(median(before))
 
-    return [
-        (less(old, old_kernels, before), less(new, new_kernels, after))
-        for (old, new), (old_kernels, new_kernels) in zip(sides, kernels, strict=True)
+    def slow(kernel: float | None) -> float:
+        return max(-FARTHEST, min(FARTHEST, math.log(kernel) - usual)) if kernel else 0.0
+
+    slowness = [([*map(slow, old)], [*map(slow, new)]) for old, new in kernels]
+    visits = [[*zip(*both, strict=True)]
+              for cell in zip(slowness, logs, strict=True)
+              for both in zip(*cell, strict=True)]  # fmt: skip
+    known = noise.sensitivity(visits) or noise.UNKNOWN
+    less = [
+        tuple(
+            [log - known.slope * more for log, more in zip(*both, strict=True)]
+            for both in zip(*cell, strict=True)
+        )
+        for cell in zip(logs, slowness, strict=True)
     ]
+    change = fmean(map(slow, after)) - fmean(map(slow, before))
+    return [(old, new) for old, new in less], (known.error * change) ** 2, math.exp(change)
+
+
+def _flat(kernels: Sequence[Kernels], side: int) -> list[float]:
+    return [each for pair in kernels for each in pair[side] if each]
 
 
 def _logs(readings: Sequence[float]) -> list[float]:

@@ -28,7 +28,7 @@ class Change:
     low: float
     high: float  # 95 % interval of the ratio; counts are exact
     verdict: Verdict
-    more_rounds: int = 0  # on each side, about what would decide; where it is unclear
+    more_rounds: int = 0  # on each side, about what would decide; 0: it is clear, or none would
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +112,10 @@ def level_of(trials: Sequence[Trial]) -> float:
 
 
 def _more(trial: Trial, bound: float, level: float) -> int:
-    """Rounds to add on each side, so that a shift like this one would be decided."""
+    """Rounds to add on each side, so that a shift like this one would be decided.
+
+    0 where what is not known of the machine's own speed forbids it: rounds do not tell that.
+    """
     size = abs(trial.shift)
     apart = size >= bound
     room = max(size if apart else bound - size, 1e-9)
@@ -121,7 +124,10 @@ def _more(trial: Trial, bound: float, level: float) -> int:
     normal = critical(level if apart else FALSE, math.inf)
     wanted, times = have, normal
     for _ in range(2):  # the second time with the freedom that so many rounds would give
-        wanted = each * trial.spread.variance * ((times + POWER) / room) ** 2
+        left = (room / (times + POWER)) ** 2 - trial.shared
+        if left <= 0:
+            return 0
+        wanted = each * trial.spread.variance / left
         freedom = trial.spread.freedom + 2 * max(0.0, wanted - have)
         times = normal + (normal**3 + normal) / (4 * freedom)
     return max(1, math.ceil(min((wanted - have) / trial.cells, MOST_ROUNDS)))

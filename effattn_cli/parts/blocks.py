@@ -94,7 +94,7 @@ def within(q_XYCK: Tensor, k_XYSK: Tensor, v_XYSK: Tensor, mask: Tensor | None) 
     if not (few and torch.is_grad_enabled() and pieces_pay(q_XYCK)) or added:
         return scaled_dot_product_attention(q_XYCK, k_XYSK, v_XYSK, attn_mask=mask)
     q, k, v = (x.reshape(-1, *x.shape[2:]) for x in (q_XYCK, k_XYSK, v_XYSK))
-    scores = torch.baddbmm(q.new_zeros(1, 1, 1), q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5)
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if mask is not None:
         scores = (scores.view(*q_XYCK.shape[:3], -1) + mask).view_as(scores)
     return (scores.softmax(-1) @ v).view_as(q_XYCK)

@@ -38,7 +38,7 @@ def word(verdict: Verdict, metric: Metric) -> str:
 def verdict(change: Change, metric: Metric, *, brief: bool) -> Text:
     """With about how many more rounds would decide, where it is unclear."""
     text = word(change.verdict, metric)
-    if change.verdict == "unclear" and not brief:
+    if change.verdict == "unclear" and change.more_rounds and not brief:
         text += f", {rounds(change.more_rounds)}"
     return Text(text, STYLES[change.verdict])
 

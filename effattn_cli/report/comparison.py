@@ -203,8 +203,14 @@ def _worth(found: Comparison) -> Iterator[str]:
             " Measure both profiles anew, in turn."
         )
     if found.slowdown is not None:
-        by = changes.percent(found.slowdown - 1)
-        yield f"Changes are corrected for the machine's own speed, which took {by} in the new one."
+        told = f"A fixed kernel took {changes.percent(found.slowdown - 1)} in the new one"
+        if max(found.slowdown, 1 / found.slowdown) < 1.02:
+            yield f"{told}: the machine itself was as fast."
+        else:
+            yield (
+                f"{told}: the machine itself changed speed. Changes are corrected by what cells"
+                " show of that, and the less sure. Measure both profiles anew, in turn."
+            )
     if found.spread:
         yield (
             f"Medians differ by {100 * found.spread:.2g} % from process to process: at these"

@@ -144,6 +144,14 @@ def test_the_rounds_advised_decide() -> None:
     assert many.count("latency")["worse"] > 13
 
 
+def test_no_rounds_are_advised_where_the_machine_changed_by_more_than_they_could_tell() -> None:
+    old, new = a_sweep(1, cv=0.01), a_sweep(2, cv=0.01, factor=slower)
+    slow = {id(part) for record in new.records for part in record.rounds}
+    found = compare(old, new, calibration=lambda part: 1.5 if id(part) in slow else 1.0)
+    assert found.count("latency")["unclear"] == 20
+    assert {change.more_rounds for change in latencies(found)} == {0}
+
+
 def test_a_change_below_the_threshold_is_none_however_sure_it_is() -> None:
     old, new = a_sweep(1, cv=0.002), a_sweep(2, cv=0.002, factor=lambda seq: 1.02)
     assert compare(old, new).count("latency")["same"] == 20

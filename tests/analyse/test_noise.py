@@ -74,36 +74,6 @@ def test_the_variance_of_a_shift(sides: tuple[int, int]) -> None:
     assert abs(fmean(found)) < 0.06
 
 
-def test_the_pace_of_a_sweep_is_that_of_its_faster_visits() -> None:
-    pace = noise.pace([1.0, None, 3.0, 1.2, 1.1, 2.9])
-    assert pace is not None
-    assert pace.log == pytest.approx(math.log(1.1))
-    assert noise.pace([None, None]) is noise.pace([]) is None
-    assert noise.pace([2.0]) == noise.Pace(math.log(2), noise.USUAL**2)
-
-
-@pytest.mark.parametrize("visits", [8, 15, 120])
-def test_the_variance_of_a_pace(visits: int) -> None:
-    rng = random.Random(visits)
-    paces = [noise.pace([rng.lognormvariate(0, 0.05) for _ in range(visits)]) for _ in range(600)]
-    logs = [pace.log for pace in paces if pace]
-    stated = fmean(pace.variance for pace in paces if pace)
-    assert 0.75 < stated / pvariance(logs) < 1.75
-
-
-def test_a_neighbour_now_and_then_hardly_moves_a_pace() -> None:
-    rng = random.Random(0)
-
-    def sweep(share: float) -> noise.Pace:
-        kernels = [rng.lognormvariate(0, 0.02) * (1.4 if rng.random() < share else 1.0)
-                   for _ in range(120)]  # fmt: skip
-        found = noise.pace(kernels)
-        assert found is not None
-        return found
-
-    assert abs(sweep(0.6).log - sweep(0.2).log) < 0.05
-
-
 @pytest.mark.parametrize("truth", [0.0, 0.5, 1.0])
 def test_the_sensitivity_is_the_slope_within_cells(truth: float) -> None:
     rng = random.Random(1)
@@ -113,17 +83,22 @@ def test_the_sensitivity_is_the_slope_within_cells(truth: float) -> None:
         return [(kernel, middle + truth * kernel + rng.gauss(0, 0.04)) for kernel in kernels]
 
     found = noise.sensitivity([cell(rng.uniform(-9, 0)) for _ in range(60)])
-    assert found == pytest.approx(truth, abs=0.08)
+    assert found is not None
+    assert found.slope == pytest.approx(truth, abs=0.08)
+    assert 0.1 < found.error < 0.25  # of a slope between two visits
 
 
 def test_a_disturbed_visit_hardly_moves_a_sensitivity() -> None:
     quiet = [[(0.0, 0.0), (0.3, 0.1), (0.31, 0.11)]] * 8
-    assert noise.sensitivity(quiet) == pytest.approx(1 / 3, rel=0.1)
-    assert noise.sensitivity([*quiet, [(0.0, 3.0), (0.3, 0.0)]]) == pytest.approx(1 / 3, rel=0.1)
+    for visits in (quiet, [*quiet, [(0.0, 3.0), (0.3, 0.0)]]):
+        found = noise.sensitivity(visits)
+        assert found is not None
+        assert found.slope == pytest.approx(1 / 3, rel=0.1)
 
 
 def test_visits_that_hardly_differ_say_nothing_of_a_sensitivity() -> None:
-    assert noise.sensitivity([[(0.0, 0.0), (0.09, 0.3), (0.05, 0.1)]] * 30) is None
+    assert noise.sensitivity([[(0.0, 0.0), (0.19, 0.3), (0.05, 0.1)]] * 30) is None
     assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3)]] * 5) is None
-    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3)]] * 6) == 1.0
-    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3)], [(0.0, 0.3), (0.3, 0.0)]] * 6) == 0.0
+    assert noise.sensitivity([[(0.0, 0.0), (0.3, 0.3)]] * 6) == noise.Sensitivity(1.0, 0.0)
+    unsure = noise.sensitivity([[(0.0, 0.0), (0.3, 0.3)], [(0.0, 0.3), (0.3, 0.0)]] * 6)
+    assert unsure == noise.Sensitivity(0.0, noise.UNKNOWN.error)
