@@ -80,15 +80,14 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         there_BxZS = present(T, size, real_BT=real_BT, like=q_BHTK)
 
         def mixed(x_BHTK: Tensor) -> Tensor:
-            x_BHZSK = stretches(x_BHTK, size, real_BT=real_BT)
-            x_BHZRK = mixture(x_BHZSK, there_BxZS, logits_BHZRS)
+            x_BHZRK = mixture(stretches(x_BHTK, size, real_BT=real_BT), there_BxZS, logits_BHZRS)
             return self._norm(self.far_norm, x_BHZRK.flatten(2, 3))
 
         near = self._norm(self.near_norm, k_BHTK), self._norm(self.near_norm, v_BHTK)
         far = mixed(k_BHTK), mixed(v_BHTK)
         if self.causal:
             return self._causal(q_BHTK, near, far)
-        return self._by_segment(q_BHTK, near, far, real_BT)
+        return self._centred(q_BHTK, near, far, real_BT)
 
     def _norm(self, norm: nn.Module, x_BHTK: Tensor) -> Tensor:
         return self._split(norm(merge_heads(x_BHTK)))
@@ -101,9 +100,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         parts = [*sliding(q_BHTK, window), Part(source=1, mask=hide(unmade_TF, q_BHTK))]
         return union(q_BHTK, [near, far], parts)[:, :, :T]
 
-    def _by_segment(
-        self, q_BHTK: Tensor, near: Source, far: Source, real_BT: Tensor | None
-    ) -> Tensor:
+    def _centred(self, q_BHTK: Tensor, near: Source, far: Source, real_BT: Tensor | None) -> Tensor:
         """Every query of a segment sees the same near keys."""
         B, H, T, K = q_BHTK.shape
         window, segments = min(self.window, T), -(-T // self.window)
@@ -116,9 +113,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
             far_BHZFK = far_BHFK.unsqueeze(2).expand(-1, -1, segments, -1, -1)
             return _folded(torch.cat([around(near_BHTK), far_BHZFK], dim=3))
 
-        if real_BT is None:
-            real_BT = torch.ones(B, T, dtype=torch.bool, device=q_BHTK.device)
-        real_BHT1 = real_BT[:, None, :, None].expand(-1, H, -1, -1)
+        real_BHT1 = present(T, 1, real_BT=real_BT, like=q_BHTK).expand(B, H, -1, -1)
         seen_ZPxS = pad(_folded(around(real_BHT1)).mT, (0, far[0].shape[2]), value=True)
         k_ZPSK, v_ZPSK = (slots(*both) for both in zip(near, far, strict=True))
         q_ZPCK = _folded(stretches(q_BHTK, window))
