@@ -13,6 +13,7 @@ import argparse
 import math
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -164,10 +165,13 @@ def grids_of(args: argparse.Namespace) -> Iterator[tuple[str, list[Record], Mapp
     yield "synthetic", grids.grid(noise=0.05, seed=args.seed), grids.variants()
     for name in args.profiles:
         profile = library.read(name)
-        for group in groups(profile.records):
+        for group in groups(r for r in profile.records if r.cell.scope != "block"):
             records = [r for r in group.records if r.status == "measured" and r.memory is not None]
-            if records:
-                yield name[-24:], records, profile.variants
+            lengths = {record.cell.seq for record in records}
+            seen = Counter(record.cell.label for record in records)
+            whole = [record for record in records if seen[record.cell.label] == len(lengths)]
+            if whole:  # the truth has to be known at every length
+                yield name[-24:], whole, profile.variants
 
 
 def main() -> int:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import cache
 from statistics import median
 
+MANY = 500
+
 
 def interval(samples: Sequence[float]) -> tuple[float, float] | None:
     """A 95 % interval of the median, from the order statistics; no distribution is assumed.
@@ -21,6 +23,8 @@ def interval(samples: Sequence[float]) -> tuple[float, float] | None:
 
 @cache
 def _rank(number: int) -> int:
+    if number > MANY:  # the normal limit; the sum would be of numbers with thousands of digits
+        return int((number - 1.96 * math.sqrt(number)) / 2)
     tail, k = 1, 0  # tail / 2^n is the chance that at most k of n coins show heads
     while 40 * tail <= 2**number:
         k += 1
