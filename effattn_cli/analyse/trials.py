@@ -12,9 +12,9 @@ from effattn_cli.records import Record, Round
 #: What a round says of something; None where it does not know.
 Reading = Callable[[Round], float | None]
 Sides = tuple[list[float], list[float]]
+Kernels = tuple[list[float | None], list[float | None]]
 #: A kernel that took more than twice its usual time was interrupted itself (in logarithms).
 FARTHEST = 0.7
-Kernels = tuple[list[float | None], list[float | None]]
 
 
 def trials(
