@@ -3,6 +3,7 @@
     python benchmarks/trials.py                          # two sweeps of the same 40 cells
     python benchmarks/trials.py --slower 1.10            # ten pairs, the second one slowed
     python benchmarks/trials.py --slower 1.05 --precise
+    python benchmarks/trials.py --slower 1.05 --precise --together   # both in one sweep
 
 The slowed variant is exact attention that then keeps the processor busy for a share of the time
 that it took. It is found where `compare` calls the variant's mean slower.
@@ -12,14 +13,17 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from effattn_cli import store
 from effattn_cli.analyse.compare import Comparison, compare
+from effattn_cli.analyse.rivals import rivals
 
 TWICE = ["-v", "sdpa,linformer,local,longformer,performer,reformer,nystromformer,set-transformer",
          "-s", "256..4k", "--baseline", "none"]  # fmt: skip
 SEQ = "256,512,1k,1448,2k"
+Trial = Callable[[Path, int, float, list[str]], Comparison]
 PLUGIN = """
 import time
 
@@ -29,7 +33,7 @@ from effattn_cli.attention import Card, variant
 
 @variant(card=Card(title="Subject", families=("exact",), paper="", year=2026, time="N^2",
                    memory="N", causal="never", kind="exact", padding=False))
-def subject(q, k, v):
+def {name}(q, k, v):
     "Exact attention, slowed."
     begun = time.perf_counter()
     out = scaled_dot_product_attention(q, k, v)
@@ -50,12 +54,9 @@ def swept(folder: Path, name: str, words: list[str]) -> Path:
     return path
 
 
-def compared(old: Path, new: Path) -> Comparison:
-    return compare(store.read(old), store.read(new))
-
-
 def twice(folder: Path, more: list[str]) -> None:
-    found = compared(*(swept(folder, name, [*TWICE, *more]) for name in ("first", "second")))
+    sides = [store.read(swept(folder, name, [*TWICE, *more])) for name in ("first", "second")]
+    found = compare(*sides)
     verdicts = found.count("latency")
     total, wrong = sum(verdicts.values()), verdicts["worse"] + verdicts["better"]
     print(f"the same code twice, {total} cells: {wrong} called different ({wrong / total:.1%})")
@@ -64,18 +65,37 @@ def twice(folder: Path, more: list[str]) -> None:
     print(f"between processes {found.spread:.1%}; a usual cell shows {found.visible:.0%}")
 
 
-def slowed(folder: Path, times: float, trials: int, more: list[str]) -> None:
+def plugin(folder: Path, name: str, times: float) -> Path:
+    path = folder / f"{times:g}" / f"{name}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(PLUGIN.format(times=times, name=name))
+    return path
+
+
+def apart(folder: Path, number: int, times: float, words: list[str]) -> Comparison:
+    """One form after the other, as a change and what was before it."""
+    sides = [
+        swept(folder, f"{number}-{each}",
+              ["-v", "subject", "--plugin", str(plugin(folder, "subject", each)), *words])
+        for each in (1.0, times)
+    ]  # fmt: skip
+    return compare(*map(store.read, sides))
+
+
+def together(folder: Path, number: int, times: float, words: list[str]) -> Comparison:
+    """Both forms in one sweep, which measures them in turn."""
+    names = {"subject": 1.0, "slowed": times}
+    plugins = [plugin(folder, name, each) for name, each in names.items()]
+    both = [word for path in plugins for word in ("--plugin", str(path))]
+    sweep = store.read(swept(folder, f"{number}-both", ["-v", ",".join(names), *both, *words]))
+    return compare(*rivals(sweep, sweep, ("subject", "slowed")))
+
+
+def slowed(found_by: Trial, folder: Path, times: float, trials: int, more: list[str]) -> None:
     print(f"slowed {times:g} times  cells found  mean found")
     hits = 0
     for number in range(trials):
-        paths = []
-        for factor in (1.0, times):
-            plugin = folder / str(factor) / "subject.py"
-            plugin.parent.mkdir(exist_ok=True)
-            plugin.write_text(PLUGIN.format(times=factor))
-            words = ["-v", "subject", "--plugin", str(plugin), "-s", SEQ, "--baseline", "none"]
-            paths.append(swept(folder, f"{number}-{factor}", [*words, *more]))
-        found = compared(*paths)
+        found = found_by(folder, number, times, ["-s", SEQ, "--baseline", "none", *more])
         (mean,) = found.means
         change, cells = mean.changes["latency"], found.count("latency")
         hits += change.verdict == "worse"
@@ -89,6 +109,7 @@ def main() -> None:
     parser.add_argument("--slower", type=float)
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--precise", action="store_true")
+    parser.add_argument("--together", action="store_true", help="both in one sweep")
     parser.add_argument("--keep", metavar="FOLDER", help="for the profiles; again, to judge anew")
     asked = parser.parse_args()
     more = ["--precise"] if asked.precise else []
@@ -98,7 +119,8 @@ def main() -> None:
         if asked.slower is None:
             twice(folder, more)
         else:
-            slowed(folder, asked.slower, asked.trials, more)
+            found_by = together if asked.together else apart
+            slowed(found_by, folder, asked.slower, asked.trials, more)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,21 @@ def test_a_profile_against_itself(saved: dict[str, str]) -> None:
     assert each["counts"]["latency"] == {"worse": 0, "better": 0, "same": 6, "unclear": 0}
 
 
+def test_two_variants_of_one_sweep(saved: dict[str, str]) -> None:
+    path = saved["old"]
+    found = effattn("compare", path, "--variants", "sdpa", "linformer")
+    assert found.returncode == 0, found.stderr
+    first, second = found.stdout.split()[:3], found.stdout.split()[4:7]
+    assert (first, second) == (["old:", "sdpa", "in"], ["new:", "linformer", "in"])
+    assert "sdpa -> linformer      3  " in found.stdout
+    assert "differs" not in found.stdout
+    found = effattn("compare", path, saved["slow"], "--variants", "linformer", "sdpa", "--json")
+    (each,) = json.loads(found.stdout)["comparisons"]
+    assert each["new"] == f"sdpa in {saved['slow']}"
+    assert each["counts"]["latency"] == {"worse": 3, "better": 0, "same": 0, "unclear": 0}
+    assert [cell["seq"] for cell in each["only_new"]] == [65536, 9]
+
+
 def test_several_and_markdown(saved: dict[str, str]) -> None:
     found = effattn("compare", saved["old"], saved["same"], saved["other"], "--markdown")
     assert found.returncode == 0, found.stderr
@@ -110,7 +125,8 @@ def test_charts_stand_below_what_is_told_and_only_where_they_are_asked_for(
     [
         (["compare", "{old}", "no.yaml"], "cannot read 'no.yaml'"),
         (["compare", "{old}", "nobody"], "no profile 'nobody'"),
-        (["compare", "{old}"], "Missing argument"),
+        (["compare", "{old}"], "there is nothing to compare"),
+        (["compare", "{old}", "--variants", "sdpa", "lin"], "unknown variant of the profile 'lin'"),
         (["compare", "{old}", "{same}", "--fail-if", "latenzy>5%"], "unknown metric 'latenzy'"),
         (["compare", "{old}", "{same}", "--fail-if", "latency"], "expected a limit"),
         (["compare", "{old}", "{same}", "--threshold", "0%"], "--threshold: '0%' leaves no change"),

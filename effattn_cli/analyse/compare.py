@@ -15,6 +15,7 @@ from operator import itemgetter
 from statistics import fmean, median
 from typing import Literal
 
+from effattn_cli.analyse.setting import alike
 from effattn_cli.analyse.trials import Reading, trials
 from effattn_cli.analyse.verdicts import Change, Trial, Verdict, counted, judged, level_of, together
 from effattn_cli.records import Cell, Profile, Record
@@ -71,6 +72,11 @@ class Comparison:
     visible: float = 0.0  # the change that a usual cell would show four times in five
     slowdown: float | None = None  # of the machine (where most cells ran), by its calibration
 
+    @property
+    def in_turn(self) -> bool:
+        """Both sides are of one sweep."""
+        return self.old.created == self.new.created
+
     def count(self, metric: Metric) -> dict[Verdict, int]:
         found: dict[Verdict, int] = {"worse": 0, "better": 0, "same": 0, "unclear": 0}
         for pair in self.pairs:
@@ -88,12 +94,14 @@ def compare(
 ) -> Comparison:
     """The verdicts on every cell that is in both profiles.
 
-    `calibration` gives the seconds of a fixed kernel in a round's process.
+    `calibration` gives the seconds of a fixed kernel in a round's process. Between two machines
+    nothing is corrected: that one is faster is what the comparison is to tell.
     """
     before = {_identity(record.cell): record for record in old.records}
     after = {_identity(record.cell): record for record in new.records}
     both = [(before[key], record) for key, record in after.items() if key in before]
-    timed, slowdown = trials(both, lambda part: part.median, calibration)
+    kernel = calibration if alike(old, new) else lambda _: None
+    timed, slowdown = trials(both, lambda part: part.median, kernel)
     drawn, _ = trials(both, lambda part: part.joules)
     tested: dict[Metric, dict[int, Trial]] = {"latency": timed, "energy": drawn}
     changes = [_exact(*pair, threshold) for pair in both]

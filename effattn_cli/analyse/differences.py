@@ -75,12 +75,13 @@ def drifted(found: Comparison) -> list[str]:
     """Variants that changed although nothing is known to be different: did the machine change?"""
     if found.slowdown is not None or machines(found.old.machine, found.new.machine):
         return []
-    changed = {difference.what for difference in codes(found.old, found.new)}
+    before, after = found.old.variants, found.new.variants
     labels = []
     for mean in found.means:
         name = mean.label.partition(":")[0]
         latency = mean.changes.get("latency")
-        if latency and latency.verdict in {"better", "worse"} and f"code of {name}" not in changed:
+        same = name in before and name in after and before[name].code == after[name].code
+        if same and latency and latency.verdict in {"better", "worse"}:
             labels.append(mean.label)
     return labels
 

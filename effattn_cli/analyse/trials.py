@@ -89,12 +89,11 @@ def _corrected(
     before, after = (_flat(kernels, side) for side in (0, 1))
     if not before or not after:
         return logs, 0.0, None
-    usual = math.log(median(before))
-
-    def slow(kernel: float | None) -> float:
-        return max(-FARTHEST, min(FARTHEST, math.log(kernel) - usual)) if kernel else 0.0
-
-    slowness = [([*map(slow, old)], [*map(slow, new)]) for old, new in kernels]
+    usual = median(before)
+    slow: dict[float | None, float] = {None: 0.0}
+    slow |= {each: _slowness(each / usual) for each in {*before, *after}}
+    slowness = [([slow[each] for each in old], [slow[each] for each in new])
+                for old, new in kernels]  # fmt: skip
     visits = [[*zip(*both, strict=True)]
               for cell in zip(slowness, logs, strict=True)
               for both in zip(*cell, strict=True)]  # fmt: skip
@@ -106,12 +105,16 @@ def _corrected(
         )
         for cell in zip(logs, slowness, strict=True)
     ]
-    change = fmean(map(slow, after)) - fmean(map(slow, before))
+    change = fmean(slow[each] for each in after) - fmean(slow[each] for each in before)
     return [(old, new) for old, new in less], (known.error * change) ** 2, math.exp(change)
 
 
 def _flat(kernels: Sequence[Kernels], side: int) -> list[float]:
-    return [each for pair in kernels for each in pair[side] if each]
+    return [each for pair in kernels for each in pair[side] if each is not None]
+
+
+def _slowness(times: float) -> float:
+    return max(-FARTHEST, min(FARTHEST, math.log(times)))
 
 
 def _logs(readings: Sequence[float]) -> list[float]:

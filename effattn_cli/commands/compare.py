@@ -15,8 +15,16 @@ def compare(
         str, typer.Argument(help="A file, a name, @2, ref:NAME.", autocompletion=profile_names)
     ],
     new: Annotated[
-        list[str], typer.Argument(help="One or more newer.", autocompletion=profile_names)
-    ],
+        list[str] | None, typer.Argument(help="One or more newer.", autocompletion=profile_names)
+    ] = None,
+    variants: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--variants",
+            metavar="OLD NEW",
+            help="One variant with another: two of one sweep, if there is no newer profile.",
+        ),
+    ] = None,
     threshold: Annotated[
         str, typer.Option("--threshold", metavar="SHARE", help="A smaller change is none.")
     ] = "3%",
@@ -37,6 +45,7 @@ def compare(
     """Say what got faster, slower, larger or smaller; unclear is an answer."""
     from effattn_cli.analyse import compare as comparing
     from effattn_cli.analyse import gate
+    from effattn_cli.analyse.rivals import rivals
     from effattn_cli.commands import given
     from effattn_cli.errors import UsageError
     from effattn_cli.plan.units import parse_share
@@ -48,11 +57,17 @@ def compare(
     share = parse_share(threshold, "--threshold")
     if not share:
         raise UsageError(f"--threshold: {threshold!r} leaves no change too small to count", "as 3%")
+    if not new and variants is None:
+        hint = "a second profile, or two variants of this one: --variants sdpa linformer"
+        raise UsageError(f"there is nothing to compare {old!r} with", hint)
     before = given.profile(old)
-    found = {
-        name: comparing.compare(before, given.profile(name), threshold=share)
-        for name in dict.fromkeys(new)
-    }
+    profiles = {name: given.profile(name) for name in dict.fromkeys(new or ())} or {old: before}
+    sides = {name: (before, after) for name, after in profiles.items()}
+    if variants is not None:
+        sides = {f"{variants[1]} in {name}": rivals(before, after, variants)
+                 for name, after in profiles.items()}  # fmt: skip
+        old = f"{variants[0]} in {old}"
+    found = {name: comparing.compare(*pair, threshold=share) for name, pair in sides.items()}
     broken = {name: gate.breaches(each, limits, strict=strict) for name, each in found.items()}
     if json:
         typer.echo(changes.as_json(old, found, broken))

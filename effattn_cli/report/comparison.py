@@ -16,6 +16,7 @@ from effattn_cli.report.claims import listed
 from effattn_cli.report.grid import Column, Grid, Row
 
 FEW = 24  # cells up to which all are shown
+IN_TURN = "Measure both anew, in turn, or as two plugins in one sweep (--variants)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,16 +201,17 @@ def _worth(found: Comparison) -> Iterator[str]:
         yield (
             f"{names if len(labels) <= 4 else f'{len(labels)} variants'} changed although code,"
             " torch and hardware are the same: the machine itself may have changed speed."
-            " Measure both profiles anew, in turn."
+            f" {IN_TURN}"
         )
     if found.slowdown is not None:
         told = f"A fixed kernel took {changes.percent(found.slowdown - 1)} in the new one"
         if max(found.slowdown, 1 / found.slowdown) < 1.02:
             yield f"{told}: the machine itself was as fast."
         else:
+            advice = "" if found.in_turn else f" {IN_TURN}"
             yield (
                 f"{told}: the machine itself changed speed. Changes are corrected by what cells"
-                " show of that, and the less sure. Measure both profiles anew, in turn."
+                f" show of that, and the less sure.{advice}"
             )
     if found.spread:
         yield (

@@ -55,20 +55,27 @@ def checked(kind: Any, data: Any) -> Any:
     checks, required = _checks(kind)
     if not isinstance(data, dict):
         raise expected("a mapping", data)
-    values = {}
-    for name, value in data.items():
-        check = checks.get(name)
-        if check is None:
-            raise _unknown(name, checks)
-        try:
-            values[name] = check(value)
-        except Wrong as error:
-            raise error.within(f".{name}") from None
+    try:
+        values = {name: checks[name](value) for name, value in data.items()}
+    except (KeyError, Wrong):
+        raise _fault(checks, data) from None
     if len(values) < len(checks) and not required <= values.keys():
         raise Wrong(
             f"{next(name for name in checks if name in required - values.keys())!r} is missing"
         )
     return kind(**values)
+
+
+def _fault(checks: Mapping[str, Check], data: Mapping[Any, Any]) -> Wrong:
+    """The first that is wrong of fields one of which is: looking for it costs, not knowing it."""
+    for name, value in data.items():
+        if name not in checks:
+            return _unknown(name, checks)
+        try:
+            checks[name](value)
+        except Wrong as error:
+            return error.within(f".{name}")
+    raise AssertionError("nothing is wrong")
 
 
 def expected(what: str, value: Any) -> Wrong:

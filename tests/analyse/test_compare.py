@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from effattn_cli.analyse.compare import Comparison, compare
 from effattn_cli.analyse.differences import differences, drifted
+from effattn_cli.analyse.rivals import rivals
 from effattn_cli.analyse.verdicts import Change
+from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record, Round
 from tests.builders import (
     MIB,
@@ -186,6 +188,28 @@ def test_a_calibration_takes_the_machine_out_of_the_change() -> None:
     assert found.slowdown == pytest.approx(1.2, rel=0.03)
     assert found.count("latency")["worse"] == 0
     assert latencies(found)[0].new == new.records[0].seconds  # what is shown stays as measured
+
+
+def test_another_machine_is_not_corrected_to_be_this_one() -> None:
+    old, new = a_sweep(1, cv=0.01), scaled(a_sweep(2, cv=0.01), 1.2)
+    new = replace(new, machine=replace(new.machine, cpu="another"))
+    slow = {id(part) for record in new.records for part in record.rounds}
+    found = compare(old, new, calibration=lambda part: 1.2 if id(part) in slow else 1.0)
+    assert found.slowdown is None
+    assert found.count("latency")["worse"] == 20
+
+
+def test_two_variants_of_a_sweep_are_old_and_new() -> None:
+    one, other = a_cell("sdpa", 64), a_cell("linformer:rank=64", 64)
+    sweep = a_profile(measured(one, 1.0), measured(other, 2.0), measured(a_cell("x"), 9.0))
+    found = compare(*rivals(sweep, sweep, ("sdpa", other.label)))
+    assert found.in_turn
+    (pair,) = found.pairs
+    assert (pair.old.seconds, pair.new.seconds) == (1.0, 2.0)
+    assert [mean.label for mean in found.means] == [f"sdpa -> {other.label}"]
+    assert (differences(found), drifted(found)) == ([], [])
+    with pytest.raises(UsageError, match="unknown variant of the profile 'linformer'"):
+        rivals(sweep, sweep, ("sdpa", "linformer"))
 
 
 def test_each_device_has_a_calibration_of_its_own() -> None:
