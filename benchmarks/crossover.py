@@ -1,11 +1,12 @@
 """Whether a live `effattn crossover` finds what a dense grid finds, and in which share of its time.
 
-    python benchmarks/crossover.py
+    python benchmarks/crossover.py [--keep FOLDER]
 
 Six variants against exact attention. The grid has four lengths to each doubling; then the search
 measures the lengths that it needs, within three tenths of the grid's time.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -40,8 +41,13 @@ def crossings(path: Path) -> dict[str, float | None]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--keep", metavar="FOLDER", help="for the two profiles")
+    keep = parser.parse_args().keep
     with tempfile.TemporaryDirectory() as name:
-        live, grid = Path(name) / "live.yaml", Path(name) / "grid.yaml"
+        folder = Path(keep or name)
+        folder.mkdir(exist_ok=True)
+        live, grid = folder / "live.yaml", folder / "grid.yaml"
         measuring = run("profile", grid, "-s", ",".join(map(str, LENGTHS)))
         budget = f"{BUDGET * measuring:.0f}s"
         within = ("-s", f"{SPAN[0]}..{SPAN[1]}", "--time-budget", budget, "--no-chart")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effattn_cli.analyse.crossover import crossover
+from effattn_cli.analyse.crossover import NEAR, crossover
 from effattn_cli.analyse.groups import groups
-from effattn_cli.analyse.hunt import CLOSE, GRAIN, next_length
+from effattn_cli.analyse.hunt import CLOSE, ENOUGH, GRAIN, next_length
 from effattn_cli.catalog import Catalog
 from effattn_cli.records import Cell, Profile, Record, Sampling
 from effattn_cli.run.hunt import Hunt
@@ -44,7 +44,18 @@ def test_it_ends_with_the_crossover_between_two_near_lengths(crossing: float, gu
 
 
 def test_a_good_guess_needs_few_lengths() -> None:
-    assert found(3000, 3000)[2] <= 4
+    assert found(3000, 3000)[2] <= ENOUGH + 1
+
+
+@given(st.floats(1000, 20_000))
+def test_it_ends_with_enough_lengths_near_the_crossover(crossing: float) -> None:
+    measured: dict[int, float] = {}
+    while (seq := next_length(measured, {256: 0.5, 65536: 2.0}, FIRST, LAST)) is not None:
+        measured[seq] = (seq / crossing) ** 0.7
+    near = [seq for seq in measured if crossing / NEAR <= seq <= crossing * NEAR]
+    assert len(near) == ENOUGH
+    assert min(near) < crossing / 1.1
+    assert max(near) > crossing * 1.1
 
 
 @pytest.mark.parametrize("budget", [None, 1e9])

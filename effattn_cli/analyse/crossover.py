@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from statistics import linear_regression
 from typing import Literal, TypeVar
 
 from effattn_cli.analyse.groups import Group
@@ -19,6 +20,10 @@ UNKNOWN = 0.25
 #: Allocators round, and the ways to find a peak agree to about this.
 SAME_MEMORY = 0.01
 LEAST = 1e-12  # of a value, so that every ratio is finite
+NOISY: tuple[Metric, ...] = ("time", "energy")  # the others are counts, or as good as counts
+#: Lengths that differ by less than this factor from a crossover help to place it. The line through
+#: four to seven of them is off by half as much as the one between the two beside it.
+NEAR = 1.5
 
 T = TypeVar("T")
 
@@ -66,12 +71,20 @@ class Crossover:
 
     @property
     def crossing(self) -> "Crossing":
-        """Where the ratio passes 1 for good: between measured lengths, on logarithmic axes."""
+        """Where the ratio passes 1 for good: between measured lengths, on logarithmic axes.
+
+        Where more than two lengths lie near, a latency's is on the line through them all.
+        """
         ratios = [(point.ratios[0], point.ratio, point.ratios[1]) for point in self.points]
         least, middle, most = (
             _passes([(p.seq, r) for p, r in zip(self.points, part, strict=True)])
             for part in zip(*ratios, strict=True)
         )
+        if middle is not None and self.metric in NOISY:
+            near = [p for p in self.points if middle / NEAR <= p.seq <= middle * NEAR]
+            middle = middle if any(p.predicted for p in near) else _on_line(near, middle)
+            most = None if most is None else min(most, middle)
+            least = None if least is None else max(least, middle)
         return Crossing(
             at=middle,
             low=most,
@@ -174,6 +187,16 @@ def _passes(ratios: Sequence[tuple[int, float]]) -> float | None:
     (before, low), (after, high) = ratios[-len(above) - 1], above[0]
     share = math.log(low) / (math.log(low) - math.log(high))
     return before * (after / before) ** share
+
+
+def _on_line(near: Sequence[Comparison], at: float) -> float:
+    """Where the straight line through the points passes 1; `at` where it does so among none."""
+    if len(near) > 2:
+        lengths, ratios = [math.log(p.seq) for p in near], [math.log(p.ratio) for p in near]
+        slope, start = linear_regression(lengths, ratios)
+        if slope > 0 and lengths[0] < -start / slope < lengths[-1]:
+            return math.exp(-start / slope)
+    return at
 
 
 def _tail(points: Iterable[T], holds: Callable[[T], bool]) -> tuple[T, ...]:

@@ -1,11 +1,18 @@
-"""Where to measure next to pin down a crossover: bisection in log N, led by what is expected."""
+"""Where to measure next to pin down a crossover: bisection in log N, led by what is expected.
+
+Then a few lengths beside it, since it is placed by the line through all that are near.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from effattn_cli.analyse.crossover import NEAR
 
 GRAIN = 64  # tokens; lengths are multiples of it
 CLOSE = 1.12  # the ratio of the lengths on either side at which the crossover is pinned
 EDGE = 0.15  # of the way between two lengths that a guess keeps clear of
+ENOUGH = 5  # lengths near a crossover that place it, twice as well as the two beside it
 
 
 def next_length(
@@ -29,17 +36,23 @@ def next_length(
     if low is None:
         nearer = min(_guess(expected, first, last), high // 2)
         return max(nearer, first) if high > first else None
-    return _between(low, measured[low], high, measured[high])
-
-
-def _between(low: int, worse: float, high: int, better: float) -> int | None:
-    """Where the straight line on logarithmic axes passes 1, not too near to either end."""
+    worst, best = math.log(measured[low]), math.log(measured[high])
+    share = worst / (worst - best)  # of the way, where the straight line on such axes passes 1
     if high / low <= CLOSE or high - low <= 2 * GRAIN:
-        return None
-    share = math.log(worse) / (math.log(worse) - math.log(better))
-    share = min(max(share, EDGE), 1 - EDGE)
-    found = _rounded(low * (high / low) ** share)
+        return _beside(low * (high / low) ** share, sorted(measured), first, last)
+    found = _rounded(low * (high / low) ** min(max(share, EDGE), 1 - EDGE))
     return min(max(found, low + GRAIN), high - GRAIN)
+
+
+def _beside(at: float, measured: Sequence[int], first: int, last: int) -> int | None:
+    """The middle of the widest gap between the lengths near the crossover; None: they will do."""
+    least, most = max(at / NEAR, first), min(at * NEAR, last)
+    near = [seq for seq in measured if least <= seq <= most]
+    if len(near) >= ENOUGH:
+        return None
+    gap, low, high = max((b / a, a, b) for a, b in pairwise([least, *near, most]))
+    found = _rounded(math.sqrt(low * high))
+    return found if gap > 1 and least <= found <= most and found not in near else None
 
 
 def _guess(expected: Mapping[int, float], first: int, last: int) -> int:

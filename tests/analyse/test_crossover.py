@@ -1,11 +1,14 @@
+import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean, pstdev
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effattn_cli.analyse.crossover import Crossover, Metric, compare, crossover
+from effattn_cli.analyse.crossover import Crossover, Metric, _passes, compare, crossover
 from effattn_cli.analyse.groups import groups
 from effattn_cli.records import Record
 from tests.builders import MIB, a_cell, failed, measured, pending, predicted
@@ -165,3 +168,34 @@ def test_the_crossing_is_read_off_logarithmic_axes() -> None:
     assert found.high is not None
     assert 1900 < found.low < 2048 < found.high < 2200
     assert not found.predicted
+
+
+def near(noise: Sequence[float], metric: Metric = "time") -> Crossover:
+    """Ratios that pass 1 at 2k, each off by a little."""
+    records = []
+    for seq, off in zip((1448, 1722, 2048, 2435, 2896), noise, strict=True):
+        ratio = seq / 2048 * math.exp(off)
+        records.append(measured(a_cell("linformer", seq), 1.0, MIB))
+        records.append(measured(a_cell("sdpa", seq), ratio, round(ratio * MIB)))
+    return crossing(records, metric)
+
+
+def test_all_lengths_near_it_place_a_crossing() -> None:
+    rng = random.Random(1)
+    found = [near([rng.gauss(0, 0.1) for _ in range(5)]) for _ in range(100)]
+    placed = [each.crossing.at for each in found]
+    between = [_passes([(p.seq, p.ratio) for p in each.points]) for each in found]
+    assert _scatter(placed) < 0.6 * _scatter(between)
+    assert abs(fmean(math.log(at / 2048) for at in placed if at)) < 0.01
+    assert all(each.crossing.low <= at <= each.crossing.high  # type: ignore[operator]
+               for each, at in zip(found, placed, strict=True) if at)  # fmt: skip
+
+
+def test_a_count_is_not_smoothed() -> None:
+    found = near((0, 0, -0.1, 0, 0), "memory")
+    assert found.crossing.at == _passes([(p.seq, p.ratio) for p in found.points])
+    assert near((0, 0, -0.1, 0, 0)).crossing.at != found.crossing.at
+
+
+def _scatter(places: Sequence[float | None]) -> float:
+    return pstdev(math.log(at) for at in places if at)
