@@ -7,7 +7,6 @@ function under the decorator `variant`; both come out as a class.
 """
 
 import ast
-import hashlib
 import importlib
 import importlib.util
 import sys
@@ -193,5 +192,5 @@ def describe(source: Source) -> Variant:
         options=options,
         origin=source.origin,
         path=f"variants/{source.path.name}" if bundled else str(source.path),
-        code=hashlib.sha256(text.encode()).hexdigest()[:12],
+        code=declared.code(text),
     )

@@ -1,7 +1,11 @@
-"""What a variant declares in its source text: the card, the options. Nothing is imported."""
+"""What a variant's source text says: the card, the options, the code. Nothing is imported."""
 
 import ast
+import hashlib
+import re
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any, get_args
 
 from effattn_cli.cards import Card, Causal, Kind, Option, SurveyRow, Value
@@ -9,6 +13,8 @@ from effattn_cli.cards import Card, Causal, Kind, Option, SurveyRow, Value
 RECORDS = {"Card": Card, "SurveyRow": SurveyRow}
 CHOICES = {"causal": get_args(Causal), "kind": get_args(Kind)}
 Node = ast.ClassDef | ast.FunctionDef
+PARTS = Path(__file__).parent / "parts"
+IMPORTED = re.compile(r"effattn_cli\.parts(?:\.(\w+)| import (\w+(?:, \w+)*|\([^)]*\)))")
 
 
 def variant(text: str) -> tuple[Node, Card]:
@@ -88,3 +94,26 @@ def options(node: Node) -> Iterator[Option]:
             default=default,
             help=str(after.value.value) if told else "",  # type: ignore[union-attr]
         )
+
+
+def code(text: str) -> str:
+    """What identifies the code that runs: a hash of the text, and of all parts that it imports."""
+    names, left = set[str](), _imported(text)
+    while left:
+        names |= left
+        left = set[str]().union(*map(_imported, map(_part, left))) - names
+    whole = "".join([text, *map(_part, sorted(names))])
+    return hashlib.sha256(whole.encode()).hexdigest()[:12]
+
+
+def _imported(text: str) -> set[str]:
+    """Names of the parts that a text imports; those that there are."""
+    found = (
+        name for names in IMPORTED.findall(text) for name in re.findall(r"\w+", " ".join(names))
+    )
+    return {name for name in found if (PARTS / f"{name}.py").is_file()}
+
+
+@cache
+def _part(name: str) -> str:
+    return (PARTS / f"{name}.py").read_text(encoding="utf-8")

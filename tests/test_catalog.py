@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from effattn_cli import catalog
+from effattn_cli import catalog, declared
 from effattn_cli.attention import Decodable, FeedForward, Layer
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
@@ -130,3 +130,25 @@ def test_a_changed_source_has_another_hash(tmp_path: Path) -> None:
     before = Catalog([path]).variant("mine").code
     path.write_text(PLUGIN + "\n# changed\n")
     assert Catalog([path]).variant("mine").code != before
+
+
+def test_the_hash_is_of_the_parts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(declared, "PARTS", tmp_path)
+    texts = {
+        "one": "from effattn_cli.parts.two import b",
+        "two": "from effattn_cli.parts import (\n    one,\n    three,\n)",
+        "three": "",
+        "other": "",
+    }
+
+    def code(**changed: str) -> str:
+        for name, text in (texts | changed).items():
+            (tmp_path / f"{name}.py").write_text(text)
+        declared._part.cache_clear()
+        return declared.code("from effattn_cli.parts.one import a\nimport effattn_cli.parts.gone")
+
+    before = code()
+    assert code(other="changed") == before
+    assert code(one=texts["one"] + " ") != before
+    assert code(three="changed") != before
+    declared._part.cache_clear()

@@ -7,16 +7,16 @@ eager function, never a compiled one: under a mode it runs eagerly, and stays ea
 
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
+from effattn_cli.measure.traffic import moved, tensors
 from effattn_cli.records import Cost
 
 aten = torch.ops.aten
@@ -180,8 +180,9 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in outs:
             self._born(tensor)
         self._work(func, args, kwargs, ins, outs)
-        self.read += sum(_touched(tensor) for tensor in ins)
-        self.written += sum(_touched(tensor) for tensor in outs)
+        read, written = moved(func, args, kwargs, outs)
+        self.read += read
+        self.written += written
         return out
 
     def _work(
@@ -234,15 +235,6 @@ def products(func: Any, args: Any, kwargs: Any, out: Any) -> int:
     if packet in MATMUL:
         return MATMUL[packet](*args, **kwargs)
     return int(flop_registry[packet](*args, **kwargs, out_val=out))
-
-
-def tensors(tree: Any) -> Iterator[Tensor]:
-    return (leaf for leaf in tree_iter(tree) if isinstance(leaf, Tensor))
-
-
-def _touched(tensor: Tensor) -> int:
-    """Bytes behind a tensor; an expanded one is read from its real storage."""
-    return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 
 def _accumulates(func: Any, args: tuple[Any, ...]) -> bool:

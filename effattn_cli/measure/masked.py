@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from effattn_cli.measure.cost import is_pointwise, is_product, is_view, products, tensors
+from effattn_cli.measure.cost import is_pointwise, is_product, is_view, products
+from effattn_cli.measure.traffic import tensors
 
 LOW = -1e3  # added to a score: its exponential is 0 beside any other's
 #: Operators that pass numbers on, beside the elementwise ones.
