@@ -1,6 +1,5 @@
 """Axial Transformer: attention along the rows of a grid, then along its columns."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -14,6 +13,7 @@ from effattn_cli.parts.blocks import (
     fold,
     fold_columns,
     key_mask,
+    near_root,
     unfold,
     unfold_columns,
 )
@@ -63,13 +63,13 @@ class AxialTransformer(Decodable[Grid]):
     @dataclass(frozen=True, kw_only=True)
     class Config(Decodable.Config):
         width: int | None = None
-        """Tokens of a row; sqrt N, rounded up, unless given."""
+        """Tokens of a row; by default about sqrt N, N being the longest length."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         if config.width is not None and config.width < 1:
             raise Unsupported(f"width {config.width} is below 1")
-        self.width = config.width or 1 + math.isqrt(config.tokens - 1)
+        self.width = config.width or near_root(config.tokens)
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None

@@ -1,6 +1,5 @@
 """Routing Transformer: attention among the tokens nearest to each learned centre."""
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.parts.blocks import near_root
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.clusters import Members, hiding, nearest, normal
 from effattn_cli.parts.hashing import add_back, take
@@ -55,7 +55,7 @@ class RoutingTransformer(Decodable[Members]):
     @dataclass(frozen=True, kw_only=True)
     class Config(Decodable.Config):
         clusters: int | None = None
-        """Centres a head; by default sqrt N, N being the longest length, as the paper has it."""
+        """Centres a head; by default about sqrt N, N being the longest length, as in the paper."""
         window: int | None = None
         """Tokens of a cluster; by default N / clusters."""
         share_qk: bool | None = None
@@ -68,7 +68,7 @@ class RoutingTransformer(Decodable[Members]):
             given = getattr(config, name)
             if given is not None and given < 1:
                 raise Unsupported(f"{name} {given} is below 1")
-        clusters = config.clusters or round(math.sqrt(config.tokens))
+        clusters = config.clusters or -(-config.tokens // near_root(config.tokens))
         self.window = config.window or -(-config.tokens // clusters)
         self.centre_HCK: Tensor
         self.register_buffer("centre_HCK", normal(torch.randn(self.heads, clusters, self.head_dim)))

@@ -1,6 +1,5 @@
 """Sinkhorn Transformer: local attention, and attention to a learned sorting of the blocks."""
 
-import math
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
-from effattn_cli.parts.blocks import within
+from effattn_cli.parts.blocks import near_root, within
 from effattn_cli.parts.clusters import hiding
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.sinkhorn import (
@@ -60,7 +59,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
     @dataclass(frozen=True, kw_only=True)
     class Config(Decodable.Config):
         block_size: int | None = None
-        """Tokens of a block; by default sqrt N, N being the longest length, which costs least."""
+        """Tokens of a block; by default about sqrt N, N being the longest length."""
         iterations: int = 8
         """Times that rows and columns are balanced."""
         temperature: float = 0.75
@@ -70,8 +69,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        root = max(1, round(math.sqrt(config.tokens)))
-        self.block = root if config.block_size is None else config.block_size
+        self.block = config.block_size or near_root(config.tokens)
         for name, least in (("block_size", 1), ("iterations", 1), ("sortcut", 0)):
             given = getattr(config, name)
             if given is not None and given < least:

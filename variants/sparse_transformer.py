@@ -50,7 +50,8 @@ class SparseTransformer(Decodable[Cache]):
         pattern: Literal["fixed", "strided"] = "fixed"
         """The far keys: fixed for text, strided for images and other periodic data."""
         stride: int | None = None
-        """L in the paper; the power of 2 nearest to sqrt N unless given, so its 128 at 12,288."""
+        """L in the paper; by default the power of 2 nearest to sqrt N, as its 128 at 12,288; of two
+        the larger, which is faster."""
         summary: int = 8
         """Tokens of a block that all later blocks see, at most L; the paper has 8 to 32."""
 
@@ -63,7 +64,7 @@ class SparseTransformer(Decodable[Cache]):
         if config.summary < 1:
             raise Unsupported(f"summary {config.summary} is below 1")
         self.fixed = config.pattern == "fixed"
-        self.stride = config.stride or 2 ** round(math.log2(config.tokens) / 2)
+        self.stride = config.stride or 2 ** int((math.log2(config.tokens) + 1) / 2)
         self.summary = min(config.summary, self.stride)
 
     def attend(

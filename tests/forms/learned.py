@@ -1,7 +1,7 @@
 """Patterns that are learned: tokens are hashed, clustered or sorted, and attend within a group."""
 
 from math import ceil as up
-from math import log2, sqrt
+from math import log2
 
 from tests.forms.work import (
     Case,
@@ -13,6 +13,7 @@ from tests.forms.work import (
     ceil,
     even,
     form,
+    near_root,
     product,
     scores,
     triangle,
@@ -36,8 +37,8 @@ def reformer(case: Case) -> Work:
 
 @form
 def routing_transformer(case: Case) -> Work:
-    """sqrt N centres choose N / sqrt N queries and keys each (causal: both at once)."""
-    clusters = round(sqrt(case.tokens))
+    """About sqrt N centres choose N / sqrt N queries and keys each (causal: both at once)."""
+    clusters = ceil(case.tokens, near_root(case.tokens))
     W = ceil(case.tokens, clusters)
     choosing = scores(case.tokens * clusters, learn=0)
     if case.causal:
@@ -69,7 +70,7 @@ def sinkhorn_transformer(case: Case) -> Work:
 
     Where the last block is not full, the sorting says how much of each sorted token is real.
     """
-    C = round(sqrt(case.tokens))
+    C = near_root(case.tokens)
     Z = ceil(case.tokens, C)
     sorted_ = Z - 1 if case.causal else Z  # the first block has none before it
     network = product(sorted_, 2 * K, K) + product(sorted_, K, Z - 1 if case.causal else Z)

@@ -1,6 +1,6 @@
 """Exact attention, and patterns that are fixed: who sees whom does not depend on the input."""
 
-from math import isqrt, log2
+from math import floor, log2
 
 from tests.forms.work import (
     Case,
@@ -15,6 +15,7 @@ from tests.forms.work import (
     even,
     every,
     form,
+    near_root,
     product,
     scores,
     stairs,
@@ -105,7 +106,7 @@ def sparse_transformer(case: Case) -> Work:
 
     The length is cut into some 8 chunks of blocks; those of its own chunk a block scores all.
     """
-    N, L = case.tokens, 2 ** round(log2(case.tokens) / 2)
+    N, L = case.tokens, 2 ** floor(log2(case.tokens) / 2 + 1 / 2)
     C = min(case.knobs.summary, L)
     group = max(1, ceil(N, L) // 8)
     chunks = ceil(N, group * L)
@@ -120,8 +121,8 @@ def sparse_transformer(case: Case) -> Work:
 
 @form
 def axial_transformer(case: Case) -> Work:
-    """Rows of W = sqrt N, then columns; causal: whole rows, columns so far, rows so far."""
-    W = 1 + isqrt(case.tokens - 1)
+    """Rows of about sqrt N, then columns; causal: whole rows, columns so far, rows so far."""
+    W = near_root(case.tokens)
     rows = ceil(case.tokens, W)
     if not case.causal:
         return attention(rows * W**2 + W * rows**2)

@@ -6,6 +6,8 @@ blocks are cut, and never from what the counter said. H heads, K head width, D =
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil as up
+from math import log2, sqrt
 from typing import Any
 
 D, H = 512, 8
@@ -84,6 +86,13 @@ def attention(pairs: int, *, admitted: int | None = None, mask_learns: bool = Fa
     """
     both = 2 * scores(pairs, admitted=admitted)
     return both if mask_learns else Work(both.forward, both.forward * 5 // 2, both.needed)
+
+
+def near_root(tokens: int) -> int:
+    """About sqrt N: a multiple of 16 that divides N, of those within sqrt 2, else rounded up."""
+    root = sqrt(tokens)
+    able = [n for n in range(16, tokens, 16) if tokens % n == 0 and 1 / 2 <= n * n / tokens <= 2]
+    return min(able, key=lambda n: round(abs(log2(n / root)), 9)) if able else up(root)
 
 
 def ceil(number: int, size: int) -> int:

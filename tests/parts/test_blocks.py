@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from effattn_cli.parts import blocks, merge
-from effattn_cli.parts.blocks import blocked, blocked_causal, within
+from effattn_cli.parts.blocks import blocked, blocked_causal, near_root, within
 from effattn_cli.parts.merge import Part, union
 from tests.references.sdpa import softmax_attention
 
@@ -97,3 +97,12 @@ def test_small_blocks_are_the_same_written_out_and_fused(
     written = within(*qkv, mask)
     monkeypatch.setattr(blocks, "pieces_pay", lambda _: False)
     same(written, within(*qkv, mask), qkv if mask is None else (*qkv, mask))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size"),
+    [(1, 1), (50, 8), (1000, 32), (1024, 32), (1500, 39), (2048, 32), (2304, 48), (3072, 48),
+     (4096, 64), (8192, 64), (16384, 128), (24576, 128)],
+)  # fmt: skip
+def test_the_root_of_a_length_divides_it_where_it_can(tokens: int, size: int) -> None:
+    assert near_root(tokens) == size

@@ -24,7 +24,7 @@ def reference(
 def sees(layer: Attention, head: int, i: int, j: int) -> bool:
     """Whether query i may look at key j: the union of the paper's two sets."""
     config = layer.config
-    stride = config.stride or 2 ** round(math.log2(config.tokens**0.5))  # type: ignore[attr-defined]
+    stride = config.stride or 2 ** math.floor(math.log2(config.tokens**0.5) + 1 / 2)  # type: ignore[attr-defined]
     if j > i:
         return False
     if config.pattern == "strided":  # type: ignore[attr-defined]
