@@ -3,7 +3,8 @@
     python benchmarks/crossover.py [--keep FOLDER]
 
 Six variants against exact attention. The grid has four lengths to each doubling; then the search
-measures the lengths that it needs, within three tenths of the grid's time.
+measures the lengths that it needs, within three tenths of the grid's time. Both take six rounds: of
+three, the grid's own answers moved by as much as the search may be off.
 """
 
 import argparse
@@ -20,13 +21,15 @@ from effattn_cli.analyse.groups import groups
 NAMES = ("linformer", "local", "longformer", "performer", "nystromformer", "reformer")
 SPAN = (256, 8192)
 BUDGET = 0.3  # of the grid's time
+ROUNDS = "6"
 LENGTHS = sorted({round(SPAN[0] * 2 ** (step / 4)) for step in range(21)})
 
 
 def run(command: str, path: Path, *words: str) -> float:
     """Seconds that the command took; its profile is at `path`."""
     begun = time.monotonic()
-    every = [command, "-v", ",".join(NAMES), *words, "--quiet", "-o", str(path)]
+    sampling = ["--rounds", ROUNDS, "--quiet", "-o", str(path)]
+    every = [command, "-v", ",".join(NAMES), *words, *sampling]
     subprocess.run(
         [sys.executable, "-m", "effattn_cli", *every], check=True, stdout=subprocess.DEVNULL
     )

@@ -30,7 +30,7 @@ from effattn_cli.errors import EffattnError
 from effattn_cli.report.units import clean
 
 INTERRUPTED = 130
-SURVIVORS = 100_000  # new objects between two looks for garbage; a large profile has as many
+SURVIVORS = 300_000  # new objects between two looks for garbage; two large profiles make as many
 
 app = typer.Typer(
     help="Profile attention variants on your hardware, and choose one for your budget.",

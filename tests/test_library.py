@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from effattn_cli import files, library, store
+from effattn_cli.analyse.roofline import reach
 from effattn_cli.cli import app
 from effattn_cli.errors import UsageError
 from effattn_cli.measure import processor
@@ -127,6 +128,17 @@ def test_the_reference_profiles_are_found_and_whole() -> None:
         assert library.find(name) == path
         assert library.read(name).finished
     assert refusal("ref:epyz-zen5")[1] == "did you mean 'ref:epyc-zen5-2-threads'?"
+
+
+def test_no_cell_of_a_reference_is_faster_than_its_roofline() -> None:
+    """More than all that the machine can do means that something was counted that is not done."""
+    for name in library.references():
+        profile = library.read(name)
+        reached = [(r, reach(r, profile.rooflines)) for r in profile.records]
+        beyond = [(r.cell.label, r.cell.phase, r.cell.seq, found.share)
+                  for r, found in reached if found and found.share > 1]  # fmt: skip
+        assert reached
+        assert beyond == []
 
 
 def test_in_a_wheel_the_references_are_inside_the_package(
