@@ -1,6 +1,6 @@
 """Latency: warm up until steady, then sample until the median is known well enough."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -17,6 +17,10 @@ from effattn_cli.records import Cell, Round, Sampling
 WARM_SECONDS = 0.2  # warming up, at most; one call at least
 WARM_CALLS = 50
 STEADY = 0.05  # two calls in a row that differ by less than this are steady
+# A heap that keeps what is freed still grows in the second call, or the third, where large blocks
+# were not freed in the order in which they were taken: such calls took up to four times as long.
+GROWING_CALLS = 6
+FAULT = 2e-6  # seconds that a page costs which the system gives; 1 to 5 were seen
 # An accelerator is waited for after so many calls, or after so many seconds of them: enough for it
 # to have work at hand all the time, and too few to fill the queue in which it waits.
 BLOCK_CALLS, BLOCK_SECONDS = 16, 0.01
@@ -24,20 +28,21 @@ BLOCK_CALLS, BLOCK_SECONDS = 16, 0.01
 
 def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     """One round of samples in this process, which should be fresh."""
-    if cell.alloc == "retained" and cell.device == "cpu":
-        heap.retain_heap()
+    faults: Callable[[], int] = int
+    if cell.alloc == "retained" and cell.device == "cpu" and heap.retain_heap():
+        faults = heap.faults
     subject = build(variant, cell, seed=sampling.seed)
     cold = cell.cache == "cold"
     time_some = block(cell.device, subject.call, overwriting(cell.device) if cold else None)
     most = 1 if cell.device == "cpu" else BLOCK_CALLS
     before = calibration.seconds(cell.device)
     meter = None if cold else Meter.start(cell.device)  # overwriting draws energy too
-    found = sample(time_some, sampling, most)
+    found = sample(time_some, sampling, most, faults)
     if meter is not None:
         calls = found.warmup + len(found.samples)
         found = replace(found, joules=meter.joules(calls, found.median))
     if is_busy(found):
-        found = _quieter(found, sample(time_some, sampling, most))
+        found = _quieter(found, sample(time_some, sampling, most, faults))
     kernel = (before + calibration.seconds(cell.device)) / 2
     gpu = nvml.at_work(cell.device, subject.call)
     return replace(found, gpu=gpu, calibration=round(kernel, 9))
@@ -52,11 +57,18 @@ def _quieter(first: Round, again: Round) -> Round:
     return first.instead_of(again)
 
 
-def sample(time_some: Block, sampling: Sampling, most: int = 1) -> Round:
-    """Has the subject run and timed, in blocks of up to `most` calls, until it is enough."""
-    warm = time_some(1).seconds
-    while sum(warm) < WARM_SECONDS and len(warm) < WARM_CALLS and not _steady(warm):
+def sample(
+    time_some: Block, sampling: Sampling, most: int = 1, faults: Callable[[], int] = int
+) -> Round:
+    """Has the subject run and timed, in blocks of up to `most` calls, until it is enough.
+
+    `faults` tells how many pages the process was given so far.
+    """
+    warm, growing = list[float](), True
+    while _is_cold(warm) or (growing and len(warm) < GROWING_CALLS):
+        before = faults()
         warm += time_some(1).seconds
+        growing = (faults() - before) * FAULT > STEADY * warm[-1]
     size = _size(warm[-1], most)
     samples: list[float] = []
     launches: list[float] = []
@@ -80,6 +92,11 @@ def _size(seconds: float, most: int) -> int:
     """Calls of a block: a power of two, so that sampling is looked at whenever it has doubled."""
     fitting = max(1, min(most, int(BLOCK_SECONDS / seconds) if seconds > 0 else most))
     return 1 << (fitting.bit_length() - 1)
+
+
+def _is_cold(calls: Sequence[float]) -> bool:
+    few = sum(calls) < WARM_SECONDS and len(calls) < WARM_CALLS
+    return few and not _steady(calls)
 
 
 def _steady(calls: Sequence[float]) -> bool:

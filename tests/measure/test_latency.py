@@ -1,6 +1,7 @@
 """When sampling stops, by a clock that is told what to say."""
 
 from collections.abc import Iterable
+from itertools import accumulate, chain
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +9,9 @@ import pytest
 from effattn_cli.analyse.median import half_width, interval
 from effattn_cli.attention import Attention
 from effattn_cli.machines import Gpu
-from effattn_cli.measure import calibration, energy, latency, nvml
+from effattn_cli.measure import calibration, energy, heap, latency, nvml
 from effattn_cli.measure.clock import Block, Call, Times
-from effattn_cli.measure.latency import _quieter, sample
+from effattn_cli.measure.latency import GROWING_CALLS, _quieter, sample
 from effattn_cli.records import Cache, Cell, Sampling
 from tests.builders import a_round
 
@@ -55,6 +56,31 @@ def test_a_noisy_clock_is_asked_more_often_up_to_a_cap() -> None:
 def test_a_slow_call_is_made_once_to_warm_up_and_once_to_measure() -> None:
     found = sample(playing(steady(4.0)), Sampling())
     assert (found.stopped, len(found.samples), found.warmup) == ("time", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("pages", "warmup"),
+    [
+        ([0] * 9, 1),
+        ([90_000, 0, 90_000], 1),  # 0.18 s of 4
+        ([500_000, 500_000, 10], 3),
+        ([500_000] * 9, GROWING_CALLS),
+    ],
+)
+def test_a_heap_that_still_grows_is_not_warm(pages: list[int], warmup: int) -> None:
+    given = accumulate(pages, initial=0)
+    asked = chain.from_iterable((each, each) for each in given)  # after a call, before the next
+    next(asked)
+    found = sample(playing(steady(4.0)), Sampling(), faults=lambda: next(asked))
+    assert (len(found.samples), found.warmup) == (1, warmup)
+
+
+def test_pages_that_are_given_are_counted() -> None:
+    before = heap.faults()
+    block = bytearray(64 << 20)
+    assert block[-1] == 0
+    if before:
+        assert heap.faults() > before
 
 
 def test_outliers_are_kept() -> None:
