@@ -1,11 +1,14 @@
 """`effattn compare`: what changed between saved profiles, and how sure that is."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from effattn_cli.commands.complete import profile_names
+
+if TYPE_CHECKING:
+    from effattn_cli.records import Profile
 
 BROKEN = 1  # exit code: a limit of --fail-if does not hold
 
@@ -45,8 +48,6 @@ def compare(
     """Say what got faster, slower, larger or smaller; unclear is an answer."""
     from effattn_cli.analyse import compare as comparing
     from effattn_cli.analyse import gate
-    from effattn_cli.analyse.rivals import rivals
-    from effattn_cli.commands import given
     from effattn_cli.errors import UsageError
     from effattn_cli.plan.units import parse_share
     from effattn_cli.report import changes
@@ -57,16 +58,8 @@ def compare(
     share = parse_share(threshold, "--threshold")
     if not share:
         raise UsageError(f"--threshold: {threshold!r} leaves no change too small to count", "as 3%")
-    if not new and variants is None:
-        hint = "a second profile, or two variants of this one: --variants sdpa linformer"
-        raise UsageError(f"there is nothing to compare {old!r} with", hint)
-    before = given.profile(old)
-    profiles = {name: given.profile(name) for name in dict.fromkeys(new or ())} or {old: before}
-    sides = {name: (before, after) for name, after in profiles.items()}
-    if variants is not None:
-        sides = {f"{variants[1]} in {name}": rivals(before, after, variants)
-                 for name, after in profiles.items()}  # fmt: skip
-        old = f"{variants[0]} in {old}"
+    sides = _sides(old, new or [], variants)
+    old = old if variants is None else f"{variants[0]} in {old}"
     found = {name: comparing.compare(*pair, threshold=share) for name, pair in sides.items()}
     broken = {name: gate.breaches(each, limits, strict=strict) for name, each in found.items()}
     if json:
@@ -86,3 +79,22 @@ def compare(
     for line in (*changes.idle(gate.idle(found.values(), limits)), *changes.broken(broken)):
         print(line, file=sys.stderr)
     raise typer.Exit(BROKEN if any(broken.values()) else 0)
+
+
+def _sides(
+    old: str, new: list[str], variants: tuple[str, str] | None
+) -> dict[str, tuple["Profile", "Profile"]]:
+    """What is compared with what, by the name of the newer side."""
+    from effattn_cli.analyse.rivals import rivals
+    from effattn_cli.commands import given
+    from effattn_cli.errors import UsageError
+
+    if not new and variants is None:
+        hint = "a second profile, or two variants of this one: --variants sdpa linformer"
+        raise UsageError(f"there is nothing to compare {old!r} with", hint)
+    before = given.profile(old)
+    profiles = {name: given.profile(name) for name in dict.fromkeys(new)} or {old: before}
+    if variants is None:
+        return {name: (before, after) for name, after in profiles.items()}
+    return {f"{variants[1]} in {name}": rivals(before, after, variants)
+            for name, after in profiles.items()}  # fmt: skip
