@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from effattn_cli.analyse import roofline
 from effattn_cli.records import Cost, Prediction, Record, Roofline
 
-#: Around a latency predicted at twice the measured length: it held 84 % of 98 curves at 16k, and at
-#: four times, where it is wider, 81 %.
+#: Around a latency predicted at twice the measured length: it held 95 % of 473, and at four times,
+#: where it is wider, 91 % of 350 (benchmarks/predictions.py).
 BAND = 1.3
 
 
