@@ -82,7 +82,7 @@ def judged(trials: Sequence[Trial], threshold: float) -> list[Change]:
             Change(
                 old=trial.old,
                 new=trial.new,
-                ratio=math.exp(trial.shift),
+                ratio=_exp(trial.shift),
                 low=_exp(low),
                 high=_exp(high),
                 verdict=verdict,

@@ -15,6 +15,7 @@ from effattn_cli.analyse.rivals import rivals
 from effattn_cli.analyse.verdicts import Change
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record, Round
+from effattn_cli.report import changes
 from tests.builders import (
     MIB,
     a_cell,
@@ -98,6 +99,16 @@ def test_swapping_the_profiles_mirrors_the_verdicts(old: list[Record], new: list
                 assert change.ratio == pytest.approx(1 / against.ratio)
                 assert change.low == pytest.approx(1 / against.high)
     assert [r.cell for r in there.only_old] == [r.cell for r in back.only_new]
+
+
+def test_a_ratio_beyond_all_numbers_is_infinite() -> None:
+    record = measured(a_cell(), 1.0)
+    least, usual = (a_profile(drawing(record, j, j, j)) for j in (5e-324, 1.0))
+    change = compare(least, usual).pairs[0].changes["energy"]
+    assert (change.verdict, change.ratio) == ("worse", math.inf)
+    assert compare(usual, least).pairs[0].changes["energy"].verdict == "better"
+    assert changes.amount(change) == "from nothing"
+    assert changes.plus_minus(change) == ""
 
 
 @settings(deadline=None)
