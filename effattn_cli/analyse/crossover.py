@@ -173,7 +173,7 @@ def value(record: Record, metric: Metric) -> float | None:
 
 def _bounds(record: Record, metric: Metric) -> tuple[float, float]:
     middle = value(record, metric) or 0.0
-    around = UNKNOWN if metric in {"time", "energy"} else SAME_MEMORY
+    around = UNKNOWN if metric in NOISY else SAME_MEMORY
     known = interval(record) if metric == "time" else None
     low, high = known or (middle * (1 - around), middle * (1 + around))
     return max(low, LEAST), high
@@ -184,9 +184,13 @@ def _passes(ratios: Sequence[tuple[int, float]]) -> float | None:
     above = _tail(ratios, lambda point: point[1] > 1)
     if not above or len(above) == len(ratios):
         return float(above[0][0]) if above else None
-    (before, low), (after, high) = ratios[-len(above) - 1], above[0]
-    share = math.log(low) / (math.log(low) - math.log(high))
-    return before * (after / before) ** share
+    return meeting(*ratios[-len(above) - 1], *above[0])
+
+
+def meeting(low: int, worse: float, high: int, better: float) -> float:
+    """The length at which the straight line between two ratios, on logarithmic axes, passes 1."""
+    share = math.log(worse) / (math.log(worse) - math.log(better))
+    return low * (high / low) ** share
 
 
 def _on_line(near: Sequence[Comparison], at: float) -> float:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from effattn_cli.analyse.crossover import NEAR
+from effattn_cli.analyse.crossover import NEAR, meeting
 
 GRAIN = 64  # tokens; lengths are multiples of it
 CLOSE = 1.12  # the ratio of the lengths on either side at which the crossover is pinned
@@ -36,11 +36,11 @@ def next_length(
     if low is None:
         nearer = min(_guess(expected, first, last), high // 2)
         return max(nearer, first) if high > first else None
-    worst, best = math.log(measured[low]), math.log(measured[high])
-    share = worst / (worst - best)  # of the way, where the straight line on such axes passes 1
+    at = meeting(low, measured[low], high, measured[high])
     if high / low <= CLOSE or high - low <= 2 * GRAIN:
-        return _beside(low * (high / low) ** share, sorted(measured), first, last)
-    found = _rounded(low * (high / low) ** min(max(share, EDGE), 1 - EDGE))
+        return _beside(at, sorted(measured), first, last)
+    edge = (high / low) ** EDGE
+    found = _rounded(min(max(at, low * edge), high / edge))
     return min(max(found, low + GRAIN), high - GRAIN)
 
 
@@ -50,9 +50,9 @@ def _beside(at: float, measured: Sequence[int], first: int, last: int) -> int | 
     near = [seq for seq in measured if least <= seq <= most]
     if len(near) >= ENOUGH:
         return None
-    gap, low, high = max((b / a, a, b) for a, b in pairwise([least, *near, most]))
+    _, low, high = max((b / a, a, b) for a, b in pairwise([least, *near, most]))
     found = _rounded(math.sqrt(low * high))
-    return found if gap > 1 and least <= found <= most and found not in near else None
+    return found if least <= found <= most and found not in near else None
 
 
 def _guess(expected: Mapping[int, float], first: int, last: int) -> int:
@@ -66,8 +66,7 @@ def _guess(expected: Mapping[int, float], first: int, last: int) -> int:
     if ahead == 0:
         return first
     low, high = seqs[ahead - 1], seqs[ahead]
-    below, above = math.log(expected[low]), math.log(expected[high])
-    guess = _rounded(low * (high / low) ** (below / (below - above)))
+    guess = _rounded(meeting(low, expected[low], high, expected[high]))
     return min(max(guess, first), last)
 
 

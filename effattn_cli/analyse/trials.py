@@ -98,15 +98,16 @@ def _corrected(
               for cell in zip(slowness, logs, strict=True)
               for both in zip(*cell, strict=True)]  # fmt: skip
     known = noise.sensitivity(visits) or noise.UNKNOWN
-    less = [
-        tuple(
-            [log - known.slope * more for log, more in zip(*both, strict=True)]
-            for both in zip(*cell, strict=True)
-        )
-        for cell in zip(logs, slowness, strict=True)
+
+    def less(side: list[float], slower: list[float]) -> list[float]:
+        return [log - known.slope * more for log, more in zip(side, slower, strict=True)]
+
+    corrected = [
+        (less(old, first), less(new, then))
+        for (old, new), (first, then) in zip(logs, slowness, strict=True)
     ]
     change = fmean(slow[each] for each in after) - fmean(slow[each] for each in before)
-    return [(old, new) for old, new in less], (known.error * change) ** 2, math.exp(change)
+    return corrected, (known.error * change) ** 2, math.exp(change)
 
 
 def _flat(kernels: Sequence[Kernels], side: int) -> list[float]:

@@ -174,13 +174,14 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func.namespace == "prim" or is_view(func):
             return out
         self.operators += 1
-        outs, ins = list(tensors(out)), list(tensors((args, kwargs)))
+        outs = list(tensors(out))  # with `out=` they are among the arguments, and not read
+        ins = list(tensors((args, {k: v for k, v in kwargs.items() if k != "out"})))
         if _accumulates(func, args):
             self._died(args[0])
         for tensor in outs:
             self._born(tensor)
         self._work(func, args, kwargs, ins, outs)
-        read, written = moved(func, args, kwargs, outs)
+        read, written = moved(func, args, ins, outs)
         self.read += read
         self.written += written
         return out

@@ -4,7 +4,7 @@ All of them, but for what is only picked from: a lookup reads the rows that it r
 table, and a scatter in place leaves the rest of its target alone.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -51,13 +51,10 @@ UNREAD = frozenset(
 )
 
 
-def moved(
-    func: Any, args: Args, kwargs: Mapping[str, Any], outs: Sequence[Tensor]
-) -> tuple[int, int]:
-    """Bytes read and bytes written."""
+def moved(func: Any, args: Args, ins: Sequence[Tensor], outs: Sequence[Tensor]) -> tuple[int, int]:
+    """Bytes read and bytes written; `ins` are the tensors among the arguments."""
     name = str(func.overloadpacket)
-    read = sum(touched(x) for x in tensors((args, {k: kwargs[k] for k in kwargs if k != "out"})))
-    written = sum(map(touched, outs))
+    read, written = sum(map(touched, ins)), sum(map(touched, outs))
     if name in PICKED:
         place, most = PICKED[name]
         read -= max(0, touched(args[place]) - most(args, outs))
