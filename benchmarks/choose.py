@@ -18,11 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from effattn_cli import library
+from effattn_cli.analyse import roofline
 from effattn_cli.analyse.choose import Choice, Preference, choose
 from effattn_cli.analyse.contenders import Limit, Needs, contenders
 from effattn_cli.analyse.groups import groups
 from effattn_cli.cards import Variant
-from effattn_cli.records import Record
+from effattn_cli.records import Record, Roofline
 from tests.analyse import grids
 
 PREFERENCES: tuple[Preference, ...] = ("quality", "speed", "memory")
@@ -36,6 +37,16 @@ class Budget:
     seconds: float
     size: float
     prefer: Preference
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Records of one setting, all measured."""
+
+    name: str
+    records: Sequence[Record]
+    variants: Mapping[str, Variant]
+    under: Roofline | None = None
 
 
 @dataclass
@@ -64,13 +75,12 @@ def budgets(records: Sequence[Record], number: int, dice: random.Random) -> Iter
         )
 
 
-def brute_force(
-    records: Sequence[Record], variants: Mapping[str, Variant], budget: Budget
-) -> str | None:
+def brute_force(grid: Grid, budget: Budget) -> str | None:
     """The rules on measured values, written out once more: no code of `choose` takes part."""
     fits = []
-    for record in records:
-        card, time, size = variants[record.cell.variant].card, record.seconds, record.peak_bytes
+    for record in grid.records:
+        card = grid.variants[record.cell.variant].card
+        time, size = record.seconds, record.peak_bytes
         if record.cell.seq == budget.seq and time is not None and size is not None:
             state = record.memory.state_bytes if record.memory else 0
             if time <= budget.seconds and size + state <= budget.size:
@@ -92,29 +102,25 @@ def brute_force(
     return None if best is None else best[0].label
 
 
-def answer(records: Sequence[Record], variants: Mapping[str, Variant], budget: Budget) -> Choice:
+def answer(records: Sequence[Record], of: Grid, budget: Budget) -> Choice:
     limits = (
         Limit(resource="latency", most=budget.seconds),
         Limit(resource="memory", most=budget.size),
     )
     needs = Needs(limits=limits)
-    return choose(contenders(records, needs, variants), budget.seq, needs, budget.prefer)
+    found = contenders(records, needs, of.variants, under=of.under)
+    return choose(found, budget.seq, needs, budget.prefer)
 
 
-def score(
-    records: Sequence[Record],
-    shown: Sequence[Record],
-    variants: Mapping[str, Variant],
-    asked: Sequence[Budget],
-) -> Score:
-    """Answers from `shown`, held against the truth in `records`."""
+def score(grid: Grid, shown: Sequence[Record], asked: Sequence[Budget]) -> Score:
+    """Answers from `shown`, held against the truth in the grid."""
     found = Score()
-    truth = {(r.cell.label, r.cell.seq): r for r in records}
+    truth = {(r.cell.label, r.cell.seq): r for r in grid.records}
     for budget in asked:
-        choice = answer(shown, variants, budget)
+        choice = answer(shown, grid, budget)
         best = choice.best
         found.asked += 1
-        found.agreed += (best.label if best else None) == brute_force(records, variants, budget)
+        found.agreed += (best.label if best else None) == brute_force(grid, budget)
         if best is not None:
             found.fitted += 1
             found.chances.append(best.chance)
@@ -140,29 +146,25 @@ def hidden(records: Sequence[Record]) -> tuple[list[int], list[Record]]:
     return gone, [record for record in records if record.cell.seq not in gone]
 
 
-def cases(
-    name: str, records: Sequence[Record], variants: Mapping[str, Variant], args: argparse.Namespace
-) -> Iterator[tuple[str, Score]]:
+def cases(grid: Grid, args: argparse.Namespace) -> Iterator[tuple[str, Score]]:
     dice = random.Random(args.seed)
-    seqs = sorted({record.cell.seq for record in records})
-    yield (
-        f"{name}, measured",
-        score(records, records, variants, list(budgets(records, args.budgets, dice))),
-    )
-    gone, shown = hidden(records)
-    away = [record for record in records if record.cell.seq in gone]
+    seqs = sorted({record.cell.seq for record in grid.records})
+    asked = list(budgets(grid.records, args.budgets, dice))
+    yield f"{grid.name}, measured", score(grid, grid.records, asked)
+    gone, shown = hidden(grid.records)
+    away = [record for record in grid.records if record.cell.seq in gone]
     if away:
         asked = list(budgets(away, args.budgets, dice))
-        yield f"{name}, between", score(records, shown, variants, asked)
+        yield f"{grid.name}, between", score(grid, shown, asked)
     if len(seqs) > 3:
-        last = [record for record in records if record.cell.seq == seqs[-1]]
-        shorter = [record for record in records if record.cell.seq != seqs[-1]]
+        last = [record for record in grid.records if record.cell.seq == seqs[-1]]
+        shorter = [record for record in grid.records if record.cell.seq != seqs[-1]]
         asked = list(budgets(last, args.budgets, dice))
-        yield f"{name}, beyond", score(records, shorter, variants, asked)
+        yield f"{grid.name}, beyond", score(grid, shorter, asked)
 
 
-def grids_of(args: argparse.Namespace) -> Iterator[tuple[str, list[Record], Mapping[str, Variant]]]:
-    yield "synthetic", grids.grid(noise=0.05, seed=args.seed), grids.variants()
+def grids_of(args: argparse.Namespace) -> Iterator[Grid]:
+    yield Grid("synthetic", grids.grid(noise=0.05, seed=args.seed), grids.variants())
     for name in args.profiles:
         profile = library.read(name)
         for group in groups(r for r in profile.records if r.cell.scope != "block"):
@@ -171,7 +173,8 @@ def grids_of(args: argparse.Namespace) -> Iterator[tuple[str, list[Record], Mapp
             seen = Counter(record.cell.label for record in records)
             whole = [record for record in records if seen[record.cell.label] == len(lengths)]
             if whole:  # the truth has to be known at every length
-                yield name[-24:], whole, profile.variants
+                under = roofline.of(group.shape, profile.rooflines)
+                yield Grid(name[-24:], whole, profile.variants, under)
 
 
 def main() -> int:
@@ -183,8 +186,8 @@ def main() -> int:
     titles = ("budgets", "agree", "picks", "kept", "chance", "sure", "wrong")
     print(f"{'case':34} " + " ".join(f"{title:>7}" for title in titles))
     good = True
-    for case in grids_of(args):
-        for name, found in cases(*case, args):
+    for grid in grids_of(args):
+        for name, found in cases(grid, args):
             agreed, kept = found.agreed / found.asked, found.kept / max(1, found.fitted)
             chance = math.fsum(found.chances) / max(1, len(found.chances))
             print(

@@ -7,6 +7,7 @@ For each curve the lengths beyond the first are hidden and predicted from what i
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -26,7 +27,8 @@ def latencies(profile: Profile) -> list[tuple[float, bool, str, int]]:
             if near is None or record.seconds is None or record.status != "measured":
                 continue
             under = roofline.of(record.cell, profile.rooflines) or roofline.ANY
-            told = predict.prediction(record, [near], under, "hidden")
+            expect = partial(roofline.seconds, roofline=under)
+            told = predict.prediction(record, [near], expect, "hidden")
             if told is None:
                 continue
             inside = told.low <= record.seconds <= told.high

@@ -40,7 +40,7 @@ class Cell:
 
     variant: str
     options: Mapping[str, Value] = field(default_factory=dict)
-    seq: int  # tokens; in the decode phase, the context before the new token
+    seq: int  # tokens; in the decode phase, the context with the new token
     batch: int = 1
     dim: int = 512
     heads: int = 8

@@ -12,6 +12,7 @@ from effattn_cli.analyse.hunt import CLOSE, ENOUGH, GRAIN, next_length
 from effattn_cli.catalog import Catalog
 from effattn_cli.records import Cell, Profile, Record, Sampling
 from effattn_cli.run.hunt import Hunt
+from effattn_cli.run.rig import Rig
 from tests.builders import a_machine
 from tests.fakes import FakeLauncher, seconds
 
@@ -96,14 +97,13 @@ def hunted(launcher: FakeLauncher, budget: float | None) -> Profile:
         variants={name: Catalog().variant(name) for name in ("sdpa", "linformer")},
         records=tuple(Record(cell=cell) for cell in cells),
     )
-    hunt = Hunt(
-        profile,
-        launcher,
+    rig = Rig(
+        launcher=launcher,
         memory_limit=2**40,
         save=saved.append,
         watch=lambda _: None,
         clock=launcher.clock,
     )
-    found = hunt.run()
+    found = Hunt(profile, rig).run()
     assert saved[-1] == found
     return found

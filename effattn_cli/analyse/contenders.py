@@ -8,7 +8,7 @@ from effattn_cli.analyse.amounts import Resource
 from effattn_cli.analyse.curve import Curve
 from effattn_cli.analyse.quality import Quality, quality
 from effattn_cli.cards import Value, Variant
-from effattn_cli.records import Cell, Failure, Reason, Record, Scores
+from effattn_cli.records import Cell, Failure, Reason, Record, Roofline, Scores
 
 Why = Literal["causal", "decode", "padding", "exact", "failed", "unmeasured"]
 RESOURCES: tuple[Resource, ...] = ("latency", "memory", "energy")
@@ -77,15 +77,16 @@ def contenders(
     variants: Mapping[str, Variant],
     others: Iterable[Record] = (),
     scores: Scores | None = None,
+    under: Roofline | None = None,
 ) -> list[Contender]:
-    """A contender for each label. `records` are of one setting; what occurs only among `others`
-    was not measured there.
+    """A contender for each label. `records` are of one setting, under one roofline; what occurs
+    only among `others` was not measured there.
     """
     own = scores.values if scores is not None else {}
     curves: dict[str, list[Record]] = {}
     for record in records:
         curves.setdefault(record.cell.label, []).append(record)
-    found = [_contender(members, needs, variants, own) for members in curves.values()]
+    found = [_contender(members, needs, variants, own, under) for members in curves.values()]
     absent = {r.cell.label: r.cell for r in others if r.cell.label not in curves}
     return found + [_absent(cell, needs, variants, own) for cell in absent.values()]
 
@@ -110,11 +111,12 @@ def _contender(
     needs: Needs,
     variants: Mapping[str, Variant],
     scores: Mapping[str, float],
+    under: Roofline | None,
 ) -> Contender:
     records = sorted(records, key=lambda record: record.cell.seq)
     cell = records[0].cell
     failures = [(r.cell.seq, r.failure) for r in records if r.failure is not None]
-    curves = {resource: Curve(records, resource, needs.share(resource)) for resource in RESOURCES}
+    curves = {kind: Curve(records, kind, needs.share(kind), under) for kind in RESOURCES}
     known = variants[cell.variant]
     lasting = {failure.reason for _, failure in failures} == {"unsupported"}
     refusal = _unable(known, needs)

@@ -30,6 +30,7 @@ class Curve:
     records: Sequence[Record]  # in one setting, from the shortest length on
     resource: Resource
     quantile: float | None = None  # of a latency; None: the median
+    under: Roofline | None = None  # that of the setting, where it is known
 
     def at(self, seq: int) -> Estimate | None:
         """None where there is nothing to go by."""
@@ -90,11 +91,19 @@ class Curve:
         """A cell that was counted and not measured, with what its cost predicts."""
         if record.status != "pending" or record.cost is None or self.resource == "energy":
             return record
-        found = predict.prediction(record, self.records, self._under, "not measured")
+        found = predict.prediction(record, self.records, self._expected, "not measured")
         return replace(record, prediction=found)
 
+    def _expected(self, cost: Cost) -> float:
+        """Seconds of a program, for ratios; without a roofline its greatest part, at rates that are
+        no more than lower bounds, and do not add up.
+        """
+        if self.under is not None:
+            return roofline.seconds(cost, self.under)
+        return max(roofline.limits(cost, self._reached).values()) or roofline.CALL
+
     @cached_property
-    def _under(self) -> Roofline:
+    def _reached(self) -> Roofline:
         """The most that these calls made of the device: what it can do at least."""
         rates = [
             (record.cost.matmul_flops / seconds, record.cost.moved_bytes / seconds)
@@ -118,7 +127,7 @@ class Curve:
     def _cost(self, cost: Cost) -> float:
         if self.resource == "memory":
             return float(cost.peak_bytes)
-        return roofline.seconds(cost, self._under)
+        return self._expected(cost)
 
     def _between(self, left: int, seq: int) -> Estimate:
         before, after = self.seqs[left : left + 2]

@@ -6,10 +6,12 @@ misses it, in the noise of short lengths.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from effattn_cli.analyse import roofline
-from effattn_cli.records import Cost, Prediction, Record, Roofline
+from effattn_cli.records import Cost, Prediction, Record
+
+#: Seconds to expect of a counted program (see `roofline.seconds`).
+Expect = Callable[[Cost], float]
 
 #: Around a latency predicted at twice the measured length: it held 95 % of 473, and at four times,
 #: where it is wider, 91 % of 350 (benchmarks/predictions.py).
@@ -46,28 +48,26 @@ def call_seconds(record: Record) -> float | None:
     return record.memory.call_seconds if record.memory is not None else None
 
 
-def seconds(record: Record, others: Iterable[Record], under: Roofline) -> float | None:
+def seconds(record: Record, others: Iterable[Record], expect: Expect) -> float | None:
     """The expected seconds of one call; None where the cost could not be counted."""
     if record.cost is None:
         return None
     near = anchor(record, others)
     if near is None or near.cost is None:
-        return roofline.seconds(record.cost, under)
+        return expect(record.cost)
     known = call_seconds(near)
     assert known is not None
-    return known * roofline.seconds(record.cost, under) / roofline.seconds(near.cost, under)
+    return known * expect(record.cost) / expect(near.cost)
 
 
 def prediction(
-    record: Record, others: Iterable[Record], under: Roofline, why: str
+    record: Record, others: Iterable[Record], expect: Expect, why: str
 ) -> Prediction | None:
     """What a cell that was not measured would show; None where nothing shorter was sampled."""
     near = anchor(record, [other for other in others if other.rounds])
     if near is None or near.cost is None or record.cost is None or near.seconds is None:
         return None
-    expected = (
-        near.seconds * roofline.seconds(record.cost, under) / roofline.seconds(near.cost, under)
-    )
+    expected = near.seconds * expect(record.cost) / expect(near.cost)
     around = band(_tokens(record) / _tokens(near))
     return Prediction(
         seconds=expected,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from effattn_cli import library
+from effattn_cli.analyse import roofline
 from effattn_cli.analyse.choose import Choice, Preference, choose
 from effattn_cli.analyse.contenders import Contender, Needs, contenders
 from effattn_cli.analyse.scores import joined
@@ -107,12 +108,13 @@ def case_of(wishes: Wishes, needs: Needs) -> Case:
     records = _narrowed(found, wishes)
     known = _published(found.variants)
     scores = joined(profiles)
+    under = roofline.of(records[0].cell, profiles[0].rooflines)
     return Case(
         wishes=wishes,
         needs=needs,
         shape=replace(records[0].cell, variant="", options={}, seq=0),
         records=records,
-        contenders=contenders(records, needs, known, found.records, scores),
+        contenders=contenders(records, needs, known, found.records, scores, under),
         profile=profiles[0],
         scored=scores.of if scores else None,
     )

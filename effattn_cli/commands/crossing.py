@@ -45,6 +45,7 @@ def _hunted(own: Mapping[str, Any]) -> Profile:
     from effattn_cli.run.hunt import Hunt
     from effattn_cli.run.launch import ForkServer
     from effattn_cli.run.limits import usual_memory_limit
+    from effattn_cli.run.rig import Rig
 
     given = {name: value for name, value in own.items() if value is not None}
     wishes = Wishes.of(USUAL | given)
@@ -57,14 +58,13 @@ def _hunted(own: Mapping[str, Any]) -> Profile:
         progress = Progress(Console(stderr=True), quiet=wishes.quiet)
         with files.locked(path), progress:
             refuse_replacing(wishes)
-            hunt = Hunt(
-                wanted,
-                server,
+            rig = Rig(
+                launcher=server,
                 memory_limit=wanted.sampling.memory_limit or usual_memory_limit(),
                 save=store.Writer(path).write,
                 watch=progress,
             )
-            found = hunt.run()
+            found = Hunt(wanted, rig).run()
     print(f"saved: {path}", file=sys.stderr)
     if not any(record.rounds for record in found.records):
         raise NothingMeasured("nothing could be measured within the limits")

@@ -41,7 +41,7 @@ _VARIANT = (
 )
 _SEQ = "Lengths: `1k..64k` doubles; also `1k,3k`, `1k..4k:+512`, `1k..1M:x4`, `1k..64k:/5`."
 _SCOPE = "core: q, k, v to output; layer: and projections; block: and feed-forward."
-_PHASE = "forward, train (forward and backward), decode (one token at that context)."
+_PHASE = "forward, train (forward and backward), decode (the last token of that context)."
 _PRECISION = "Sampling stops at this half width of the median's 95 % interval."
 _PRECISE = "To see changes of 5 %: 10 rounds, a precision of 1 %. Takes three times as long."
 _ALLOC = "CPU heap: `retained` keeps freed memory, `default` is the system's way."

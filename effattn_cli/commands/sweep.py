@@ -24,6 +24,7 @@ from effattn_cli.report.progress import Progress
 from effattn_cli.run import rooflines
 from effattn_cli.run.launch import ForkServer, Job, Launcher
 from effattn_cli.run.limits import usual_memory_limit
+from effattn_cli.run.rig import Rig
 from effattn_cli.run.runner import Runner
 
 SURPRISES = 3  # exit code: finished, but a cell failed in a way that nobody expects
@@ -97,13 +98,14 @@ def _measure(
 
 def _runner(profile: Profile, server: Launcher, save: Any, watch: Any) -> Runner:
     limit = profile.sampling.memory_limit or usual_memory_limit()
-    return Runner(profile, server, memory_limit=limit, save=save, watch=watch)
+    return Runner(profile, Rig(launcher=server, memory_limit=limit, save=save, watch=watch))
 
 
 def _show_plan(profile: Profile, server: Launcher, progress: Progress) -> None:
     runner = _runner(profile, server, lambda _: None, progress)
     counted = runner.count()
-    Console().print(plans.table(counted, {r.cell: runner.seconds(r) for r in counted.records}))
+    seconds = {record.cell: runner.outlook.seconds(record) for record in counted.records}
+    Console().print(plans.table(counted, seconds))
 
 
 def print_profile(profile: Profile, console: Console | None = None) -> None:

@@ -12,8 +12,9 @@ from effattn_cli.records import Bandwidth, Dtype, Roofline
 
 #: (batch, rows, inner, columns) of the products: square ones, and scores of queries and keys.
 PRODUCTS = ((8, 1024, 64, 1024), (1, 1024, 1024, 1024), (1, 2048, 2048, 2048))
-#: Bytes that an operator touches: from what stays in the nearest cache to what no cache holds.
-TOUCHED = (1 << 17, 1 << 20, 1 << 23, 1 << 25, 1 << 28)
+#: Bytes that an operator touches: from what stays in the nearest cache to what no cache holds, and
+#: closer where the last cache ends, at 32 to 64 MiB of most of today's machines.
+TOUCHED = (1 << 17, 1 << 20, 1 << 23, 1 << 24, 1 << 25, 1 << 26, 1 << 28)
 TRIES = 5  # the best counts: what is sought is what the device can do
 SHORTEST = 2e-4  # seconds of a try; what is shorter is repeated within one
 LONG = 0.3  # seconds; what takes longer is tried once, and nothing larger is

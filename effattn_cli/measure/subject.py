@@ -129,12 +129,11 @@ def _cast(module: Layer | Block, dtype: torch.dtype) -> Layer | Block:
 
 def config(variant: type[Layer], cell: Cell) -> Any:
     """The cell's shape and options as the variant's own Config."""
-    tokens = cell.seq + 1 if cell.phase == "decode" else cell.seq
     known = {item.name for item in fields(variant.Config)}
     wrong = sorted(set(cell.options) - known)
     if wrong:
         raise Unsupported(f"{cell.variant} has no option {wrong[0]!r}")
-    shape: dict[str, Any] = {"dim": cell.dim, "tokens": tokens, "causal": cell.causal}
+    shape: dict[str, Any] = {"dim": cell.dim, "tokens": cell.seq, "causal": cell.causal}
     if issubclass(variant, Attention):
         shape |= {
             "heads": cell.heads, "kv_heads": cell.kv_heads, "head_dim": cell.head_dim,
@@ -172,13 +171,14 @@ def _training(
 def _decoding(
     module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype
 ) -> Subject:
+    """The step of the context's last token, so that blocks that divide the context are full."""
     mixer = module.mixer if isinstance(module, Block) else module
     if isinstance(mixer, Attention) and not isinstance(mixer, Decodable):
         raise Unsupported(f"{mixer.card.title} cannot decode token by token")
     if cell.padding:
         raise Unsupported("decoding takes no padding")
     with torch.no_grad():
-        state = mixer.start(cell.batch, cell.seq) if isinstance(mixer, Decodable) else None
+        state = mixer.start(cell.batch, cell.seq - 1) if isinstance(mixer, Decodable) else None
     run, shapes = _one(module, cell)
     inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
     run = torch.compile(run) if cell.compile else run

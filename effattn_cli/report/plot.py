@@ -114,9 +114,10 @@ def _mark_axes(figure: Any, chart: Chart) -> None:
 
 
 def _steps(low: float, high: float, base: float) -> list[float]:
-    """The powers of the base between the two, or the two where there is none."""
+    """The powers of the base between the two; with fewer than two of them, the ends as well."""
     first, last = math.ceil(math.log(low, base)), math.floor(math.log(high, base))
-    return [float(base) ** power for power in range(first, last + 1)] or [low, high]
+    powers = [float(base) ** power for power in range(first, last + 1)]
+    return powers if len(powers) > 1 else sorted({low, *powers, high})
 
 
 def _thinned(values: Sequence[T], most: int) -> Sequence[T]:

@@ -1,16 +1,15 @@
 """Measures only the lengths that pin down where a variant overtakes the baseline."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from effattn_cli.analyse import predict
 from effattn_cli.analyse.crossover import compare
 from effattn_cli.analyse.hunt import next_length
-from effattn_cli.records import Cell, Profile, Record, Roofline
-from effattn_cli.run.events import Step
-from effattn_cli.run.launch import Launcher
-from effattn_cli.run.runner import OVERHEAD, WARM_SECONDS, Runner
+from effattn_cli.records import Cell, Profile, Record
+from effattn_cli.run.outlook import visits_seconds
+from effattn_cli.run.rig import Rig
+from effattn_cli.run.runner import Runner
 
 Ratios = Mapping[int, float]  # by length
 
@@ -18,39 +17,26 @@ Ratios = Mapping[int, float]  # by length
 class Hunt:
     """One search over the lines of `profile`: its lengths bound it and guide it by their cost."""
 
-    def __init__(
-        self,
-        profile: Profile,
-        launcher: Launcher,
-        *,
-        memory_limit: int,
-        save: Callable[[Profile], None],
-        watch: Callable[[Step], None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, profile: Profile, rig: Rig) -> None:
         self._profile = profile
-        self._launcher = launcher
-        self._memory_limit = memory_limit
-        self._save = save
-        self._watch = watch
-        self._clock = clock
+        self._rig = rig
         self._start = 0.0
         self._visited: dict[Cell, Record] = {}
         self._counted: list[Record] = []
-        self._under: dict[str, Roofline] = {}
+        self._expects: dict[str, predict.Expect] = {}
 
     def run(self) -> Profile:
         """The profile of what was measured; the cells that only guided the search are left out."""
-        counter = self._runner(self._profile, lambda _: None)
+        counter = Runner(self._profile, replace(self._rig, save=lambda _: None))
         self._counted = list(counter.count().records)
-        self._start = self._clock()  # the budget is for measuring, not for loading torch
+        self._start = self._rig.clock()  # the budget is for measuring, not for loading torch
         for line, cell in self._lines().items():
-            self._under[line] = counter.under(cell)
+            self._expects[line] = counter.outlook.expect(cell)
         left = list(self._pairs())
         while left:  # one length of each variant in turn, so that the budget serves all of them
             left = [pair for pair in left if self._step(*pair)]
         found = self._current(finished=True)
-        self._save(found)
+        self._rig.save(found)
         return found
 
     def _pairs(self) -> Iterator[tuple[Cell, Cell]]:
@@ -80,8 +66,10 @@ class Hunt:
         if sampling.time_budget is None:
             return True
         calls = [self._expected(cell) or 0.0 for cell in cells]
-        each = [visits(call, sampling.rounds, sampling.seconds) for call in calls]
-        return self._clock() - self._start + sum(each) <= sampling.time_budget
+        seconds = sum(
+            visits_seconds(call, sampling, rounds=sampling.rounds, memory=True) for call in calls
+        )
+        return self._rig.clock() - self._start + seconds <= sampling.time_budget
 
     def _measure(self, cells: list[Cell]) -> None:
         known = {record.cell: record for record in self._counted}
@@ -91,7 +79,7 @@ class Hunt:
             sampling=replace(self._profile.sampling, time_budget=None),
             records=(*self._visited.values(), *new),
         )
-        found = self._runner(profile, self._saved).run()
+        found = Runner(profile, replace(self._rig, save=self._saved)).run()
         self._visited = {record.cell: record for record in found.records}
 
     def _ratios(
@@ -120,32 +108,17 @@ class Hunt:
         record = next((each for each in line if each.cell.seq >= cell.seq), None)
         if record is None:
             return None
-        return predict.seconds(record, self._visited.values(), self._under[cell.line])
+        return predict.seconds(record, self._visited.values(), self._expects[cell.line])
 
     def _lines(self) -> dict[str, Cell]:
         return {record.cell.line: record.cell for record in self._profile.records}
 
-    def _runner(self, profile: Profile, save: Callable[[Profile], None]) -> Runner:
-        return Runner(
-            profile,
-            self._launcher,
-            memory_limit=self._memory_limit,
-            save=save,
-            watch=self._watch,
-            clock=self._clock,
-        )
-
     def _saved(self, profile: Profile) -> None:
-        self._save(replace(self._current(finished=False), records=profile.records))
+        self._rig.save(replace(self._current(finished=False), records=profile.records))
 
     def _current(self, *, finished: bool) -> Profile:
         records = sorted(self._visited.values(), key=lambda r: (r.cell.line, r.cell.seq))
         return replace(self._profile, records=tuple(records), finished=finished)
-
-
-def visits(call: float, rounds: int, sampling: float) -> float:
-    """Seconds of a cell's visits: memory once, then warm-up and samples in every round."""
-    return 2 * call + rounds * (max(call, WARM_SECONDS) + max(call, sampling) + OVERHEAD)
 
 
 def _setting(cell: Cell) -> Cell:

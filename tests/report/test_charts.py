@@ -64,3 +64,15 @@ def test_a_peak_of_nothing_has_no_place_on_a_logarithm() -> None:
     _, memory, _ = charts.of_comparisons({"new": compare(a_side(peak=0), a_side(peak=1))})
     assert {series.label.rpartition(", ")[2] for series in memory.series} == {"new"}
     assert "memory over tokens" in plot.drawn(memory, 80).plain
+
+
+@pytest.mark.parametrize("amounts", [(0.5, 1.5, 3.0), (2.0, 3.0, 4.0), (1.0, 1.0, 1.0)])
+def test_a_curve_fills_the_picture_however_few_marks_its_axis_has(
+    amounts: tuple[float, ...],
+) -> None:
+    points = [(seq, amount, True) for seq, amount in zip(SEQS, amounts, strict=True)]
+    chart = plot.Chart(title="", series=[plot.Series(label="x", points=points)], scale=str)
+    shown = screen(plot.drawn(chart, 80), 80).splitlines()
+    start = max(line.find("│") for line in shown)
+    assert any(line[start + 1 :].startswith("A") for line in shown)
+    assert any(line.endswith("A│") for line in shown)
