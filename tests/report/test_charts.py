@@ -73,6 +73,6 @@ def test_a_curve_fills_the_picture_however_few_marks_its_axis_has(
     points = [(seq, amount, True) for seq, amount in zip(SEQS, amounts, strict=True)]
     chart = plot.Chart(title="", series=[plot.Series(label="x", points=points)], scale=str)
     shown = screen(plot.drawn(chart, 80), 80).splitlines()
-    start = max(line.find("│") for line in shown)
+    start = max(line.find("┌") for line in shown)
     assert any(line[start + 1 :].startswith("A") for line in shown)
     assert any(line.endswith("A│") for line in shown)
