@@ -60,4 +60,9 @@ class Variant:
     options: tuple[Option, ...]
     origin: str  # "bundled", or where the plugin came from
     path: str
-    code: str  # a hash of the source: two profiles compare only where it agrees
+    code: str  # a hash of the source and of the parts that it imports
+
+    @property
+    def plugin(self) -> str | None:
+        """The path to load it from; None for a bundled one, which is known by its name."""
+        return None if self.origin == "bundled" else self.path

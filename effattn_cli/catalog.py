@@ -43,6 +43,11 @@ class Source:
     origin: str = "bundled"
     module: str | None = None  # how an installed package knows it
 
+    @property
+    def plugin(self) -> Path | None:
+        """The path to load it from; None for a bundled one, which is known by its name."""
+        return None if self.origin == "bundled" else self.path
+
 
 class Catalog:
     """The variants of all sources, by name."""

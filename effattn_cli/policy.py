@@ -119,9 +119,8 @@ class Policy:
         """
         from effattn_cli.measure.subject import DTYPES, config  # noqa: PLC0415
 
-        source = Catalog(plugins).source(rule.variant)
         cell = self.shape.cell(rule)
-        variant = catalog.load(rule.variant, None if source.origin == "bundled" else source.path)
+        variant = catalog.load(rule.variant, Catalog(plugins).source(rule.variant).plugin)
         return variant(config(variant, cell)).to(self.shape.device, DTYPES[self.shape.dtype])
 
 

@@ -261,7 +261,7 @@ class Sampling:
     min_samples: int = 5
     max_samples: int = 200
     seed: int = 0  # of the inputs and of the order of the cells
-    time_limit: float = 40.0  # a cell's processes together, seconds
+    time_limit: float = 40.0  # seconds of a cell's calls; also of each of its processes
     time_budget: float | None = None  # the whole sweep
     memory_limit: int | None = None  # bytes; None: 80 % of what is available at the start
 

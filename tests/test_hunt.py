@@ -84,10 +84,17 @@ def test_the_time_budget_ends_it_between_two_lengths() -> None:
     assert hunted(FakeLauncher(), 1.0).records == ()
 
 
-def hunted(launcher: FakeLauncher, budget: float | None) -> Profile:
+def hunted(
+    launcher: FakeLauncher, budget: float | None, batches: tuple[int, ...] = (1,)
+) -> Profile:
     saved: list[Profile] = []
     seqs = [256 << place for place in range(9)]
-    cells = [Cell(variant=name, seq=seq) for name in ("sdpa", "linformer") for seq in seqs]
+    cells = [
+        Cell(variant=name, seq=seq, batch=batch)
+        for name in ("sdpa", "linformer")
+        for batch in batches
+        for seq in seqs
+    ]
     profile = Profile(
         created="2026-11-23T12:00:00+00:00",
         command="effattn crossover",
@@ -107,3 +114,18 @@ def hunted(launcher: FakeLauncher, budget: float | None) -> Profile:
     found = Hunt(profile, rig).run()
     assert saved[-1] == found
     return found
+
+
+def test_the_roofline_is_measured_once_and_goes_into_the_profile() -> None:
+    launcher = FakeLauncher()
+    profile = hunted(launcher, None)
+    assert len(profile.records) > 4
+    assert sum(job.name == "roofline" for job in launcher.jobs) == 1
+    assert len(profile.rooflines) == 1
+
+
+def test_each_batch_size_is_a_search_of_its_own() -> None:
+    profile = hunted(FakeLauncher(), None, batches=(1, 2))
+    for batch in (1, 2):
+        own = {r.cell.seq for r in profile.records if r.cell.batch == batch}
+        assert own == {r.cell.seq for r in hunted(FakeLauncher(), None).records}

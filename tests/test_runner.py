@@ -163,6 +163,20 @@ def test_after_a_timeout_longer_lengths_are_not_tried() -> None:
     assert len(run.launcher.visits("memory")) == 8
 
 
+def test_a_timeout_of_a_larger_batch_says_nothing_of_a_smaller_one() -> None:
+    def trouble(job: Job) -> Reply | None:
+        wrong = {"seq": 1024, "batch": 64}
+        found = job.payload.get("cell", {}).items()
+        return Reply(exit=None) if job.name == "memory" and wrong.items() <= found else None
+
+    cells = [Cell(variant="linformer", seq=seq, batch=n) for seq in (1024, 2048) for n in (1, 64)]
+    records = tuple(Record(cell=cell) for cell in cells)
+    run = Run(replace(a_sweep("linformer"), records=records), FakeLauncher(trouble))
+    found = {(r.cell.seq, r.cell.batch): r.status for r in run.profile.records}
+    assert found[2048, 1] == "measured"
+    assert found[2048, 64] == "failed"
+
+
 def test_a_cell_that_breaks_the_counting_is_measured_all_the_same() -> None:
     def trouble(job: Job) -> Reply | None:
         lengths = [item["cell"]["seq"] for item in job.payload.get("cells", []) if "cell" in item]
@@ -181,11 +195,12 @@ def test_a_cell_that_breaks_the_counting_is_measured_all_the_same() -> None:
 
 def test_the_time_budget_ends_the_sweep_and_what_is_missing_is_predicted() -> None:
     launcher = FakeLauncher()
-    run = Run(a_sweep("sdpa", time_budget=3.0, time_limit=100.0), launcher)
+    run = Run(a_sweep("sdpa", time_budget=3.0, time_limit=1000.0), launcher)
     assert launcher.seconds < 3.5
-    statuses = [record.status for record in run.profile.records]
-    assert statuses[0] == "measured"
-    assert statuses[-1] == "predicted"
+    first, *_, last = run.profile.records
+    assert first.status == "measured"
+    assert last.prediction is not None
+    assert last.prediction.why == "would not fit the time budget"
 
 
 def test_steps_count_up_to_the_total_and_each_cell_settles_once() -> None:

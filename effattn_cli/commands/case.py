@@ -162,7 +162,7 @@ def _published(variants: Mapping[str, Variant]) -> dict[str, Variant]:
         return found
     catalog = Catalog()
     for name, variant in variants.items():
-        if variant.origin == "bundled":
+        if variant.plugin is None:
             with suppress(UsageError, BrokenPlugin):
                 score = catalog.variant(name).card.lra
                 found[name] = replace(variant, card=replace(variant.card, lra=score))

@@ -60,11 +60,8 @@ def _findings(
     from effattn_cli.run.launch import Job
     from effattn_cli.run.limits import usual_memory_limit
 
-    source = catalog.source(name)
-    payload = {
-        "cell": {"variant": name},
-        "path": None if source.origin == "bundled" else str(source.path),
-    }
+    plugin = catalog.source(name).plugin
+    payload = {"cell": {"variant": name}, "path": None if plugin is None else str(plugin)}
     listed = server.run(Job(name="laws")).answers
     if not listed:
         raise NothingMeasured("the checking process ended before the first law")

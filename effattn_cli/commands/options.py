@@ -143,5 +143,5 @@ Out = Annotated[
 Force = Annotated[bool, _of(OUTPUT, "--force", text="Replace the profile if it is there.")]
 Resume = Annotated[Path | None, _of(OUTPUT, "--resume", text="Finish the sweep of this profile.")]
 Json = Annotated[bool, _of(OUTPUT, "--json", text="Print the profile as one JSON document.")]
-DryRun = Annotated[bool, _of(OUTPUT, "--dry-run", text="Show the plan; measure nothing.")]
+DryRun = Annotated[bool, _of(OUTPUT, "--dry-run", text="Show the plan; run no variant.")]
 Quiet = Annotated[bool, _of(OUTPUT, "--quiet", "-q", text="No progress.")]

@@ -201,7 +201,7 @@ def _resumed(wishes: Wishes) -> Profile:
     variants = {}
     for name, known in profile.variants.items():
         if name not in catalog.names():
-            hint = "--plugin says where it is" if known.origin != "bundled" else None
+            hint = "--plugin says where it is" if known.plugin else None
             raise UsageError(f"cannot resume: there is no variant {name!r}", hint)
         variants[name] = catalog.variant(name)
         if variants[name].code != known.code:

@@ -65,7 +65,8 @@ def sample(
     `faults` tells how many pages the process was given so far.
     """
     warm, growing = list[float](), True
-    while _is_cold(warm) or (growing and len(warm) < GROWING_CALLS):
+    patience = sampling.time_limit / 4  # two tries have to end within it
+    while _is_cold(warm) or (growing and len(warm) < GROWING_CALLS and sum(warm) < patience):
         before = faults()
         warm += time_some(1).seconds
         growing = (faults() - before) * FAULT > STEADY * warm[-1]

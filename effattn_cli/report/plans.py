@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rich.console import Group as Lines
 from rich.text import Text
 
+from effattn_cli.analyse import effort
 from effattn_cli.analyse.groups import groups
 from effattn_cli.records import Cell, Profile, Record, Sampling
 from effattn_cli.report import units, words
@@ -27,16 +28,24 @@ def table(profile: Profile, calls: Mapping[Cell, float | None]) -> Lines:
     for group in groups(profile.records):
         rows = [_row(r, calls[r.cell], profile.sampling) for r in group.records]
         shown += [Text(words.title(group.shape), "bold"), Grid(COLUMNS, rows), Text()]
+    note = "No variant was run: costs are counted, times (~) follow from the machine's speed."
+    return Lines(*shown, Text(_total(profile, calls)), Text(note, "dim"))
+
+
+def _total(profile: Profile, calls: Mapping[Cell, float | None]) -> str:
+    sampling, budget = profile.sampling, profile.sampling.time_budget
+    each = [calls[record.cell] or 0.0 for record in profile.records if record.failure is None]
     seconds = sum(
-        visits(calls[r.cell], profile.sampling) for r in profile.records if r.failure is None
+        effort.visits_seconds(call, sampling, rounds=sampling.rounds, memory=True)
+        for call in each
+        if effort.affordable(call, sampling)
     )
-    total = (
-        f"{len(profile.records)} cells, ~{units.duration(seconds)}"
-        if seconds
-        else "nothing to measure"
-    )
-    note = "Counted without running anything; times are ~ from a glance at the machine's speed."
-    return Lines(*shown, Text(total), Text(note, "dim"))
+    if not seconds:
+        return "nothing to measure"
+    total = f"{len(profile.records)} cells, ~{units.duration(seconds)}"
+    if budget is None or seconds <= budget:
+        return total
+    return f"{total}; what does not fit the budget of {units.duration(budget)} is predicted"
 
 
 def _row(record: Record, call: float | None, sampling: Sampling) -> Row:
@@ -47,7 +56,7 @@ def _row(record: Record, call: float | None, sampling: Sampling) -> Row:
     ]
     if record.failure is not None:
         return Row(cells=(*first, Text(words.reason(record.failure), "red")))
-    fits = visits(call, sampling) > 0
+    fits = effort.affordable(call or 0.0, sampling)
     return Row(
         cells=(
             *first,
@@ -57,11 +66,3 @@ def _row(record: Record, call: float | None, sampling: Sampling) -> Row:
             Text("measure" if fits else "predict", "" if fits else "dim"),
         )
     )
-
-
-def visits(call: float | None, sampling: Sampling) -> float:
-    """Seconds that a cell's visits take; 0 where it would be predicted instead."""
-    call = call or 0.0
-    if call * (1 + 2 * sampling.rounds) > sampling.time_limit:
-        return 0.0
-    return 2 * call + sampling.rounds * (max(call, 0.1) + max(call, sampling.seconds))

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -185,5 +184,4 @@ JOBS: dict[str, Callable[[dict[str, Any], Answer], None]] = {
     "laws": _laws,
     "check": _check,
     "nothing": lambda _, answer: answer({"pid": os.getpid()}),
-    "sleep": lambda _, __: time.sleep(3600),
 }

@@ -34,8 +34,7 @@ def of(launcher: Launcher, variant: Variant) -> Growth | None:
     """None where the variant cannot be counted."""
     causal = variant.card.causal == "always"
     cells = [Cell(variant=variant.name, seq=seq, causal=causal) for seq in LENGTHS]
-    path = None if variant.origin == "bundled" else variant.path
-    payload = {"cells": [{"cell": asdict(cell), "path": path} for cell in cells]}
+    payload = {"cells": [{"cell": asdict(cell), "path": variant.plugin} for cell in cells]}
     answers = launcher.run(Job(name="count", payload=payload, timeout=SECONDS)).answers
     costs = [answer["cost"] for answer in answers if "cost" in answer]
     if len(costs) < len(LENGTHS):

@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from effattn_cli.analyse import predict
+from effattn_cli.analyse import effort, predict
 from effattn_cli.analyse.crossover import compare
 from effattn_cli.analyse.hunt import next_length
 from effattn_cli.records import Cell, Profile, Record
-from effattn_cli.run.outlook import visits_seconds
 from effattn_cli.run.rig import Rig
 from effattn_cli.run.runner import Runner
 
-Ratios = Mapping[int, float]  # by length
+Ratios = Mapping[int, float]  # by length: how many times faster than the baseline
 
 
 class Hunt:
@@ -28,10 +27,12 @@ class Hunt:
     def run(self) -> Profile:
         """The profile of what was measured; the cells that only guided the search are left out."""
         counter = Runner(self._profile, replace(self._rig, save=lambda _: None))
-        self._counted = list(counter.count().records)
+        counted = counter.count()
+        self._counted = list(counted.records)
+        self._profile = replace(self._profile, rooflines=counted.rooflines)
         self._start = self._rig.clock()  # the budget is for measuring, not for loading torch
-        for line, cell in self._lines().items():
-            self._expects[line] = counter.outlook.expect(cell)
+        for cell in self._curves():
+            self._expects[cell.line] = counter.outlook.expect(cell)
         left = list(self._pairs())
         while left:  # one length of each variant in turn, so that the budget serves all of them
             left = [pair for pair in left if self._step(*pair)]
@@ -40,18 +41,18 @@ class Hunt:
         return found
 
     def _pairs(self) -> Iterator[tuple[Cell, Cell]]:
-        """A cell of each line, and the same of the baseline."""
-        cells = self._lines().values()
+        """A cell of each curve, and the same of the baseline."""
+        cells = self._curves()
         for cell in cells:
             for other in cells:
-                beside = other.label == self._profile.baseline and other.line != cell.line
+                beside = other.label == self._profile.baseline and other.label != cell.label
                 if beside and _setting(other) == _setting(cell):
                     yield cell, other
 
     def _step(self, cell: Cell, baseline: Cell) -> bool:
         """Measures the pair at the length that tells most; False where there is none."""
         measured, expected = self._ratios(cell, baseline)
-        seqs = [record.cell.seq for record in self._counted if record.cell.line == cell.line]
+        seqs = [each.cell.seq for each in self._counted if _curve(each.cell) == _curve(cell)]
         seq = next_length(measured, expected, min(seqs), max(seqs))
         pair = [] if seq is None else [each.resized(seq) for each in (cell, baseline)]
         new = [each for each in pair if each not in self._visited]
@@ -67,7 +68,8 @@ class Hunt:
             return True
         calls = [self._expected(cell) or 0.0 for cell in cells]
         seconds = sum(
-            visits_seconds(call, sampling, rounds=sampling.rounds, memory=True) for call in calls
+            effort.visits_seconds(call, sampling, rounds=sampling.rounds, memory=True)
+            for call in calls
         )
         return self._rig.clock() - self._start + seconds <= sampling.time_budget
 
@@ -82,20 +84,18 @@ class Hunt:
         found = Runner(profile, replace(self._rig, save=self._saved)).run()
         self._visited = {record.cell: record for record in found.records}
 
-    def _ratios(
-        self, cell: Cell, baseline: Cell
-    ) -> tuple[Mapping[int, float], Mapping[int, float]]:
-        """How many times faster than the baseline: as measured, and as expected."""
+    def _ratios(self, cell: Cell, baseline: Cell) -> tuple[Ratios, Ratios]:
+        """As measured, and as expected."""
         measured: dict[int, float] = {}
         for record in self._visited.values():
             other = self._visited.get(baseline.resized(record.cell.seq))
-            if record.cell.line == cell.line and other is not None:
+            if _curve(record.cell) == _curve(cell) and other is not None:
                 found = compare(record, other, "time")
                 if found is not None:
                     measured[record.cell.seq] = found.ratio
         expected = {}
         for record in self._counted:
-            if record.cell.line == cell.line:
+            if _curve(record.cell) == _curve(cell):
                 mine = self._expected(record.cell)
                 theirs = self._expected(baseline.resized(record.cell.seq))
                 if mine and theirs:
@@ -104,21 +104,27 @@ class Hunt:
 
     def _expected(self, cell: Cell) -> float | None:
         """Seconds of a call; of a length that was not counted, those of the next that was."""
-        line = [each for each in self._counted if each.cell.line == cell.line]
-        record = next((each for each in line if each.cell.seq >= cell.seq), None)
+        own = [each for each in self._counted if _curve(each.cell) == _curve(cell)]
+        record = next((each for each in own if each.cell.seq >= cell.seq), None)
         if record is None:
             return None
         return predict.seconds(record, self._visited.values(), self._expects[cell.line])
 
-    def _lines(self) -> dict[str, Cell]:
-        return {record.cell.line: record.cell for record in self._profile.records}
+    def _curves(self) -> list[Cell]:
+        """A cell of each."""
+        return list({_curve(r.cell): r.cell for r in self._profile.records}.values())
 
     def _saved(self, profile: Profile) -> None:
-        self._rig.save(replace(self._current(finished=False), records=profile.records))
+        self._rig.save(replace(self._profile, records=profile.records, finished=False))
 
     def _current(self, *, finished: bool) -> Profile:
         records = sorted(self._visited.values(), key=lambda r: (r.cell.line, r.cell.seq))
         return replace(self._profile, records=tuple(records), finished=finished)
+
+
+def _curve(cell: Cell) -> tuple[str, int]:
+    """What cells that differ in their length have in common."""
+    return cell.line, cell.batch
 
 
 def _setting(cell: Cell) -> Cell:

@@ -3,11 +3,10 @@
 from dataclasses import replace
 from functools import partial
 
-from effattn_cli.analyse import predict, roofline
-from effattn_cli.records import Cell, Failure, Profile, Record, Roofline, Sampling
+from effattn_cli.analyse import effort, predict, roofline
+from effattn_cli.records import Cell, Failure, Profile, Record, Roofline
 
-WARM_SECONDS = 0.2
-OVERHEAD = 0.03  # seconds to fork a process and end it
+TOO_LATE = "would not fit the time budget"
 
 
 class Outlook:
@@ -20,12 +19,16 @@ class Outlook:
         for cell in self._records:
             self._lines.setdefault(cell.line, []).append(cell)
         self._expected: dict[Cell, float | None] = {}  # seconds of a call, as known now
-        self._skipped: set[Cell] = set()
+        self._skipped: dict[Cell, str] = {}  # not to be visited, and why
         self._ahead: dict[Cell, tuple[int, float]] = {}  # visits to come, and their seconds
 
     @property
     def profile(self) -> Profile:
         return replace(self._profile, records=tuple(self._records.values()))
+
+    @property
+    def rooflines(self) -> tuple[Roofline, ...]:
+        return self._profile.rooflines
 
     @property
     def open(self) -> list[Record]:
@@ -37,22 +40,22 @@ class Outlook:
 
     def enter(self, record: Record) -> None:
         self._records[record.cell] = record
-        self._ahead.pop(record.cell, None)
-        if not record.rounds:  # there may be a nearer length to go by now
-            for cell in self._lines[record.cell.line]:
-                self._expected.pop(cell, None)
-                self._ahead.pop(cell, None)
+        for cell in self._lines[record.cell.line]:  # which may have more to go by now
+            self._expected.pop(cell, None)
+            self._ahead.pop(cell, None)
 
-    def skip(self, cell: Cell) -> None:
-        """It is not to be visited: too costly."""
-        self._skipped.add(cell)
+    def skip(self, cell: Cell, why: str) -> None:
+        """It is not to be visited."""
+        self._skipped[cell] = why
         self._ahead.pop(cell, None)
 
     def learn(self, *found: Roofline) -> None:
         self._profile = replace(self._profile, rooflines=(*self._profile.rooflines, *found))
+        self._expected.clear()
+        self._ahead.clear()
 
     def curve(self, cell: Cell) -> list[Record]:
-        """The records that differ from the cell's in nothing but their length, and its own."""
+        """The records of the cell's line: they differ in nothing but length and batch."""
         return [self._records[other] for other in self._lines[cell.line]]
 
     def seconds(self, record: Record) -> float | None:
@@ -71,13 +74,7 @@ class Outlook:
 
     def predicted(self, record: Record) -> Record:
         """The record with what is expected of it, or else with why there is nothing."""
-        expected = self.seconds(record)
-        if record.memory is not None:
-            why = "would not fit the time budget"
-        elif expected:
-            why = f"a call would take about {expected:.1f} s"
-        else:
-            why = "its cost is unknown"
+        why = self._skipped.get(record.cell, TOO_LATE)
         cell = record.cell
         found = predict.prediction(record, self.curve(cell), self.expect(cell), why)
         message = f"{why}, and no shorter length was measured"
@@ -86,9 +83,8 @@ class Outlook:
 
     def next_seconds(self, record: Record) -> float:
         """What the cell's next visit will take."""
-        return visit_seconds(
-            self.seconds(record) or 0.0, self._profile.sampling, memory=record.memory is None
-        )
+        call, sampling = self.seconds(record) or 0.0, self._profile.sampling
+        return effort.visit_seconds(call, sampling, memory=record.memory is None)
 
     def to_come(self, cell: Cell) -> tuple[int, float]:
         """The visits that the cell still needs, and the seconds that they will take."""
@@ -108,18 +104,4 @@ class Outlook:
         rounds = max(0, sampling.rounds - len(record.rounds))
         first = rounds > 0 and record.memory is None
         call = self.seconds(record) or 0.0
-        return rounds + first, visits_seconds(call, sampling, rounds=rounds, memory=first)
-
-
-def visits_seconds(call: float, sampling: Sampling, *, rounds: int, memory: bool) -> float:
-    """Seconds of a cell's visits: so many rounds, and one for the memory where it is wanted."""
-    seconds = rounds * visit_seconds(call, sampling, memory=False)
-    return seconds + visit_seconds(call, sampling, memory=True) if memory else seconds
-
-
-def visit_seconds(call: float, sampling: Sampling, *, memory: bool) -> float:
-    """Seconds of a visit to a cell whose call takes `call`: two calls under the allocation
-    records, or a warm-up and the samples.
-    """
-    warm, sampled = max(call, WARM_SECONDS), max(call, sampling.seconds)
-    return OVERHEAD + (2 * call if memory else warm + sampled)
+        return rounds + first, effort.visits_seconds(call, sampling, rounds=rounds, memory=first)

@@ -9,13 +9,13 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from effattn_cli.analyse import roofline
+from effattn_cli.analyse import effort, roofline
 from effattn_cli.analyse.statistics import slow_rounds
 from effattn_cli.records import Cell, Failure, Profile, Record
 from effattn_cli.run import ledger, limits, rooflines, verdict
 from effattn_cli.run.events import Step
 from effattn_cli.run.launch import Job
-from effattn_cli.run.outlook import Outlook
+from effattn_cli.run.outlook import TOO_LATE, Outlook
 from effattn_cli.run.rig import Rig
 
 COUNT_SECONDS = 120.0  # for counting all cells together; each takes milliseconds
@@ -27,8 +27,9 @@ class Runner:
     """One sweep over the records of `profile`, which may be finished in part."""
 
     def __init__(self, profile: Profile, rig: Rig) -> None:
-        self._profile = profile
         self._sampling = profile.sampling
+        self._machine = profile.machine
+        self._variants = profile.variants
         self._rig = rig
         self._start = rig.clock()
         self._done = 0
@@ -81,7 +82,7 @@ class Runner:
         """Those of the places that the sweep measures at and that are not known from before."""
         places = {(r.cell.device, r.cell.dtype, r.cell.threads): r.cell for r in self.outlook.open}
         for place, cell in places.items():
-            if roofline.of(cell, self._profile.rooflines) is None:
+            if roofline.of(cell, self.outlook.rooflines) is None:
                 self.outlook.learn(*rooflines.measure(self._rig.launcher, *place))
 
     def _measure_memory(self) -> None:
@@ -133,7 +134,7 @@ class Runner:
         """Bytes that the cell may take where it runs; a limit that was given holds everywhere."""
         if cell.device == "cpu" or self._sampling.memory_limit is not None:
             return self._rig.memory_limit
-        return limits.usual_accelerator_limit(self._profile.machine) or self._rig.memory_limit
+        return limits.usual_accelerator_limit(self._machine) or self._rig.memory_limit
 
     def _affordable(self, record: Record) -> bool:
         """Whether the cell fits the limits; if not it is left for prediction, or fails."""
@@ -142,17 +143,20 @@ class Runner:
             failure = Failure(reason="timeout", message=message)
             self.outlook.enter(replace(record, failure=failure))
             return False
-        calls = 1 + 2 * self._sampling.rounds
-        fits = (self.outlook.seconds(record) or 0.0) * calls <= self._sampling.time_limit
-        if fits and not self._out_of_time(record):
-            return True
-        self.outlook.skip(record.cell)
-        return False
+        call = self.outlook.seconds(record) or 0.0
+        if not effort.affordable(call, self._sampling):
+            self.outlook.skip(record.cell, f"a call would take about {call:.1f} s")
+            return False
+        if self._out_of_time(record):
+            self.outlook.skip(record.cell, TOO_LATE)
+            return False
+        return True
 
     def _stuck(self, record: Record) -> Record | None:
         for other in self.outlook.curve(record.cell):
             timed_out = other.failure is not None and other.failure.reason == "timeout"
-            if timed_out and other.cell.seq < record.cell.seq:
+            shorter = other.cell.seq < record.cell.seq and other.cell.batch <= record.cell.batch
+            if timed_out and shorter:
                 return other
         return None
 
@@ -184,5 +188,4 @@ class Runner:
         )
 
     def _payload(self, cell: Cell) -> dict[str, Any]:
-        known = self._profile.variants[cell.variant]
-        return {"cell": asdict(cell), "path": None if known.origin == "bundled" else known.path}
+        return {"cell": asdict(cell), "path": self._variants[cell.variant].plugin}
