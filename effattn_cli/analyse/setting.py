@@ -144,6 +144,8 @@ def _meant(axis: str, value: Any, wanted: Any) -> bool:
 
 
 def _which(axis: str) -> str:
+    if axis == "padding":
+        return "give a profile with one share of it"
     return f"say which: --{axis.replace('_', '-')}"
 
 

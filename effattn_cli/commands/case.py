@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from effattn_cli import library
@@ -36,6 +36,11 @@ class Wishes:
     threads: int | None
     dim: int | None
     heads: int | None
+    kv_heads: int | None
+    head_dim: int | None
+    compile: bool | None
+    alloc: str | None
+    cache: str | None
     causal: bool
     padding: bool
     exact: bool
@@ -51,17 +56,8 @@ class Wishes:
 
     @property
     def setting(self) -> Setting:
-        return Setting(
-            batch=self.batch,
-            phase=self.phase,
-            device=self.device,
-            dtype=self.dtype,
-            scope=self.scope,
-            threads=self.threads,
-            dim=self.dim,
-            heads=self.heads,
-            causal=self.causal or None,
-        )
+        own = {item.name: getattr(self, item.name) for item in fields(Setting)}
+        return Setting(**(own | {"causal": self.causal or None, "padding": None}))
 
     def needs(self) -> Needs:
         """The limits and the hard needs.

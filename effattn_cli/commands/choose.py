@@ -32,11 +32,22 @@ Device = Annotated[
 ]
 Dtype = Annotated[str | None, _of(WHAT, "--dtype", text="float32, bfloat16, ...", metavar="WORD")]
 Scope = Annotated[
-    Literal["core", "layer"] | None, _of(WHAT, "--scope", text="core, layer.", metavar="WORD")
+    Literal["core", "layer", "block"] | None,
+    _of(WHAT, "--scope", text="core, layer, block.", metavar="WORD"),
 ]
 Threads = Annotated[int | None, _of(WHAT, "--threads", text="CPU threads.", metavar="N")]
 Dim = Annotated[int | None, _of(WHAT, "--dim", text="Model width.", metavar="N")]
 Heads = Annotated[int | None, _of(WHAT, "--heads", text="Query heads.", metavar="N")]
+KvHeads = Annotated[int | None, _of(WHAT, "--kv-heads", text="Key-value heads.", metavar="N")]
+HeadDim = Annotated[int | None, _of(WHAT, "--head-dim", text="Head width.", metavar="N")]
+Compile = Annotated[bool | None, _of(WHAT, "--compile/--no-compile", text="Under torch.compile.")]
+Alloc = Annotated[
+    Literal["retained", "default"] | None,
+    _of(WHAT, "--alloc", text="retained, default: the heap.", metavar="WORD"),
+]
+Cache = Annotated[
+    Literal["warm", "cold"] | None, _of(WHAT, "--cache", text="warm, cold.", metavar="WORD")
+]
 Causal = Annotated[bool, _of(WHAT, "--causal", text="It must be causal.")]
 Padding = Annotated[bool, _of(WHAT, "--padding", text="It must take padding.")]
 Exact = Annotated[bool, _of(WHAT, "--exact", text="It must be exact attention.")]
@@ -66,6 +77,11 @@ def choose(
     threads: Threads = None,
     dim: Dim = None,
     heads: Heads = None,
+    kv_heads: KvHeads = None,
+    head_dim: HeadDim = None,
+    compile: Compile = None,
+    alloc: Alloc = None,
+    cache: Cache = None,
     causal: Causal = False,
     padding: Padding = False,
     exact: Exact = False,

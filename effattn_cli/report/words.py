@@ -48,25 +48,25 @@ def title(shape: Cell) -> str:
     return ", ".join(text for text in setting(shape).values() if text not in usual)
 
 
+#: The axes of a setting that a sweep is told with a value, and their options.
+TOLD = {
+    "batch": "-b", "device": "-d", "phase": "--phase", "dtype": "--dtype", "scope": "--scope",
+    "dim": "--dim", "heads": "--heads", "kv_heads": "--kv-heads", "head_dim": "--head-dim",
+    "padding": "--padding", "alloc": "--alloc", "cache": "--cache",
+}  # fmt: skip
+
+
 def measuring(label: str, seq: int, shape: Cell) -> str:
     """The command that measures a variant at a length in this setting."""
     usual = Cell(variant="", seq=0)
-    axes = {
-        "batch": "b",
-        "device": "d",
-        "phase": "",
-        "dtype": "",
-        "scope": "",
-        "dim": "",
-        "heads": "",
-        "cache": "",
-    }
     words = [
-        f"{f'-{short}' if short else f'--{axis}'} {getattr(shape, axis)}"
-        for axis, short in axes.items()
+        f"{option} {getattr(shape, axis)}"
+        for axis, option in TOLD.items()
         if getattr(shape, axis) != getattr(usual, axis)
     ]
+    words += [f"--threads {shape.threads}"] if shape.device == "cpu" else []
     words += ["--causal"] if shape.causal and shape.phase != "decode" else []
+    words += ["--compile"] if shape.compile else []
     return " ".join(["effattn profile -v", units.clean(label), "-s", str(seq), *words])
 
 
