@@ -13,8 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from effattn_cli import catalog, files
 from effattn_cli.cards import Value
 from effattn_cli.catalog import Catalog
@@ -22,6 +20,7 @@ from effattn_cli.errors import EffattnError
 from effattn_cli.records import Alloc, Cache, Cell, Dtype, Phase, Scope
 from effattn_cli.store import reading
 from effattn_cli.store.checking import Wrong, checked
+from effattn_cli.store.writing import dumped
 
 if TYPE_CHECKING:
     from effattn_cli.attention import Attention
@@ -95,9 +94,7 @@ class Policy:
 
     def write(self, path: Path) -> None:
         """Writes the file whole or not at all."""
-        document = {"effattn_policy": SCHEMA} | _plain(asdict(self))
-        text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-        files.replace(path, (TITLE + text).encode())
+        files.replace(path, (TITLE + dumped({"effattn_policy": SCHEMA} | asdict(self))).encode())
 
     def at(self, seq: int, batch: int = 1) -> Rule:
         """The rule for a shape: what keeps the budget at a length keeps it at shorter ones.
@@ -122,19 +119,6 @@ class Policy:
         cell = self.shape.cell(rule)
         variant = catalog.load(rule.variant, Catalog(plugins).source(rule.variant).plugin)
         return variant(config(variant, cell)).to(self.shape.device, DTYPES[self.shape.dtype])
-
-
-class _Dumper(yaml.CSafeDumper):
-    """Plain YAML without aliases."""
-
-    def ignore_aliases(self, _: Any) -> bool:
-        return True
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _checked(document: Any) -> Policy:

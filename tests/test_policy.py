@@ -83,6 +83,9 @@ def test_reading_and_asking_never_loads_torch(policy: Path) -> None:
 
 def test_it_is_read_as_it_was_written(policy: Path, tmp_path: Path) -> None:
     found = Policy.read(policy)
+    first, *others = found.rules
+    tagged = replace(first, options={"scheme": "2e5", "deep": True, "rank": 64})
+    found = replace(found, rules=(tagged, *others))
     found.write(tmp_path / "again.yaml")
     assert Policy.read(tmp_path / "again.yaml") == found
 

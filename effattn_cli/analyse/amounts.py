@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 from effattn_cli.analyse import statistics
-from effattn_cli.analyse.crossover import LEAST, SAME_MEMORY, UNKNOWN
+from effattn_cli.analyse.crossover import LEAST, SAME_MEMORY, UNKNOWN, is_predicted
 from effattn_cli.analyse.estimate import SIGMAS, Estimate
 from effattn_cli.records import Record
 
@@ -117,3 +117,8 @@ def has(record: Record, resource: Resource) -> bool:
     if resource == "memory":
         return record.memory is not None or _memory(record) is not None
     return record.joules is not None
+
+
+def is_measured(record: Record, resource: Resource) -> bool:
+    """Whether what `amount` finds is a measurement."""
+    return not is_predicted(record, "time" if resource == "latency" else resource)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from effattn_cli.analyse import growth, predict, roofline
-from effattn_cli.analyse.amounts import Resource, amount, has
+from effattn_cli.analyse.amounts import Resource, amount, has, is_measured
 from effattn_cli.analyse.estimate import Estimate
 from effattn_cli.records import Bandwidth, Cost, Record, Roofline
 
@@ -59,8 +59,9 @@ class Curve:
     def _valued(self) -> list[Record]:
         """Those with a value; between two measurements a prediction is the lesser witness."""
         found = [(r, has(r, self.resource)) for r in map(self._filled, self.records)]
-        last = max((r.cell.seq for r, there in found if there and _measured(r)), default=0)
-        return [r for r, there in found if there and (_measured(r) or r.cell.seq > last)]
+        own = [(record, is_measured(record, self.resource)) for record, there in found if there]
+        last = max((record.cell.seq for record, measured in own if measured), default=0)
+        return [record for record, measured in own if measured or record.cell.seq > last]
 
     @cached_property
     def _values(self) -> dict[int, Estimate]:
@@ -207,10 +208,6 @@ class Curve:
     def _slope(self, first: int, second: int) -> float:
         ratio = self.value(second).value / self.value(first).value
         return math.log(ratio) / math.log(self.seqs[second] / self.seqs[first])
-
-
-def _measured(record: Record) -> bool:
-    return record.prediction is None
 
 
 def _mix(low: float, high: float, share: float) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 
+from effattn_cli.analyse import roofline
 from effattn_cli.analyse.differences import Difference, codes, machines, samplings
 from effattn_cli.analyse.scores import joined
 from effattn_cli.errors import UsageError
@@ -33,12 +34,15 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
     for record in (record for profile in profiles for record in profile.records):
         key = record.cell.key
         records[key] = _joined(records[key], record) if key in records else record
+    oldest = min(profiles, key=lambda profile: profile.created)
+    others = (profile.rooflines for profile in reversed(profiles))
     return replace(
-        min(profiles, key=lambda profile: profile.created),
+        oldest,
         command=command,
         baseline=next((p.baseline for p in profiles if p.baseline is not None), None),
         variants=reduce(lambda known, other: {**other.variants, **known}, profiles, {}),
         records=tuple(records.values()),
+        rooflines=roofline.joined(*others, oldest.rooflines),
         finished=all(profile.finished for profile in profiles),
         scores=joined(profiles),
     )

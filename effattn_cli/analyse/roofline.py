@@ -33,10 +33,18 @@ class Reach:
     bound: Bound
 
 
+def joined(*several: Iterable[Roofline]) -> tuple[Roofline, ...]:
+    """Of a place that several know, the last one's."""
+    return tuple({_place(known): known for rooflines in several for known in rooflines}.values())
+
+
+def _place(where: Cell | Roofline) -> tuple[str, str, int]:
+    return where.device, where.dtype, where.threads
+
+
 def of(cell: Cell, rooflines: Iterable[Roofline]) -> Roofline | None:
     """The roofline that the cell runs under."""
-    place = (cell.device, cell.dtype, cell.threads)
-    return next((r for r in rooflines if (r.device, r.dtype, r.threads) == place), None)
+    return next((known for known in rooflines if _place(known) == _place(cell)), None)
 
 
 def limits(cost: Cost, roofline: Roofline) -> dict[Bound, float]:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from effattn_cli.analyse import roofline
 from effattn_cli.cards import Variant
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Cell, Profile, Record
+from effattn_cli.records import Cell, Profile, Record, Roofline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,13 @@ USUAL: dict[str, Any] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Pool:
     """Records of one machine, and what is known of their variants."""
 
     records: tuple[Record, ...]
     variants: Mapping[str, Variant]
+    rooflines: tuple[Roofline, ...]
 
 
 def pool(profiles: Sequence[Profile]) -> Pool:
@@ -56,7 +58,7 @@ def pool(profiles: Sequence[Profile]) -> Pool:
     """
     first, *others = profiles
     if not others:
-        return Pool(records=first.records, variants=first.variants)
+        return Pool(first.records, first.variants, first.rooflines)
     for other in others:
         if apart := _apart(first, other):
             message = f"the profiles are of different machines: {apart[0]!r} and {apart[1]!r}"
@@ -70,7 +72,8 @@ def pool(profiles: Sequence[Profile]) -> Pool:
             name = record.cell.variant
             if variants[name].code == profile.variants[name].code:
                 records.setdefault(record.cell, record)
-    return Pool(records=tuple(records.values()), variants=variants)
+    rooflines = roofline.joined(*(profile.rooflines for profile in reversed(profiles)))
+    return Pool(tuple(records.values()), variants, rooflines)
 
 
 def alike(one: Profile, other: Profile) -> bool:

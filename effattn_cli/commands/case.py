@@ -104,7 +104,7 @@ def case_of(wishes: Wishes, needs: Needs) -> Case:
     records = _narrowed(found, wishes)
     known = _published(found.variants)
     scores = joined(profiles)
-    under = roofline.of(records[0].cell, profiles[0].rooflines)
+    under = roofline.of(records[0].cell, found.rooflines)
     return Case(
         wishes=wishes,
         needs=needs,

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from effattn_cli import files, store
+from effattn_cli.analyse import roofline
 from effattn_cli.errors import UsageError
 from effattn_cli.machines import Machine
 from effattn_cli.records import Bandwidth, Profile, Roofline
@@ -44,7 +45,6 @@ def kept(machine: Machine) -> tuple[Roofline, ...]:
 
 def keep(profile: Profile, found: Iterable[Roofline]) -> Profile:
     """Adds to what is kept; what was measured at the same place before is replaced."""
-    places = {(r.device, r.dtype, r.threads): r for r in (*kept(profile.machine), *found)}
-    profile = replace(profile, rooflines=tuple(places.values()))
+    profile = replace(profile, rooflines=roofline.joined(kept(profile.machine), found))
     store.Writer(files.made(files.data_folder()) / FILE).write(profile)
     return profile

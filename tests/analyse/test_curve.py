@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effattn_cli.analyse import roofline
 from effattn_cli.analyse.curve import REACH, Curve
 from effattn_cli.analyse.estimate import Estimate
+from effattn_cli.records import Bandwidth
 from tests.analyse.grids import CURVES, SEQS, grid, peak, seconds
-from tests.builders import a_cell, failed, measured, pending, predicted
+from tests.builders import a_cell, a_memory, failed, measured, pending, predicted
 
 NAMES = sorted(CURVES)
 
@@ -87,6 +91,27 @@ def test_a_prediction_between_measurements_gives_way_to_them() -> None:
     records = [measured(a_cell("sdpa", seq), seq / 1024) for seq in (1024, 4096)]
     wrong = predicted(a_cell("sdpa", 2048), 100.0)
     assert at(2048, records[0], wrong, records[1]).value == pytest.approx(2.0)
+
+
+def test_a_measured_peak_counts_where_the_time_is_predicted() -> None:
+    ends = [measured(a_cell("sdpa", seq), 1.0, seq) for seq in (1024, 4096)]
+    between = replace(predicted(a_cell("sdpa", 2048), 1.0), memory=a_memory(999_999))
+    found = Curve([ends[0], between, ends[1]], "memory").at(2048)
+    assert found is not None
+    assert (found.basis, found.value) == ("measured", 999_999)
+
+
+def test_with_a_roofline_what_is_expected_is_the_sum_of_its_parts() -> None:
+    """The bytes stay as they are while the products are four times as many."""
+    near = measured(a_cell("sdpa", 4096), 1.0, flops=10**9)
+    more = measured(a_cell("sdpa", 8192), 1.0, flops=4 * 10**9)
+    bytes_of_both = near.cost.moved_bytes if near.cost else 0
+    bandwidth = Bandwidth(touched=1, speed=bytes_of_both / 0.01)
+    under = replace(roofline.ANY, flops=1e11, bandwidths=(bandwidth,), dispatch=0.0)
+    curve = Curve([near, type(more)(cell=more.cell, cost=more.cost)], "latency", None, under)
+    found = curve.at(8192)
+    assert found is not None
+    assert found.value == pytest.approx((0.04 + 0.01) / (0.01 + 0.01), rel=1e-3)
 
 
 def test_a_decoding_state_counts_as_memory() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from effattn_cli.analyse import roofline
 from effattn_cli.analyse.merge import merge
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Sampling
@@ -27,6 +28,13 @@ def test_shards_are_joined() -> None:
     assert {record.cell.label for record in found.records} == {"sdpa", "linformer"}
     assert set(found.variants) == {"sdpa", "linformer"}
     assert (found.baseline, found.finished, found.command) == ("sdpa", False, "effattn merge")
+
+
+def test_the_rooflines_of_all_are_kept() -> None:
+    wide, narrow = (replace(roofline.ANY, dtype=dtype) for dtype in ("float32", "bfloat16"))
+    one = a_profile(measured(a_cell(), 1.0), rooflines=(wide,))
+    two = a_profile(measured(a_cell(dtype="bfloat16"), 1.0), rooflines=(narrow,))
+    assert set(merge([one, two, one], "").rooflines) == {wide, narrow}
 
 
 def test_rounds_of_the_same_cell_are_joined_and_the_same_round_counts_once() -> None:
