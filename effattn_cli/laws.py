@@ -68,9 +68,9 @@ def _require(holds: bool, message: str) -> None:  # noqa: FBT001
 @law
 @torch.no_grad()
 def shape_and_dtype(variant: type[Layer]) -> None:
-    """The output is (B, T', D) in the input's dtype, and finite, in fp32 and bf16."""
+    """The output is (B, T', D) in the input's dtype, and finite, in fp32, bf16 and fp16."""
     for causal in modes(variant):
-        for dtype in (torch.float32, torch.bfloat16):
+        for dtype in (torch.float32, torch.bfloat16, torch.float16):
             layer = make(variant, 96, dtype=dtype, causal=causal)
             y = layer(tokens_in(96, dtype=dtype))
             want = out_shape(layer, 96)
@@ -131,7 +131,21 @@ def padding(variant: type[Layer]) -> str | None:
         _close(y[keep_BT], z[keep_BT], "an output at a real position changes with the padding")
         everything = layer(x, torch.ones_like(real_BT))
         _close(everything, layer(x), "a mask without padding changes the output")
+        _spares_the_weights(layer, x, real_BT & torch.tensor([[True], [False]]))
     return None
+
+
+@torch.enable_grad()
+def _spares_the_weights(layer: Layer, x_BTD: Tensor, real_BT: Tensor) -> None:
+    """A sequence of nothing but padding spoils no gradient, though its own output may be anything
+    finite.
+    """
+    y: Tensor = layer(x_BTD, real_BT)
+    _require(bool(y.isfinite().all()), "a sequence that is all padding is not finite")
+    weights = [weight for weight in layer.parameters() if weight.requires_grad]
+    for grad in torch.autograd.grad(y[0].sum(), weights, allow_unused=True):
+        fine = grad is None or bool(grad.isfinite().all())
+        _require(fine, "a sequence that is all padding makes a weight's gradient not finite")
 
 
 @law
@@ -162,7 +176,12 @@ def decoding(variant: type[Layer]) -> str | None:
     """Decoding token by token equals the causal forward; a step can be repeated."""
     if not issubclass(variant, Decodable | FeedForward):
         return "it does not decode token by token"
-    layer = make(variant, 70, dtype=torch.float64, causal=True)
+    for shape in [{}, {"kv_heads": H // 2}] if issubclass(variant, Attention) else [{}]:
+        _decodes(make(variant, 70, dtype=torch.float64, causal=True, **shape))
+    return None
+
+
+def _decodes(layer: Layer) -> None:
     x = tokens_in(70, dtype=torch.float64)
     y, state = layer(x), _state(layer, 0)
     for t in range(70):
@@ -172,7 +191,6 @@ def decoding(variant: type[Layer]) -> str | None:
         _close(step, y[:, t], f"decoding step {t} differs from the causal forward")
     step, _ = _step(layer, x[:, 0], _state(layer, 50))
     _require(bool(step.isfinite().all()), "a step after a random context is not finite")
-    return None
 
 
 def _state(layer: Layer, context: int) -> Any:

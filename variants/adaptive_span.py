@@ -31,8 +31,10 @@ class AdaptiveSpan(Decodable[Ring]):
         causal="always",
         kind="approximates softmax",
         notes=(
-            "every head is computed to S + R tokens, as far as it may learn to look; the authors'"
-            " code stops at the longest span that a head has learned",
+            "every head is computed to S tokens, as far as it may learn to look; the authors' code"
+            " stops at the longest span that a head has learned, and its ramp",
+            "z is clamped where it is used, so that a head beyond 0 or S stays there; the authors"
+            " clamp it after each step",
             "spans start evenly from 0 to S over the heads; the authors start all at 0",
             "a query sees itself, at distance 0; in the paper distances begin at 1",
             "without the paper's position embeddings, and its penalty on z, which is the model's",
@@ -42,24 +44,23 @@ class AdaptiveSpan(Decodable[Ring]):
     @dataclass(frozen=True, kw_only=True)
     class Config(Decodable.Config):
         span: int = 256
-        """The longest span (S in the paper). 8192 there, of which heads learn some hundreds."""
+        """Tokens that a head sees at most (S): 8192 in the paper, of which heads learn hundreds."""
         ramp: int = 32
         """Tokens over which the weight falls to 0 (R)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        for name, least in (("span", 0), ("ramp", 1)):
+        for name, least in (("span", 1), ("ramp", 1)):
             if getattr(config, name) < least:
                 raise Unsupported(f"{name} {getattr(config, name)} is below {least}")
         self.span, self.ramp = config.span, config.ramp
-        self.seen = config.span + config.ramp  # keys that may have a weight, the query's own too
         self.span_H = nn.Parameter(torch.linspace(0, 1, self.heads))  # z / S
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
         B, H, T, K = q_BHTK.shape  # padding trails: no real query sees it
-        before = min(self.seen, T) - 1
+        before = min(self.span, T) - 1
         block = 16 * max(1, -(-before // 64))
         behind = -(-before // block)
         missing = -T % block
@@ -91,16 +92,16 @@ class AdaptiveSpan(Decodable[Ring]):
         z_H = self.span_H.to(torch.promote_types(dtype, torch.float32)).clamp(0, 1) * self.span
         z = z_H.view(-1, *(1 for _ in distance.shape))
         weight = ((self.ramp + z - distance) / self.ramp).clamp(max=1)
-        seen = (distance >= 0) & (weight > 0)
+        seen = (distance >= 0) & (distance < self.span) & (weight > 0)
         log_weight = weight.clamp(min=torch.finfo(weight.dtype).tiny).log()
         return log_weight.to(dtype).masked_fill(~seen, torch.finfo(dtype).min / 2)
 
     def start(self, batch: int, context: int) -> Ring:
-        return Ring.start(self, batch, context, last=self.seen)
+        return Ring.start(self, batch, context, last=self.span, heads=self.heads)
 
     def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Ring) -> tuple[Tensor, Ring]:
-        place_R = torch.arange(min(state.length + 1, self.seen), device=q_BHK.device)
-        distance_1R = (state.length - place_R)[None] % self.seen
+        place_R = torch.arange(min(state.length + 1, self.span), device=q_BHK.device)
+        distance_1R = (state.length - place_R)[None] % self.span
         state = state.append(k_BHK, v_BHK)
         k_BHRK, v_BHRK = (x[:, :, : len(place_R)] for x in (state.k_BGRK, state.v_BGRK))
         mask_H1R = self._log_weight(distance_1R, q_BHK.dtype)

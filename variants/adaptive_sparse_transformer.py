@@ -79,6 +79,7 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
 
     def _alpha(self) -> Tensor:
         if self.fixed is not None:
-            return torch.full((1, 1, 1), self.fixed, device=self.place.device)
+            exact = torch.promote_types(self.place.dtype, torch.float32)
+            return torch.full((1, 1, 1), self.fixed, device=self.place.device, dtype=exact)
         exact = torch.promote_types(self.alpha_H11.dtype, torch.float32)
         return (1 + self.alpha_H11.to(exact).sigmoid()).clamp(LEAST, MOST)

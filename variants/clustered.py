@@ -10,7 +10,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from effattn_cli.attention import Attention, Card, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.clusters import by_cluster, hamming_clusters
-from effattn_cli.parts.exact import exact
+from effattn_cli.parts.exact import exact, lowest
 from effattn_cli.parts.hashing import take
 
 CACHED = 2**18  # nearnesses at a time that stay in the caches of a CPU
@@ -111,7 +111,7 @@ class Clustered(Attention):
         (G, T, K), C = q_GTK.shape, mean_GCK.shape[1]
         logits_GCT = mean_GCK @ k_GTK.mT * K**-0.5
         if real_GT is not None:
-            logits_GCT = logits_GCT.masked_fill(~real_GT.unsqueeze(1), -torch.inf)
+            logits_GCT = logits_GCT.masked_fill(~real_GT.unsqueeze(1), lowest(logits_GCT))
         weights_GCT = logits_GCT.softmax(-1)
         top_GCN = logits_GCT.detach().topk(min(self.topk, T), sorted=False).indices
         mass_GC1 = weights_GCT.gather(-1, top_GCN).sum(-1, keepdim=True)

@@ -5,6 +5,7 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from effattn_cli.attention import Card, SurveyRow, Unsupported
 from effattn_cli.parts.segments import DecodableSegments
@@ -77,16 +78,18 @@ class CompressiveTransformer(DecodableSegments):
             return k_BHSK, v_BHSK
         keep = self.remembered(passed)
         parts = ((self.compress_k, k_BHSK), (self.compress_v, v_BHSK))
-        k_BHMK, v_BHMK = (self._compressed(*part)[:, :, -keep:] for part in parts)
-        return k_BHMK, v_BHMK
+        k_BHSK, v_BHSK = (self._compressed(*part) for part in parts)
+        first = k_BHSK.shape[2] - keep
+        return k_BHSK[:, :, first:], v_BHSK[:, :, first:]
 
-    def _compressed(self, convolution: nn.Module, x_BHSK: Tensor) -> Tensor:
+    def _compressed(self, convolution: nn.Linear, x_BHSK: Tensor) -> Tensor:
         """All that was remembered, with the oldest segment of the memory compressed."""
         stays = x_BHSK.shape[2] - self.memory
         old_BHLK = x_BHSK[:, :, stays - self.segment : stays]
         B, H, L, K = old_BHLK.shape
         group_BZE = old_BHLK.transpose(1, 2).reshape(B, L // self.ratio, self.ratio * H * K)
-        new_BHZK = self._split(convolution(group_BZE)).detach()
+        weights = convolution.weight.detach(), convolution.bias.detach()
+        new_BHZK = self._split(linear(group_BZE, *weights))
         return torch.cat(
             [x_BHSK[:, :, : stays - self.segment], new_BHZK, x_BHSK[:, :, stays:]], dim=2
         )

@@ -9,11 +9,11 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
+from effattn_cli.parts.exact import lowest
 from effattn_cli.parts.pooling import stretches
 from effattn_cli.parts.relative import by_distance
 
 CACHED = 2**21  # scores at a time that stay in the caches of a CPU
-LOWEST = -1e4  # added to a score that must weigh nothing; no NaN where a row has no other
 
 
 @final
@@ -98,7 +98,7 @@ class Etc(Attention):
         bias_BHMM = by_distance(label_BHML, self.clip, looks=first, reach=0)
         same_NM = self._same_segment(q_BHTK.shape[2] - first, first)
         bias_BHMN = self._by_segment(label_BHML, same_NM.mT)
-        hidden_BHxT = (1 - real_BHT.unsqueeze(2)) * LOWEST
+        hidden_BHxT = (1 - real_BHT.unsqueeze(2)) * lowest(q_BHTK)
         bias_BHMT = torch.cat([bias_BHMM, bias_BHMN], dim=3) + hidden_BHxT
         q_BHMK = q_BHTK[:, :, :first]
         return scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, bias_BHMT, scale=1.0)
@@ -109,7 +109,7 @@ class Etc(Attention):
         """By blocks of C queries, which look at S long tokens around them and the M global ones."""
         P, T, _ = q_PTK.shape
         first, long = self.first, T - self.first
-        radius = min(self.radius, long)
+        radius, nothing = min(self.radius, long), lowest(q_PTK) / 4  # finite when it adds up
         block = 16 * max(1, -(-2 * radius // 64))
         reach = -(-radius // block) * block
         looks = block + 2 * reach
@@ -122,14 +122,14 @@ class Etc(Attention):
 
         near_PZCS = q_PZCK @ around(k_PTK).mT
         near_PZCS += by_distance(label_PZCL, self.clip, looks, reach)
-        near_PZCS += (1 - around(real_PT.unsqueeze(2)).mT) * LOWEST
+        near_PZCS += (1 - around(real_PT.unsqueeze(2)).mT) * nothing
         at_S, at_C1 = (torch.arange(n, device=q_PTK.device) for n in (looks, block))
         far_CS = (at_S - reach - at_C1[:, None]).abs() > radius
-        near_PZCS += far_CS * LOWEST
+        near_PZCS += far_CS.to(q_PTK.dtype) * nothing
         first_PZCM = (q_PZCK.flatten(1, 2) @ k_PTK[:, :first].mT).view(P, blocks, block, first)
         same_ZCM = self._same_segment(blocks * block, first).view(blocks, block, first)
         first_PZCM += self._by_segment(label_PZCL, same_ZCM)
-        first_PZCM += (1 - real_PT[:, None, None, :first]) * LOWEST
+        first_PZCM += (1 - real_PT[:, None, None, :first]) * nothing
         weights = torch.cat([near_PZCS, first_PZCM], dim=3).softmax(-1)
         near_PZCS, first_PZCM = torch.split(weights, [looks, first], dim=3)
         y_PNK = (near_PZCS @ around(v_PTK)).flatten(1, 2)

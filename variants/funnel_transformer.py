@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool1d
+from torch.nn.functional import avg_pool2d
 
 from effattn_cli.attention import Attention, Card, SurveyRow
 from effattn_cli.parts.relative import RelativeScores
@@ -53,7 +53,7 @@ class FunnelTransformer(Attention):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
-        q_BHPK = self._pooled(q_BHTK.flatten(0, 1).mT).mT.view(*q_BHTK.shape[:2], -1, self.head_dim)
+        q_BHPK = self._pooled(q_BHTK)
         T, pairs = q_BHTK.shape[2], q_BHPK.shape[2]
         # With [CLS] apart, tokens 1 and 2 are the second pair: the first stands at -1.
         start = -1 if self.separate else 0
@@ -62,10 +62,11 @@ class FunnelTransformer(Attention):
         return self.positions.attend(*inputs, start=start, stride=2, aside=self.separate)
 
     def kept(self, real_BT: Tensor) -> Tensor:
-        return self._pooled(real_BT.float().unsqueeze(1)).squeeze(1) == 1
+        return self._pooled(real_BT.float()[:, None, :, None])[:, 0, :, 0] == 1
 
-    def _pooled(self, x_BET: Tensor) -> Tensor:
-        """Means of pairs, the last of which may be single: (B, E, P)."""
+    def _pooled(self, x_BHTE: Tensor) -> Tensor:
+        """Means of pairs, the last of which may be single: (B, H, P, E)."""
         if self.separate:  # [CLS] makes a pair with itself, and the last token may drop out
-            x_BET = torch.cat([x_BET[:, :, :1], x_BET[:, :, : max(1, x_BET.shape[2] - 1)]], dim=2)
-        return avg_pool1d(x_BET, 2, ceil_mode=True)
+            last = max(1, x_BHTE.shape[2] - 1)
+            x_BHTE = torch.cat([x_BHTE[:, :, :1], x_BHTE[:, :, :last]], dim=2)
+        return avg_pool2d(x_BHTE.contiguous(), (2, 1), ceil_mode=True)

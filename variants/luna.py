@@ -103,8 +103,8 @@ class Luna(Decodable[Packed]):
 
     def start(self, batch: int, context: int) -> Packed:
         shape = (batch, self.heads, self.head_dim, self.length)
-        sum_BHKL = self.blank(*shape, random=context > 0) * context
-        return Packed(sum_BHKL.to(_wide(sum_BHKL.dtype)), context)
+        sum_BHKL = self.blank(*shape, random=context > 0)
+        return Packed(sum_BHKL.to(_wide(sum_BHKL.dtype)) * context, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Packed

@@ -9,7 +9,7 @@ from torch.nn.functional import conv2d, pad
 
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import CHUNK
-from effattn_cli.parts.exact import exact
+from effattn_cli.parts.exact import exact, lowest
 from effattn_cli.parts.landmarks import filled, segment_means
 
 
@@ -132,7 +132,7 @@ def _kernel(q_BHMK: Tensor, k_BHMK: Tensor, filled_BM: Tensor | None) -> Tensor:
     scores_BHMM = q_BHMK.to(dtype) @ k_BHMK.to(dtype).mT * q_BHMK.shape[-1] ** -0.5
     if filled_BM is None:
         return scores_BHMM.softmax(-1)
-    scores_BHMM = scores_BHMM.masked_fill(~filled_BM[:, None, None], -torch.inf)
+    scores_BHMM = scores_BHMM.masked_fill(~filled_BM[:, None, None], lowest(scores_BHMM))
     return scores_BHMM.softmax(-1) * filled_BM[:, None, :, None]
 
 
@@ -140,7 +140,7 @@ def _pseudo_inverse(a_BHMM: Tensor, iterations: int) -> Tensor:
     """Z <- Z (13 I - AZ (15 I - AZ (7 I - AZ))) / 4 from Z = A^T / (|A|_1 |A|_inf)."""
     a = a_BHMM.flatten(0, 1)
     # The rows of A add up to 1, hence |A|_inf is 1.
-    z = a.mT / a.sum(1).amax(-1)[:, None, None]
+    z = a.mT / a.sum(1).amax(-1).clamp(min=0.5)[:, None, None]  # 1 at least, or 0 of no tokens
     one = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device).expand_as(a)
     for _ in range(iterations):
         az = a @ z

@@ -16,12 +16,13 @@ from effattn_cli.parts.hashing import (
     add_back,
     by_bucket,
     others,
+    quotient,
     take,
+    wide,
     windows,
 )
 
 CACHED = 2**20  # scores at a time that stay in the caches of a CPU
-FAINT = 1e-30  # weight of a token's own value, beside which every other counts
 
 
 @final
@@ -52,6 +53,8 @@ class Reformer(Decodable[Sorted]):
             "the first chunk sees no chunk before it; in the authors' code it sees the last one",
             "hashes are drawn once, when the layer is made, into 2 N / C buckets or up to twice as"
             " many, N being the longest, as products of hashes of at most 64 buckets",
+            "weights are held against |q|, the most that a score can be, not against the highest"
+            " score: beyond |q| of some 400 a token can lose all that it sees, in float32",
             "the reversible layers of the paper belong to the model",
         ),
         exempt={
@@ -79,6 +82,8 @@ class Reformer(Decodable[Sorted]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
+        if q_BHTK.dtype == torch.float16:  # too short a range for the weights
+            return self.attend(q_BHTK.float(), k_BHTK.float(), v_BHTK.float(), real_BT).half()
         B, H, T, _ = q_BHTK.shape
         chunk = min(self.chunk, T)
         bucket_BHRT = self.hash(q_BHTK)
@@ -90,7 +95,7 @@ class Reformer(Decodable[Sorted]):
         group = max(1, CACHED // (2 * chunk * T)) if pieces_pay(q_BHTK) else B * H
         parts = (torch.split(x.flatten(0, 1), group) for x in (rows_BHTE, order_BHRT))
         sums = [self._rounds(rows, order, chunk) for rows, order in zip(*parts, strict=True)]
-        return _quotient(torch.cat(sums)[:, :T].view(B, H, T, -1), v_BHTK)
+        return quotient(torch.cat(sums)[:, :T].view(B, H, T, -1), v_BHTK)
 
     def _rows(self, q_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None) -> Tensor:
         """What sorting moves of each token: k; v and 1, zeros for padding; its logits' scale.
@@ -139,12 +144,5 @@ class Reformer(Decodable[Sorted]):
         unit_BHxK, _, scale_BHx1 = self._parts(row_BHxE)
         unit_BHWK, value_BHWE, _ = self._parts(near_BHWE)
         logits_BHxW = (unit_BHxK * scale_BHx1) @ unit_BHWK.mT - scale_BHx1
-        weights_BHxW = logits_BHxW.exp2() * other_BHW.unsqueeze(2)
-        return _quotient(weights_BHxW @ value_BHWE, v_BHxK).squeeze(2), state
-
-
-def _quotient(sums_BHTE: Tensor, v_BHTK: Tensor) -> Tensor:
-    # A token that sees no other sees itself.
-    sums_BHTE = sums_BHTE.to(torch.promote_types(v_BHTK.dtype, torch.float32))
-    top_BHTK = sums_BHTE[..., :-1] + FAINT * v_BHTK
-    return (top_BHTK / (sums_BHTE[..., -1:] + FAINT)).to(v_BHTK.dtype)
+        weights_BHxW = wide(logits_BHxW).exp2() * other_BHW.unsqueeze(2)
+        return quotient(weights_BHxW @ wide(value_BHWE), v_BHxK).squeeze(2), state

@@ -100,7 +100,8 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         k, v = sees(sort_BHYZ, k), sees(sort_BHYZ, v)  # (B, H, Y, S, K)
         if real_BxZC is not None:
             share_BHYS1 = shares(sort_BHYZ, real_BxZC, own=not self.sortcut)
-            k, v = (x / share_BHYS1.to(x.dtype) for x in (k, v))
+            whole_BHYS1 = share_BHYS1.masked_fill(share_BHYS1 <= FAINT, 1)  # FAINT may be 0 in x
+            k, v = ((x / whole_BHYS1.to(x.dtype)) for x in (k, v))
             mask = (share_BHYS1.log().to(q.dtype) + hiding(share_BHYS1 > FAINT, q)).flatten(0, 1).mT
         if self.sortcut:
             mask = None if mask is None else mask.view(len(q), self.heads, 1, -1)

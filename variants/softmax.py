@@ -7,6 +7,7 @@ from torch import Tensor
 
 from effattn_cli.attention import Card, Decodable
 from effattn_cli.parts.cache import Cache
+from effattn_cli.parts.exact import lowest
 
 
 @final
@@ -62,6 +63,6 @@ def _attention(
     q_BGRK = (q_BHTK * K**-0.5).reshape(B, G, -1, K)
     scores_BGQTS = (q_BGRK @ k_BGSK.mT).view(B, G, -1, T, S)
     if hidden is not None:
-        scores_BGQTS = scores_BGQTS.masked_fill_(hidden, -torch.inf)
+        scores_BGQTS = scores_BGQTS.masked_fill_(hidden, lowest(scores_BGQTS))
     weights_BGRS = scores_BGQTS.softmax(-1).view(B, G, -1, S)
     return (weights_BGRS @ v_BGSK).view(B, H, T, K)

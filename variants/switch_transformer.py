@@ -31,7 +31,9 @@ class SwitchTransformer(Mixture):
             " here are those of the feed-forward alone",
             "the paper goes up to 2048 experts, one or more a core; 8 is what transformers has",
             "capacity is counted in each sequence, as in transformers, so that sequences of a batch"
-            " do not compete; padding takes no seat",
+            " do not compete; padding takes no seat, but makes room, as all tokens do",
+            "a single token always has a seat, in a longer sequence it may find none: where an"
+            " expert overflows, decoding and forward differ",
             "the balancing loss belongs to training; in training the router's input is jittered",
         ),
     )

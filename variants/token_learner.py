@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.parts.exact import lowest
 from effattn_cli.parts.tokens import TokenMixer
 
 
@@ -66,7 +66,7 @@ class TokenLearner(TokenMixer):
     def mix_tokens(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
         weights_BST = self.weigh(x_BTD).mT
         if real_BT is not None:
-            weights_BST = weights_BST.masked_fill(~real_BT.unsqueeze(1), -torch.inf)
+            weights_BST = weights_BST.masked_fill(~real_BT.unsqueeze(1), lowest(weights_BST))
         learned_BSD = weights_BST.softmax(-1) @ x_BTD
         if not self.fuse:
             return learned_BSD

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Decodable
-from effattn_cli.parts.exact import exact
+from effattn_cli.parts.exact import every_head, exact
 
 
 def banded(
@@ -32,7 +32,7 @@ def banded(
     B, H, T, K = q_BHTK.shape
     cut = _cut(T, before, after, always)
     # Here kv heads are repeated: on CUDA no fused kernel takes both a mask and fewer kv heads.
-    k_BHTK, v_BHTK = (_repeat(x, H) for x in (k_BGTK, v_BGTK))
+    k_BHTK, v_BHTK = (every_head(x, H) for x in (k_BGTK, v_BGTK))
     out_ZPCK = scaled_dot_product_attention(
         cut.queries(q_BHTK),
         cut.slots(k_BHTK, k_BHTK[:, :, :always]),
@@ -150,11 +150,6 @@ class _Overlapping(torch.autograd.Function):
         return sum_ZCPE.flatten(0, 1).transpose(0, 1), None, None
 
 
-def _repeat(x_BGTK: Tensor, heads: int) -> Tensor:
-    times = heads // x_BGTK.shape[1]
-    return x_BGTK if times == 1 else x_BGTK.repeat_interleave(times, dim=1)
-
-
 @dataclass(frozen=True)
 class Ring:
     """What banded decoding keeps: keys and values of the first tokens and of the last ones.
@@ -169,10 +164,20 @@ class Ring:
 
     @classmethod
     def start(
-        cls, layer: "Decodable[Ring]", batch: int, context: int, *, last: int, always: int = 0
+        cls,
+        layer: "Decodable[Ring]",
+        batch: int,
+        context: int,
+        *,
+        last: int,
+        always: int = 0,
+        heads: int | None = None,
     ) -> "Ring":
-        """Random content; room for the first `always` tokens and the `last` ones."""
-        shape = (batch, layer.kv_heads, always + last, layer.head_dim)
+        """Random content; room for the first `always` tokens and the `last` ones.
+
+        `heads`: of the keys and values, if they are not the layer's kv heads.
+        """
+        shape = (batch, heads or layer.kv_heads, always + last, layer.head_dim)
         k_BGRK, v_BGRK = (layer.blank(*shape, random=True) for _ in range(2))
         return cls(k_BGRK, v_BGRK, context, always)
 

@@ -74,7 +74,7 @@ class DecodableKernel(Decodable[Sums]):
 
     def start(self, batch: int, context: int) -> Sums:
         shape = (batch, self.heads, self.head_dim + 1, self.width)
-        return Sums(_wide(self.blank(*shape, random=context > 0).abs() * context))
+        return Sums(_wide(self.blank(*shape, random=context > 0)).abs() * context)
 
     def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
         q_BHxK, k_BHxK, v_BHxK = (_wide(x).unsqueeze(2) for x in (q_BHK, k_BHK, v_BHK))

@@ -1,5 +1,6 @@
 """Exact softmax attention through torch's fused kernels."""
 
+import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -19,6 +20,22 @@ def exact(
     """
     mask = None if real_BS is None or causal else real_BS[:, None, None, :]
     grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
+    if grouped and q_BHTK.device.type == "cuda":
+        half = q_BHTK.dtype in {torch.float16, torch.bfloat16}
+        if mask is not None or not half:  # no fused kernel takes fewer kv heads there
+            k_BGSK, v_BGSK = (every_head(x, q_BHTK.shape[1]) for x in (k_BGSK, v_BGSK))
+            grouped = False
     return scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=causal, enable_gqa=grouped
     )
+
+
+def every_head(x_BGTK: Tensor, heads: int) -> Tensor:
+    """Each kv head as often as query heads use it: (B, H, T, K)."""
+    times = heads // x_BGTK.shape[1]
+    return x_BGTK if times == 1 else x_BGTK.repeat_interleave(times, dim=1)
+
+
+def lowest(like: Tensor) -> float:
+    """A score that weighs nothing beside any other; finite, so that a row of nothing else is."""
+    return torch.finfo(like.dtype).min

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+FAINT = 1e-30  # weight of a token's own value, beside which every other counts
+
 
 class CrossPolytope(nn.Module):
     """Hashes a vector's direction to one of 2^bits buckets, in R independent rounds.
@@ -81,6 +83,21 @@ def add_back(total_GTE: Tensor, place_GZC: Tensor, x_GZCE: Tensor) -> None:
     """Adds rows to the places of their sequence that they came from."""
     index = _flat(place_GZC, total_GTE.shape[1])
     total_GTE.flatten(0, 1).index_add_(0, index, x_GZCE.flatten(0, 2))
+
+
+def quotient(sums_BHTE: Tensor, v_BHTK: Tensor) -> Tensor:
+    """Of the sums of weighted values and, last, of weights; a token that sees no other sees itself.
+
+    (B, H, T, K + 1) to (B, H, T, K), in the dtype of v.
+    """
+    sums_BHTE = wide(sums_BHTE)
+    top_BHTK = sums_BHTE[..., :-1] + FAINT * v_BHTK.to(sums_BHTE.dtype)
+    return (top_BHTK / (sums_BHTE[..., -1:] + FAINT)).to(v_BHTK.dtype)
+
+
+def wide(x: Tensor) -> Tensor:
+    """In float32 at least: float16 has too short a range for weights that are small together."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _flat(place_GZW: Tensor, tokens: int) -> Tensor:

@@ -144,8 +144,9 @@ def _backward(
             grad, q, k, v, out, log_sum, 0.0, part.causal, attn_mask=part.mask
         )
     if how == "cuda":
-        # The kernel reads rows in blocks of 32; one beyond the end must count for nothing.
-        log_sum = pad(log_sum, (0, -log_sum.shape[-1] % 32), value=math.inf)
+        # The kernel reads rows as if contiguous, in blocks of 32; what is beyond the end must count
+        # for nothing.
+        log_sum = pad(log_sum, (0, -log_sum.shape[-1] % 32), value=math.inf).contiguous()
         nothing = torch.zeros((), dtype=torch.int64, device=q.device)  # no dropout, no seed
         bias = _bias(q, k, part.mask)
         wanted = [True, True, True, False]

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from effattn_cli.attention import Decodable
+from effattn_cli.parts.exact import lowest
 
 
 def stretches(
@@ -50,8 +51,7 @@ def maximum(x_BHZSK: Tensor, there_BxZS: Tensor) -> Tensor:
 
 def mixture(x_BHZSK: Tensor, there_BxZS: Tensor, logits_BHZRS: Tensor) -> Tensor:
     """R sums of a stretch's tokens, (B, H, Z, R, K), by softmax weights over those present."""
-    lowest = torch.finfo(logits_BHZRS.dtype).min
-    logits_BHZRS = logits_BHZRS.masked_fill(~there_BxZS.unsqueeze(3), lowest)
+    logits_BHZRS = logits_BHZRS.masked_fill(~there_BxZS.unsqueeze(3), lowest(logits_BHZRS))
     return logits_BHZRS.softmax(-1) @ x_BHZSK
 
 

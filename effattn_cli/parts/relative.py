@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from effattn_cli.parts.exact import lowest
 from effattn_cli.parts.rows import rows_at_once
 
 
@@ -69,7 +70,7 @@ class RelativeScores(nn.Module):
                 later_Cx = torch.ones(C, C - 1, dtype=torch.bool, device=q_BHCK.device).triu_()
                 scores_BHCS[..., at + 1 :].masked_fill_(later_Cx, -torch.inf)
             elif real_BS is not None:
-                scores_BHCS.masked_fill_(~real_BS[:, None, None], -torch.inf)
+                scores_BHCS.masked_fill_(~real_BS[:, None, None], lowest(scores_BHCS))
             k_BHSK_, v_BHSK_ = k_BHSK[:, :, :seen], v_BHSK[:, :, :seen]
             content_BHCK = q_BHCK + self.content_H1K
             outs.append(
@@ -81,11 +82,15 @@ class RelativeScores(nn.Module):
 def shifted(x_BHCW: Tensor, keys: int, stride: int = 1) -> Tensor:
     """Row i, column j of the result is x[i, stride (C - 1 - i) + j]: a view of a contiguous x.
 
-    Where that column does not exist, something else of x stands there.
+    Where that column does not exist, something else of x stands there. On CUDA it is a copy: a mask
+    has to start at a multiple of 16 bytes there.
     """
     C, W = x_BHCW.shape[2:]
     flat_BHx = x_BHCW.flatten(2)[:, :, stride * (C - 1) :][:, :, : C * (W - stride)]
-    return flat_BHx.view(*x_BHCW.shape[:3], W - stride)[..., :keys]
+    found_BHCS = flat_BHx.view(*x_BHCW.shape[:3], W - stride)[..., :keys]
+    if x_BHCW.device.type == "cuda":
+        return found_BHCS.clone(memory_format=torch.contiguous_format)
+    return found_BHCS
 
 
 def by_distance(label_xCL: Tensor, clip: int, looks: int, reach: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from effattn_cli.parts.chunked import pieces_pay
+from effattn_cli.parts.exact import lowest
 
 CACHED = 2**20  # scores at a time that stay in the caches of a CPU
 AT_ONCE = 2**27  # scores at a time elsewhere
@@ -32,7 +33,7 @@ def by_rows(
     """weigh(logits) v, a block of queries after another; training keeps all the weights.
 
     `logits` takes the queries of a block, the keys that they may see, and the first one's place.
-    What a query may not see is -inf where it is weighed.
+    What a query may not see is -inf where it is weighed, or the lowest number if it is padding.
     """
     T, outs = q_BHTK.shape[2], []
     block = rows_at_once(q_BHTK, T, least)
@@ -45,6 +46,6 @@ def by_rows(
             later_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device)
             logits_BHCS = logits_BHCS.masked_fill(later_CS.triu_(first + 1), -torch.inf)
         elif real_BT is not None:
-            logits_BHCS = logits_BHCS.masked_fill(~real_BT[:, None, None], -torch.inf)
+            logits_BHCS = logits_BHCS.masked_fill(~real_BT[:, None, None], lowest(logits_BHCS))
         outs.append(weigh(logits_BHCS) @ v_BHTK[:, :, :seen])
     return torch.cat(outs, dim=2)

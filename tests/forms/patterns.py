@@ -65,9 +65,8 @@ def longformer(case: Case) -> Work:
 
 @form
 def adaptive_span(case: Case) -> Work:
-    """Every head scores as far back as it may learn to look, S + R keys; the mask learns."""
-    seen = case.knobs.span + case.knobs.ramp
-    made = band(case.tokens, seen - 1, 0)
+    """Every head scores as far back as it may learn to look, S keys; the mask learns."""
+    made = band(case.tokens, case.knobs.span - 1, 0)
     return Work(made.forward, 2 * made.forward, made.needed)
 
 

@@ -16,7 +16,8 @@ def reference(
         scores_BTT = torch.einsum("btk,bsk->bts", q_BHTK[:, h], k_BHTK[:, h]) / K**0.5
         z = layer.span_H[h].clamp(0, 1) * span
         # Where m just reaches 0 its slope is taken for 0, as ReLU's is; clamp's would be 1 / R.
-        mask_TT = torch.relu((ramp + z - distance_TT) / ramp).clamp(max=1) * (distance_TT >= 0)
+        mask_TT = torch.relu((ramp + z - distance_TT) / ramp).clamp(max=1)
+        mask_TT = mask_TT * ((distance_TT >= 0) & (distance_TT < span))
         weights_BTT = torch.exp(scores_BTT) * mask_TT
         weights_BTT = weights_BTT / weights_BTT.sum(-1, keepdim=True)
         heads.append(torch.einsum("bts,bsk->btk", weights_BTT, v_BHTK[:, h]))

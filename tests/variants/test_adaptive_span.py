@@ -16,7 +16,7 @@ def adaptive(tokens: int, **options: int) -> Attention:
 
 
 OPTIONS = [
-    {"span": 20, "ramp": 8}, {"span": 0, "ramp": 1}, {"span": 70, "ramp": 5},
+    {"span": 20, "ramp": 8}, {"span": 1, "ramp": 1}, {"span": 70, "ramp": 5},
     {"span": 500, "ramp": 32}, {"span": 3, "ramp": 40},
 ]  # fmt: skip
 
@@ -40,14 +40,14 @@ def test_query_30_weighs_keys_down_the_ramp_of_its_head() -> None:
     weights_HT = layer.attend(same, same, torch.eye(40).double().expand(1, 4, -1, -1))[0, :, 30]
     for z, weights_T in zip((0, 2, 4, 6), weights_HT, strict=True):
         want = torch.tensor(
-            [min(1, max(0, (4 + z - x) / 4)) for x in range(30, -1, -1)] + 9 * [0]
+            [min(1, max(0, (4 + z - x) / 4)) if x < 6 else 0 for x in range(30, -1, -1)] + 9 * [0]
         ).double()
         torch.testing.assert_close(weights_T, want / want.sum())
 
 
 def test_becomes_exact_as_the_spans_grow() -> None:
     errors = []
-    for span in (0, 40, 100, 300):
+    for span in (1, 40, 100, 300):
         layer = adaptive(200, span=span)
         torch.nn.init.ones_(layer.get_parameter("span_H"))
         qkv = layer.project(laws.tokens_in(200).double())
@@ -76,7 +76,7 @@ def test_scores_far_below_zero_stay_finite(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"span": -1}, "span -1 is below 0"), ({"ramp": 0}, "ramp 0 is below 1")],
+    [({"span": 0}, "span 0 is below 1"), ({"ramp": 0}, "ramp 0 is below 1")],
 )
 def test_refuses(options: dict[str, int], message: str) -> None:
     with pytest.raises(Unsupported, match=f"^{message}$"):
