@@ -13,6 +13,8 @@ from tests.analyse.grids import grid, variants
 from tests.builders import a_cell, a_machine, a_profile, failed
 from tests.test_cli import effattn
 
+SHIPPED = "ref:epyc-zen5-2-threads"
+
 
 @pytest.fixture(scope="module")
 def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -191,3 +193,57 @@ def test_an_answer_from_a_profile_loads_neither_torch_nor_numpy_nor_plotext(prof
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--latency", "50ms"], ["--memory", "1GiB"], ["--energy", "5J"], ["--latency", "p95<=50ms"],
+     ["--phase", "decode", "--latency", "1ms"], ["--phase", "train", "--memory", "1GiB"],
+     ["--scope", "block", "--latency", "1s"], ["--causal", "--latency", "50ms"],
+     ["--padding", "--exact", "--latency", "50ms"]],
+)  # fmt: skip
+def test_the_longest_context_is_known_of_the_shipped_profile(words: list[str]) -> None:
+    found = effattn("choose", SHIPPED, *words)
+    assert found.returncode in {0, 1}, found.stderr
+    assert "the longest context within" in found.stdout
+    assert "error" not in found.stderr
+
+
+def test_a_feed_forward_is_no_attention() -> None:
+    found = effattn("choose", SHIPPED, "--latency", "50ms", "-s", "1k").stdout
+    assert "sdpa" in found
+    assert "gshard" not in found
+
+
+def test_what_is_not_known_is_not_said_to_be_too_much() -> None:
+    found = effattn("choose", SHIPPED, "--energy", "5J")
+    assert "Nothing is known to fit: no energy was measured." in found.stdout
+    far = effattn("choose", SHIPPED, "--latency", "1s", "-s", "4M")
+    assert "Nothing is known to fit 1 s at 4M tokens." in far.stdout
+    assert "To find out: effattn profile -v" in far.stdout
+    assert "-s 4194304" in far.stdout
+
+
+def test_a_policy_replaces_nothing_unless_it_is_told_to(tmp_path: Path, profile: str) -> None:
+    before = Path(profile).read_bytes()
+    refused = effattn("choose", profile, "--latency", "1s", "--emit", profile)
+    assert refused.returncode == 2
+    assert "is there already" in refused.stderr
+    assert Path(profile).read_bytes() == before
+    path = tmp_path / "policy.yaml"
+    path.write_text("mine")
+    assert effattn("choose", profile, "--latency", "1s", "--emit", str(path)).returncode == 2
+    forced = effattn("choose", profile, "--latency", "1s", "--emit", str(path), "--force")
+    assert forced.returncode == 0
+    assert "effattn_policy" in path.read_text()
+
+
+def test_a_plan_names_what_would_do_where_nothing_fits(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    words = ["-s", "1k,2k", "--latency", "1us", "--emit", str(path)]
+    found = effattn("choose", SHIPPED, *words)
+    assert found.returncode == 1
+    assert found.stdout.count("nothing fits; at ") == 2
+    assert not path.exists()
+    some = effattn("choose", SHIPPED, "-s", "1k,16k", "--latency", "300us", "--emit", str(path))
+    assert "nothing fits at" in some.stderr

@@ -119,7 +119,7 @@ def test_a_cell_that_cannot_fit_is_never_started() -> None:
     failure = run.records["linformer", 32768].failure
     assert failure is not None
     assert failure.reason == "out-of-memory"
-    assert failure.message == "would need 0.2 GiB, the limit is 0.2 GiB"
+    assert failure.message == "would need 256 MiB, the limit is 156 MiB"
     assert max(cell.seq for cell in run.launcher.visits("memory")) == 16384
 
 

@@ -49,6 +49,7 @@ def _latency(record: Record) -> Estimate | None:
         high=interval[1],
         basis="measured",
         sources=(record.cell.seq,),
+        busy=statistics.foreign_load(record) is not None,
     )
 
 
@@ -84,6 +85,7 @@ def _quantile(record: Record, share: float) -> Estimate | None:
         basis="measured",
         sources=(record.cell.seq,),
         known=not beyond,
+        busy=statistics.foreign_load(record) is not None,
     )
 
 

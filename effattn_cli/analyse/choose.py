@@ -134,7 +134,8 @@ def candidate(one: Contender, seq: int, needs: Needs) -> Candidate:
     at = {} if refusal else {resource: one.curves[resource].at(seq) for resource in RESOURCES}
     estimates = {resource: estimate for resource, estimate in at.items() if estimate is not None}
     if refusal is None and not estimates:
-        refusal = Refusal(why="unmeasured")
+        known = any(curve.seqs for curve in one.curves.values())
+        refusal = Refusal(why="far" if known else "unmeasured")
     margins = tuple(
         Margin(limit=limit, estimate=estimates.get(limit.resource)) for limit in needs.limits
     )

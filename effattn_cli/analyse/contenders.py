@@ -10,7 +10,7 @@ from effattn_cli.analyse.quality import Quality, quality
 from effattn_cli.cards import Value, Variant
 from effattn_cli.records import Cell, Failure, Reason, Record, Roofline, Scores
 
-Why = Literal["causal", "decode", "padding", "exact", "failed", "unmeasured"]
+Why = Literal["causal", "decode", "padding", "exact", "failed", "unmeasured", "far"]
 RESOURCES: tuple[Resource, ...] = ("latency", "memory", "energy")
 #: Failures at a length that hold for every longer one.
 LASTING: frozenset[Reason] = frozenset({"out-of-memory", "timeout"})
@@ -80,14 +80,20 @@ def contenders(
     under: Roofline | None = None,
 ) -> list[Contender]:
     """A contender for each label. `records` are of one setting, under one roofline; what occurs
-    only among `others` was not measured there.
+    only among `others` was not measured there. Feed-forwards stand for no attention: they are
+    contenders only where they were measured, in blocks.
     """
     own = scores.values if scores is not None else {}
     curves: dict[str, list[Record]] = {}
     for record in records:
         curves.setdefault(record.cell.label, []).append(record)
     found = [_contender(members, needs, variants, own, under) for members in curves.values()]
-    absent = {r.cell.label: r.cell for r in others if r.cell.label not in curves}
+    absent = {
+        record.cell.label: record.cell
+        for record in others
+        if record.cell.label not in curves
+        and variants[record.cell.variant].card.kind != "feed-forward"
+    }
     return found + [_absent(cell, needs, variants, own) for cell in absent.values()]
 
 

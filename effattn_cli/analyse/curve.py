@@ -152,6 +152,7 @@ class Curve:
             high=max(value, min(most, math.exp(middle + up + max(e[1] for e in ends)))),
             basis="interpolated" if {low.basis, high.basis} == {"measured"} else "predicted",
             sources=(before, after),
+            busy=low.busy or high.busy,
         )
 
     def _share(self, before: int, after: int, seq: int) -> float:

@@ -24,6 +24,7 @@ class Estimate:
     sources: tuple[int, ...]  # the lengths whose values it came from
     growth: float | None = None  # the exponent of the length by which it was carried on
     known: bool = True  # the interval comes from samples, and is no guess
+    busy: bool = False  # other processes kept the machine busy: a latency may be too high
 
     def chance(self, limit: float) -> float:
         """That the amount is at most `limit`, the logarithm falling off as a bell on each side."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from effattn_cli.cards import Card, Kind, Value
 
 SOURCE = "arXiv:2011.04006, Table 1"
-KINDS: tuple[Kind, ...] = ("exact", "approximates softmax", "own mechanism")
+#: The nearer to exact attention, the earlier.
+KINDS: tuple[Kind, ...] = ("exact", "approximates softmax", "own mechanism", "feed-forward")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -156,7 +156,7 @@ def _next(seq: int, knots: Sequence[int]) -> int:
 
 def _told(found: Candidate) -> bool:
     """Whether it is known why the candidate does not fit."""
-    refused = found.refusal is not None and found.refusal.why != "unmeasured"
+    refused = found.refusal is not None and found.refusal.why not in {"unmeasured", "far"}
     broken = any(m.estimate and m.chance < found.confidence for m in found.margins)
     return refused or broken
 

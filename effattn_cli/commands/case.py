@@ -52,6 +52,7 @@ class Wishes:
     explain: bool
     chart: bool | None
     emit: Path | None
+    force: bool
     json: bool
 
     @property

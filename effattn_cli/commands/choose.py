@@ -63,6 +63,7 @@ Chart = Annotated[bool | None, _of(ANSWER, "--chart/--no-chart", text="Draw the 
 Emit = Annotated[
     Path | None, _of(ANSWER, "--emit", text="Write a policy for a service.", metavar="FILE")
 ]
+Force = Annotated[bool, _of(ANSWER, "--force", text="Replace the policy if it is there.")]
 Json = Annotated[bool, _of(ANSWER, "--json", text="Print one JSON document.")]
 
 
@@ -93,6 +94,7 @@ def choose(
     explain: Explain = False,
     chart: Chart = None,
     emit: Emit = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Recommend the variant to deploy within a latency, memory or energy budget."""

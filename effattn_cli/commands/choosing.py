@@ -11,9 +11,10 @@ from effattn_cli.analyse.choose import Choice
 from effattn_cli.analyse.relax import reaches, relaxations
 from effattn_cli.analyse.setting import machine
 from effattn_cli.commands.case import Case, Wishes, case_of
+from effattn_cli.commands.given import unless_there
 from effattn_cli.plan import grammar
 from effattn_cli.policy import Policy, Rule, Shape
-from effattn_cli.report import charts, choice, contexts, exports, plot
+from effattn_cli.report import charts, choice, contexts, exports, plot, units
 
 NOTHING = 1  # exit code: nothing fits
 
@@ -24,6 +25,7 @@ def run(wishes: Wishes) -> int:
     seqs = grammar.lengths(wishes.seq) if wishes.seq else ()
     case = case_of(wishes, needs)
     if wishes.emit is not None:
+        unless_there(wishes.emit, force=wishes.force)
         return _emit(case, seqs, wishes.emit)
     if not seqs:
         return _longest(case)
@@ -70,8 +72,12 @@ def _emit(case: Case, seqs: Sequence[int], path: Path) -> int:
     lengths = seqs or sorted({record.cell.seq for record in case.records})
     rules = [rule for seq in lengths if (rule := _rule(case.at(seq))) is not None]
     if not rules:
+        _plan(case, lengths)
         print("nothing fits at any of these lengths; no policy is written", file=sys.stderr)
         return NOTHING
+    missing = [units.length(seq) for seq in lengths if seq not in {rule.up_to for rule in rules}]
+    if missing:
+        print(f"note: nothing fits at {', '.join(missing)}: no rule there", file=sys.stderr)
     share = case.needs.share("latency")
     known = {name: getattr(case.shape, name) for name in Shape.__dataclass_fields__}
     Policy(

@@ -54,6 +54,9 @@ def _hunted(own: Mapping[str, Any]) -> Profile:
         wanted = planned(wishes, server)
         if wanted.baseline is None:
             raise UsageError("--baseline none leaves nothing to cross")
+        if {record.cell.label for record in wanted.records} == {wanted.baseline}:
+            hint = "effattn crossover -v linformer"
+            raise UsageError(f"nothing but the baseline {wanted.baseline!r} is named", hint)
         path = wishes.out or files.new_path(wanted)
         progress = Progress(Console(stderr=True), quiet=wishes.quiet)
         with files.locked(path), progress:
@@ -65,7 +68,17 @@ def _hunted(own: Mapping[str, Any]) -> Profile:
                 watch=progress,
             )
             found = Hunt(wanted, rig).run()
-    print(f"saved: {path}", file=sys.stderr)
     if not any(record.rounds for record in found.records):
         raise NothingMeasured("nothing could be measured within the limits")
+    print(f"saved: {path}", file=sys.stderr)
+    _note_missing(wanted, found)
     return found
+
+
+def _note_missing(wanted: Profile, found: Profile) -> None:
+    """The variants of which no length could be measured."""
+    there = {record.cell.label for record in found.records if record.rounds}
+    labels = dict.fromkeys(record.cell.label for record in wanted.records)
+    if missing := [label for label in labels if label not in there]:
+        why = "not within the limits; --time-budget gives more time"
+        print(f"note: not measured: {', '.join(missing)}: {why}", file=sys.stderr)

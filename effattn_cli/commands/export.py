@@ -18,9 +18,13 @@ def export(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; else stdout.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it is there.")
+    ] = False,
 ) -> None:
     """Write a profile as CSV (a line for each cell), JSON (all of it) or Markdown."""
     from effattn_cli import files, library, store
+    from effattn_cli.commands import given
     from effattn_cli.report import export as exports
 
     found = library.read(profile)
@@ -30,4 +34,5 @@ def export(
         typer.echo(text, nl=False)
     else:
         files.check(out)
+        given.unless_there(out, force=force)
         files.replace(out, text.encode(errors="replace"))

@@ -1,8 +1,10 @@
 """Profiles that a user has named; of a shipped one it is said where it is true."""
 
 import sys
+from pathlib import Path
 
 from effattn_cli import library
+from effattn_cli.errors import UsageError
 from effattn_cli.measure import processor
 from effattn_cli.records import Profile
 from effattn_cli.report import units
@@ -22,6 +24,16 @@ def profile(name: str) -> Profile:
             note = f"{name} was measured on another machine: {there}; this one is {here}"
             print(f"note: {units.clean(note)}", file=sys.stderr)
     return found
+
+
+def unless_there(path: Path, *, force: bool) -> None:
+    """Nothing is lost by a name that is taken.
+
+    Raises:
+        UsageError: there is a file, and it is not to be replaced.
+    """
+    if path.exists() and not force:
+        raise UsageError(f"{str(path)!r} is there already", "--force replaces it")
 
 
 def _words(cpu: str, cores: int) -> str:

@@ -19,12 +19,11 @@ def merge(
     """Join profiles of one machine; rounds of the same cell are joined too."""
     from effattn_cli import files, library, store
     from effattn_cli.analyse.merge import merge as merged
-    from effattn_cli.errors import UsageError
+    from effattn_cli.commands import given
 
     found = merged([library.read(name) for name in profiles], " ".join(["effattn", *sys.argv[1:]]))
     with files.locked(out):
-        if out.exists() and not force:
-            raise UsageError(f"{str(out)!r} is there already", "--force replaces it")
+        given.unless_there(out, force=force)
         store.Writer(out).write(found)
     rounds = sum(len(record.rounds) for record in found.records)
     print(f"saved: {out} ({len(found.records)} cells, {rounds} rounds)", file=sys.stderr)

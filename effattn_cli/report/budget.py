@@ -20,6 +20,7 @@ WHY: Mapping[Why, str] = {
     "padding": "cannot be given padding",
     "exact": "is not exact",
     "unmeasured": "was not measured in this setting",
+    "far": "not known so far from the lengths that were measured",
 }
 
 
@@ -36,11 +37,13 @@ def plain(text: str) -> str:
 
 
 def amount(estimate: Estimate | None, resource: Resource) -> str:
-    """`12.1 ms`, `~12.1 ms` where it was not measured, `?` where nothing is known."""
+    """`12.1 ms`, `~12.1 ms` where it was not measured, `?` where nothing is known; `!` beside other
+    load.
+    """
     if estimate is None:
         return "?"
-    text = SCALES[resource](estimate.value)
-    return text if estimate.basis == "measured" else f"~{text}"
+    mark = "!" if estimate.busy else ""
+    return mark + ("" if estimate.basis == "measured" else "~") + SCALES[resource](estimate.value)
 
 
 def chance(value: float, *, measured: bool) -> str:

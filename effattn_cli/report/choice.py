@@ -29,7 +29,7 @@ def answer(choice: Choice, shape: Cell, relaxed: Sequence[Relaxation]) -> Lines:
     if best is not None:
         shown += [*_recommended(best, choice), *_doubt(best, choice, shape), Text()]
     else:
-        shown += [*_nothing(choice, relaxed), Text()]
+        shown += [*_nothing(choice, relaxed, shape), Text()]
     shown += [_table(choice), Text(), *(Text(line, "dim") for line in _legend(choice))]
     return Lines(*shown)
 
@@ -67,8 +67,11 @@ def _sure(best: Candidate) -> str:
 
 
 def _doubt(best: Candidate, choice: Choice, shape: Cell) -> Iterator[Text]:
-    """How to find out, where nothing was measured."""
-    if any(m.estimate is not None and m.estimate.basis != "measured" for m in best.margins):
+    """How to find out, where nothing was measured, or not alone."""
+    known = [margin.estimate for margin in best.margins if margin.estimate is not None]
+    if any(estimate.busy for estimate in known):
+        yield Text("  Other processes kept the machine busy: measure again when it is idle.")
+    if any(estimate.busy or estimate.basis != "measured" for estimate in known):
         yield Text(f"  To be sure: {words.measuring(best.label, choice.seq, shape)}")
 
 
@@ -87,10 +90,16 @@ def _published(known: Quality) -> str:
     return f"published Long Range Arena average {known.lra:.1f} %{usual}"
 
 
-def _nothing(choice: Choice, relaxed: Sequence[Relaxation]) -> Iterator[Text]:
-    yield Text(f"Nothing fits {limits(choice.needs)} at {units.length(choice.seq)} tokens.", "bold")
+def _nothing(choice: Choice, relaxed: Sequence[Relaxation], shape: Cell) -> Iterator[Text]:
+    """That nothing fits, or that it is not known whether something does."""
+    far = [one for one in choice.candidates if one.refusal and one.refusal.why == "far"]
+    unknown = far or [one for one in choice.candidates if not one.refusal and not one.known]
+    said = "Nothing is known to fit" if unknown else "Nothing fits"
+    yield Text(f"{said} {limits(choice.needs)} at {units.length(choice.seq)} tokens.", "bold")
     for each in relaxed:
         yield Text(f"  {relaxation(each)}")
+    if far:
+        yield Text(f"  To find out: {words.measuring(far[0].label, choice.seq, shape)}")
 
 
 def relaxation(each: Relaxation) -> str:
@@ -193,6 +202,8 @@ def _legend(choice: Choice) -> Iterator[str]:
     estimates = [estimate for one in able for estimate in one.estimates.values()]
     if any(estimate.basis != "measured" for estimate in estimates):
         yield "~ not measured at this length: interpolated or predicted; --explain says how"
+    if any(estimate.busy for estimate in estimates):
+        yield "! other processes kept the machine busy: the latency may be too high"
     if choice.scored:
         yield f"score: {units.clean(choice.scored)}, as the profile has it; more is better"
     elif any(one.contender.quality.lra is not None for one in able):

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from effattn_cli.analyse.choose import Choice
 from effattn_cli.analyse.contenders import Needs
-from effattn_cli.analyse.relax import Reach
+from effattn_cli.analyse.relax import Reach, relaxations
 from effattn_cli.records import Cell
 from effattn_cli.report import budget, choice, units, words
 from effattn_cli.report.grid import Column, Grid, Row
@@ -27,7 +27,7 @@ def plan(choices: Sequence[Choice], shape: Cell) -> Lines:
     for each in choices:
         best, seq = each.best, Text(units.length(each.seq))
         if best is None:
-            rows.append(Row(cells=(seq, Text("nothing fits", "yellow"))))
+            rows.append(Row(cells=(seq, Text(_nearest(each), "yellow"))))
             continue
         amounts = [Text(budget.amount(best.estimates.get(name), name)) for name in shown]
         label = Text(units.clean(best.label), "bold")
@@ -35,6 +35,12 @@ def plan(choices: Sequence[Choice], shape: Cell) -> Lines:
     note = "~ not measured at this length; one --seq shows why not the others"
     asked = Text(f"within {choice.limits(needs)}")
     return Lines(Text(words.title(shape)), asked, Text(), Grid(columns, rows), Text(note, "dim"))
+
+
+def _nearest(found: Choice) -> str:
+    """`nothing fits; at 61 ms performer fits`."""
+    near = [choice.relaxation(each) for each in relaxations(found)[:1]]
+    return "; ".join(["nothing fits", *near])
 
 
 def longest(found: Sequence[Reach], shape: Cell, needs: Needs) -> Lines:
@@ -49,7 +55,7 @@ def longest(found: Sequence[Reach], shape: Cell, needs: Needs) -> Lines:
         Column(title=""),
     )
     best = next((each for each in found if each.seq is not None), None)
-    said = "Nothing fits at any length." if best is None else _furthest(best) + _exact(found)
+    said = _nowhere(found, needs) if best is None else _furthest(best) + _exact(found)
     note = "~ not a measured length. surely: the whole interval is within; at most: an end of it"
     return Lines(
         Text(words.title(shape)),
@@ -57,10 +63,19 @@ def longest(found: Sequence[Reach], shape: Cell, needs: Needs) -> Lines:
         Text(),
         Text(said, "bold"),
         Text(),
-        Grid(columns, [_reach_row(each) for each in found]),
+        Grid(columns, [_reach_row(each, needs) for each in found]),
         Text(),
         Text(note, "dim"),
     )
+
+
+def _nowhere(found: Sequence[Reach], needs: Needs) -> str:
+    able = [each for each in found if each.contender.refusal is None]
+    unknown = {_unknown(each, needs) for each in able}
+    if able and None not in unknown:
+        names = " or ".join(sorted(name for name in unknown if name))
+        return f"Nothing is known to fit: no {names} was measured."
+    return "Nothing fits at any length."
 
 
 def _furthest(best: Reach) -> str:
@@ -80,7 +95,7 @@ def _exact(found: Sequence[Reach]) -> str:
     return f" Exact attention ({units.clean(exact.contender.label)}): {_length(exact, exact.seq)}."
 
 
-def _reach_row(each: Reach) -> Row:
+def _reach_row(each: Reach, needs: Needs) -> Row:
     name = Text(units.clean(each.contender.label))
     refusal = each.contender.refusal
     if refusal is not None:
@@ -90,7 +105,7 @@ def _reach_row(each: Reach) -> Row:
         Text("-" if seq is None else _length(each, seq))
         for seq in (each.seq, each.safe, each.hopeful)
     ]
-    ends = Text(_end(each))
+    ends = Text(_end(each, needs))
     return Row(cells=(name, *cells, Text("" if lra is None else f"{lra:.1f}"), ends))
 
 
@@ -99,9 +114,16 @@ def _length(each: Reach, seq: int) -> str:
     return units.length(seq) if seq in points else f"~{units.length(seq)}"
 
 
-def _end(each: Reach) -> str:
+def _unknown(each: Reach, needs: Needs) -> str | None:
+    """What is limited, and known at no length."""
+    asked = (limit.resource for limit in needs.limits)
+    return next((name for name in asked if not each.contender.curves[name].seqs), None)
+
+
+def _end(each: Reach, needs: Needs) -> str:
     if each.seq is None:
-        return "too much at every length"
+        unknown = _unknown(each, needs)
+        return f"its {unknown} is not known" if unknown else "too much at every length"
     if each.ends is None:
         return "nothing seen; it may go further"
     if each.ends.refusal is not None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from effattn_cli.analyse.crossover import Crossing, Crossover, Metric, crossover
 from effattn_cli.analyse.groups import Group, groups
+from effattn_cli.analyse.statistics import foreign_load
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile
 from effattn_cli.report import units, words
@@ -63,6 +64,8 @@ def table(profile: Profile) -> Lines:
     shown.append(Text(f"{note} logarithmic axes.", "dim"))
     if any(line.found.crossing.predicted for line in marks):
         shown.append(Text("~ rests on a predicted value", "dim"))
+    if any(foreign_load(record) is not None for record in profile.records):
+        shown.append(Text("Other processes kept the machine busy: measure again.", "dim"))
     return Lines(*shown)
 
 

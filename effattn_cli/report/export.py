@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import fields
 
-from effattn_cli.analyse.statistics import interval, outliers
+from effattn_cli.analyse.statistics import foreign_load, interval, outliers
 from effattn_cli.records import Cell, Profile, Record
 from effattn_cli.report import findings, gpu, markdown, table
 from effattn_cli.report.units import clean
@@ -13,8 +13,8 @@ from effattn_cli.report.units import clean
 AXES = [item.name for item in fields(Cell) if item.name != "options"]
 VALUES = (
     "status", "seconds", "low_seconds", "high_seconds", "rounds", "samples", "outliers",
-    "peak_bytes", "peak_predicted", "resident_bytes", "state_bytes", "joules", "launch_seconds",
-    "flops", "useful_flops", "moved_bytes", "reason", "message",
+    "foreign_load", "peak_bytes", "peak_predicted", "resident_bytes", "state_bytes", "joules",
+    "launch_seconds", "flops", "useful_flops", "moved_bytes", "reason", "message",
 )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def as_csv(profile: Profile) -> str:
 def _values(record: Record) -> Iterator[object]:
     bounds = interval(record) or (None, None)
     yield from (record.status, record.seconds, *bounds, len(record.rounds), len(record.samples))
-    yield len(outliers(record))
+    yield from (len(outliers(record)), foreign_load(record))
     yield record.peak_bytes
     yield record.peak_bytes is not None and record.memory is None
     memory = record.memory

@@ -16,7 +16,7 @@ COLUMNS = (
     Column(title="batch", right=True, extra=1),
     Column(title="variant", folds=1),
     Column(title="FLOPs", right=True),
-    Column(title="memory", right=True),
+    Column(title="needs", right=True),
     Column(title="a call", right=True),
     Column(title="plan"),
 )
@@ -28,7 +28,10 @@ def table(profile: Profile, calls: Mapping[Cell, float | None]) -> Lines:
     for group in groups(profile.records):
         rows = [_row(r, calls[r.cell], profile.sampling) for r in group.records]
         shown += [Text(words.title(group.shape), "bold"), Grid(COLUMNS, rows), Text()]
-    note = "No variant was run: costs are counted, times (~) follow from the machine's speed."
+    note = (
+        "No variant was run: costs are counted, times (~) follow from the machine's speed."
+        " needs: inputs, weights and the peak beyond them"
+    )
     return Lines(*shown, Text(_total(profile, calls)), Text(note, "dim"))
 
 

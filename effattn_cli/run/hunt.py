@@ -36,8 +36,8 @@ class Hunt:
         left = list(self._pairs())
         while left:  # one length of each variant in turn, so that the budget serves all of them
             left = [pair for pair in left if self._step(*pair)]
-        found = self._current(finished=True)
-        self._rig.save(found)
+        found = self._current()
+        self._saved(found)
         return found
 
     def _pairs(self) -> Iterator[tuple[Cell, Cell]]:
@@ -81,7 +81,7 @@ class Hunt:
             sampling=replace(self._profile.sampling, time_budget=None),
             records=(*self._visited.values(), *new),
         )
-        found = Runner(profile, replace(self._rig, save=self._saved)).run()
+        found = Runner(profile, replace(self._rig, save=self._unfinished)).run()
         self._visited = {record.cell: record for record in found.records}
 
     def _ratios(self, cell: Cell, baseline: Cell) -> tuple[Ratios, Ratios]:
@@ -114,12 +114,17 @@ class Hunt:
         """A cell of each."""
         return list({_curve(r.cell): r.cell for r in self._profile.records}.values())
 
-    def _saved(self, profile: Profile) -> None:
-        self._rig.save(replace(self._profile, records=profile.records, finished=False))
+    def _unfinished(self, profile: Profile) -> None:
+        self._saved(replace(self._profile, records=profile.records, finished=False))
 
-    def _current(self, *, finished: bool) -> Profile:
+    def _saved(self, profile: Profile) -> None:
+        """Nothing is written, and nothing replaced, before there is something to keep."""
+        if any(record.rounds for record in profile.records):
+            self._rig.save(profile)
+
+    def _current(self) -> Profile:
         records = sorted(self._visited.values(), key=lambda r: (r.cell.line, r.cell.seq))
-        return replace(self._profile, records=tuple(records), finished=finished)
+        return replace(self._profile, records=tuple(records), finished=True)
 
 
 def _curve(cell: Cell) -> tuple[str, int]:

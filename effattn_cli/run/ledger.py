@@ -19,7 +19,7 @@ def counted(record: Record, told: Mapping[str, Any], memory_limit: int) -> Recor
     needs = told["needs"] + cost.peak_bytes
     record = replace(record, cost=cost, needs_bytes=needs)
     if needs > memory_limit:
-        message = f"would need {_gib(needs)}, the limit is {_gib(memory_limit)}"
+        message = f"would need {_size(needs)}, the limit is {_size(memory_limit)}"
         return replace(record, failure=Failure(reason="out-of-memory", message=message))
     return record
 
@@ -67,5 +67,6 @@ def warned(record: Record, text: str) -> Record:
     return replace(record, warnings=(*record.warnings, text))
 
 
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
+def _size(size: int) -> str:
+    unit, name = (2**30, "GiB") if size >= 2**30 else (2**20, "MiB")
+    return f"{size / unit:.3g} {name}" if size < 1000 * unit else f"{size / unit:.0f} {name}"

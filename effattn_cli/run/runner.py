@@ -145,7 +145,7 @@ class Runner:
             return False
         call = self.outlook.seconds(record) or 0.0
         if not effort.affordable(call, self._sampling):
-            self.outlook.skip(record.cell, f"a call would take about {call:.1f} s")
+            self.outlook.skip(record.cell, f"a call would take about {_seconds(call)}")
             return False
         if self._out_of_time(record):
             self.outlook.skip(record.cell, TOO_LATE)
@@ -189,3 +189,7 @@ class Runner:
 
     def _payload(self, cell: Cell) -> dict[str, Any]:
         return {"cell": asdict(cell), "path": self._variants[cell.variant].plugin}
+
+
+def _seconds(call: float) -> str:
+    return f"{call:.1f} s" if call >= 0.1 else f"{1e3 * call:.2g} ms"

@@ -18,7 +18,7 @@ def answer(reply: Reply, seconds: float) -> dict[str, Any] | Failure:
         found = told["failure"]
         return Failure(reason=found["reason"], message=found["message"], output=output)
     if reply.timed_out:
-        return Failure(reason="timeout", message=f"no answer within {seconds:.0f} s", output=output)
+        return Failure(reason="timeout", message=f"no answer within {seconds:g} s", output=output)
     if reply.starved:
         message = "the machine ran out of memory, and the system killed the process"
         return Failure(reason="out-of-memory", message=message, output=output)

@@ -25,7 +25,7 @@ CHANGED = "it changed torch for the whole process: "
 #: What each plugin's shortest cell has to say; None where it is measured all the same.
 QUICK: dict[str, tuple[str, str] | None] = {
     "aborts": ("crashed", "killed by signal 6 (SIGABRT)"),
-    "asks-for-too-much": ("out-of-memory", "would need 4096.0 GiB, the limit is 1.0 GiB"),
+    "asks-for-too-much": ("out-of-memory", "would need 4096 GiB, the limit is 1 GiB"),
     "changes-dtype": ("raised", f"{CHANGED}the default dtype from torch.float32 to torch.float64"),
     "changes-grad-mode": ("raised", f"{CHANGED}the grad mode from True to False"),
     "changes-seeds": None,
