@@ -44,7 +44,7 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     if is_busy(found):
         found = _quieter(found, sample(time_some, sampling, most, faults))
     kernel = (before + calibration.seconds(cell.device)) / 2
-    gpu = nvml.at_work(cell.device, subject.call)
+    gpu = nvml.at_work(cell.device, subject.call, found.median)
     return replace(found, gpu=gpu, calibration=round(kernel, 9))
 
 

@@ -21,14 +21,20 @@ BRAKES: dict[str, Brake] = {
     "DisplayClockSetting": "clocks set",
 }
 
+ASKING = 0.05  # seconds that the driver may take to answer
+MOST_CALLS = 500
 
-def at_work(device: str, call: Call) -> Gpu | None:
-    """The GPU while it works on a call, which is not timed."""
+
+def at_work(device: str, call: Call, seconds: float) -> Gpu | None:
+    """The GPU while it works on calls of so many seconds, which are not timed: on as many as keep
+    it at work while its driver is asked.
+    """
     if _handle(device) is None:
         return None
     import pynvml  # noqa: PLC0415
 
-    call()
+    for _ in range(max(1, min(MOST_CALLS, int(ASKING / max(seconds, 1e-9))))):
+        call()
     bits = _ask(device, "CurrentClocksEventReasons")
     mhz = _ask(device, "ClockInfo", pynvml.NVML_CLOCK_SM)
     celsius = _ask(device, "Temperature", pynvml.NVML_TEMPERATURE_GPU)

@@ -17,6 +17,7 @@ from effattn_cli.report.grid import Column, Grid, Row
 
 Field = tuple[Column, Callable[[Record], Text]]
 METRICS: tuple[Metric, ...] = ("time", "memory")
+BEYOND = 1.05  # of a roofline: more than what differs from one measurement to the next
 BETTER: dict[Metric, str] = {"time": "faster", "memory": "less"}
 WORSE: dict[Metric, str] = {"time": "slower", "memory": "more"}
 
@@ -102,6 +103,11 @@ class _Table:
     def _reach(self, record: Record) -> str:
         found = roofline.reach(record, self.rooflines)
         return "" if found is None else f"{units.percent(found.share)} {found.bound}"
+
+    def share(self, record: Record) -> float:
+        """Of the roofline; 0 where nothing is known."""
+        found = roofline.reach(record, self.rooflines)
+        return 0.0 if found is None else found.share
 
     def _against(self, metric: Metric) -> Field:
         name = units.clean(self.baseline or "")
@@ -196,6 +202,9 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     if busy:
         cores = f"{max(busy):.1f} cores busy"
         yield f"! other processes kept up to {cores}: the latency may be too high"
+    shares = [part.share(record) for part, record in pairs]
+    if max(shares, default=0.0) > BEYOND:
+        yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
     found = [part.comparison(record, "time") for part, record in pairs]
     if any(point is not None and point.verdict == "close" for point in found):
         yield "? too close to call: the intervals overlap"

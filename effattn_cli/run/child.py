@@ -55,7 +55,7 @@ def _reason(error: BaseException) -> Reason:
         return "not-finite"
     if isinstance(error, memory.WrongShape):
         return "wrong-shape"
-    full = ("can't allocate memory", "out of memory", "not enough memory")
+    full = ("can't allocate memory", "out of memory", "not enough memory", "ALLOC_FAILED")
     exhausted = isinstance(error, MemoryError | torch.OutOfMemoryError)
     if exhausted or any(text in str(error) for text in full):
         return "out-of-memory"
@@ -100,7 +100,7 @@ def _machine(payload: dict[str, Any], answer: Answer) -> None:
 
 
 def _roofline(payload: dict[str, Any], answer: Answer) -> None:
-    torch.set_num_threads(payload["threads"])
+    _settle(payload["device"], payload["threads"])
     heap.retain_heap()
     answer({"roofline": asdict(roofline.measure(**payload))})
 
@@ -133,13 +133,19 @@ def _kept(variant: type[Layer], law: str) -> dict[str, Any]:
     return {"broken": "it holds, so the card should not exempt it"} if why else {}
 
 
+def _settle(device: str, threads: int) -> torch.device:
+    """Events are of the current device, whatever else is named."""
+    torch.set_num_threads(threads)
+    place = torch.device(device)
+    if place.index is not None:
+        torch.accelerator.set_device_index(place.index)
+    return place
+
+
 @contextlib.contextmanager
 def _prepared(cell: Cell, device_memory: int | None) -> Iterator[None]:
     """The process as the cell asks for it; on a GPU it may take so many bytes."""
-    torch.set_num_threads(cell.threads)
-    place = torch.device(cell.device)
-    if place.index is not None:
-        torch.accelerator.set_device_index(place.index)
+    place = _settle(cell.device, cell.threads)
     if device_memory is not None and place.type == "cuda":
         total = torch.cuda.get_device_properties(place).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, device_memory / total))

@@ -59,19 +59,21 @@ def test_a_slow_call_is_made_once_to_warm_up_and_once_to_measure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pages", "warmup"),
+    ("pages", "limit", "warmup"),
     [
-        ([0] * 9, 1),
-        ([90_000, 0, 90_000], 1),  # 0.18 s of 4
-        ([500_000, 500_000, 10], 3),
-        ([500_000] * 9, GROWING_CALLS),
+        ([0] * 9, 400, 1),
+        ([90_000, 0, 90_000], 400, 1),  # 0.18 s of 4
+        ([500_000, 500_000, 10], 400, 3),
+        ([500_000] * 9, 400, GROWING_CALLS),
+        ([500_000] * 9, 40, 3),  # two tries, and their samples, have to end within the limit
     ],
 )
-def test_a_heap_that_still_grows_is_not_warm(pages: list[int], warmup: int) -> None:
+def test_a_heap_that_still_grows_is_not_warm(pages: list[int], limit: float, warmup: int) -> None:
     given = accumulate(pages, initial=0)
     asked = chain.from_iterable((each, each) for each in given)  # after a call, before the next
     next(asked)
-    found = sample(playing(steady(4.0)), Sampling(), faults=lambda: next(asked))
+    sampling = Sampling(time_limit=limit)
+    found = sample(playing(steady(4.0)), sampling, faults=lambda: next(asked))
     assert (len(found.samples), found.warmup) == (1, warmup)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
 )
 def test_why_the_clock_is_held_down(driver: FakeNvml, bits: int, brakes: tuple[Brake, ...]) -> None:
     driver.facts["CurrentClocksEventReasons"] = bits
-    assert nvml.at_work("cuda", lambda: None) == Gpu(sm_mhz=1755, celsius=61, brakes=brakes)
+    assert nvml.at_work("cuda", lambda: None, 1.0) == Gpu(sm_mhz=1755, celsius=61, brakes=brakes)
 
 
 def test_the_driver_is_asked_while_the_gpu_works(
@@ -39,7 +40,7 @@ def test_the_driver_is_asked_while_the_gpu_works(
     course: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: course.append("waited"))
     monkeypatch.setattr(nvml, "_ask", lambda *what: course.append(what[1]))
-    assert nvml.at_work("cuda", lambda: course.append("called")) is None
+    assert nvml.at_work("cuda", lambda: course.append("called"), 1.0) is None
     assert (course[0], course[-1]) == ("called", "waited")
     assert len(course) == 5
 
@@ -47,14 +48,14 @@ def test_the_driver_is_asked_while_the_gpu_works(
 @pytest.mark.parametrize("missing", ["CurrentClocksEventReasons", "ClockInfo", "Temperature"])
 def test_half_an_answer_is_none(driver: FakeNvml, missing: str) -> None:
     driver.facts[missing] = None
-    assert nvml.at_work("cuda", lambda: None) is None
+    assert nvml.at_work("cuda", lambda: None, 1.0) is None
 
 
 def test_a_cpu_has_no_driver_and_pynvml_is_not_loaded_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)  # an import would fail
-    assert nvml.at_work("cpu", pytest.fail) is None
+    assert nvml.at_work("cpu", pytest.fail, 1.0) is None
     assert (nvml.watts("cpu"), nvml.joules("cpu"), nvml.resident("cpu")) == (None, None, None)
 
 
@@ -65,7 +66,7 @@ def test_a_gpu_that_the_driver_does_not_know_tells_nothing(
         raise driver.NVMLError
 
     monkeypatch.setattr(driver, "nvmlDeviceGetHandleByUUID", unknown)
-    assert nvml.at_work("cuda", lambda: None) is None
+    assert nvml.at_work("cuda", lambda: None, 1.0) is None
     assert nvml.most_mhz("cuda") == (None, None)
     assert nvml.watts("cuda") is None
 
@@ -107,3 +108,11 @@ def test_the_fingerprint_names_the_gpu_its_clocks_and_its_limit(driver: FakeNvml
     assert (found.accelerator_sm_mhz, found.accelerator_memory_mhz) == (1980, 2619)
     assert (found.accelerator_memory_bytes, found.accelerator_free_bytes) == (80 << 30, 60 << 30)
     assert found.accelerator_watts == 700.0
+
+
+def test_short_calls_keep_the_gpu_at_work_while_the_driver_is_asked(driver: FakeNvml) -> None:
+    driver.facts["CurrentClocksEventReasons"] = 0
+    for seconds, times in ((1e-3, 50), (1e-9, 500), (2.0, 1)):
+        calls: list[int] = []
+        nvml.at_work("cuda", partial(calls.append, 1), seconds)
+        assert len(calls) == times
