@@ -56,7 +56,7 @@ def test_a_new_variant_passes_and_runs(tmp_path: Path) -> None:
     assert [line.split()[0] for line in found.stdout.splitlines()[:-2]] == [
         "skipped" if law == "decoding" else "ok" for law in ["loading", *LAWS]
     ]
-    assert found.stdout.splitlines()[-1] == "my-variant: 10 held, 1 skipped"
+    assert found.stdout.splitlines()[-1] == "my-variant: 11 held, 1 skipped"
     shape = ["-s", "64", "--dim", "64", "--heads", "2", "--rounds", "1", "--out", "p.yaml"]
     swept = effattn(*profile.split()[1:], *shape, folder=tmp_path)
     assert swept.returncode == 0, swept.stderr
@@ -102,7 +102,7 @@ def test_a_broken_law_is_told_in_plain_words(tmp_path: Path) -> None:
     message = "output at position 0 changes when token 1 changes, but the card says causal"
     assert f"BROKEN causality {message}" in words
     assert "skipped padding the card says that it takes no padding" in words
-    assert words.endswith("mean: 8 held, 1 broken, 2 skipped")
+    assert words.endswith("mean: 8 held, 1 broken, 3 skipped")
 
 
 def test_an_exemption_is_told_and_has_to_be_needed(tmp_path: Path) -> None:

@@ -38,10 +38,11 @@ def running_mean(
 ) -> torch.Tensor:
     """Every token receives a gated mean of the values."""
     weights = k.sigmoid() if real is None else k.sigmoid() * real[:, None, :, None]
-    above, below = (weights * v, weights)
     if causal:
-        return q.sigmoid() * above.cumsum(2) / below.cumsum(2)
-    return q.sigmoid() * above.sum(2, keepdim=True) / below.sum(2, keepdim=True)
+        above, below = (weights * v).cumsum(2), weights.cumsum(2)
+    else:
+        above, below = (weights * v).sum(2, keepdim=True), weights.sum(2, keepdim=True)
+    return q.sigmoid() * above / below.masked_fill(below == 0, 1)
 
 
 @pytest.mark.parametrize("law", laws.LAWS)

@@ -56,6 +56,7 @@ class {class_name}(Attention):
             above, below = (weights * v_BHTK).cumsum(2), weights.cumsum(2)
         else:
             above, below = (weights * v_BHTK).sum(2, keepdim=True), weights.sum(2, keepdim=True)
+        below = below.masked_fill(below == 0, 1)  # of a sequence without a real token
         return q_BHTK.sigmoid() * above / below
 '''
 
