@@ -1,8 +1,9 @@
 """Latency and memory at lengths that were not measured, from the nearest length that was.
 
-The last measured length times the ratio of counted costs: no curve is fitted. Against fits of
-polynomials and powers this had the smallest worst case, since a fit invents a square term, or
-misses it, in the noise of short lengths.
+The last measured length times the ratio of what the counted costs make one expect (the sum of a
+program's parts, see `roofline.seconds`): no curve is fitted. Against fits of polynomials and powers
+this had the smallest worst case, since a fit invents a square term, or misses it, in the noise of
+short lengths.
 """
 
 import math
@@ -13,8 +14,8 @@ from effattn_cli.records import Cost, Prediction, Record
 #: Seconds to expect of a counted program (see `roofline.seconds`).
 Expect = Callable[[Cost], float]
 
-#: Around a latency predicted at twice the measured length: it held 95 % of 473, and at four times,
-#: where it is wider, 91 % of 350 (benchmarks/predictions.py).
+#: Around a latency predicted at twice the measured length: it held 93 % of 467, and at four times,
+#: where it is wider, 91 % of 344 (benchmarks/predictions.py).
 BAND = 1.3
 
 
@@ -24,7 +25,9 @@ def band(times: float) -> float:
 
 
 def anchor(record: Record, others: Iterable[Record]) -> Record | None:
-    """The nearest shorter record of the same curve that has a known time and a counted cost."""
+    """The record of the same curve with the most tokens, batch and all, that has no more of them
+    than this one, a known time and a counted cost.
+    """
     tokens, line = _tokens(record), record.cell.line
     near: Record | None = None
     for other in others:

@@ -1,5 +1,6 @@
 """Latency: warm up until steady, then sample until the median is known well enough."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
@@ -20,6 +21,10 @@ STEADY = 0.05  # two calls in a row that differ by less than this are steady
 # A heap that keeps what is freed still grows in the second call, or the third, where large blocks
 # were not freed in the order in which they were taken: such calls took up to four times as long.
 GROWING_CALLS = 6
+# One that grew by gigabytes can pause for a call, and grow again: two in a row have to be quiet.
+QUIET = 2
+LARGE = 1 << 18  # pages of a call: 1 GiB
+ENOUGH = 0.9  # of the time limit: the rest is for making the subject
 FAULT = 2e-6  # seconds that a page costs which the system gives; 1 to 5 were seen
 # An accelerator is waited for after so many calls, or after so many seconds of them: enough for it
 # to have work at hand all the time, and too few to fill the queue in which it waits.
@@ -28,6 +33,7 @@ BLOCK_CALLS, BLOCK_SECONDS = 16, 0.01
 
 def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     """One round of samples in this process, which should be fresh."""
+    started = time.monotonic()
     faults: Callable[[], int] = int
     if cell.alloc == "retained" and cell.device == "cpu" and heap.retain_heap():
         faults = heap.faults
@@ -41,8 +47,9 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     if meter is not None:
         calls = found.warmup + len(found.samples)
         found = replace(found, joules=meter.joules(calls, found.median))
-    if is_busy(found):
-        found = _quieter(found, sample(time_some, sampling, most, faults))
+    spent = time.monotonic() - started
+    if is_busy(found) and spent < sampling.time_limit / 2:
+        found = _quieter(found, sample(time_some, sampling, most))  # the heap has grown by now
     kernel = (before + calibration.seconds(cell.device)) / 2
     gpu = nvml.at_work(cell.device, subject.call, found.median)
     return replace(found, gpu=gpu, calibration=round(kernel, 9))
@@ -64,12 +71,13 @@ def sample(
 
     `faults` tells how many pages the process was given so far.
     """
-    warm, growing = list[float](), True
-    patience = sampling.time_limit / 4  # two tries have to end within it
-    while _is_cold(warm) or (growing and len(warm) < GROWING_CALLS and sum(warm) < patience):
+    warm, quiet, large = list[float](), 0, False
+    while _is_cold(warm) or _may_grow(warm, quiet, sampling, large=large):
         before = faults()
         warm += time_some(1).seconds
-        growing = (faults() - before) * FAULT > STEADY * warm[-1]
+        pages = faults() - before
+        quiet = 0 if pages * FAULT > STEADY * warm[-1] else quiet + 1
+        large = large or pages > LARGE
     size = _size(warm[-1], most)
     samples: list[float] = []
     launches: list[float] = []
@@ -93,6 +101,15 @@ def _size(seconds: float, most: int) -> int:
     """Calls of a block: a power of two, so that sampling is looked at whenever it has doubled."""
     fitting = max(1, min(most, int(BLOCK_SECONDS / seconds) if seconds > 0 else most))
     return 1 << (fitting.bit_length() - 1)
+
+
+def _may_grow(calls: Sequence[float], quiet: int, sampling: Sampling, *, large: bool) -> bool:
+    """Whether the heap was still growing in the last call, or may be after a pause, and one call
+    more leaves time for a sample.
+    """
+    spent = sum(calls) + 2 * calls[-1]
+    tried = len(calls) >= GROWING_CALLS or spent > ENOUGH * sampling.time_limit
+    return not tried and quiet < (QUIET if large else 1)
 
 
 def _is_cold(calls: Sequence[float]) -> bool:

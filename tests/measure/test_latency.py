@@ -63,9 +63,10 @@ def test_a_slow_call_is_made_once_to_warm_up_and_once_to_measure() -> None:
     [
         ([0] * 9, 400, 1),
         ([90_000, 0, 90_000], 400, 1),  # 0.18 s of 4
-        ([500_000, 500_000, 10], 400, 3),
+        ([200_000, 200_000, 10], 400, 3),
+        ([500_000, 10, 500_000, 10, 10], 400, 5),  # gigabytes, after a pause again
         ([500_000] * 9, 400, GROWING_CALLS),
-        ([500_000] * 9, 40, 3),  # two tries, and their samples, have to end within the limit
+        ([500_000] * 9, 30, 5),  # 20 s; one more, and a sample, would end beyond nine tenths
     ],
 )
 def test_a_heap_that_still_grows_is_not_warm(pages: list[int], limit: float, warmup: int) -> None:
