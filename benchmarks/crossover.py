@@ -39,7 +39,7 @@ def run(command: str, path: Path, *words: str) -> float:
 def crossings(path: Path) -> dict[str, float | None]:
     profile = store.read(path)
     (group,) = groups(profile.records)
-    found = {name: crossover(group, name, profile.baseline or "", "time") for name in NAMES}
+    found = {name: crossover(group, name, profile.baseline or "", "latency") for name in NAMES}
     return {name: each.crossing.at if each else None for name, each in found.items()}
 
 

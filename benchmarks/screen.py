@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from effattn_cli import store
-from effattn_cli.commands.sweep import print_profile
+from effattn_cli.report.console import print_profile
 
 
 def main() -> None:

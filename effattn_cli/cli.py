@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -63,6 +64,8 @@ def options(
 
 def main() -> NoReturn:
     """Runs the command line; the only place where a process of effattn ends."""
+    if sys.stdout is None:  # closed by whoever called
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an ASCII terminal has no µ, and loses no line
@@ -78,7 +81,7 @@ def _run(*, debug: bool) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
+    except (BrokenPipeError, SystemExit):  # the reader, `head` say, has seen enough; typer exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -99,8 +102,13 @@ def _words(error: Exception) -> tuple[str, str | None, int]:
         # The error of an argument that is missing holds no message until it is formatted.
         told = getattr(error, "message", "") or error.format_message()
         message, _, near = str(told).partition(" Did you mean ")
-        others = getattr(error, "possibilities", None)
-        near = near or (f"{sorted(others)[0]!r}?" if others else "")
-        near = near.partition(", ")[0].rstrip("?") + "?" if near else ""  # of several the nearest
+        others = getattr(error, "possibilities", None)  # the nearest is the first
+        near = f"{others[0]!r}" if others else near.partition(", ")[0].rstrip("?")
+        near = f"{near}?" if near else ""
+        names = getattr(getattr(error, "param", None), "opts", None) or [""]
+        if names[0].startswith("-") and names[0] not in message:
+            message = f"{max(names, key=len)}: {message}"
         return message.rstrip(". "), f"did you mean {near}" if near else None, 2
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
+        return f"cannot write: {error.strerror}", None, 2
     return f"internal: {type(error).__name__}: {error}", "--debug shows where", 70

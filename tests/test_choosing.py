@@ -10,7 +10,7 @@ import pytest
 
 from effattn_cli import store
 from tests.analyse.grids import grid, variants
-from tests.builders import a_cell, a_machine, a_profile, failed
+from tests.builders import a_cell, a_machine, a_profile, failed, measured
 from tests.test_cli import effattn
 
 SHIPPED = "ref:epyc-zen5-2-threads"
@@ -122,7 +122,9 @@ def test_the_newest_profiles_of_one_machine_are_taken(tmp_path: Path) -> None:
         (["--energy", "3"], "--energy: '3' is no energy", "'3J'"),
         (["--latency", "1s", "--phase", "decode"], "with phase decode, only", "--phase decode"),
         (["--latency", "1s", "--batch", "8"], "with batch 8, only with 1", "profile --batch 8"),
-        (["--latency", "1s", "--confidence", "1"], "--confidence: 1.0 is out of range", "0.99"),
+        (["--latency", "1s", "--confidence", "0.4"], "--confidence: 0.4 is out of range", "99%"),
+        (["--latency", "1s", "--confidence", "1"], "--confidence: '1' is no share", ""),
+        (["--latency", "1s", "--batch", "0"], "--batch: 0 is not in the range", ""),
         (["--latency", "1s", "-s", "64k..1k"], "--seq", "'1k..64k'"),
         (["--latency", "1s", "--prefer", "sped"], "'sped'", ""),
     ],
@@ -143,11 +145,11 @@ def test_crossovers_of_a_profile(profile: str) -> None:
     found = effattn("crossover", profile)
     assert found.returncode == 0
     row = next(line for line in found.stdout.splitlines() if line.startswith("linformer"))
-    assert "time" in row
+    assert "latency" in row
     assert "faster at 64k" in row
     assert "none up to 64k" in found.stdout
     document = json.loads(effattn("crossover", profile, "--json").stdout)
-    times = {each["label"]: each for each in document["crossings"] if each["metric"] == "time"}
+    times = {each["label"]: each for each in document["crossings"] if each["metric"] == "latency"}
     assert times["linformer"]["low"] < times["linformer"]["at"] < times["linformer"]["high"]
     # 20 us + 1.9 ns N^2 = 60 us + 1.1 us N
     assert times["linformer"]["at"] == pytest.approx(613, rel=0.05)
@@ -247,3 +249,36 @@ def test_a_plan_names_what_would_do_where_nothing_fits(tmp_path: Path) -> None:
     assert not path.exists()
     some = effattn("choose", SHIPPED, "-s", "1k,16k", "--latency", "300us", "--emit", str(path))
     assert "nothing fits at" in some.stderr
+
+
+def test_dtypes_and_shares_are_written_as_in_a_sweep(profile: str) -> None:
+    asked = ["choose", profile, "-s", "1k", "--latency", "1s", "--confidence"]
+    assert effattn(*asked, "95%", "--dtype", "fp32").stdout == effattn(*asked, "0.95").stdout
+
+
+def test_a_measurement_beside_other_load_keeps_its_mark(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    busy = measured(a_cell("sdpa", 1024), 1e-3, foreign_load=1.5)
+    store.Writer(path).write(a_profile(busy, measured(a_cell("local", 1024), 2e-3)))
+    found = effattn("choose", str(path), "-s", "1k", "--latency", "1s").stdout
+    assert "!1.00 ms" in found
+    assert "Other processes kept the machine busy" in found
+    assert "To be sure: effattn profile -v sdpa -s 1024" in found
+    head, first, second = effattn("export", str(path)).stdout.splitlines()
+    at = head.split(",").index("foreign_load")
+    assert (first.split(",")[at], second.split(",")[at]) == ("1.5", "")
+
+
+def test_an_export_replaces_nothing_unless_it_is_told_to(profile: str, tmp_path: Path) -> None:
+    before = Path(profile).read_bytes()
+    assert effattn("export", profile, "-o", profile).returncode == 2
+    assert Path(profile).read_bytes() == before
+    out = str(tmp_path / "x.csv")
+    assert [effattn("export", profile, "-o", out).returncode for _ in range(2)] == [0, 2]
+    assert effattn("export", profile, "-o", out, "--force").returncode == 0
+
+
+def test_nothing_but_the_baseline_crosses_nothing(tmp_path: Path) -> None:
+    found = effattn("crossover", "-v", "sdpa", "-s", "256", XDG_DATA_HOME=str(tmp_path))
+    assert found.returncode == 2
+    assert "nothing but the baseline 'sdpa' is named" in found.stderr

@@ -42,6 +42,8 @@ def effattn(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]"
     [
         (["profil"], "No such command 'profil'", "did you mean 'profile'?"),
         (["profile", "--variants", "x"], "No such option: --variants", "did you mean '--variant'?"),
+        (["profile", "--sek", "1k"], "No such option: --sek", "did you mean '--seq'?"),
+        (["profile", "--rounds", "x"], "--rounds: 'x' is not a valid int", ""),
         (["profile", "-v", "linformr"], "unknown variant 'linformr'", "did you mean 'linformer'?"),
         (["profile", "-v", "linformer:rnk=3"], "unknown option of linformer 'rnk'",
          "did you mean 'rank'?"),
@@ -57,6 +59,7 @@ def effattn(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]"
         (["profile", "-v", "sdpa", "--out", "no/such/folder/p.yaml"], "cannot write", ""),
         (["profile", "-v", "sdpa", "--config", "none.yaml"], "'none.yaml'", ""),
         (["profile", "--resume", "none.yaml"], "cannot read 'none.yaml'", ""),
+        (["profile", "--resume", "ref:epyc-zen5-2-threads"], "is shipped with", "makes a copy"),
         (["variants", "linformr"], "unknown variant 'linformr'", "did you mean 'linformer'?"),
         (["show", "none.yaml"], "cannot read 'none.yaml'", ""),
     ],
@@ -212,6 +215,27 @@ def test_the_catalogue_and_a_card() -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    words = f"{sys.executable} -m effattn_cli variants | head -1"
-    found = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
-    assert found.stderr == ""
+    for many in ("variants", "show ref:epyc-zen5-2-threads"):
+        words = f"set -o pipefail; {sys.executable} -m effattn_cli {many} | head -1"
+        found = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
+        assert (found.stderr, found.returncode) == ("", 0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_written_is_said_in_one_line() -> None:
+    words = [sys.executable, "-m", "effattn_cli", "variants"]
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (found.returncode, found.stderr.count("\n")) == (2, 1)
+    assert found.stderr.startswith("error: cannot write: ")
+    shell = ["bash", "-c", f"{' '.join(words)} >&-"]
+    closed = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert closed.stderr == ""
+
+
+def test_a_saved_profile_is_resumed_by_its_name(tmp_path: Path) -> None:
+    first = effattn(*TINY, XDG_DATA_HOME=str(tmp_path))
+    assert first.returncode == 0, first.stderr
+    again = effattn("profile", "--resume", "@1", "-q", XDG_DATA_HOME=str(tmp_path))
+    assert again.returncode == 0, again.stderr
+    assert first.stdout == again.stdout

@@ -64,7 +64,7 @@ def test_it_measures_few_lengths_and_finds_the_truth(budget: float | None) -> No
     launcher = FakeLauncher()
     profile = hunted(launcher, budget)
     (group,) = groups(profile.records)
-    crossing = crossover(group, "linformer", "sdpa", "time")
+    crossing = crossover(group, "linformer", "sdpa", "latency")
     assert crossing is not None
     # In the fake, linformer takes 1 ms per 1k tokens, sdpa that squared: they meet at 1k.
     assert crossing.crossing.at == pytest.approx(1024, rel=0.1)

@@ -123,4 +123,4 @@ def has(record: Record, resource: Resource) -> bool:
 
 def is_measured(record: Record, resource: Resource) -> bool:
     """Whether what `amount` finds is a measurement."""
-    return not is_predicted(record, "time" if resource == "latency" else resource)
+    return not is_predicted(record, resource)

@@ -13,18 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
 from statistics import fmean, median
-from typing import Literal
 
+from effattn_cli.analyse.metrics import NOISY, Metric
 from effattn_cli.analyse.setting import alike
 from effattn_cli.analyse.trials import Reading, trials
 from effattn_cli.analyse.verdicts import Change, Trial, Verdict, counted, judged, level_of, together
 from effattn_cli.records import Cell, Profile, Record
 
-Metric = Literal["latency", "memory", "flops", "energy"]
-
 METRICS: tuple[Metric, ...] = ("latency", "memory", "flops", "energy")
-#: What differs from process to process; the others are counts, or as good as counts.
-NOISY: tuple[Metric, ...] = ("latency", "energy")
 THRESHOLD = 0.03
 
 

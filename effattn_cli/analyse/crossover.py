@@ -8,11 +8,10 @@ from statistics import linear_regression
 from typing import Literal, TypeVar
 
 from effattn_cli.analyse.groups import Group
+from effattn_cli.analyse.metrics import NOISY, Metric
 from effattn_cli.analyse.statistics import interval
 from effattn_cli.records import Record
 
-#: State is what decoding keeps between tokens.
-Metric = Literal["time", "memory", "state", "energy"]
 Verdict = Literal["better", "worse", "close"]
 
 #: What a latency of a single sample may be off by: medians of processes differ by up to a third.
@@ -20,7 +19,6 @@ UNKNOWN = 0.25
 #: Allocators round, and the ways to find a peak agree to about this.
 SAME_MEMORY = 0.01
 LEAST = 1e-12  # of a value, so that every ratio is finite
-NOISY: tuple[Metric, ...] = ("time", "energy")  # the others are counts, or as good as counts
 #: Lengths that differ by less than this factor from a crossover help to place it. The line through
 #: four to seven of them is off by half as much as the one between the two beside it.
 NEAR = 1.5
@@ -155,17 +153,21 @@ def compare(record: Record, baseline: Record, metric: Metric) -> Comparison | No
 
 
 def is_predicted(record: Record, metric: Metric) -> bool:
-    """Whether the value is no measurement; a cell whose time is predicted may have a true peak."""
-    if metric == "energy":
+    """Whether the value is neither measured nor counted; of a cell whose time is predicted the peak
+    may be.
+    """
+    if metric in {"energy", "flops"}:
         return False
-    return record.prediction is not None and (metric == "time" or record.memory is None)
+    return record.prediction is not None and (metric == "latency" or record.memory is None)
 
 
 def value(record: Record, metric: Metric) -> float | None:
-    if metric == "time":
+    if metric == "latency":
         return record.seconds
     if metric == "memory":
         return record.peak_bytes
+    if metric == "flops":
+        return record.cost.flops if record.cost else None
     if metric == "energy":
         return record.joules if record.failure is None else None
     return record.memory.state_bytes if record.memory and record.failure is None else None
@@ -174,7 +176,7 @@ def value(record: Record, metric: Metric) -> float | None:
 def _bounds(record: Record, metric: Metric) -> tuple[float, float]:
     middle = value(record, metric) or 0.0
     around = UNKNOWN if metric in NOISY else SAME_MEMORY
-    known = interval(record) if metric == "time" else None
+    known = interval(record) if metric == "latency" else None
     low, high = known or (middle * (1 - around), middle * (1 + around))
     return max(low, LEAST), high
 

@@ -96,8 +96,8 @@ class Curve:
         return replace(record, prediction=found)
 
     def _expected(self, cost: Cost) -> float:
-        """Seconds of a program, for ratios; without a roofline its greatest part, at rates that are
-        no more than lower bounds, and do not add up.
+        """Seconds of a program, for ratios. Without a roofline those of its greatest part, at rates
+        that calls have reached: these do not add up.
         """
         if self.under is not None:
             return roofline.seconds(cost, self.under)

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isinf
 
-from effattn_cli.analyse.compare import METRICS, Comparison, Metric, Pair
+from effattn_cli.analyse.compare import METRICS, Comparison, Pair
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.errors import UsageError, unknown
+from effattn_cli.records import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Breach:
     label: str
     seq: int
     why: str
+    cell: Cell
 
 
 def parse(text: str) -> Limit:
@@ -60,10 +63,11 @@ def _of(found: Comparison, limit: Limit, *, strict: bool) -> Iterator[Breach]:
     for pair in found.pairs:
         why = _why(pair, limit, strict=strict)
         if why:
-            yield Breach(limit, pair.cell.label, pair.cell.seq, why)
+            yield Breach(limit, pair.cell.label, pair.cell.seq, why, pair.cell)
     for record in found.only_old if strict else ():
         if record.status == "measured":
-            yield Breach(limit, record.cell.label, record.cell.seq, "not in the new profile")
+            cell, why = record.cell, "not in the new profile"
+            yield Breach(limit, cell.label, cell.seq, why, cell)
 
 
 def _why(pair: Pair, limit: Limit, *, strict: bool) -> str:

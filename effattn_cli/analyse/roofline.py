@@ -62,8 +62,8 @@ def seconds(cost: Cost, roofline: Roofline) -> float:
     """Seconds to expect of the counted program: what it needs, one thing after the other.
 
     Few operators overlap their products with their bytes, and a program is of many operators, each
-    bound by another thing. What is predicted from the sum is off by a third less at worst than from
-    the greatest part alone (benchmarks/README.md).
+    bound by another thing: predictions from the greatest part alone were off by half as much again
+    at worst.
     """
     return sum(limits(cost, roofline).values()) + CALL
 

@@ -16,7 +16,8 @@ from effattn_cli.cards import Variant
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.commands import given
 from effattn_cli.errors import UsageError
-from effattn_cli.plan import limits
+from effattn_cli.plan import grid, limits
+from effattn_cli.plan.units import parse_share
 from effattn_cli.records import Cell, Profile, Record
 
 NEWEST = 8  # saved profiles that are looked at
@@ -47,7 +48,7 @@ class Wishes:
     latency: str | None
     memory: str | None
     energy: str | None
-    confidence: float
+    confidence: str
     prefer: Preference
     explain: bool
     chart: bool | None
@@ -58,6 +59,7 @@ class Wishes:
     @property
     def setting(self) -> Setting:
         own = {item.name: getattr(self, item.name) for item in fields(Setting)}
+        own["dtype"] = grid.DTYPES.get(self.dtype or "", self.dtype)
         return Setting(**(own | {"causal": self.causal or None, "padding": None}))
 
     def needs(self) -> Needs:
@@ -70,8 +72,9 @@ class Wishes:
         found = [parse(text) for text, parse in (*read, (self.energy, limits.energy)) if text]
         if not found:
             raise UsageError("there is no limit to keep", "--latency 50ms, or --memory 2GiB")
-        if not 0.5 <= self.confidence <= 0.99:
-            hint = "from 0.5, the expected value, to 0.99"
+        confidence = parse_share(self.confidence, "--confidence")
+        if not 0.5 <= confidence <= 0.99:
+            hint = "from 50%, the expected value, to 99%"
             raise UsageError(f"--confidence: {self.confidence} is out of range", hint)
         return Needs(
             limits=tuple(found),
@@ -79,7 +82,7 @@ class Wishes:
             decode=self.phase == "decode",
             padding=self.padding,
             exact=self.exact,
-            confidence=self.confidence,
+            confidence=confidence,
         )
 
 

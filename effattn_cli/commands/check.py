@@ -32,6 +32,7 @@ def check(
     from effattn_cli.catalog import Catalog, name_of
     from effattn_cli.plan.units import parse_seconds
     from effattn_cli.report import checks
+    from effattn_cli.report.console import stdout
     from effattn_cli.run.launch import ForkServer
 
     seconds = parse_seconds(time_limit)
@@ -44,9 +45,7 @@ def check(
     if json:
         typer.echo(checks.as_json(name, findings))
     else:
-        from rich.console import Console
-
-        Console().print(checks.table(name, findings))
+        stdout().print(checks.table(name, findings))
     raise typer.Exit(BROKEN if any(item.status == "broken" for item in findings) else 0)
 
 

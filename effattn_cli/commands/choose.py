@@ -22,7 +22,7 @@ def _of(panel: str, *names: str, text: str, metavar: str | None = None, **more: 
 
 Profiles = Annotated[list[str] | None, typer.Argument(help=_PROFILES, autocompletion=profile_names)]
 Seq = Annotated[str | None, _of(WHAT, "--seq", "-s", text=_SEQ, metavar="RANGE")]
-Batch = Annotated[int | None, _of(WHAT, "--batch", "-b", text="Sequences a call.", metavar="N")]
+Batch = Annotated[int | None, _of(WHAT, "--batch", "-b", text="Sequences.", metavar="N", min=1)]
 Phase = Annotated[
     Literal["forward", "train", "decode"] | None,
     _of(WHAT, "--phase", text="forward, train, decode.", metavar="WORD"),
@@ -35,11 +35,11 @@ Scope = Annotated[
     Literal["core", "layer", "block"] | None,
     _of(WHAT, "--scope", text="core, layer, block.", metavar="WORD"),
 ]
-Threads = Annotated[int | None, _of(WHAT, "--threads", text="CPU threads.", metavar="N")]
-Dim = Annotated[int | None, _of(WHAT, "--dim", text="Model width.", metavar="N")]
-Heads = Annotated[int | None, _of(WHAT, "--heads", text="Query heads.", metavar="N")]
-KvHeads = Annotated[int | None, _of(WHAT, "--kv-heads", text="Key-value heads.", metavar="N")]
-HeadDim = Annotated[int | None, _of(WHAT, "--head-dim", text="Head width.", metavar="N")]
+Threads = Annotated[int | None, _of(WHAT, "--threads", text="CPU threads.", metavar="N", min=1)]
+Dim = Annotated[int | None, _of(WHAT, "--dim", text="Model width.", metavar="N", min=1)]
+Heads = Annotated[int | None, _of(WHAT, "--heads", text="Query heads.", metavar="N", min=1)]
+KvHeads = Annotated[int | None, _of(WHAT, "--kv-heads", text="KV heads.", metavar="N", min=1)]
+HeadDim = Annotated[int | None, _of(WHAT, "--head-dim", text="Head width.", metavar="N", min=1)]
 Compile = Annotated[bool | None, _of(WHAT, "--compile/--no-compile", text="Under torch.compile.")]
 Alloc = Annotated[
     Literal["retained", "default"] | None,
@@ -54,7 +54,7 @@ Exact = Annotated[bool, _of(WHAT, "--exact", text="It must be exact attention.")
 Latency = Annotated[str | None, _of(BUDGET, "--latency", text=_LATENCY, metavar="TIME")]
 Memory = Annotated[str | None, _of(BUDGET, "--memory", text=_MEMORY, metavar="SIZE")]
 Energy = Annotated[str | None, _of(BUDGET, "--energy", text="For a call.", metavar="JOULES")]
-Confidence = Annotated[float, _of(BUDGET, "--confidence", text=_CONFIDENCE, metavar="SHARE")]
+Confidence = Annotated[str, _of(BUDGET, "--confidence", text=_CONFIDENCE, metavar="SHARE")]
 Prefer = Annotated[
     Literal["quality", "speed", "memory"], _of(ANSWER, "--prefer", text=_PREFER, metavar="WORD")
 ]
@@ -89,7 +89,7 @@ def choose(
     latency: Latency = None,
     memory: Memory = None,
     energy: Energy = None,
-    confidence: Confidence = 0.5,
+    confidence: Confidence = "50%",
     prefer: Prefer = "quality",
     explain: Explain = False,
     chart: Chart = None,

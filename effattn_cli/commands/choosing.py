@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from effattn_cli.analyse.choose import Choice
 from effattn_cli.analyse.relax import reaches, relaxations
 from effattn_cli.analyse.setting import machine
@@ -15,6 +13,7 @@ from effattn_cli.commands.given import unless_there
 from effattn_cli.plan import grammar
 from effattn_cli.policy import Policy, Rule, Shape
 from effattn_cli.report import charts, choice, contexts, exports, plot, units
+from effattn_cli.report.console import stdout
 
 NOTHING = 1  # exit code: nothing fits
 
@@ -40,7 +39,7 @@ def _answer(case: Case, seq: int) -> int:
     if case.wishes.json:
         print(exports.choice(found, case.shape, relaxed))
     else:
-        console = Console()
+        console = stdout()
         console.print(choice.answer(found, case.shape, relaxed), highlight=False)
         if case.wishes.explain:
             console.print()
@@ -54,7 +53,7 @@ def _plan(case: Case, seqs: Sequence[int]) -> int:
     if case.wishes.json:
         print(exports.plan(found, case.shape))
     else:
-        Console().print(contexts.plan(found, case.shape), highlight=False)
+        stdout().print(contexts.plan(found, case.shape), highlight=False)
     return 0 if any(each.best for each in found) else NOTHING
 
 
@@ -63,7 +62,7 @@ def _longest(case: Case) -> int:
     if case.wishes.json:
         print(exports.longest(found, case.shape, case.needs))
     else:
-        Console().print(contexts.longest(found, case.shape, case.needs), highlight=False)
+        stdout().print(contexts.longest(found, case.shape, case.needs), highlight=False)
     return 0 if any(each.seq for each in found) else NOTHING
 
 

@@ -69,14 +69,13 @@ def compare(
 
         typer.echo(writing.compared(found, old=old, all=all))
     else:
-        from rich.console import Console
-
         from effattn_cli.report import charts, comparison, plot
+        from effattn_cli.report.console import stdout
 
-        console = Console()
+        console = stdout()
         console.print(comparison.report(found, old=old, all=all), highlight=False)
         plot.show(charts.of_comparisons(found), console, asked=chart)
-    for line in (*changes.idle(gate.idle(found.values(), limits)), *changes.broken(broken)):
+    for line in (*changes.idle(gate.idle(found.values(), limits)), *changes.broken(broken, found)):
         print(line, file=sys.stderr)
     raise typer.Exit(BROKEN if any(broken.values()) else 0)
 

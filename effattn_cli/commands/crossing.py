@@ -12,6 +12,7 @@ from effattn_cli.commands import given
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.records import Profile
 from effattn_cli.report import charts, crossings, plot
+from effattn_cli.report.console import stdout
 
 USUAL = {"seq": "256..64k", "time_budget": "60s"}
 
@@ -28,7 +29,7 @@ def run(asked: Mapping[str, Any]) -> int:
     if asked["json"]:
         print(crossings.as_json(profile))
         return 0
-    console = Console()
+    console = stdout()
     console.print(crossings.table(profile), highlight=False)
     plot.show(charts.of_profile(profile), console, asked=asked["chart"])
     return 0
@@ -44,7 +45,6 @@ def _hunted(own: Mapping[str, Any]) -> Profile:
     from effattn_cli.report.progress import Progress
     from effattn_cli.run.hunt import Hunt
     from effattn_cli.run.launch import ForkServer
-    from effattn_cli.run.limits import usual_memory_limit
     from effattn_cli.run.rig import Rig
 
     given = {name: value for name, value in own.items() if value is not None}
@@ -61,12 +61,7 @@ def _hunted(own: Mapping[str, Any]) -> Profile:
         progress = Progress(Console(stderr=True), quiet=wishes.quiet)
         with files.locked(path), progress:
             refuse_replacing(wishes)
-            rig = Rig(
-                launcher=server,
-                memory_limit=wanted.sampling.memory_limit or usual_memory_limit(),
-                save=store.Writer(path).write,
-                watch=progress,
-            )
+            rig = Rig.of(wanted.sampling, server, store.Writer(path).write, progress)
             found = Hunt(wanted, rig).run()
     if not any(record.rounds for record in found.records):
         raise NothingMeasured("nothing could be measured within the limits")

@@ -29,11 +29,11 @@ def devices(
     if json:
         typer.echo(store.as_json(profile))
         return
-    from rich.console import Console
 
     from effattn_cli.report import machines
+    from effattn_cli.report.console import stdout
 
-    Console().print(machines.shown(profile.machine, profile.rooflines))
+    stdout().print(machines.shown(profile.machine, profile.rooflines))
 
 
 def _measured(server: "Launcher", wanted: str, *, refresh: bool) -> "Profile":

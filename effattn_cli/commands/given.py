@@ -26,14 +26,26 @@ def profile(name: str) -> Profile:
     return found
 
 
-def unless_there(path: Path, *, force: bool) -> None:
+def changeable(name: str) -> Path:
+    """The file of a saved profile that is the user's own.
+
+    Raises:
+        UsageError: there is none of that name, or it is shipped with effattn.
+    """
+    if name.startswith(library.REFERENCE):
+        hint = f"effattn merge OUT.yaml {name} makes a copy"
+        raise UsageError(f"{name} is shipped with effattn and stays as it is", hint)
+    return library.find(name)
+
+
+def unless_there(path: Path, *, force: bool, hint: str = "--force replaces it") -> None:
     """Nothing is lost by a name that is taken.
 
     Raises:
         UsageError: there is a file, and it is not to be replaced.
     """
     if path.exists() and not force:
-        raise UsageError(f"{str(path)!r} is there already", "--force replaces it")
+        raise UsageError(f"{str(path)!r} is there already", hint)
 
 
 def _words(cpu: str, cores: int) -> str:

@@ -20,10 +20,12 @@ def merge(
     from effattn_cli import files, library, store
     from effattn_cli.analyse.merge import merge as merged
     from effattn_cli.commands import given
+    from effattn_cli.report.units import number
 
     found = merged([library.read(name) for name in profiles], " ".join(["effattn", *sys.argv[1:]]))
     with files.locked(out):
         given.unless_there(out, force=force)
         store.Writer(out).write(found)
     rounds = sum(len(record.rounds) for record in found.records)
-    print(f"saved: {out} ({len(found.records)} cells, {rounds} rounds)", file=sys.stderr)
+    told = f"{number(len(found.records), 'cell')}, {number(rounds, 'round')}"
+    print(f"saved: {out} ({told})", file=sys.stderr)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from effattn_cli.commands.complete import presets, variant_names
+from effattn_cli.commands.complete import presets, profile_names, variant_names
 
 SWEEP, SHAPE, LIMITS, OUTPUT = "What to sweep", "Shapes", "Limits and sampling", "Output"
 
@@ -141,7 +141,15 @@ Out = Annotated[
     Path | None, _of(OUTPUT, "--out", "-o", text="The profile.", default="in your data folder")
 ]
 Force = Annotated[bool, _of(OUTPUT, "--force", text="Replace the profile if it is there.")]
-Resume = Annotated[Path | None, _of(OUTPUT, "--resume", text="Finish the sweep of this profile.")]
+Resume = Annotated[
+    str | None,
+    _of(
+        OUTPUT,
+        "--resume",
+        text="Finish the sweep of this profile: a file, a name, @1.",
+        autocompletion=profile_names,
+    ),
+]
 Json = Annotated[bool, _of(OUTPUT, "--json", text="Print the profile as one JSON document.")]
 DryRun = Annotated[bool, _of(OUTPUT, "--dry-run", text="Show the plan; run no variant.")]
 Quiet = Annotated[bool, _of(OUTPUT, "--quiet", "-q", text="No progress.")]

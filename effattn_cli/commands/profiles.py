@@ -21,6 +21,7 @@ def profiles(
     """List the saved profiles, the newest first, and the reference profiles."""
     from effattn_cli import library
     from effattn_cli.report import listing
+    from effattn_cli.report.console import stdout
 
     saved = library.newest() | library.saved()  # those that are broken come last
     shown = dict(islice(saved.items(), None if all or json else SHOWN))
@@ -28,9 +29,8 @@ def profiles(
     if json:
         typer.echo(listing.as_json([*mine, *references]))
         return
-    from rich.console import Console
 
-    Console().print(listing.listing(mine, references, hidden=len(saved) - len(shown)))
+    stdout().print(listing.listing(mine, references, hidden=len(saved) - len(shown)))
 
 
 def _lines(paths: "Mapping[str, Path]") -> "list[Line]":

@@ -19,16 +19,14 @@ def score(
     ] = False,
 ) -> None:
     """Enter what models with these variants scored: choose ranks by it before published scores."""
-    from effattn_cli import files, library, store
+    from effattn_cli import files, store
     from effattn_cli.analyse.scores import scored
-    from effattn_cli.errors import UsageError
+    from effattn_cli.commands.given import changeable
     from effattn_cli.plan.scores import scores
+    from effattn_cli.report.units import number
 
-    if profile.startswith(library.REFERENCE):
-        hint = f"effattn merge OUT.yaml {profile} makes a copy"
-        raise UsageError(f"{profile} is shipped with effattn and stays as it is", hint)
+    path = changeable(profile)
     told = scores(values)
-    path = library.find(profile)
     with files.locked(path):
         store.Writer(path).write(scored(store.read(path), told, of, force=force))
-    print(f"saved: {path} ({len(told)} scores of {of!r})", file=sys.stderr)
+    print(f"saved: {path} ({number(len(told), 'score')} of {of!r})", file=sys.stderr)

@@ -24,11 +24,10 @@ def show(
     if json:
         typer.echo(store.as_json(found))
         return
-    from rich.console import Console
 
-    from effattn_cli.commands.sweep import print_profile
     from effattn_cli.report import charts, plot
+    from effattn_cli.report.console import print_profile, stdout
 
-    console = Console()
+    console = stdout()
     print_profile(found, console)
     plot.show(charts.of_profile(found), console, asked=chart)

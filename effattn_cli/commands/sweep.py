@@ -14,16 +14,17 @@ from rich.console import Console
 from effattn_cli import files, store
 from effattn_cli.analyse import roofline
 from effattn_cli.catalog import Catalog
+from effattn_cli.commands.given import changeable, unless_there
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.machines import Machine
 from effattn_cli.plan import config
 from effattn_cli.plan.grid import plan
 from effattn_cli.records import EXPECTED, Profile, Record, Sampling
-from effattn_cli.report import findings, plans, table
+from effattn_cli.report import plans
+from effattn_cli.report.console import print_profile, stdout
 from effattn_cli.report.progress import Progress
 from effattn_cli.run import rooflines
 from effattn_cli.run.launch import ForkServer, Job, Launcher
-from effattn_cli.run.limits import usual_memory_limit
 from effattn_cli.run.rig import Rig
 from effattn_cli.run.runner import Runner
 
@@ -37,7 +38,7 @@ class Wishes:
     flags: Mapping[str, Any] = field(default_factory=dict)
     config: Path | None = None
     out: Path | None = None
-    resume: Path | None = None
+    resume: str | None = None
     force: bool = False
     json: bool = False
     dry_run: bool = False
@@ -56,12 +57,13 @@ def run(wishes: Wishes) -> int:
     """Everything that `effattn profile` does; gives its exit code."""
     signal.signal(signal.SIGTERM, interrupt)
     with ForkServer() as server:
-        profile = _resumed(wishes) if wishes.resume else planned(wishes, server)
+        before = None if wishes.resume is None else changeable(wishes.resume)
+        profile = planned(wishes, server) if before is None else _resumed(wishes, before)
         progress = Progress(Console(stderr=True), quiet=wishes.quiet)
         if wishes.dry_run:
             _show_plan(profile, server, progress)
             return 0
-        path = wishes.resume or wishes.out or files.new_path(profile)
+        path = before or wishes.out or files.new_path(profile)
         with files.locked(path), progress:
             refuse_replacing(wishes)  # another run may have finished it meanwhile
             plugins = wishes.flags.get("plugin", ())
@@ -87,7 +89,7 @@ def _measure(
 ) -> Profile:
     writer.write(profile)  # before any work: a path that cannot be written is said at once
     try:
-        return _runner(profile, server, writer.write, progress).run()
+        return Runner(profile, Rig.of(profile.sampling, server, writer.write, progress)).run()
     except KeyboardInterrupt:
         again = ["effattn", "profile", "--resume", str(writer.path)]
         again += [word for plugin in plugins for word in ("--plugin", plugin)]
@@ -96,25 +98,11 @@ def _measure(
         raise
 
 
-def _runner(profile: Profile, server: Launcher, save: Any, watch: Any) -> Runner:
-    limit = profile.sampling.memory_limit or usual_memory_limit()
-    return Runner(profile, Rig(launcher=server, memory_limit=limit, save=save, watch=watch))
-
-
 def _show_plan(profile: Profile, server: Launcher, progress: Progress) -> None:
-    runner = _runner(profile, server, lambda _: None, progress)
+    runner = Runner(profile, Rig.of(profile.sampling, server, lambda _: None, progress))
     counted = runner.count()
     seconds = {record.cell: runner.outlook.seconds(record) for record in counted.records}
-    Console().print(plans.table(counted, seconds))
-
-
-def print_profile(profile: Profile, console: Console | None = None) -> None:
-    """Tables, then sentences, on stdout or on `console`."""
-    console = console or Console()
-    console.print(table.tables(profile))
-    console.print()
-    for sentence in findings.sentences(profile):
-        console.print(sentence, highlight=False, markup=False)
+    stdout().print(plans.table(counted, seconds))
 
 
 def _exit_code(profile: Profile) -> int:
@@ -166,9 +154,9 @@ def a_profile(here: Machine) -> Profile:
 
 
 def refuse_replacing(wishes: Wishes) -> None:
-    if wishes.out is not None and wishes.out.exists() and not wishes.force:
+    if wishes.out is not None:
         hint = "--resume finishes it, --force replaces it"
-        raise UsageError(f"{str(wishes.out)!r} is there already", hint)
+        unless_there(wishes.out, force=wishes.force, hint=hint)
 
 
 def machine(server: Launcher, device: str) -> tuple[Machine, list[str]]:
@@ -186,17 +174,16 @@ def machine(server: Launcher, device: str) -> tuple[Machine, list[str]]:
     return Machine(**told["machine"]), told["devices"]
 
 
-def _resumed(wishes: Wishes) -> Profile:
+def _resumed(wishes: Wishes, path: Path) -> Profile:
     """The profile to finish; the sweep is the one in the file.
 
     The code is never taken from a place that the file names: it may come from a stranger.
     """
-    assert wishes.resume is not None
     changes = [name for name in wishes.flags if name != "plugin"]
     if changes or wishes.out or wishes.config:
         word = next(iter(changes), "out" if wishes.out else "config").replace("_", "-")
         raise UsageError(f"--resume takes the sweep from the file, --{word} cannot change it")
-    profile = store.read(wishes.resume)
+    profile = store.read(path)
     catalog = Catalog([Path(item) for item in wishes.flags.get("plugin", ())])
     variants = {}
     for name, known in profile.variants.items():

@@ -33,12 +33,12 @@ def variants(
     if names:
         typer.echo("\n".join(catalog.names()))
         return
-    from rich.console import Console
 
     from effattn_cli.report import cards
+    from effattn_cli.report.console import stdout
 
     if name is not None:
-        Console().print(cards.card(catalog.variant(name)))
+        stdout().print(cards.card(catalog.variant(name)))
         return
     found, broken = [], {}
     for known in catalog.names():
@@ -50,9 +50,9 @@ def variants(
         from effattn_cli.report import survey as printed
 
         found = [item for item in found if item.card.survey is not None]
-        Console().print(printed.table(found, _growths(found)))
+        stdout().print(printed.table(found, _growths(found)))
         return
-    Console().print(cards.listing(found, broken))
+    stdout().print(cards.listing(found, broken))
 
 
 def _growths(variants: "Iterable[Variant]") -> "dict[str, Growth | None]":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -75,17 +76,12 @@ def build(
         inputs = tuple(x_BTHK.transpose(1, 2) for x_BTHK in inputs)
     inputs = tuple(x.requires_grad_(cell.phase == "train") for x in inputs)
     run = torch.compile(run) if cell.compile else run
-    known = () if real_BT is None else (real_BT,)
-    width = shapes[0][-1]
     if cell.phase == "train":
         call = _training(run, inputs, list(module.parameters()), real_BT)
-        return Subject(call, module, width, inputs + known)
-
-    @torch.no_grad()
-    def forward() -> Tensor:
-        return run(*inputs, real_BT)
-
-    return Subject(forward, module, width, inputs + known)
+    else:
+        call = torch.no_grad()(partial(run, *inputs, real_BT))
+    known = () if real_BT is None else (real_BT,)
+    return Subject(call, module, shapes[0][-1], inputs + known)
 
 
 def _module(variant: type[Layer], cell: Cell) -> Layer | Block:

@@ -1,19 +1,15 @@
 """Words of a budget: limits, what is spare, why something does not fit, how sure all of it is."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from effattn_cli.analyse.amounts import Resource
 from effattn_cli.analyse.choose import Candidate, Margin
 from effattn_cli.analyse.contenders import Limit, Refusal, Why
 from effattn_cli.analyse.estimate import Estimate
 from effattn_cli.report import units, words
+from effattn_cli.report.metrics import TOLD
 
-SCALES: Mapping[Resource, Callable[[float], str]] = {
-    "latency": units.seconds,
-    "memory": units.size,
-    "energy": units.joules,
-}
 WHY: Mapping[Why, str] = {
     "causal": "cannot be causal",
     "decode": "cannot decode",
@@ -27,7 +23,7 @@ WHY: Mapping[Why, str] = {
 def limit(one: Limit) -> str:
     """`50 ms`, `p95 50 ms`, `2.0 GiB`."""
     share = "" if one.share is None else f"p{100 * one.share:.4g} "
-    return share + plain(SCALES[one.resource](one.most))
+    return share + plain(TOLD[one.resource].scale(one.most))
 
 
 def plain(text: str) -> str:
@@ -43,7 +39,9 @@ def amount(estimate: Estimate | None, resource: Resource) -> str:
     if estimate is None:
         return "?"
     mark = "!" if estimate.busy else ""
-    return mark + ("" if estimate.basis == "measured" else "~") + SCALES[resource](estimate.value)
+    return (
+        mark + ("" if estimate.basis == "measured" else "~") + TOLD[resource].scale(estimate.value)
+    )
 
 
 def chance(value: float, *, measured: bool) -> str:
@@ -79,7 +77,7 @@ def interval(estimate: Estimate, resource: Resource) -> str:
 
 def span(low: float, high: float, resource: Resource) -> str:
     """`3.1 to 3.6 ms`: the unit once where both have the same."""
-    first, last = SCALES[resource](low), SCALES[resource](high)
+    first, last = TOLD[resource].scale(low), TOLD[resource].scale(high)
     number, _, unit = first.rpartition(" ")
     if first == last:
         return first
@@ -88,7 +86,7 @@ def span(low: float, high: float, resource: Resource) -> str:
 
 def spare(margin: Margin) -> str:
     """`37.9 ms to spare (37.4 to 38.2 ms)`, or by how much the limit may be broken."""
-    estimate, most, scale = margin.estimate, margin.limit.most, SCALES[margin.limit.resource]
+    estimate, most, scale = margin.estimate, margin.limit.most, TOLD[margin.limit.resource].scale
     if estimate is None:
         return "not known"
     left = most - estimate.value
@@ -113,8 +111,8 @@ def misses(margin: Margin) -> str:
     if estimate.low > most and resource == "latency":
         return f"{verb} by {span(estimate.low - most, estimate.high - most, resource)}"
     if resource == "latency":
-        over = SCALES[resource](estimate.value - most)
-        return f"{verb} by ~{over}, at most {SCALES[resource](estimate.high - most)}"
+        over = TOLD[resource].scale(estimate.value - most)
+        return f"{verb} by ~{over}, at most {TOLD[resource].scale(estimate.high - most)}"
     return f"{verb}, more than {named}"
 
 
@@ -132,4 +130,4 @@ def rounded_up(value: float, resource: Resource) -> str:
         unit = 1024 ** max(0, int(math.log(max(value, 1), 1024)))
         return plain(units.size(math.ceil(10 * value / unit) / 10 * unit))
     digit = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return plain(SCALES[resource](math.ceil(value / digit - 1e-9) * digit))
+    return plain(TOLD[resource].scale(math.ceil(value / digit - 1e-9) * digit))

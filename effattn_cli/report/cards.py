@@ -43,14 +43,22 @@ CLASSES = {
 }
 
 
-def listing(variants: Iterable[Variant], broken: Mapping[str, str]) -> Grid:
-    """A row for each variant; plugins that cannot be read are listed with the reason."""
+def listing(variants: Iterable[Variant], broken: Mapping[str, str]) -> Group:
+    """A row for each variant; plugins that cannot be read are listed with the reason.
+
+    Below it a line for each that is from elsewhere: the column is the first to be left out.
+    """
+    variants = list(variants)
     rows = [Row(cells=tuple(Text(clean(text)) for text in _facts(item))) for item in variants]
     rows += [
         Row(cells=(Text(clean(name)), Text(f"broken: {clean(reason)}", "red")))
         for name, reason in broken.items()
     ]
-    return Grid(COLUMNS, rows)
+    others = [item for item in variants if item.plugin is not None]
+    return Group(
+        Grid(COLUMNS, rows),
+        *(Text(f"{clean(item.name)}: from {clean(item.origin)}", "dim") for item in others),
+    )
 
 
 def _facts(item: Variant) -> Iterator[str]:

@@ -2,36 +2,29 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
 
-from effattn_cli.analyse.compare import METRICS, Comparison, Metric, Pair
+from effattn_cli.analyse.compare import METRICS, Comparison, Pair
 from effattn_cli.analyse.differences import differences
 from effattn_cli.analyse.gate import Breach, Limit
+from effattn_cli.analyse.groups import groups
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.analyse.verdicts import MOST_ROUNDS, Change, Verdict
-from effattn_cli.report import units
+from effattn_cli.records import Cell
+from effattn_cli.report import units, words
+from effattn_cli.report.metrics import TOLD
 
-WORSE: dict[Metric, str] = {
-    "latency": "slower", "memory": "more", "flops": "more", "energy": "more",
-}  # fmt: skip
-BETTER: dict[Metric, str] = {
-    "latency": "faster", "memory": "less", "flops": "less", "energy": "less",
-}  # fmt: skip
-TITLES: dict[Metric, str] = {
-    "latency": "latency", "memory": "memory", "flops": "FLOPs", "energy": "energy",
-}  # fmt: skip
-SCALES: dict[Metric, Callable[[float], str]] = {
-    "latency": units.seconds, "memory": units.size, "flops": units.count, "energy": units.joules,
-}  # fmt: skip
+WIDE = 0.5  # half an interval of a ratio that is no longer told as ±
 STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "same": "", "unclear": "dim"}
 
 
 def word(verdict: Verdict, metric: Metric) -> str:
     """`slower`, `more`, `same`, `unclear`."""
-    known = {"worse": WORSE[metric], "better": BETTER[metric]}
+    known = {"worse": TOLD[metric].worse, "better": TOLD[metric].better}
     return known.get(verdict, verdict)
 
 
@@ -67,14 +60,18 @@ def percent(share: float) -> str:
 
 
 def plus_minus(change: Change) -> str:
-    """`±9 %`: half the interval, rounded up; `±?` where it is wider than all.
+    """`±9 %`: half the interval, rounded up; from where to where it reaches if that is far.
 
     Nothing for what is counted.
     """
     if change.low == change.high:
         return ""
     half = max(change.high - change.ratio, change.ratio - change.low)
-    return f"±{math.ceil(100 * half)} %" if half < 10 else "±?"
+    if half <= WIDE:
+        return f"±{math.ceil(100 * half)} %"
+    if math.isinf(change.high):
+        return f"({units.ratio(change.low)} or more)"
+    return f"({units.ratio(change.low)} to {units.ratio(change.high)})"
 
 
 def counts(found: Comparison) -> str:
@@ -82,27 +79,36 @@ def counts(found: Comparison) -> str:
     parts = []
     for metric in METRICS:
         told = [f"{n} {word(each, metric)}" for each, n in found.count(metric).items() if n]
-        parts += [f"{TITLES[metric]}: {', '.join(told)}"] if told else []
+        parts += [f"{TOLD[metric].title}: {', '.join(told)}"] if told else []
     return "; ".join(parts)
 
 
 def idle(limits: Sequence[Limit]) -> Iterator[str]:
     """A line for each limit that no cell was held to."""
     for limit in limits:
-        yield f"{_limit(limit)}: no cell has its {TITLES[limit.metric]} in both profiles"
+        yield f"{_limit(limit)}: no cell has its {TOLD[limit.metric].title} in both profiles"
 
 
 def _limit(limit: Limit) -> str:
     return f"{limit.metric}>{100 * limit.share:g}%"
 
 
-def broken(breaches: Mapping[str, Sequence[Breach]]) -> Iterator[str]:
+def broken(
+    breaches: Mapping[str, Sequence[Breach]], found: Mapping[str, Comparison]
+) -> Iterator[str]:
     """A line for each cell that breaks a limit."""
-    for name, found in breaches.items():
-        for each in found:
-            limit = _limit(each.limit)
-            where = f"{each.label} at {units.length(each.seq)}: {each.why}"
-            yield units.clean(f"{limit}: {where}{f', in {name}' if len(breaches) > 1 else ''}")
+    for name, those in breaches.items():
+        known = shapes(found[name]) if those else []
+        for each in those:
+            setting = words.apart(each.cell, known)
+            where = f"{each.label} at {units.length(each.seq)}{f' ({setting})' if setting else ''}"
+            line = f"{_limit(each.limit)}: {where}: {each.why}"
+            yield units.clean(f"{line}{f', in {name}' if len(breaches) > 1 else ''}")
+
+
+def shapes(found: Comparison) -> list[Cell]:
+    """The settings of both sides."""
+    return [group.shape for group in groups([*found.old.records, *found.new.records])]
 
 
 def as_json(

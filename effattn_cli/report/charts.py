@@ -1,28 +1,23 @@
 """What is worth a picture: the curves of a profile, of a choice, and those that have changed."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from effattn_cli.analyse import compare
 from effattn_cli.analyse.choose import Choice
 from effattn_cli.analyse.compare import Comparison, Pair
-from effattn_cli.analyse.crossover import Metric, crossover, is_predicted, value
+from effattn_cli.analyse.crossover import crossover, is_predicted, value
 from effattn_cli.analyse.groups import Group, groups
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.analyse.verdicts import Change
 from effattn_cli.records import Profile
-from effattn_cli.report import budget, changes, units, words
+from effattn_cli.report import units, words
 from effattn_cli.report.claims import listed
+from effattn_cli.report.metrics import TOLD
 from effattn_cli.report.plot import MOST, Chart, Series
 
-AXES: tuple[tuple[Metric, str, Callable[[float], str], float], ...] = (
-    ("time", "latency over tokens", units.seconds, 10),
-    ("memory", "memory over tokens", units.size, 2),
-)
-COMPARED: tuple[tuple[compare.Metric, float], ...] = (
-    ("latency", 10),
-    ("memory", 2),
-    ("energy", 10),
-)
+#: With the base of the marks on their axis.
+AXES: Mapping[Metric, float] = {"latency": 10, "memory": 2}
+COMPARED: Mapping[Metric, float] = {"latency": 10, "memory": 2, "energy": 10}
 MOST_CHANGED = 3  # variants, of two curves each, that lie close to one another
 
 
@@ -30,12 +25,12 @@ def of_profile(profile: Profile) -> Iterator[Chart]:
     """Latency and memory of every setting, with where the variants overtake the baseline."""
     tables = groups(profile.records)
     for group in tables:
-        for metric, title, scale, base in AXES:
+        for metric, base in AXES.items():
             series = [_series(group, label, metric) for label in group.labels[:MOST]]
             yield Chart(
-                title=title,
+                title=f"{TOLD[metric].title} over tokens",
                 series=[each for each in series if each.points],
-                scale=scale,
+                scale=TOLD[metric].scale,
                 base=base,
                 crossings=[*_crossings(group, profile.baseline or "", metric)],
                 above=words.title(group.shape) if len(tables) > 1 else "",
@@ -73,7 +68,7 @@ def of_choice(choice: Choice) -> Iterator[Chart]:
         yield Chart(
             title=f"{limit.resource} over tokens",
             series=[each for each in series if each.points],
-            scale=budget.SCALES[limit.resource],
+            scale=TOLD[limit.resource].scale,
             base=2 if limit.resource == "memory" else 10,
             limit=limit.most,
             crossings=[(choice.seq, "the length asked for")],
@@ -91,12 +86,12 @@ def of_comparisons(found: Mapping[str, Comparison]) -> Iterator[Chart]:
                 label: [partners[id(record)] for record in group.curve(label)]
                 for label in group.labels
             }
-            for metric, base in COMPARED:
+            for metric, base in COMPARED.items():
                 yield _changed(curves, metric, base, ": ".join(above))
 
 
 def _changed(
-    curves: Mapping[str, Sequence[Pair]], metric: compare.Metric, base: float, above: str
+    curves: Mapping[str, Sequence[Pair]], metric: Metric, base: float, above: str
 ) -> Chart:
     known = {
         label: [(p.cell.seq, p.changes[metric]) for p in pairs if metric in p.changes]
@@ -112,9 +107,9 @@ def _changed(
         if (points := [(seq, v, True) for seq, c in known[label] if (v := getattr(c, side))])
     ]
     return Chart(
-        title=f"{changes.TITLES[metric]} over tokens, old and new",
+        title=f"{TOLD[metric].title} over tokens, old and new",
         series=series,
-        scale=changes.SCALES[metric],
+        scale=TOLD[metric].scale,
         base=base,
         above=above,
         below=[*_left_out(order[MOST_CHANGED:], len(known) - len(order))],

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from effattn_cli.analyse.crossover import Crossover, Metric, Verdict
+from effattn_cli.analyse.crossover import Crossover, Verdict
 from effattn_cli.analyse.groups import Group
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.records import Record
 from effattn_cli.report import units, words
 
 #: The sentence, with room for a ratio, and the short form of its verb.
 FORMS: dict[tuple[Metric, Verdict], tuple[str, str]] = {
-    ("time", "better"): ("{subject} is {times}faster than {base}", "faster"),
-    ("time", "worse"): ("{subject} is {times}slower than {base}", "slower"),
-    ("time", "close"): ("{subject} and {base} are too close to call", "too close to call"),
+    ("latency", "better"): ("{subject} is {times}faster than {base}", "faster"),
+    ("latency", "worse"): ("{subject} is {times}slower than {base}", "slower"),
+    ("latency", "close"): ("{subject} and {base} are too close to call", "too close to call"),
     ("memory", "better"): ("{subject} needs {times}less memory than {base}", "less"),
     ("memory", "worse"): ("{subject} needs {times}more memory than {base}", "more"),
     ("memory", "close"): ("{subject} needs as much memory as {base}", "as much"),
@@ -96,7 +97,7 @@ def _elsewhere(found: Crossover, subject: str) -> str:
         seqs = [point.seq for point in others if point.verdict == verdict]
         if seqs:
             parts.append(f"{FORMS[found.metric, verdict][1]} at {lengths(seqs)}")
-    tie = found.metric == "time" and found.last.verdict == "close"
+    tie = found.metric == "latency" and found.last.verdict == "close"
     return f"; {f'{subject} is ' if tie else ''}{', '.join(parts)}" if parts else ""
 
 

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from effattn_cli.analyse.compare import METRICS, NOISY, Comparison, Metric, Pair
+from effattn_cli.analyse.compare import METRICS, Comparison, Pair
 from effattn_cli.analyse.differences import differences, drifted
 from effattn_cli.analyse.groups import groups
+from effattn_cli.analyse.metrics import NOISY, Metric
 from effattn_cli.analyse.verdicts import Change
 from effattn_cli.records import Record
 from effattn_cli.report import changes, units, words
 from effattn_cli.report.claims import listed
 from effattn_cli.report.grid import Column, Grid, Row
+from effattn_cli.report.metrics import TOLD
 
 FEW = 24  # cells up to which all are shown
+MANY = 6  # variants that are named one by one
 IN_TURN = "Measure both anew, in turn, or as two plugins in one sweep (--variants)."
 
 
@@ -63,7 +66,8 @@ def closing(found: Mapping[str, Comparison], *, all: bool) -> Iterator[str]:
         yield from (before + line for line in _worth(each))
         hidden = sum(1 for pair in each.pairs if not _stands_out(pair))
         if not all and len(each.pairs) > FEW and hidden:
-            yield f"{before}{hidden} cells that are the same or unclear are not shown: --all."
+            same = f"{before}{units.number(hidden, 'cell')}, the same or unclear"
+            yield f"{same}: shown with --all."
 
 
 def _means(comparisons: Sequence[Comparison], titles: Sequence[str]) -> Iterator[Block]:
@@ -82,7 +86,7 @@ def _means(comparisons: Sequence[Comparison], titles: Sequence[str]) -> Iterator
         if rows:
             columns = (Column(title="variant", folds=1), Column(title="cells", right=True))
             yield Block(
-                title=f"{changes.TITLES[metric]}, geometric mean over the cells of a variant",
+                title=f"{TOLD[metric].title}, geometric mean over the cells of a variant",
                 grid=Grid((*columns, *_columns(titles)), rows),
             )
 
@@ -117,7 +121,7 @@ def _cells(
                     *extra,
                     *_columns(titles),
                 )
-                title = f"{changes.TITLES[metric]}: {words.title(group.shape)}"
+                title = f"{TOLD[metric].title}: {words.title(group.shape)}"
                 yield Block(title=title, grid=Grid(columns, rows), folds=True)
 
 
@@ -130,9 +134,9 @@ def _columns(titles: Sequence[str]) -> Iterator[Column]:
 
 def _row(record: Record, pairs: Sequence[Pair | None], metric: Metric) -> Row:
     cells = [Text(units.length(record.cell.seq)), Text(units.clean(record.cell.label))]
-    cells.append(Text(_value(record, metric)))
+    cells.append(Text(words.value(record, metric)))
     if len(pairs) == 1 and pairs[0] is not None:
-        cells.append(Text(_value(pairs[0].new, metric)))
+        cells.append(Text(words.value(pairs[0].new, metric)))
     found = [pair.changes.get(metric) if pair else None for pair in pairs]
     told = list(_changed(found, metric))
     for place, pair in enumerate(pairs):
@@ -162,36 +166,41 @@ def _stands_out(pair: Pair) -> bool:
     return any(change.verdict in {"better", "worse"} for change in pair.changes.values())
 
 
-def _value(record: Record, metric: Metric) -> str:
-    if metric == "flops":
-        return units.count(record.cost.flops) if record.cost else ""
-    return words.value(record, "time" if metric == "latency" else metric)
-
-
 def _no_verdict(pair: Pair) -> str:
     return "predicted" if "predicted" in (pair.old.status, pair.new.status) else "-"
 
 
 def _without_verdict(found: Comparison) -> Iterator[str]:
-    yield from _listed("fail now", [pair.new for pair in found.pairs if pair.newly_failed])
-    yield from _listed("work now", [pair.new for pair in found.pairs if pair.newly_fixed])
     predicted = [pair.new for pair in found.pairs
                  if "predicted" in (pair.old.status, pair.new.status)]  # fmt: skip
-    yield from _listed("predicted, so without a verdict", predicted)
-    yield from _listed("only in the old profile", found.only_old)
-    yield from _listed("only in the new profile", found.only_new)
+    lists = {
+        "fail now": [pair.new for pair in found.pairs if pair.newly_failed],
+        "work now": [pair.new for pair in found.pairs if pair.newly_fixed],
+        "predicted, so without a verdict": predicted,
+        "only in the old profile": found.only_old,
+        "only in the new profile": found.only_new,
+    }
+    if any(lists.values()):
+        shapes = changes.shapes(found)
+        for what, records in lists.items():
+            for group in groups(records):
+                where = words.apart(group.shape, [*shapes, group.shape])
+                yield from _listed(f"{what}{f' ({where})' if where else ''}", group.records)
 
 
 def _listed(what: str, records: Sequence[Record]) -> Iterator[str]:
-    """`fail now: linformer at 32k and 64k (out of memory)`; a variant a line."""
-    lengths: dict[tuple[str, str], list[str]] = {}
+    """`fail now: linformer at 32k and 64k (out of memory)`: those of the same lengths together."""
+    lengths: dict[tuple[str, str], list[int]] = {}
     for record in records:
         why = words.REASONS[record.failure.reason] if record.failure else ""
-        seqs = lengths.setdefault((units.clean(record.cell.label), why), [])
-        seqs.append(units.length(record.cell.seq))
+        lengths.setdefault((units.clean(record.cell.label), why), []).append(record.cell.seq)
+    labels: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     for (label, why), seqs in lengths.items():
-        where = listed(list(dict.fromkeys(seqs)))
-        yield f"{what}: {label} at {where}{f' ({why})' if why else ''}"
+        labels.setdefault((why, tuple(dict.fromkeys(seqs))), []).append(label)
+    for (why, some), names in labels.items():
+        told = listed(names) if len(names) <= MANY else f"{len(names)} variants ({names[0]}, ...)"
+        where = listed([units.length(seq) for seq in some])
+        yield f"{what}: {told} at {where}{f' ({why})' if why else ''}"
 
 
 def _worth(found: Comparison) -> Iterator[str]:
@@ -217,7 +226,8 @@ def _worth(found: Comparison) -> Iterator[str]:
         yield (
             f"Medians differ by {100 * found.spread:.2g} % from process to process: at these"
             f" rounds, a change in a single cell is found from {_about(found.visible)} on. A change"
-            " is the median over all pairs of an old and a new round, ± half its 95 % interval."
+            " is the median over all pairs of an old and a new round, ± half its 95 % interval, or"
+            " (from, to) where that is wide."
         )
 
 

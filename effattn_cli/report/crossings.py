@@ -2,21 +2,23 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from effattn_cli.analyse.crossover import Crossing, Crossover, Metric, crossover
+from effattn_cli.analyse.crossover import Crossing, Crossover, crossover
 from effattn_cli.analyse.groups import Group, groups
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.analyse.statistics import foreign_load
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile
 from effattn_cli.report import units, words
 from effattn_cli.report.grid import Column, Grid, Row
+from effattn_cli.report.metrics import TOLD
 
-METRICS: tuple[Metric, ...] = ("time", "memory", "state", "energy")
+METRICS: tuple[Metric, ...] = ("latency", "memory", "state", "energy")
 COLUMNS = (
     Column(title="variant", folds=1),
     Column(title="for"),
@@ -27,27 +29,19 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """One variant against the baseline in one respect."""
-
-    label: str
-    metric: Metric
-    found: Crossover
-
-
-def lines(group: Group, baseline: str) -> Iterator[Line]:
+def lines(group: Group, baseline: str) -> Iterator[Crossover]:
+    """Each variant against the baseline, in one respect after another."""
     for label in group.labels:
         for metric in METRICS:
             found = crossover(group, label, baseline, metric) if label != baseline else None
             if found is not None:
-                yield Line(label=label, metric=metric, found=found)
+                yield found
 
 
 def table(profile: Profile) -> Lines:
     """A row for each variant and metric, a grid for each setting."""
     shown: list[RenderableType] = []
-    marks: list[Line] = []
+    marks: list[Crossover] = []
     for group in groups(profile.records):
         found = list(lines(group, _baseline(profile)))
         marks += found
@@ -62,7 +56,7 @@ def table(profile: Profile) -> Lines:
         f"Lengths N* against {units.clean(_baseline(profile))}, between measured ones straight on"
     )
     shown.append(Text(f"{note} logarithmic axes.", "dim"))
-    if any(line.found.crossing.predicted for line in marks):
+    if any(found.crossing.predicted for found in marks):
         shown.append(Text("~ rests on a predicted value", "dim"))
     if any(foreign_load(record) is not None for record in profile.records):
         shown.append(Text("Other processes kept the machine busy: measure again.", "dim"))
@@ -75,14 +69,13 @@ def _baseline(profile: Profile) -> str:
     return profile.baseline
 
 
-def _row(line: Line, before: Line | None) -> Row:
-    found = line.found
-    same = before is not None and before.label == line.label
+def _row(found: Crossover, before: Crossover | None) -> Row:
+    same = before is not None and before.label == found.label
     return Row(
         opens=not same,
         cells=(
-            Text("" if same else units.clean(line.label)),
-            Text(line.metric),
+            Text("" if same else units.clean(found.label)),
+            Text(found.metric),
             Text(place(found.crossing), "bold"),
             Text(interval(found.crossing)),
             Text(_end(found)),
@@ -123,19 +116,19 @@ def about(seq: float) -> str:
 def _end(found: Crossover) -> str:
     last = found.last
     ratio = last.ratio if last.ratio > 1 else 1 / last.ratio
-    word = {"time": "faster", "memory": "less", "state": "less", "energy": "less"}[found.metric]
-    worse = {"time": "slower", "memory": "more", "state": "more", "energy": "more"}[found.metric]
+    told = TOLD[found.metric]
     mark = "~" if last.predicted else ""
     close = " (too close to call)" if last.verdict == "close" else ""
     where = units.length(last.seq)
-    return f"{mark}{units.ratio(ratio)} {word if last.ratio > 1 else worse} at {where}{close}"
+    word = told.better if last.ratio > 1 else told.worse
+    return f"{mark}{units.ratio(ratio)} {word} at {where}{close}"
 
 
 def as_json(profile: Profile) -> str:
     """Lengths in tokens; null stands for "not up to the last length"."""
     found = [
         {"setting": asdict(group.shape), "label": line.label, "metric": line.metric}
-        | asdict(line.found.crossing)
+        | asdict(line.crossing)
         for group in groups(profile.records)
         for line in lines(group, _baseline(profile))
     ]

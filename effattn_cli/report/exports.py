@@ -43,7 +43,13 @@ def _text(document: Document) -> str:
 
 def _question(needs: contenders.Needs, shape: Cell) -> Document:
     setting = {name: value for name, value in asdict(shape).items() if name not in OWN}
-    return {"effattn_choice": 1, "setting": setting, "needs": asdict(needs), "scores": SOURCE}
+    return {
+        "effattn_choice": 1,
+        "units": {"latency": "s", "memory": "B", "energy": "J"},
+        "setting": setting,
+        "needs": asdict(needs),
+        "scores": SOURCE,
+    }
 
 
 OWN = {"variant", "options", "seq"}

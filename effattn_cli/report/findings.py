@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from effattn_cli.analyse.crossover import Crossover, Metric, compare, crossover
+from effattn_cli.analyse.crossover import Crossover, compare, crossover
 from effattn_cli.analyse.groups import Group, groups
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.cards import Kind
 from effattn_cli.records import Profile, Record
 from effattn_cli.report import units, words
@@ -39,7 +40,7 @@ def sentences(profile: Profile) -> list[str]:
 
 def _findings(group: Group, profile: Profile) -> Iterator[str]:
     others = [label for label in group.labels if label != profile.baseline]
-    found = [crossover(group, label, profile.baseline or "", "time") for label in others]
+    found = [crossover(group, label, profile.baseline or "", "latency") for label in others]
     crossings = [crossing for crossing in found if crossing is not None]
     if len(others) == 1 and crossings:
         yield from _one(crossings[0], group, profile)
@@ -88,26 +89,26 @@ def _fastest(group: Group, profile: Profile) -> Iterator[str]:
 def _winner(valued: list[Record], group: Group, profile: Profile) -> str:
     best, *rest = valued
     where = lengths([best.cell.seq])
-    name, took = _named(best.cell.label, group, profile), words.value(best, "time")
+    name, took = _named(best.cell.label, group, profile), words.value(best, "latency")
     if not rest:
         both = listed([text for text in (took, words.value(best, _space(group))) if text])
         return f"{name} takes {both} at {where}{', predicted' if best.prediction else ''}."
     close = [best, *(record for record in rest if _is_close(best, record))]
     if len(close) > 1:
         names = listed([units.clean(record.cell.label) for record in close])
-        values = listed([words.value(record, "time") for record in close])
+        values = listed([words.value(record, "latency") for record in close])
         return f"At {where} the fastest are too close to call: {names} ({values})."
     other = next((record for record in rest if record.cell.label == profile.baseline), rest[0])
-    found = compare(best, other, "time")
+    found = compare(best, other, "latency")
     assert found is not None  # both have a latency
     factor = ("~" if found.predicted else "") + units.ratio(found.ratio)
     than = _named(other.cell.label, group, profile)
-    pair = against(best, other, "time")
+    pair = against(best, other, "latency")
     return f"At {where} {name} is the fastest, {factor} faster than {than}: {pair}."
 
 
 def _is_close(best: Record, other: Record) -> bool:
-    found = compare(best, other, "time")
+    found = compare(best, other, "latency")
     return found is not None and found.verdict == "close"
 
 
@@ -141,12 +142,8 @@ def _why(records: list[Record]) -> str:
 
 def _difference(group: Group, found: list[Group]) -> str:
     """What sets the group apart from the others, to begin its sentences with."""
-    if len(found) == 1:
-        return ""
-    settings = [words.setting(other.shape) for other in found]
-    mine = words.setting(group.shape)
-    differing = [mine[axis] for axis in mine if len({other[axis] for other in settings}) > 1]
-    return f"{', '.join(differing)}: "
+    told = words.apart(group.shape, [other.shape for other in found])
+    return f"{told}: " if len(found) > 1 else ""
 
 
 def _hints(profile: Profile) -> Iterator[str]:

@@ -116,7 +116,8 @@ class _Layout:
 
     def across(self, cells: Sequence[Text], console: Console, room: int) -> Iterator[Text]:
         """The lines of a row whose last cell takes all the room that is left."""
-        *first, message = cells
+        *before, message = cells
+        first = [cell for index, cell in enumerate(before) if index in self.shown]
         places = len(first)
         start = sum(self.widths[:places]) + sum(self.gaps[: places + 1])
         words = message.wrap(console, max(NARROWEST, room - start))

@@ -47,7 +47,7 @@ def _lines(line: Line, mark: str) -> list[RenderableType]:
 def _about(line: Line) -> str:
     head = line.heading
     assert head is not None  # else it is broken
-    cells = "1 cell" if head.cells == 1 else f"{head.cells} cells"
+    cells = units.number(head.cells, "cell")
     end = "" if head.finished else ", unfinished"
     names = units.clean(", ".join(head.variants))
     return f"{head.when:%Y-%m-%d %H:%M %Z}; {machine(head.machine)}; {cells}{end}: {names}"

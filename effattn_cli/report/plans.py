@@ -45,7 +45,7 @@ def _total(profile: Profile, calls: Mapping[Cell, float | None]) -> str:
     )
     if not seconds:
         return "nothing to measure"
-    total = f"{len(profile.records)} cells, ~{units.duration(seconds)}"
+    total = f"{units.number(len(profile.records), 'cell')}, ~{units.duration(seconds)}"
     if budget is None or seconds <= budget:
         return total
     return f"{total}; what does not fit the budget of {units.duration(budget)} is predicted"

@@ -65,7 +65,7 @@ def outcome(record: Record) -> str:
 
 
 def _values(record: Record) -> list[str]:
-    found = [words.value(record, "time"), words.value(record, "memory")]
+    found = [words.value(record, "latency"), words.value(record, "memory")]
     if record.prediction is not None:
         found.append(f"predicted: {units.clean(record.prediction.why)}")
     elif busy := foreign_load(record):
@@ -95,6 +95,6 @@ def _current(step: Step) -> Text:
     cell, seconds = step.record.cell, step.record.seconds
     text = Text(f"{units.clean(cell.label)}, {units.length(cell.seq)} tokens: {step.stage}")
     if seconds is not None:
-        known = f"{words.value(step.record, 'time')} {words.plus_minus(step.record)}".rstrip()
+        known = f"{words.value(step.record, 'latency')} {words.plus_minus(step.record)}".rstrip()
         text.append(f"  {known} so far", "dim")
     return text

@@ -8,18 +8,18 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from effattn_cli.analyse import roofline
-from effattn_cli.analyse.crossover import Comparison, Metric, compare, is_predicted
+from effattn_cli.analyse.crossover import Comparison, compare, is_predicted
 from effattn_cli.analyse.groups import Group, groups
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.analyse.statistics import foreign_load
 from effattn_cli.records import Profile, Record, Roofline
 from effattn_cli.report import gpu, remarks, units, words
 from effattn_cli.report.grid import Column, Grid, Row
+from effattn_cli.report.metrics import TOLD
 
 Field = tuple[Column, Callable[[Record], Text]]
-METRICS: tuple[Metric, ...] = ("time", "memory")
+METRICS: tuple[Metric, ...] = ("latency", "memory")
 BEYOND = 1.05  # of a roofline: more than what differs from one measurement to the next
-BETTER: dict[Metric, str] = {"time": "faster", "memory": "less"}
-WORSE: dict[Metric, str] = {"time": "slower", "memory": "more"}
 
 
 def tables(profile: Profile) -> Lines:
@@ -85,7 +85,7 @@ class _Table:
         interval = Column(title="", tight=True, extra=1)
         yield interval, lambda r: Text(words.plus_minus(r), "dim")
         if self.baseline:
-            yield self._against("time")
+            yield self._against("latency")
         yield Column(title="memory", right=True), _peak
         if self.baseline:
             yield self._against("memory")
@@ -140,7 +140,7 @@ def _versus(found: Comparison, metric: Metric) -> Text:
     if close and larger < 1.05:
         times = "1.0x"
     else:
-        times = f"{units.ratio(larger)} {(BETTER if better else WORSE)[metric]}"
+        times = f"{units.ratio(larger)} {TOLD[metric].better if better else TOLD[metric].worse}"
     mark = ("~" if found.predicted else "") + ("?" if close else "")
     colour = {"better": "green", "worse": "yellow", "close": ""}[found.verdict]
     return Text(mark + times, "dim" if found.predicted else colour)
@@ -152,8 +152,8 @@ def _extra(title: str, make: Callable[[Record], str], extra: int) -> Field:
 
 def _latency(record: Record) -> Text:
     mark = "!" if _is_busy(record) else ""
-    style = "dim" if is_predicted(record, "time") else "bold"
-    return Text(mark + words.value(record, "time") or "-", style)
+    style = "dim" if is_predicted(record, "latency") else "bold"
+    return Text(mark + words.value(record, "latency") or "-", style)
 
 
 def _is_busy(record: Record) -> bool:
@@ -205,6 +205,6 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     shares = [part.share(record) for part, record in pairs]
     if max(shares, default=0.0) > BEYOND:
         yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
-    found = [part.comparison(record, "time") for part, record in pairs]
+    found = [part.comparison(record, "latency") for part, record in pairs]
     if any(point is not None and point.verdict == "close" for point in found):
         yield "? too close to call: the intervals overlap"

@@ -126,3 +126,12 @@ def _scaled(value: float, units: tuple[str, ...], base: int) -> str:
     while unit + 1 < len(units) and round(value) >= base:
         value, unit = value / base, unit + 1
     return f"{value:.{int(unit > 0 and value < 99.95)}f} {units[unit]}"
+
+
+def number(count: int, noun: str) -> str:
+    """A count and its noun.
+
+    >>> number(1, "cell"), number(1200, "cell")
+    ('1 cell', '1200 cells')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,12 +1,15 @@
 """What several views say in the same words: settings, reasons, values with their marks."""
 
 import math
+from collections.abc import Iterable
 
 from effattn_cli.analyse import crossover
-from effattn_cli.analyse.crossover import Metric, is_predicted
+from effattn_cli.analyse.crossover import is_predicted
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.analyse.statistics import half_width
 from effattn_cli.records import Cell, Failure, Reason, Record
 from effattn_cli.report import units
+from effattn_cli.report.metrics import TOLD
 
 REASONS: dict[Reason, str] = {
     "unsupported": "not supported",
@@ -48,8 +51,15 @@ def title(shape: Cell) -> str:
     return ", ".join(text for text in setting(shape).values() if text not in usual)
 
 
+def apart(shape: Cell, shapes: Iterable[Cell]) -> str:
+    """What sets a setting apart from the others: `train, causal`; nothing where it is alone."""
+    settings = [setting(other) for other in shapes]
+    mine = setting(shape)
+    return ", ".join(mine[axis] for axis in mine if len({each[axis] for each in settings}) > 1)
+
+
 #: The axes of a setting that a sweep is told with a value, and their options.
-TOLD = {
+OPTIONS = {
     "batch": "-b", "device": "-d", "phase": "--phase", "dtype": "--dtype", "scope": "--scope",
     "dim": "--dim", "heads": "--heads", "kv_heads": "--kv-heads", "head_dim": "--head-dim",
     "padding": "--padding", "alloc": "--alloc", "cache": "--cache",
@@ -61,7 +71,7 @@ def measuring(label: str, seq: int, shape: Cell) -> str:
     usual = Cell(variant="", seq=0)
     words = [
         f"{option} {getattr(shape, axis)}"
-        for axis, option in TOLD.items()
+        for axis, option in OPTIONS.items()
         if getattr(shape, axis) != getattr(usual, axis)
     ]
     words += [f"--threads {shape.threads}"] if shape.device == "cpu" else []
@@ -81,8 +91,7 @@ def value(record: Record, metric: Metric) -> str:
     amount = crossover.value(record, metric)
     if amount is None:
         return ""
-    scaled = {"time": units.seconds, "energy": units.joules}.get(metric, units.size)
-    text = scaled(amount)
+    text = TOLD[metric].scale(amount)
     return f"~{text}" if is_predicted(record, metric) else text
 
 

@@ -90,7 +90,7 @@ class Hunt:
         for record in self._visited.values():
             other = self._visited.get(baseline.resized(record.cell.seq))
             if _curve(record.cell) == _curve(cell) and other is not None:
-                found = compare(record, other, "time")
+                found = compare(record, other, "latency")
                 if found is not None:
                     measured[record.cell.seq] = found.ratio
         expected = {}

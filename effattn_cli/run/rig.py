@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from effattn_cli.records import Profile
+from effattn_cli.records import Profile, Sampling
 from effattn_cli.run.events import Step
 from effattn_cli.run.launch import Launcher
+from effattn_cli.run.limits import usual_memory_limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,3 +17,15 @@ class Rig:
     save: Callable[[Profile], None]
     watch: Callable[[Step], None]
     clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def of(
+        cls,
+        sampling: Sampling,
+        launcher: Launcher,
+        save: Callable[[Profile], None],
+        watch: Callable[[Step], None],
+    ) -> "Rig":
+        """With the memory limit that was asked for, else the usual one."""
+        limit = sampling.memory_limit or usual_memory_limit()
+        return cls(launcher=launcher, memory_limit=limit, save=save, watch=watch)

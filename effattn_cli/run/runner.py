@@ -18,7 +18,7 @@ from effattn_cli.run.launch import Job
 from effattn_cli.run.outlook import TOO_LATE, Outlook
 from effattn_cli.run.rig import Rig
 
-COUNT_SECONDS = 120.0  # for counting all cells together; each takes milliseconds
+COUNT_SECONDS = 120.0  # for counting a variant's cells; each takes milliseconds
 COMPILE_SECONDS = 300.0  # beyond the time limit, for a compiled cell
 HEADROOM = 1.25  # a retained heap holds more than what is alive
 
@@ -50,12 +50,14 @@ class Runner:
     def count(self) -> Profile:
         """Counts what each cell costs and needs; cells that cannot fit settle at once."""
         self._measure_rooflines()
-        left = [record for record in self.outlook.open if record.cost is None]
-        by_plugin: dict[str | None, list[Record]] = {}
-        for record in left:  # the bundled ones together; what a plugin does harms only its own
-            by_plugin.setdefault(self._payload(record.cell)["path"], []).append(record)
-        for path, records in by_plugin.items():
-            self._count(records, COUNT_SECONDS if path is None else self._sampling.time_limit)
+        by_variant: dict[str, list[Record]] = {}  # what one does harms no other
+        for record in self.outlook.open:
+            if record.cost is None:
+                by_variant.setdefault(record.cell.variant, []).append(record)
+        for name, records in by_variant.items():
+            self._tell(records[0], "counting")
+            bundled = self._variants[name].plugin is None
+            self._count(records, COUNT_SECONDS if bundled else self._sampling.time_limit)
         self._rig.save(self.outlook.profile)
         return self.outlook.profile
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effattn_cli.analyse.crossover import Crossover, Metric, _passes, compare, crossover
+from effattn_cli.analyse.crossover import Crossover, _passes, compare, crossover
 from effattn_cli.analyse.groups import groups
+from effattn_cli.analyse.metrics import Metric
 from effattn_cli.records import Record
 from tests.builders import MIB, a_cell, failed, measured, pending, predicted
 
@@ -25,7 +26,7 @@ def curves(*pairs: tuple[float, float], spread: float = 0.0) -> list[Record]:
     ]
 
 
-def crossing(records: Sequence[Record], metric: Metric = "time") -> Crossover:
+def crossing(records: Sequence[Record], metric: Metric = "latency") -> Crossover:
     (group,) = groups(records)
     found = crossover(group, "linformer", "sdpa", metric)
     assert found is not None
@@ -101,7 +102,7 @@ def test_a_peak_beside_a_predicted_time_may_still_be_measured() -> None:
 @pytest.mark.parametrize("missing", [failed(a_cell("sdpa")), pending(a_cell("sdpa"))])
 def test_without_a_value_of_both_there_is_nothing_to_compare(missing: Record) -> None:
     (group,) = groups([measured(a_cell("linformer"), 1.0), missing])
-    assert crossover(group, "linformer", "sdpa", "time") is None
+    assert crossover(group, "linformer", "sdpa", "latency") is None
 
 
 def test_there_is_no_ratio_to_nothing() -> None:
@@ -170,7 +171,7 @@ def test_the_crossing_is_read_off_logarithmic_axes() -> None:
     assert not found.predicted
 
 
-def near(noise: Sequence[float], metric: Metric = "time") -> Crossover:
+def near(noise: Sequence[float], metric: Metric = "latency") -> Crossover:
     """Ratios that pass 1 at 2k, each off by a little."""
     records = []
     for seq, off in zip((1448, 1722, 2048, 2435, 2896), noise, strict=True):

@@ -27,7 +27,8 @@ linear-transformer kernel                N k       N      yes    yes    own
 sdpa               exact                 N^2       N      no     no     exact
 mine               low-rank              N k       N      no     only   own
 my-attention       broken: my_attention.py: expected one class with a
-                   card,\\x1b[31m found 0\
+                   card,\\x1b[31m found 0
+mine: from /home/me/mine.py\
 """)
 
 
@@ -37,7 +38,8 @@ def test_the_listing_on_a_wide_screen() -> None:
 name       family    year  time  memory  decode  causal  kind     origin
 ──────────────────────────────────────────────────────────────────────────────────
 linformer  low-rank  2020  N k   N       no      yes     approx.  bundled
-mine       low-rank  2020  N k   N       no      yes     own      effattn-mine 1.0\
+mine       low-rank  2020  N k   N       no      yes     own      effattn-mine 1.0
+mine: from effattn-mine 1.0\
 """)
 
 

@@ -1,6 +1,7 @@
 """What `effattn compare` shows, on a terminal of 80 columns and in a pull request."""
 
 import json
+import math
 import random
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from inline_snapshot import snapshot
 
 from effattn_cli.analyse import gate
 from effattn_cli.analyse.compare import Comparison, compare
+from effattn_cli.analyse.verdicts import Change
 from effattn_cli.records import Profile, Record
 from effattn_cli.report import changes, comparison, markdown
 from tests.builders import MIB, a_cell, a_machine, a_profile, failed, measured, pending, predicted
@@ -85,7 +87,8 @@ only in the old profile: gqa at 1k
 only in the new profile: linformer at 64k (out of memory)
 Medians differ by 1.8 % from process to process: at these rounds, a change in a
 single cell is found from about 4.7 % on. A change is the median over all pairs
-of an old and a new round, ± half its 95 % interval.\
+of an old and a new round, ± half its 95 % interval, or (from, to) where that is
+wide.\
 """)
 
 
@@ -141,3 +144,37 @@ def test_a_hostile_name_moves_no_cursor() -> None:
     found = {"\x1b[0m": compare(profile, replace(profile, machine=a_machine(cpu="\x1b]0;x")))}
     assert "\x1b" not in screen(comparison.report(found, old="\x1b", all=True))
     assert "\x1b" not in markdown.compared(found, old="\x1b", all=True)
+
+
+def test_what_is_on_one_side_only_is_told_by_its_setting() -> None:
+    both = measured(a_cell("sdpa"), 1.0)
+    train = [measured(a_cell(name, phase="train"), 1.0) for name in ("sdpa", "local")]
+    many = [measured(a_cell(f"v{i}", seq), 1.0) for i in range(9) for seq in (1024, 2048)]
+    old, new = a_profile(both, *train), a_profile(both, *many)
+    shown = screen(comparison.report({"new": compare(old, new)}, old="old", all=False), 200)
+    assert "only in the old profile (train): sdpa and local at 1k" in shown
+    assert "only in the new profile (forward): 9 variants (v0, ...) at 1k and 2k" in shown
+
+
+def test_a_broken_limit_names_the_setting() -> None:
+    sides = [
+        a_profile(*(measured(a_cell(phase=phase), seconds) for phase in ("forward", "train")))
+        for seconds in (1.0, 2.0)
+    ]
+    found = {"new": compare(*sides)}
+    broken = {"new": gate.breaches(found["new"], [gate.parse("latency>5%")], strict=False)}
+    assert list(changes.broken(broken, found)) == [
+        "latency>5%: sdpa at 1k (forward): +100.0%",
+        "latency>5%: sdpa at 1k (train): +100.0%",
+    ]
+
+
+def test_a_wide_interval_of_a_ratio_is_told_by_its_ends() -> None:
+    def told(low: float, ratio: float, high: float) -> str:
+        found = Change(old=1, new=ratio, ratio=ratio, low=low, high=high, verdict="unclear")
+        return changes.plus_minus(found)
+
+    assert told(0.9, 1.0, 1.2) == "±20 %"
+    assert told(1.4, 2.9, 6.2) == "(1.4x to 6.2x)"
+    assert told(0.5, 2.9, math.inf) == "(0.50x or more)"
+    assert told(2.0, 2.0, 2.0) == ""

@@ -121,6 +121,18 @@ y-one-x         that take
 """)
 
 
+def test_a_row_that_runs_across_stands_beside_the_columns_that_are_left() -> None:
+    columns = (
+        Column(title="name"),
+        Column(title="LRA", extra=1),
+        Column(title="chance", right=True),
+        Column(title="verdict"),
+        Column(title=""),
+    )
+    grid = Grid(columns, [row("one", "55.0", "90 %", "it fits")])
+    assert screen(grid, 22) == "name chance verdict\n────────────────────\none    90 % it fits"
+
+
 def test_a_grid_without_extra_columns() -> None:
     grid = Grid((Column(title="a"), Column(title="b")), [row("1", "2")])
     assert screen(grid, 4) == "a  b\n────\n1  2"

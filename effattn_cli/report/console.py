@@ -1,0 +1,28 @@
+"""The console that answers are printed on."""
+
+import os
+
+from rich.console import Console
+
+from effattn_cli.records import Profile
+
+PIPED = 160  # columns of a file or a pipe: all of a table's, where nobody said how many there are
+
+
+def stdout() -> Console:
+    """As wide as the terminal, or as COLUMNS says."""
+    console = Console()
+    if console.is_terminal or os.environ.get("COLUMNS"):
+        return console
+    return Console(width=PIPED)
+
+
+def print_profile(profile: Profile, console: Console | None = None) -> None:
+    """Tables, then sentences, on stdout or on `console`."""
+    from effattn_cli.report import findings, table  # noqa: PLC0415  # few commands need them
+
+    console = console or stdout()
+    console.print(table.tables(profile))
+    console.print()
+    for sentence in findings.sentences(profile):
+        console.print(sentence, highlight=False, markup=False)
