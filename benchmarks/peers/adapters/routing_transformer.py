@@ -1,6 +1,5 @@
 """routing-transformer: the mechanism. Its queries and keys come normalised, as ours get them."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +9,14 @@ from torch.nn.functional import layer_norm
 
 from benchmarks.peers.peer import HEADS, WIDTH, Inputs, Peer
 from effattn_cli.attention import Attention
+from effattn_cli.parts.blocks import near_root
 
 
 def make(causal: bool) -> Callable[[int], nn.Module]:  # noqa: FBT001
     def made(seq: int) -> nn.Module:
         from routing_transformer.routing_transformer import KmeansAttention  # noqa: PLC0415
 
-        clusters = round(math.sqrt(seq))
+        clusters = -(-seq // near_root(seq))  # our default
         return KmeansAttention(clusters, -(-seq // clusters), HEADS, WIDTH, causal=causal)
 
     return made
