@@ -163,9 +163,15 @@ class Attention(Layer):
         return y_BTE.view(B, T, E // self.head_dim, self.head_dim).transpose(1, 2)
 
     def _repeat(self, k_BGTK: Tensor) -> Tensor:
-        # Query head h uses kv head h // (H / G), as in GQA (arXiv:2305.13245).
-        times = self.heads // k_BGTK.shape[1]
-        return k_BGTK if self.grouped or times == 1 else k_BGTK.repeat_interleave(times, dim=1)
+        return k_BGTK if self.grouped else every_head(k_BGTK, self.heads)
+
+
+def every_head(x_BGTK: Tensor, heads: int) -> Tensor:
+    """Each kv head as often as query heads use it (B, H, T, K): query head h uses kv head
+    h // (H / G), as in GQA (arXiv:2305.13245).
+    """
+    times = heads // x_BGTK.shape[1]
+    return x_BGTK if times == 1 else x_BGTK.repeat_interleave(times, dim=1)
 
 
 def merge_heads(y_BHTK: Tensor) -> Tensor:

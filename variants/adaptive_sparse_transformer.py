@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.entmax import entmax
+from effattn_cli.parts.precision import wide
 from effattn_cli.parts.rows import by_rows
 
 LEAST, MOST = 1.01, 1.99  # beyond, alpha-entmax is hardly softmax's or sparsemax's neighbour
@@ -79,7 +80,5 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
 
     def _alpha(self) -> Tensor:
         if self.fixed is not None:
-            exact = torch.promote_types(self.place.dtype, torch.float32)
-            return torch.full((1, 1, 1), self.fixed, device=self.place.device, dtype=exact)
-        exact = torch.promote_types(self.alpha_H11.dtype, torch.float32)
-        return (1 + self.alpha_H11.to(exact).sigmoid()).clamp(LEAST, MOST)
+            return wide(self.place).new_full((1, 1, 1), self.fixed)
+        return (1 + wide(self.alpha_H11).sigmoid()).clamp(LEAST, MOST)

@@ -10,8 +10,9 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from effattn_cli.attention import Attention, Card, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.clusters import by_cluster, hamming_clusters
-from effattn_cli.parts.exact import exact, lowest
+from effattn_cli.parts.exact import exact
 from effattn_cli.parts.hashing import take
+from effattn_cli.parts.precision import lowest
 
 CACHED = 2**18  # nearnesses at a time that stay in the caches of a CPU
 CHUNK = 32  # queries of a cluster that are worked on together

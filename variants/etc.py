@@ -9,8 +9,8 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.exact import lowest
 from effattn_cli.parts.pooling import stretches
+from effattn_cli.parts.precision import lowest
 from effattn_cli.parts.relative import by_distance
 
 CACHED = 2**21  # scores at a time that stay in the caches of a CPU

@@ -12,6 +12,7 @@ from torch.nn.functional import pad, softplus
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.chunked import CHUNK, pieces_pay
 from effattn_cli.parts.exact import exact
+from effattn_cli.parts.precision import wide
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Luna(Decodable[Packed]):
         before_BHZKL = _before(v_BHZCK.mT @ w_BHZCL)
         seen_ZC1 = torch.arange(1, T + -T % C + 1, device=q_BHTK.device).view(-1, C, 1)
         scores_BHZCL = (q_BHZCK @ v_BHZCK.mT).tril() @ w_BHZCL + q_BHZCK @ before_BHZKL
-        scale_ZC1 = self.head_dim**-0.5 / seen_ZC1.to(_wide(dtype))
+        scale_ZC1 = self.head_dim**-0.5 / seen_ZC1.to(torch.promote_types(dtype, torch.float32))
         share_BHZCL = ((scores_BHZCL * scale_ZC1).softmax(-1) / seen_ZC1).to(dtype)
         within_BHZCC = (share_BHZCL @ w_BHZCL.mT).tril()
         out_BHZCK = within_BHZCC @ v_BHZCK + share_BHZCL @ before_BHZKL.mT
@@ -104,7 +105,7 @@ class Luna(Decodable[Packed]):
     def start(self, batch: int, context: int) -> Packed:
         shape = (batch, self.heads, self.head_dim, self.length)
         sum_BHKL = self.blank(*shape, random=context > 0)
-        return Packed(sum_BHKL.to(_wide(sum_BHKL.dtype)) * context, context)
+        return Packed(wide(sum_BHKL) * context, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Packed
@@ -118,14 +119,9 @@ class Luna(Decodable[Packed]):
 
 def _before(sums_BHZKL: Tensor) -> Tensor:
     """For each chunk the sum over those before it."""
-    wide_BHZKL = sums_BHZKL.to(_wide(sums_BHZKL.dtype))
+    wide_BHZKL = wide(sums_BHZKL)
     if pieces_pay(wide_BHZKL):  # a CPU's cumsum is slow
         chunks = wide_BHZKL.unbind(2)
         parts = accumulate(chunks[:-1], torch.add, initial=torch.zeros_like(chunks[0]))
         return torch.stack(list(parts), dim=2).to(sums_BHZKL.dtype)
     return (wide_BHZKL.cumsum(2) - wide_BHZKL).to(sums_BHZKL.dtype)
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    """Of long sums: float32 at least."""
-    return torch.promote_types(dtype, torch.float32)

@@ -9,8 +9,9 @@ from torch.nn.functional import conv2d, pad
 
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import CHUNK
-from effattn_cli.parts.exact import exact, lowest
+from effattn_cli.parts.exact import exact
 from effattn_cli.parts.landmarks import filled, segment_means
+from effattn_cli.parts.precision import lowest
 
 
 @final

@@ -18,9 +18,9 @@ from effattn_cli.parts.hashing import (
     others,
     quotient,
     take,
-    wide,
     windows,
 )
+from effattn_cli.parts.precision import wide
 
 CACHED = 2**20  # scores at a time that stay in the caches of a CPU
 

@@ -11,6 +11,7 @@ from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.blocks import near_root, within
 from effattn_cli.parts.clusters import hiding
 from effattn_cli.parts.exact import exact
+from effattn_cli.parts.precision import wide
 from effattn_cli.parts.sinkhorn import (
     FAINT,
     Balance,
@@ -19,7 +20,6 @@ from effattn_cli.parts.sinkhorn import (
     beside,
     mixed,
     shares,
-    wide,
 )
 
 
@@ -101,7 +101,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         if real_BxZC is not None:
             share_BHYS1 = shares(sort_BHYZ, real_BxZC, own=not self.sortcut)
             whole_BHYS1 = share_BHYS1.masked_fill(share_BHYS1 <= FAINT, 1)  # FAINT may be 0 in x
-            k, v = ((x / whole_BHYS1.to(x.dtype)) for x in (k, v))
+            k, v = (x / whole_BHYS1.to(x.dtype) for x in (k, v))
             mask = (share_BHYS1.log().to(q.dtype) + hiding(share_BHYS1 > FAINT, q)).flatten(0, 1).mT
         if self.sortcut:
             mask = None if mask is None else mask.view(len(q), self.heads, 1, -1)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from effattn_cli.attention import Card, Decodable
 from effattn_cli.parts.cache import Cache
-from effattn_cli.parts.exact import lowest
+from effattn_cli.parts.precision import lowest
 
 
 @final

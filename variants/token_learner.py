@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor, nn
 
 from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
-from effattn_cli.parts.exact import lowest
+from effattn_cli.parts.precision import lowest
 from effattn_cli.parts.tokens import TokenMixer
 
 

@@ -2,7 +2,7 @@
 
 from effattn_cli.records import Sampling
 
-WARM_SECONDS = 0.2
+WARM_SECONDS = 0.2  # warming up, at most; one call at least
 OVERHEAD = 0.03  # seconds to fork a process and end it
 MEMORY_CALLS = 2  # as a rule: three short ones, or one that is long
 
@@ -17,6 +17,11 @@ def visits_seconds(call: float, sampling: Sampling, *, rounds: int, memory: bool
     """Of so many rounds, and of the visit for the memory where it is wanted."""
     seconds = rounds * visit_seconds(call, sampling, memory=False)
     return seconds + visit_seconds(call, sampling, memory=True) if memory else seconds
+
+
+def cell_seconds(call: float, sampling: Sampling) -> float:
+    """Of all visits to a cell."""
+    return visits_seconds(call, sampling, rounds=sampling.rounds, memory=True)
 
 
 def affordable(call: float, sampling: Sampling) -> bool:

@@ -49,4 +49,4 @@ def unless_there(path: Path, *, force: bool, hint: str = "--force replaces it") 
 
 
 def _words(cpu: str, cores: int) -> str:
-    return f"{cpu}, {cores} core{'s' if cores != 1 else ''}"
+    return f"{cpu}, {units.number(cores, 'core')}"

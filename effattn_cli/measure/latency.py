@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 
+from effattn_cli.analyse.effort import WARM_SECONDS
 from effattn_cli.analyse.median import half_width
 from effattn_cli.analyse.statistics import is_busy
 from effattn_cli.attention import Layer
@@ -15,7 +16,6 @@ from effattn_cli.measure.load import ForeignLoad
 from effattn_cli.measure.subject import build
 from effattn_cli.records import Cell, Round, Sampling
 
-WARM_SECONDS = 0.2  # warming up, at most; one call at least
 WARM_CALLS = 50
 STEADY = 0.05  # two calls in a row that differ by less than this are steady
 # A heap that keeps what is freed still grows in the second call, or the third, where large blocks

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from effattn_cli.attention import Decodable
-from effattn_cli.parts.exact import every_head, exact
+from effattn_cli.attention import Decodable, every_head
+from effattn_cli.parts.exact import exact
 
 
 def banded(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from effattn_cli.attention import Decodable, merge_heads
+from effattn_cli.parts.precision import wide
 
 CHUNK = 64  # tokens whose products with each other are formed
 CACHED = 2**19  # features at a time that stay in the caches of a CPU
@@ -74,10 +75,10 @@ class DecodableKernel(Decodable[Sums]):
 
     def start(self, batch: int, context: int) -> Sums:
         shape = (batch, self.heads, self.head_dim + 1, self.width)
-        return Sums(_wide(self.blank(*shape, random=context > 0)).abs() * context)
+        return Sums(wide(self.blank(*shape, random=context > 0)).abs() * context)
 
     def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
-        q_BHxK, k_BHxK, v_BHxK = (_wide(x).unsqueeze(2) for x in (q_BHK, k_BHK, v_BHK))
+        q_BHxK, k_BHxK, v_BHxK = (wide(x).unsqueeze(2) for x in (q_BHK, k_BHK, v_BHK))
         v_BHxE, sum_BHEF, gate_BHx1 = _with_one(v_BHxK), state.sum_BHEF, _gate(self, k_BHxK)
         if gate_BHx1 is not None:
             v_BHxE = v_BHxE * torch.sigmoid(-gate_BHx1)
@@ -144,7 +145,7 @@ def _scan(
         within_BHZCC = within_BHZCC.tril_()
     else:
         dtype = q_BHTF.dtype
-        fade_BHZC1 = _chunks(logsigmoid(_wide(gate_BHT1)), chunk).cumsum(3)
+        fade_BHZC1 = _chunks(logsigmoid(wide(gate_BHT1)), chunk).cumsum(3)
         last_BHZ11 = fade_BHZC1[:, :, :, -1:]
         within_BHZCC = within_BHZCC * _between(fade_BHZC1).to(dtype)
         q_BHZCF = q_BHZCF * fade_BHZC1.exp().to(dtype)
@@ -193,12 +194,7 @@ def _with_one(v_BHTK: Tensor) -> Tensor:
 
 def _nothing(v_BHTK: Tensor, width: int) -> Tensor:
     B, H, _, K = v_BHTK.shape
-    return _wide(v_BHTK.new_zeros(B, H, K + 1, width))
-
-
-def _wide(sums: Tensor) -> Tensor:
-    """In float32 at least: in bfloat16 a long sum stands still."""
-    return sums.to(torch.promote_types(sums.dtype, torch.float32))
+    return wide(v_BHTK.new_zeros(B, H, K + 1, width))
 
 
 def pieces_pay(x: Tensor) -> bool:

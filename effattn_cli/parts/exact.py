@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from effattn_cli.attention import every_head
+
 
 def exact(
     q_BHTK: Tensor,
@@ -28,14 +30,3 @@ def exact(
     return scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=causal, enable_gqa=grouped
     )
-
-
-def every_head(x_BGTK: Tensor, heads: int) -> Tensor:
-    """Each kv head as often as query heads use it: (B, H, T, K)."""
-    times = heads // x_BGTK.shape[1]
-    return x_BGTK if times == 1 else x_BGTK.repeat_interleave(times, dim=1)
-
-
-def lowest(like: Tensor) -> float:
-    """A score that weighs nothing beside any other; finite, so that a row of nothing else is."""
-    return torch.finfo(like.dtype).min

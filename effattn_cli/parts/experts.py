@@ -172,12 +172,13 @@ class Mixture(FeedForward):
     def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:
         seats = self._seats(x_BTD, real_BT)
         wanted_E = seats.wanted_GE.sum(0)
-        made = max(1, int(wanted_E.sum()))  # nothing is, where all is padding
+        wanted = int(wanted_E.sum())
+        made = max(1, wanted)  # nothing is, where all is padding
         each = sum(weight.numel() for weight in self.experts.parameters())
         router = self.router_DE.numel()
         return Usage(
             total_parameters=router + each,
             active_parameters=router + each * self.choices // self.number,
-            dropped=(int(wanted_E.sum()) - int(seats.end_E[-1])) / made,
+            dropped=(wanted - int(seats.end_E[-1])) / made,
             load=int(wanted_E.max()) * self.number / made,
         )

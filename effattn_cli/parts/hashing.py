@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from effattn_cli.parts.precision import wide
+
 FAINT = 1e-30  # weight of a token's own value, beside which every other counts
 
 
@@ -93,11 +95,6 @@ def quotient(sums_BHTE: Tensor, v_BHTK: Tensor) -> Tensor:
     sums_BHTE = wide(sums_BHTE)
     top_BHTK = sums_BHTE[..., :-1] + FAINT * v_BHTK.to(sums_BHTE.dtype)
     return (top_BHTK / (sums_BHTE[..., -1:] + FAINT)).to(v_BHTK.dtype)
-
-
-def wide(x: Tensor) -> Tensor:
-    """In float32 at least: float16 has too short a range for weights that are small together."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _flat(place_GZW: Tensor, tokens: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from effattn_cli.attention import Decodable
-from effattn_cli.parts.exact import lowest
+from effattn_cli.parts.precision import lowest
 
 
 def stretches(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from effattn_cli.parts.exact import lowest
+from effattn_cli.parts.precision import lowest
 from effattn_cli.parts.rows import rows_at_once
 
 

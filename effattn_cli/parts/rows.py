@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.exact import lowest
+from effattn_cli.parts.precision import lowest
 
 CACHED = 2**20  # scores at a time that stay in the caches of a CPU
 AT_ONCE = 2**27  # scores at a time elsewhere

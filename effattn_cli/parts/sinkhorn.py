@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from effattn_cli.attention import Decodable
 from effattn_cli.parts.chunked import pieces_pay
+from effattn_cli.parts.precision import wide
 
 HIDDEN = -1e30  # the logarithm of what is not there: finite, so that differences are
 FAINT = 1e-30  # a share below which there is nothing
@@ -140,11 +141,6 @@ def shares(sort_BHYZ: Tensor, real_BxZC: Tensor, *, own: bool) -> Tensor:
     if own:
         share_BHYC1 = torch.cat([share_BHYC1, real_BxZC1.expand_as(share_BHYC1)], dim=3)
     return share_BHYC1.clamp(min=FAINT)
-
-
-def wide(x: Tensor) -> Tensor:
-    """In float32 at least, as sorting needs."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @dataclass(frozen=True)

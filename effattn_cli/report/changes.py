@@ -41,7 +41,7 @@ def rounds(number: int) -> str:
     if number >= MOST_ROUNDS:
         return f"over {MOST_ROUNDS} more rounds"
     number = math.ceil(float(f"{number:.2g}"))
-    return f"~{number} more round{'s' if number > 1 else ''}"
+    return f"~{units.number(number, 'more round')}"
 
 
 def amount(change: Change) -> str:

@@ -39,9 +39,7 @@ def _total(profile: Profile, calls: Mapping[Cell, float | None]) -> str:
     sampling, budget = profile.sampling, profile.sampling.time_budget
     each = [calls[record.cell] or 0.0 for record in profile.records if record.failure is None]
     seconds = sum(
-        effort.visits_seconds(call, sampling, rounds=sampling.rounds, memory=True)
-        for call in each
-        if effort.affordable(call, sampling)
+        effort.cell_seconds(call, sampling) for call in each if effort.affordable(call, sampling)
     )
     if not seconds:
         return "nothing to measure"

@@ -41,7 +41,7 @@ def setting(shape: Cell) -> dict[str, str]:
         "alloc": f"{shape.alloc} heap",
         "cache": f"{shape.cache} cache",
         "device": units.clean(shape.device),
-        "threads": "1 thread" if shape.threads == 1 else f"{shape.threads} threads",
+        "threads": units.number(shape.threads, "thread"),
     }
 
 

@@ -67,10 +67,7 @@ class Hunt:
         if sampling.time_budget is None:
             return True
         calls = [self._expected(cell) or 0.0 for cell in cells]
-        seconds = sum(
-            effort.visits_seconds(call, sampling, rounds=sampling.rounds, memory=True)
-            for call in calls
-        )
+        seconds = sum(effort.cell_seconds(call, sampling) for call in calls)
         return self._rig.clock() - self._start + seconds <= sampling.time_budget
 
     def _measure(self, cells: list[Cell]) -> None:

@@ -68,13 +68,13 @@ class Writer:
 
 def as_json(profile: Profile) -> str:
     """The whole profile as one JSON document."""
-    return json.dumps({"effattn_profile": SCHEMA} | plain(profile), indent=1)
+    return json.dumps({"effattn_profile": SCHEMA} | _plain(profile), indent=1)
 
 
 def _header(profile: Profile) -> str:
     """All but the records, after a look at whether it and the cells can be read again."""
-    head = plain(replace(profile, records=()))
-    cells = [{"cell": plain(record.cell)} for record in profile.records]
+    head = _plain(replace(profile, records=()))
+    cells = [{"cell": _plain(record.cell)} for record in profile.records]
     try:
         checked(Profile, head | {"records": cells})
     except Wrong as error:
@@ -88,7 +88,7 @@ def _header(profile: Profile) -> str:
 def dumped(document: Mapping[str, Any]) -> str:
     """Plain YAML: one that the reader gives back as it was."""
     return yaml.dump(
-        plain(document),
+        _plain(document),
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
@@ -110,20 +110,20 @@ def _lines(record: Record) -> str:
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(plain(value), ensure_ascii=False)
+    text = json.dumps(_plain(value), ensure_ascii=False)
     if text.isascii() and "\x7f" not in text:
         return text
     return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A record as dictionaries, lists and scalars; text that is no Unicode loses what is none."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: plain(part) for name, part in asdict(value).items()}
+        return {name: _plain(part) for name, part in asdict(value).items()}
     if isinstance(value, Mapping):
-        return {plain(str(key)): plain(part) for key, part in value.items()}
+        return {_plain(str(key)): _plain(part) for key, part in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(part) for part in value]
+        return [_plain(part) for part in value]
     if isinstance(value, str):
         return value if value.isascii() else value.encode(errors="replace").decode()
     return value
