@@ -21,11 +21,12 @@ import torch
 from torch.utils.benchmark import Timer
 
 from effattn_cli import catalog
-from effattn_cli.analyse.statistics import interval
-from effattn_cli.measure import heap, latency
-from effattn_cli.measure.subject import build
+from effattn_cli.analysis.reliability import interval
+from effattn_cli.host import heap
+from effattn_cli.measure import latency
+from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell, Record, Round, Sampling
-from effattn_cli.run.launch import ForkServer, Job
+from effattn_cli.run.fork_server import ForkServer, Job
 
 ROUNDS = 3
 CELLS = (  # from 100 us to a second

@@ -18,13 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from effattn_cli import library
-from effattn_cli.analyse import roofline
-from effattn_cli.analyse.choose import Choice, Preference, choose
-from effattn_cli.analyse.contenders import Limit, Needs, contenders
-from effattn_cli.analyse.groups import groups
+from effattn_cli.analysis.cost import utilisation
+from effattn_cli.analysis.selection.candidates import Limit, Needs, contenders
+from effattn_cli.analysis.selection.ranking import Choice, Preference, choose
+from effattn_cli.analysis.series import groups
 from effattn_cli.cards import Variant
 from effattn_cli.records import Record, Roofline
-from tests.analyse import grids
+from tests.analysis import grids
 
 PREFERENCES: tuple[Preference, ...] = ("quality", "speed", "memory")
 AGREEMENT = 0.95
@@ -173,7 +173,7 @@ def grids_of(args: argparse.Namespace) -> Iterator[Grid]:
             seen = Counter(record.cell.label for record in records)
             whole = [record for record in records if seen[record.cell.label] == len(lengths)]
             if whole:  # the truth has to be known at every length
-                under = roofline.of(group.shape, profile.rooflines)
+                under = utilisation.of(group.shape, profile.rooflines)
                 yield Grid(name[-24:], whole, profile.variants, under)
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from effattn_cli.analyse.compare import Comparison, compare
+from effattn_cli.analysis.compare.comparison import Comparison, compare
 from effattn_cli.cards import Card, Variant
-from effattn_cli.machines import Machine
+from effattn_cli.machine import Machine
 from effattn_cli.records import Cell, Profile, Record, Round, Sampling
 
 VARIANTS = [f"v{number}" for number in range(5)]

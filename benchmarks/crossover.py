@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from effattn_cli import store
-from effattn_cli.analyse.crossover import crossover
-from effattn_cli.analyse.groups import groups
+from effattn_cli.analysis.crossover.crossing import crossover
+from effattn_cli.analysis.series import groups
 
 NAMES = ("linformer", "local", "longformer", "performer", "nystromformer", "reformer")
 SPAN = (256, 8192)

@@ -28,15 +28,16 @@ from pathlib import Path
 from rich.console import Console
 
 from effattn_cli import store
-from effattn_cli.analyse.compare import compare
-from effattn_cli.analyse.merge import merge
+from effattn_cli.analysis.compare.comparison import compare
+from effattn_cli.analysis.compare.merging import merge
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import EffattnError
-from effattn_cli.plan import config
-from effattn_cli.plan.grammar import fractions, lengths
-from effattn_cli.plan.grid import plan
-from effattn_cli.plan.units import parse_bytes, parse_seconds
-from effattn_cli.report import changes, comparison, export, findings, table
+from effattn_cli.plan import request as requests
+from effattn_cli.plan.cells import plan
+from effattn_cli.quantities import parse_bytes, parse_seconds
+from effattn_cli.ranges import fractions, lengths
+from effattn_cli.report.compare import change_phrases, comparison_view
+from effattn_cli.report.profile import csv_export, findings, tables
 
 _CARD = """{title: T, families: [low-rank], paper: 'arXiv:1', year: 2020, time: N k, memory: N,
       causal: optional, kind: exact, notes: [a note], exempt: {a law: a reason}}"""
@@ -195,16 +196,16 @@ def a_string(rng: random.Random) -> bytes:
 def read_profile(data: bytes) -> None:
     profile = store.parse(data)
     console = Console(file=io.StringIO(), width=80)
-    console.print(table.tables(profile))
+    console.print(tables.tables(profile))
     for sentence in findings.sentences(profile):
         console.print(sentence, highlight=False, markup=False)
     store.as_json(profile)
-    export.as_csv(profile)
-    export.as_markdown(profile)
+    csv_export.as_csv(profile)
+    csv_export.as_markdown(profile)
     for old, new in ((profile, WHOLE), (WHOLE, profile), (profile, profile)):
         found = {"new": compare(old, new)}
-        console.print(comparison.report(found, old="old", all=True))
-        changes.as_json("old", found, {})
+        console.print(comparison_view.report(found, old="old", all=True))
+        change_phrases.as_json("old", found, {})
         with contextlib.suppress(EffattnError):
             merge([old, new], "")
 
@@ -216,8 +217,8 @@ def guided(data: bytes) -> None:
 
 def plan_config(data: bytes, path: Path, catalog: Catalog) -> None:
     path.write_bytes(data)
-    request = config.merged({}, config.from_file(path))
-    config.sampling(request)
+    request = requests.merged({}, requests.from_file(path))
+    requests.sampling(request)
     plan(request, catalog, devices=("cpu",), cores=2)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from effattn_cli import store
-from effattn_cli.analyse import predict, roofline
+from effattn_cli.analysis.cost import prediction, utilisation
 from effattn_cli.records import Profile, Record
 
 MB = 10**6
@@ -26,9 +26,9 @@ def latencies(profile: Profile) -> list[tuple[float, bool, str, int]]:
             near = _at(profile, record, times)
             if near is None or record.seconds is None or record.status != "measured":
                 continue
-            under = roofline.of(record.cell, profile.rooflines) or roofline.ANY
-            expect = partial(roofline.seconds, roofline=under)
-            told = predict.prediction(record, [near], expect, "hidden")
+            under = utilisation.of(record.cell, profile.rooflines) or utilisation.ANY
+            expect = partial(utilisation.seconds, roofline=under)
+            told = prediction.prediction(record, [near], expect, "hidden")
             if told is None:
                 continue
             inside = told.low <= record.seconds <= told.high

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from effattn_cli import store
-from effattn_cli.analyse.compare import Comparison, compare
-from effattn_cli.analyse.rivals import rivals
+from effattn_cli.analysis.compare.comparison import Comparison, compare
+from effattn_cli.analysis.compare.pairing import rivals
 
 TWICE = ["-v", "sdpa,linformer,local,longformer,performer,reformer,nystromformer,set-transformer",
          "-s", "256..4k", "--baseline", "none"]  # fmt: skip

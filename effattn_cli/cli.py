@@ -28,7 +28,7 @@ from effattn_cli.commands.score import score
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
 from effattn_cli.errors import EffattnError
-from effattn_cli.report.units import clean
+from effattn_cli.units import clean
 
 INTERRUPTED = 130
 SURVIVORS = 300_000  # new objects between two looks for garbage; two large profiles make as many

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from effattn_cli.analyse.growth import exponent, measured_exponent
+from effattn_cli.analysis.cost.scaling import exponent, measured_exponent
 from effattn_cli.attention import Attention, Decodable, FeedForward, Layer
-from effattn_cli.measure.count import count
+from effattn_cli.measure.counting import count
 from effattn_cli.records import Cell
 
 B, D, H = 2, 64, 4  # the shapes of every law: small, and no two alike

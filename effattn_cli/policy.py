@@ -114,7 +114,7 @@ class Policy:
 
         A plugin's code is taken from `plugins` only, never from a place that the file names.
         """
-        from effattn_cli.measure.subject import DTYPES, config  # noqa: PLC0415
+        from effattn_cli.measure.workload import DTYPES, config  # noqa: PLC0415
 
         cell = self.shape.cell(rule)
         variant = catalog.load(rule.variant, Catalog(plugins).source(rule.variant).plugin)

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Literal
 
 from effattn_cli.cards import Value, Variant
-from effattn_cli.machines import Gpu, Machine
+from effattn_cli.machine import Gpu, Machine
 
 Phase = Literal["forward", "train", "decode"]
 Scope = Literal["core", "layer", "block"]

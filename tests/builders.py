@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from effattn_cli.cards import Card, Kind, Option, Variant
-from effattn_cli.machines import Machine
+from effattn_cli.machine import Machine
 from effattn_cli.records import (
     Cell,
     Cost,

@@ -8,8 +8,8 @@ import pytest
 
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Layer
-from effattn_cli.measure.count import count
-from effattn_cli.measure.subject import config
+from effattn_cli.measure.counting import count
+from effattn_cli.measure.workload import config
 from effattn_cli.records import Cell, Cost, Phase
 from tests.forms import FORMS, OTHERS
 from tests.forms.work import Case

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from effattn_cli import store
 from effattn_cli.errors import UsageError
-from effattn_cli.plan import config
-from effattn_cli.plan.grammar import fractions, lengths
-from effattn_cli.plan.units import parse_bytes, parse_seconds
+from effattn_cli.plan import request
+from effattn_cli.quantities import parse_bytes, parse_seconds
+from effattn_cli.ranges import fractions, lengths
 from tests.builders import a_cell, a_profile, failed, measured, predicted
 
 MIXED = "".join(
@@ -76,7 +76,7 @@ def test_any_bytes_are_a_config_or_one_line(
     path = tmp_path_factory.getbasetemp() / "c.yaml"
     for before in (b"", b"seq: ", b"variant: [", b"dim: "):
         path.write_bytes(before + data)
-        check(lambda: config.merged({}, config.from_file(path)))
+        check(lambda: request.merged({}, request.from_file(path)))
 
 
 WORDS = st.text(max_size=40) | st.text("0123456789kMi.,:x+/!-*%~to ", max_size=40)

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from effattn_cli import files, library, store
-from effattn_cli.analyse.roofline import reach
+from effattn_cli.analysis.cost.utilisation import reach
 from effattn_cli.cli import app
 from effattn_cli.errors import UsageError
-from effattn_cli.measure import processor
+from effattn_cli.host import processor
 from effattn_cli.records import Profile
 from tests.builders import a_cell, a_profile, measured, pending
 

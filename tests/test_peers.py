@@ -10,7 +10,7 @@ import torch
 from benchmarks.peers.peer import Peer, known
 from effattn_cli import catalog
 from effattn_cli.attention import Attention, Layer
-from effattn_cli.measure.subject import build, config
+from effattn_cli.measure.workload import build, config
 
 TOKENS = 512
 

@@ -12,9 +12,9 @@ import pytest
 from effattn_cli import store
 from effattn_cli.errors import UsageError
 from effattn_cli.policy import OutsidePolicy, Policy
-from tests.analyse.grids import grid, variants
+from tests.analysis.grids import grid, variants
 from tests.builders import a_profile
-from tests.test_cli import effattn
+from tests.commands.test_cli import effattn
 
 SHORT = (256, 512, 1024, 4096)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from effattn_cli import files, store
-from effattn_cli.analyse.compare import compare
+from effattn_cli.analysis.compare.comparison import compare
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Usage
 from tests.builders import (

@@ -9,7 +9,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, Unsupported
 from effattn_cli.parts.banded import Ring, overlapping
-from effattn_cli.parts.merge import hide
+from effattn_cli.parts.lse_merge import hide
 
 
 @final

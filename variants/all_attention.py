@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from effattn_cli.attention import Card, Decodable, Unsupported
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.merge import Part, union
+from effattn_cli.parts.lse_merge import Part, union
 
 
 @final

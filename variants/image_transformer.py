@@ -10,7 +10,7 @@ from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.blocks import blocked_causal, even
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.merge import Part, hide, union
+from effattn_cli.parts.lse_merge import Part, hide, union
 
 
 @final

@@ -10,7 +10,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.blocks import even, sliding
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.merge import Part, Source, hide, union
+from effattn_cli.parts.lse_merge import Part, Source, hide, union
 from effattn_cli.parts.pooling import NearAndMixed, mixture, present, stretches
 
 

@@ -11,7 +11,7 @@ from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.blocks import even
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.merge import Part, hide, union
+from effattn_cli.parts.lse_merge import Part, hide, union
 
 CHUNKS = 8  # of queries, at least, that look at all summaries before them without a mask
 

@@ -9,7 +9,7 @@ from torch.nn.functional import embedding
 
 from effattn_cli.attention import Attention, Card, Unsupported
 from effattn_cli.parts.blocks import fold, unfold, within
-from effattn_cli.parts.merge import hide
+from effattn_cli.parts.lse_merge import hide
 
 
 @final

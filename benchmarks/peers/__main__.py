@@ -25,9 +25,8 @@ import torch
 from benchmarks.peers.peer import Peer, known
 from effattn_cli import catalog
 from effattn_cli.attention import Layer
-from effattn_cli.measure import heap
-from effattn_cli.measure.subject import build
-from effattn_cli.run import limits
+from effattn_cli.host import heap, processes
+from effattn_cli.measure.workload import build
 
 LENGTHS = (1024, 4096, 16384)
 PHASES = ("forward", "train")
@@ -114,7 +113,7 @@ def main() -> None:
             subprocess.run([sys.executable, "-m", __package__, name, *sys.argv[1:]], check=True)
         return
     heap.retain_heap()
-    limits.limit_memory(MEMORY)
+    processes.limit_memory(MEMORY)
     ratios = [ratio for name in args.names for ratio in races(name, args.phase, args.seq)]
     slower = sum(ratio < 1 for ratio in ratios)
     print(f"geometric mean {geometric_mean(ratios):.2f}, slower in {slower} of {len(ratios)}")

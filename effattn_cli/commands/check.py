@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effattn_cli.commands.complete import variant_names
+from effattn_cli.commands.completion import variant_names
 
 if TYPE_CHECKING:
     from effattn_cli.catalog import Catalog
-    from effattn_cli.report.checks import Finding
-    from effattn_cli.run.launch import Launcher
+    from effattn_cli.report.catalog.conformance import Finding
+    from effattn_cli.run.fork_server import Launcher
 
 BROKEN = 1  # exit code: a law does not hold
 
@@ -30,10 +30,10 @@ def check(
 ) -> None:
     """Hold a variant to the laws: shapes, causality, padding, gradients, growth and more."""
     from effattn_cli.catalog import Catalog, name_of
-    from effattn_cli.plan.units import parse_seconds
-    from effattn_cli.report import checks
+    from effattn_cli.quantities import parse_seconds
+    from effattn_cli.report.catalog import conformance
     from effattn_cli.report.console import stdout
-    from effattn_cli.run.launch import ForkServer
+    from effattn_cli.run.fork_server import ForkServer
 
     seconds = parse_seconds(time_limit)
     file = Path(variant) if variant.endswith(".py") else None
@@ -43,9 +43,9 @@ def check(
     with ForkServer() as server:
         findings = list(_findings(catalog, name, server, seconds))
     if json:
-        typer.echo(checks.as_json(name, findings))
+        typer.echo(conformance.as_json(name, findings))
     else:
-        stdout().print(checks.table(name, findings))
+        stdout().print(conformance.table(name, findings))
     raise typer.Exit(BROKEN if any(item.status == "broken" for item in findings) else 0)
 
 
@@ -54,10 +54,10 @@ def _findings(
 ) -> Iterable["Finding"]:
     """A finding for each law, in a process of its own, so that none can spoil another."""
     from effattn_cli.errors import NothingMeasured
-    from effattn_cli.report.checks import Finding, finding
-    from effattn_cli.run import verdict
-    from effattn_cli.run.launch import Job
-    from effattn_cli.run.limits import usual_memory_limit
+    from effattn_cli.host.processes import usual_memory_limit
+    from effattn_cli.report.catalog.conformance import Finding, finding
+    from effattn_cli.run import outcome
+    from effattn_cli.run.fork_server import Job
 
     plugin = catalog.source(name).plugin
     payload = {"cell": {"variant": name}, "path": None if plugin is None else str(plugin)}
@@ -67,7 +67,7 @@ def _findings(
     memory = usual_memory_limit()
     for law in ["loading", *listed[0]["laws"]]:
         job = Job(name="check", payload=payload | {"law": law}, timeout=seconds, memory=memory)
-        found = finding(law, verdict.answer(server.run(job), seconds))
+        found = finding(law, outcome.answer(server.run(job), seconds))
         yield found
         if law == "loading" and found.status == "broken":
             yield Finding(law="all other laws", status="skipped", words="it cannot be loaded")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from effattn_cli.commands.complete import profile_names
+from effattn_cli.commands.completion import profile_names
 
 WHAT, BUDGET, ANSWER = "What is asked for", "Budget", "Answer"
 _PROFILES = "Files or names. Without them: the newest that have such cells."
@@ -99,7 +99,7 @@ def choose(
 ) -> None:
     """Recommend the variant to deploy within a latency, memory or energy budget."""
     asked = locals()
-    from effattn_cli.commands.case import Wishes
+    from effattn_cli.app.choice_query import Wishes
     from effattn_cli.commands.choosing import run
 
     raise typer.Exit(run(Wishes(**asked)))

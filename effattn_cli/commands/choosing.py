@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from effattn_cli.analyse.choose import Choice
-from effattn_cli.analyse.relax import reaches, relaxations
-from effattn_cli.analyse.setting import machine
-from effattn_cli.commands.case import Case, Wishes, case_of
-from effattn_cli.commands.given import unless_there
-from effattn_cli.plan import grammar
+from effattn_cli import ranges, units
+from effattn_cli.analysis.selection.filters import machine
+from effattn_cli.analysis.selection.ranking import Choice
+from effattn_cli.analysis.selection.relaxation import reaches, relaxations
+from effattn_cli.app.choice_query import Case, Wishes, case_of
+from effattn_cli.app.named_profiles import unless_there
 from effattn_cli.policy import Policy, Rule, Shape
-from effattn_cli.report import charts, choice, contexts, exports, plot, units
+from effattn_cli.report import charts, terminal_chart
+from effattn_cli.report.choice import choice_json, context_view, recommendation
 from effattn_cli.report.console import stdout
 
 NOTHING = 1  # exit code: nothing fits
@@ -21,7 +22,7 @@ NOTHING = 1  # exit code: nothing fits
 def run(wishes: Wishes) -> int:
     """Everything that `effattn choose` does; gives its exit code."""
     needs = wishes.needs()
-    seqs = grammar.lengths(wishes.seq) if wishes.seq else ()
+    seqs = ranges.lengths(wishes.seq) if wishes.seq else ()
     case = case_of(wishes, needs)
     if wishes.emit is not None:
         unless_there(wishes.emit, force=wishes.force)
@@ -37,32 +38,32 @@ def _answer(case: Case, seq: int) -> int:
     found = case.at(seq)
     relaxed = relaxations(found) if found.best is None else []
     if case.wishes.json:
-        print(exports.choice(found, case.shape, relaxed))
+        print(choice_json.choice(found, case.shape, relaxed))
     else:
         console = stdout()
-        console.print(choice.answer(found, case.shape, relaxed), highlight=False)
+        console.print(recommendation.answer(found, case.shape, relaxed), highlight=False)
         if case.wishes.explain:
             console.print()
-            console.print(choice.explanation(found), highlight=False)
-        plot.show(charts.of_choice(found), console, asked=case.wishes.chart)
+            console.print(recommendation.explanation(found), highlight=False)
+        terminal_chart.show(charts.of_choice(found), console, asked=case.wishes.chart)
     return 0 if found.best is not None else NOTHING
 
 
 def _plan(case: Case, seqs: Sequence[int]) -> int:
     found = [case.at(seq) for seq in seqs]
     if case.wishes.json:
-        print(exports.plan(found, case.shape))
+        print(choice_json.plan(found, case.shape))
     else:
-        stdout().print(contexts.plan(found, case.shape), highlight=False)
+        stdout().print(context_view.plan(found, case.shape), highlight=False)
     return 0 if any(each.best for each in found) else NOTHING
 
 
 def _longest(case: Case) -> int:
     found = reaches(case.contenders, case.needs)
     if case.wishes.json:
-        print(exports.longest(found, case.shape, case.needs))
+        print(choice_json.longest(found, case.shape, case.needs))
     else:
-        stdout().print(contexts.longest(found, case.shape, case.needs), highlight=False)
+        stdout().print(context_view.longest(found, case.shape, case.needs), highlight=False)
     return 0 if any(each.seq for each in found) else NOTHING
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effattn_cli.commands.complete import profile_names
+from effattn_cli.commands.completion import profile_names
 
 if TYPE_CHECKING:
     from effattn_cli.records import Profile
@@ -46,11 +46,11 @@ def compare(
     ] = None,
 ) -> None:
     """Say what got faster, slower, larger or smaller; unclear is an answer."""
-    from effattn_cli.analyse import compare as comparing
-    from effattn_cli.analyse import gate
+    from effattn_cli.analysis.compare import comparison as comparing
+    from effattn_cli.analysis.compare import gate
     from effattn_cli.errors import UsageError
-    from effattn_cli.plan.units import parse_share
-    from effattn_cli.report import changes
+    from effattn_cli.quantities import parse_share
+    from effattn_cli.report.compare import change_phrases
 
     if json and markdown:
         raise UsageError("--json and --markdown: one answer at a time")
@@ -63,19 +63,23 @@ def compare(
     found = {name: comparing.compare(*pair, threshold=share) for name, pair in sides.items()}
     broken = {name: gate.breaches(each, limits, strict=strict) for name, each in found.items()}
     if json:
-        typer.echo(changes.as_json(old, found, broken))
+        typer.echo(change_phrases.as_json(old, found, broken))
     elif markdown:
         from effattn_cli.report import markdown as writing
 
         typer.echo(writing.compared(found, old=old, all=all))
     else:
-        from effattn_cli.report import charts, comparison, plot
+        from effattn_cli.report import charts, terminal_chart
+        from effattn_cli.report.compare import comparison_view
         from effattn_cli.report.console import stdout
 
         console = stdout()
-        console.print(comparison.report(found, old=old, all=all), highlight=False)
-        plot.show(charts.of_comparisons(found), console, asked=chart)
-    for line in (*changes.idle(gate.idle(found.values(), limits)), *changes.broken(broken, found)):
+        console.print(comparison_view.report(found, old=old, all=all), highlight=False)
+        terminal_chart.show(charts.of_comparisons(found), console, asked=chart)
+    for line in (
+        *change_phrases.idle(gate.idle(found.values(), limits)),
+        *change_phrases.broken(broken, found),
+    ):
         print(line, file=sys.stderr)
     raise typer.Exit(BROKEN if any(broken.values()) else 0)
 
@@ -84,15 +88,15 @@ def _sides(
     old: str, new: list[str], variants: tuple[str, str] | None
 ) -> dict[str, tuple["Profile", "Profile"]]:
     """What is compared with what, by the name of the newer side."""
-    from effattn_cli.analyse.rivals import rivals
-    from effattn_cli.commands import given
+    from effattn_cli.analysis.compare.pairing import rivals
+    from effattn_cli.app import named_profiles
     from effattn_cli.errors import UsageError
 
     if not new and variants is None:
         hint = "a second profile, or two variants of this one: --variants sdpa linformer"
         raise UsageError(f"there is nothing to compare {old!r} with", hint)
-    before = given.profile(old)
-    profiles = {name: given.profile(name) for name in dict.fromkeys(new)} or {old: before}
+    before = named_profiles.profile(old)
+    profiles = {name: named_profiles.profile(name) for name in dict.fromkeys(new)} or {old: before}
     if variants is None:
         return {name: (before, after) for name, after in profiles.items()}
     return {f"{variants[1]} in {name}": rivals(before, after, variants)

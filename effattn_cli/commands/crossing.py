@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import Console
 
 from effattn_cli import files, store
-from effattn_cli.commands import given
+from effattn_cli.app import named_profiles
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.records import Profile
-from effattn_cli.report import charts, crossings, plot
+from effattn_cli.report import charts, crossover_view, terminal_chart
 from effattn_cli.report.console import stdout
 
 USUAL = {"seq": "256..64k", "time_budget": "60s"}
@@ -25,13 +25,13 @@ def run(asked: Mapping[str, Any]) -> int:
         hint = "effattn crossover PROFILE, or effattn crossover -v linformer"
         why = "these options measure anew" if live else "nothing to look at"
         raise UsageError(f"name a saved profile, or a variant to measure: {why}", hint)
-    profile = given.profile(name) if name is not None else _hunted(own)
+    profile = named_profiles.profile(name) if name is not None else _hunted(own)
     if asked["json"]:
-        print(crossings.as_json(profile))
+        print(crossover_view.as_json(profile))
         return 0
     console = stdout()
-    console.print(crossings.table(profile), highlight=False)
-    plot.show(charts.of_profile(profile), console, asked=asked["chart"])
+    console.print(crossover_view.table(profile), highlight=False)
+    terminal_chart.show(charts.of_profile(profile), console, asked=asked["chart"])
     return 0
 
 
@@ -41,11 +41,11 @@ def _measuring(own: Mapping[str, Any]) -> list[Any]:
 
 
 def _hunted(own: Mapping[str, Any]) -> Profile:
-    from effattn_cli.commands.sweep import Wishes, interrupt, planned, refuse_replacing
-    from effattn_cli.report.progress import Progress
-    from effattn_cli.run.hunt import Hunt
-    from effattn_cli.run.launch import ForkServer
-    from effattn_cli.run.rig import Rig
+    from effattn_cli.app.sweep import Wishes, interrupt, planned, refuse_replacing
+    from effattn_cli.report.profile.progress import Progress
+    from effattn_cli.run.context import Rig
+    from effattn_cli.run.crossover_search import Hunt
+    from effattn_cli.run.fork_server import ForkServer
 
     given = {name: value for name, value in own.items() if value is not None}
     wishes = Wishes.of(USUAL | given)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from effattn_cli.commands import options as o
-from effattn_cli.commands.complete import profile_names
+from effattn_cli.commands.completion import profile_names
 
 _CHART = typer.Option("--chart/--no-chart", help="Draw the curves.")
 

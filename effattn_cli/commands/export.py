@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from effattn_cli.commands.complete import profile_names
+from effattn_cli.commands.completion import profile_names
 
 
 def export(
@@ -24,8 +24,8 @@ def export(
 ) -> None:
     """Write a profile as CSV (a line for each cell), JSON (all of it) or Markdown."""
     from effattn_cli import files, library, store
-    from effattn_cli.commands import given
-    from effattn_cli.report import export as exports
+    from effattn_cli.app import named_profiles
+    from effattn_cli.report.profile import csv_export as exports
 
     found = library.read(profile)
     writers = {"csv": exports.as_csv, "json": store.as_json, "md": exports.as_markdown}
@@ -34,5 +34,5 @@ def export(
         typer.echo(text, nl=False)
     else:
         files.check(out)
-        given.unless_there(out, force=force)
+        named_profiles.unless_there(out, force=force)
         files.replace(out, text.encode(errors="replace"))

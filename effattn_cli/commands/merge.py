@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from effattn_cli.commands.complete import profile_names
+from effattn_cli.commands.completion import profile_names
 
 
 def merge(
@@ -18,13 +18,13 @@ def merge(
 ) -> None:
     """Join profiles of one machine; rounds of the same cell are joined too."""
     from effattn_cli import files, library, store
-    from effattn_cli.analyse.merge import merge as merged
-    from effattn_cli.commands import given
-    from effattn_cli.report.units import number
+    from effattn_cli.analysis.compare.merging import merge as merged
+    from effattn_cli.app import named_profiles
+    from effattn_cli.units import number
 
     found = merged([library.read(name) for name in profiles], " ".join(["effattn", *sys.argv[1:]]))
     with files.locked(out):
-        given.unless_there(out, force=force)
+        named_profiles.unless_there(out, force=force)
         store.Writer(out).write(found)
     rounds = sum(len(record.rounds) for record in found.records)
     told = f"{number(len(found.records), 'cell')}, {number(rounds, 'round')}"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from effattn_cli.commands.complete import presets, profile_names, variant_names
+from effattn_cli.commands.completion import presets, profile_names, variant_names
 
 SWEEP, SHAPE, LIMITS, OUTPUT = "What to sweep", "Shapes", "Limits and sampling", "Output"
 

@@ -47,6 +47,6 @@ def profile(
     asked = locals()
     families = [f"family:{name}" for name in asked.pop("family") or []]
     asked["variant"] = [*(variant or []), *families] or None
-    from effattn_cli.commands.sweep import Wishes, run
+    from effattn_cli.app.sweep import Wishes, run
 
     raise typer.Exit(run(Wishes.of(asked)))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from effattn_cli.report.listing import Line
+    from effattn_cli.report.catalog.profile_list import Line
 
 SHOWN = 20  # saved profiles, unless all are asked for
 
@@ -20,23 +20,23 @@ def profiles(
 ) -> None:
     """List the saved profiles, the newest first, and the reference profiles."""
     from effattn_cli import library
-    from effattn_cli.report import listing
+    from effattn_cli.report.catalog import profile_list
     from effattn_cli.report.console import stdout
 
     saved = library.newest() | library.saved()  # those that are broken come last
     shown = dict(islice(saved.items(), None if all or json else SHOWN))
     mine, references = _lines(shown), _lines(library.references())
     if json:
-        typer.echo(listing.as_json([*mine, *references]))
+        typer.echo(profile_list.as_json([*mine, *references]))
         return
 
-    stdout().print(listing.listing(mine, references, hidden=len(saved) - len(shown)))
+    stdout().print(profile_list.listing(mine, references, hidden=len(saved) - len(shown)))
 
 
 def _lines(paths: "Mapping[str, Path]") -> "list[Line]":
     from effattn_cli import store
     from effattn_cli.errors import UsageError
-    from effattn_cli.report.listing import Line
+    from effattn_cli.report.catalog.profile_list import Line
 
     found = []
     for name, path in paths.items():

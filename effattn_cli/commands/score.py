@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from effattn_cli.commands.complete import profile_names
+from effattn_cli.commands.completion import profile_names
 
 
 def score(
@@ -20,10 +20,10 @@ def score(
 ) -> None:
     """Enter what models with these variants scored: choose ranks by it before published scores."""
     from effattn_cli import files, store
-    from effattn_cli.analyse.scores import scored
-    from effattn_cli.commands.given import changeable
-    from effattn_cli.plan.scores import scores
-    from effattn_cli.report.units import number
+    from effattn_cli.analysis.selection.own_scores import scored
+    from effattn_cli.app.named_profiles import changeable
+    from effattn_cli.plan.typed_scores import scores
+    from effattn_cli.units import number
 
     path = changeable(profile)
     told = scores(values)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from effattn_cli.commands.complete import profile_names
+from effattn_cli.commands.completion import profile_names
 
 
 def show(
@@ -18,16 +18,16 @@ def show(
 ) -> None:
     """Show the tables and findings of a saved profile."""
     from effattn_cli import store
-    from effattn_cli.commands import given
+    from effattn_cli.app import named_profiles
 
-    found = given.profile(profile)
+    found = named_profiles.profile(profile)
     if json:
         typer.echo(store.as_json(found))
         return
 
-    from effattn_cli.report import charts, plot
+    from effattn_cli.report import charts, terminal_chart
     from effattn_cli.report.console import print_profile, stdout
 
     console = stdout()
     print_profile(found, console)
-    plot.show(charts.of_profile(found), console, asked=chart)
+    terminal_chart.show(charts.of_profile(found), console, asked=chart)

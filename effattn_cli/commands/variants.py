@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from effattn_cli.commands.complete import variant_names
+from effattn_cli.commands.completion import variant_names
 
 if TYPE_CHECKING:
     from effattn_cli.cards import Variant
-    from effattn_cli.run.growths import Growth
+    from effattn_cli.run.kept_scaling import Growth
 
 
 def variants(
@@ -34,11 +34,11 @@ def variants(
         typer.echo("\n".join(catalog.names()))
         return
 
-    from effattn_cli.report import cards
+    from effattn_cli.report.catalog import card_view
     from effattn_cli.report.console import stdout
 
     if name is not None:
-        stdout().print(cards.card(catalog.variant(name)))
+        stdout().print(card_view.card(catalog.variant(name)))
         return
     found, broken = [], {}
     for known in catalog.names():
@@ -47,12 +47,12 @@ def variants(
         except BrokenPlugin as error:
             broken[known] = str(error)
     if survey:
-        from effattn_cli.report import survey as printed
+        from effattn_cli.report.catalog import survey_table as printed
 
         found = [item for item in found if item.card.survey is not None]
         stdout().print(printed.table(found, _growths(found)))
         return
-    stdout().print(cards.listing(found, broken))
+    stdout().print(card_view.listing(found, broken))
 
 
 def _growths(variants: "Iterable[Variant]") -> "dict[str, Growth | None]":
@@ -61,10 +61,10 @@ def _growths(variants: "Iterable[Variant]") -> "dict[str, Growth | None]":
     from importlib.metadata import version
 
     from effattn_cli import __version__
-    from effattn_cli.run import growths
-    from effattn_cli.run.launch import ForkServer
+    from effattn_cli.run import kept_scaling
+    from effattn_cli.run.fork_server import ForkServer
 
-    kept = growths.Kept(f"effattn {__version__}, torch {version('torch')}")
+    kept = kept_scaling.Kept(f"effattn {__version__}, torch {version('torch')}")
     found = {item.name: kept.find(item) for item in variants}
     missing = [item for item in variants if found[item.name] is None]
     with ForkServer() as server:
@@ -72,7 +72,7 @@ def _growths(variants: "Iterable[Variant]") -> "dict[str, Growth | None]":
             if sys.stderr.isatty():
                 told = f"counting {number} of {len(missing)}: {item.name}"
                 print(f"{told:60}", end="\r", file=sys.stderr, flush=True)
-            growth = found[item.name] = growths.of(server, item)
+            growth = found[item.name] = kept_scaling.of(server, item)
             if growth is not None:
                 kept.add(item, growth)
     return found

@@ -5,16 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 
-from effattn_cli.analyse.effort import WARM_SECONDS
-from effattn_cli.analyse.median import half_width
-from effattn_cli.analyse.statistics import is_busy
+from effattn_cli.analysis.cost.time_estimate import WARM_SECONDS
+from effattn_cli.analysis.reliability import is_busy
 from effattn_cli.attention import Layer
-from effattn_cli.measure import calibration, heap, nvml
-from effattn_cli.measure.clock import Block, block, overwriting
-from effattn_cli.measure.energy import Meter
-from effattn_cli.measure.load import ForeignLoad
-from effattn_cli.measure.subject import build
+from effattn_cli.devices import nvml
+from effattn_cli.devices.energy import Meter
+from effattn_cli.devices.timing import Block, block, overwriting
+from effattn_cli.host import heap
+from effattn_cli.host.background_load import ForeignLoad
+from effattn_cli.measure import reference_kernel
+from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell, Round, Sampling
+from effattn_cli.stats.median import half_width
 
 WARM_CALLS = 50
 STEADY = 0.05  # two calls in a row that differ by less than this are steady
@@ -41,7 +43,7 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     cold = cell.cache == "cold"
     time_some = block(cell.device, subject.call, overwriting(cell.device) if cold else None)
     most = 1 if cell.device == "cpu" else BLOCK_CALLS
-    before = calibration.seconds(cell.device)
+    before = reference_kernel.seconds(cell.device)
     meter = None if cold else Meter.start(cell.device)  # overwriting draws energy too
     found = sample(time_some, sampling, most, faults)
     if meter is not None:
@@ -50,7 +52,7 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
     spent = time.monotonic() - started
     if is_busy(found) and spent < sampling.time_limit / 2:
         found = _quieter(found, sample(time_some, sampling, most))  # the heap has grown by now
-    kernel = (before + calibration.seconds(cell.device)) / 2
+    kernel = (before + reference_kernel.seconds(cell.device)) / 2
     gpu = nvml.at_work(cell.device, subject.call, found.median)
     return replace(found, gpu=gpu, calibration=round(kernel, 9))
 

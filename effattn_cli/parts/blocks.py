@@ -11,7 +11,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.parts.banded import overlapping
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.merge import Part, hide, union
+from effattn_cli.parts.lse_merge import Part, hide, union
 
 ALIGNED = 16  # tokens; kernels work on multiples of it with nothing left over
 

@@ -3,17 +3,18 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from effattn_cli.analyse.choose import Choice
-from effattn_cli.analyse.compare import Comparison, Pair
-from effattn_cli.analyse.crossover import crossover, is_predicted, value
-from effattn_cli.analyse.groups import Group, groups
-from effattn_cli.analyse.metrics import Metric
-from effattn_cli.analyse.verdicts import Change
+from effattn_cli import units
+from effattn_cli.analysis.compare.comparison import Comparison, Pair
+from effattn_cli.analysis.compare.verdicts import Change
+from effattn_cli.analysis.crossover.crossing import crossover, is_predicted, value
+from effattn_cli.analysis.selection.ranking import Choice
+from effattn_cli.analysis.series import Group, groups
+from effattn_cli.metrics import Metric
 from effattn_cli.records import Profile
-from effattn_cli.report import units, words
-from effattn_cli.report.claims import listed
-from effattn_cli.report.metrics import TOLD
-from effattn_cli.report.plot import MOST, Chart, Series
+from effattn_cli.report import phrases
+from effattn_cli.report.metric_words import TOLD
+from effattn_cli.report.profile.claims import listed
+from effattn_cli.report.terminal_chart import MOST, Chart, Series
 
 #: With the base of the marks on their axis.
 AXES: Mapping[Metric, float] = {"latency": 10, "memory": 2}
@@ -33,7 +34,7 @@ def of_profile(profile: Profile) -> Iterator[Chart]:
                 scale=TOLD[metric].scale,
                 base=base,
                 crossings=[*_crossings(group, profile.baseline or "", metric)],
-                above=words.title(group.shape) if len(tables) > 1 else "",
+                above=phrases.title(group.shape) if len(tables) > 1 else "",
             )
 
 
@@ -81,7 +82,7 @@ def of_comparisons(found: Mapping[str, Comparison]) -> Iterator[Chart]:
         partners = {id(pair.new): pair for pair in each.pairs}
         for group in groups(pair.new for pair in each.pairs):
             above = [units.clean(name)] if len(found) > 1 else []
-            above.append(words.title(group.shape))
+            above.append(phrases.title(group.shape))
             curves = {
                 label: [partners[id(record)] for record in group.curve(label)]
                 for label in group.labels

@@ -19,10 +19,10 @@ def stdout() -> Console:
 
 def print_profile(profile: Profile, console: Console | None = None) -> None:
     """Tables, then sentences, on stdout or on `console`."""
-    from effattn_cli.report import findings, table  # noqa: PLC0415  # few commands need them
+    from effattn_cli.report.profile import findings, tables  # noqa: PLC0415  # few commands need them
 
     console = console or stdout()
-    console.print(table.tables(profile))
+    console.print(tables.tables(profile))
     console.print()
     for sentence in findings.sentences(profile):
         console.print(sentence, highlight=False, markup=False)

@@ -3,17 +3,17 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from effattn_cli.analyse.compare import Comparison
-from effattn_cli.report import comparison
-from effattn_cli.report.grid import Grid
+from effattn_cli.analysis.compare.comparison import Comparison
+from effattn_cli.report.compare import comparison_view
+from effattn_cli.report.layout import Grid
 
 
 def compared(found: Mapping[str, Comparison], *, old: str, all: bool) -> str:
     """What `effattn compare` tells, the tables of cells folded away."""
-    lines = ["### effattn compare", "", *map(_list, comparison.opening(found, old))]
-    for block in comparison.blocks(found, all=all):
+    lines = ["### effattn compare", "", *map(_list, comparison_view.opening(found, old))]
+    for block in comparison_view.blocks(found, all=all):
         lines += ["", *(folded if block.folds else titled)(block.title, block.grid)]
-    closing = [_list(line) for line in comparison.closing(found, all=all)]
+    closing = [_list(line) for line in comparison_view.closing(found, all=all)]
     return "\n".join([*lines, "", *closing])
 
 

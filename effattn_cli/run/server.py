@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from effattn_cli.run import limits
+from effattn_cli.host import processes
 
 KEPT_OUTPUT = 16 << 10  # bytes of what a job prints
 MAX_ANSWERS = 64 << 20  # bytes of what a job answers
@@ -28,17 +28,17 @@ END = b"end\n"  # behind the last answer: what is left of the process is to take
 
 
 def main() -> None:
-    limits.die_with_parent()  # nobody listens to the end of stdin while torch loads
-    from effattn_cli.run import child  # noqa: PLC0415
+    processes.die_with_parent()  # nobody listens to the end of stdin while torch loads
+    from effattn_cli.run import worker  # noqa: PLC0415
 
     replies = os.dup(1)
     os.dup2(2, 1)  # whatever prints on stdout from here on is no reply
-    limits.adopt_orphans()
+    processes.adopt_orphans()
     importlib.import_module(PRELOADED[sys.argv[1]])
-    child.prepare()
+    worker.prepare()
     gc.collect()
     gc.freeze()
-    limits.live_on()  # from here on this one first ends what it started
+    processes.live_on()  # from here on this one first ends what it started
     _write(replies, b'"ready"\n')
     following = Child.fork(replies)
     for line in iter(sys.stdin.buffer.readline, b""):
@@ -47,8 +47,8 @@ def main() -> None:
         # The parent works on the reply while the system takes down what it came from, and while
         # the process of the next job is made. That job waits until all else is gone.
         following = Child.fork(replies)
-        limits.kill_descendants(running.pid, spare=[following.pid])
-    limits.kill_descendants(following.pid)
+        processes.kill_descendants(running.pid, spare=[following.pid])
+    processes.kill_descendants(following.pid)
     os._exit(0)  # to take torch down first would take a fifth of a second, and far more beside load
 
 
@@ -85,7 +85,7 @@ def _write(fd: int, data: bytes) -> None:
 
 def _run(child: Child, line: bytes) -> dict[str, Any]:
     """The reply to a job; its process may not be gone yet."""
-    killed = limits.killed_for_memory()
+    killed = processes.killed_for_memory()
     with contextlib.suppress(BrokenPipeError), os.fdopen(child.job, "wb") as job:
         job.write(line)
     answers, output = child.answers, child.output
@@ -96,7 +96,7 @@ def _run(child: Child, line: bytes) -> dict[str, Any]:
     return {
         "answers": [json.loads(line) for line in lines if _whole(line)],
         "exit": code,
-        "starved": code == -signal.SIGKILL and limits.killed_for_memory() > killed,
+        "starved": code == -signal.SIGKILL and processes.killed_for_memory() > killed,
         "output": texts[output].decode(errors="replace").splitlines()[-20:],
     }
 
@@ -109,12 +109,12 @@ def _whole(line: bytes) -> bool:
 
 def _child(waiting: int, told: int, printed: int) -> NoReturn:
     """The forked process: nothing of the server's channels is left open in it."""
-    from effattn_cli.run import child  # noqa: PLC0415
+    from effattn_cli.run import worker  # noqa: PLC0415
 
     code = 1
     try:
         os.setsid()
-        limits.die_with_parent()
+        processes.die_with_parent()
         with os.fdopen(waiting, "rb") as asked:
             job = json.loads(asked.read())
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -122,8 +122,8 @@ def _child(waiting: int, told: int, printed: int) -> NoReturn:
         for fd, target in ((nothing, 0), (printed, 1), (printed, 2)):
             os.dup2(fd, target)
         if job["memory"] is not None:
-            limits.limit_memory(job["memory"])
-        code = child.run(job["name"], job["payload"], lambda answer: _write(told, _line(answer)))
+            processes.limit_memory(job["memory"])
+        code = worker.run(job["name"], job["payload"], lambda answer: _write(told, _line(answer)))
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
@@ -144,7 +144,7 @@ def _watch(
     while not ended and (left := deadline - time.monotonic()) > 0:
         ready, _, _ = select.select(watched, [], [], left if exits is not None else min(left, 0.01))
         if 0 in ready:  # the parent sends nothing while a job runs: it is gone
-            limits.kill_descendants(pid)
+            processes.kill_descendants(pid)
             os._exit(0)
         _drain([fd for fd in (answers, output) if fd in ready], texts, watched)
         if texts[answers].endswith(END):
@@ -152,7 +152,7 @@ def _watch(
         elif (found := os.waitpid(pid, os.WNOHANG))[0]:
             code, ended = os.waitstatus_to_exitcode(found[1]), True
     if not texts[answers].endswith(END):  # nothing may print while the rest is read
-        limits.kill_descendants(pid)
+        processes.kill_descendants(pid)
     _read_rest(texts)
     if exits is not None:
         os.close(exits)

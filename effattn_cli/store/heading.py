@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from effattn_cli.machines import Machine
+from effattn_cli.machine import Machine
 from effattn_cli.records import Profile
 from effattn_cli.store import reading
 from effattn_cli.store.checking import Wrong, checked

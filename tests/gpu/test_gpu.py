@@ -14,10 +14,10 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Layer
-from effattn_cli.measure import clock, machine, nvml
-from effattn_cli.measure.subject import build
+from effattn_cli.devices import fingerprint, nvml, timing
+from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell, Sampling
-from effattn_cli.run.launch import ForkServer, Job
+from effattn_cli.run.fork_server import ForkServer, Job
 
 pytestmark = [
     pytest.mark.gpu,
@@ -82,7 +82,7 @@ needs_nvml = pytest.mark.skipif(
 
 def test_calls_of_a_block_do_not_overlap_and_the_cpu_runs_ahead() -> None:
     x = torch.randn(4096, 4096, device="cuda")
-    run = clock.block("cuda", lambda: x @ x)
+    run = timing.block("cuda", lambda: x @ x)
     run(3)
     torch.cuda.synchronize()
     started = time.perf_counter()
@@ -96,7 +96,7 @@ def test_a_call_upon_a_cold_cache_takes_longer() -> None:
     size = torch.cuda.get_device_properties("cuda").L2_cache_size // 4
     x = torch.ones(size // 4, device="cuda")
     out = torch.empty_like(x)
-    before = clock.overwriting("cuda")
+    before = timing.overwriting("cuda")
 
     def call() -> object:
         return torch.add(x, x, out=out)
@@ -104,7 +104,7 @@ def test_a_call_upon_a_cold_cache_takes_longer() -> None:
     def pause() -> None:  # the CPU has the same head start as behind the overwriting
         torch.cuda._sleep(100_000)  # type: ignore[no-untyped-call]
 
-    cold, warm = (clock.block("cuda", call, each) for each in (before, pause))
+    cold, warm = (timing.block("cuda", call, each) for each in (before, pause))
     cold(10), warm(10)
     assert median(cold(50).seconds) > 1.1 * median(warm(50).seconds)
 
@@ -116,7 +116,7 @@ def test_the_driver_tells_of_a_gpu_at_work() -> None:
     assert found is not None
     assert 100 < found.sm_mhz < 5000
     assert 10 < found.celsius < 110
-    here = machine.fingerprint("cuda")
+    here = fingerprint.fingerprint("cuda")
     assert here.accelerator_sm_mhz is not None
     assert found.sm_mhz <= here.accelerator_sm_mhz
     assert here.accelerator_watts is not None

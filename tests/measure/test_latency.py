@@ -6,13 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from effattn_cli.analyse.median import half_width, interval
 from effattn_cli.attention import Attention
-from effattn_cli.machines import Gpu
-from effattn_cli.measure import calibration, energy, heap, latency, nvml
-from effattn_cli.measure.clock import Block, Call, Times
+from effattn_cli.devices import energy, nvml
+from effattn_cli.devices.timing import Block, Call, Times
+from effattn_cli.host import heap
+from effattn_cli.machine import Gpu
+from effattn_cli.measure import latency, reference_kernel
 from effattn_cli.measure.latency import GROWING_CALLS, _quieter, sample
 from effattn_cli.records import Cache, Cell, Sampling
+from effattn_cli.stats.median import half_width, interval
 from tests.builders import a_round
 
 
@@ -175,7 +177,7 @@ def test_on_an_accelerator_a_cold_cache_is_overwritten_before_each_call(
     monkeypatch.setattr(latency, "overwriting", lambda _: overwrite)
     monkeypatch.setattr(energy.Meter, "start", metered.append)
     monkeypatch.setattr(nvml, "at_work", lambda *_: Gpu(sm_mhz=1, celsius=2, brakes=()))
-    monkeypatch.setattr(calibration, "seconds", lambda _: 1e-3)
+    monkeypatch.setattr(reference_kernel, "seconds", lambda _: 1e-3)
     cell = Cell(variant="sdpa", seq=8, device="cuda", cache=cache)
     found = latency.measure(Attention, cell, Sampling())
     assert calls == (found.warmup + len(found.samples) if cache == "cold" else 0)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import embedding, embedding_bag
 
-from effattn_cli.measure.cost import Counter
+from effattn_cli.measure.operator_counter import Counter
 from effattn_cli.parts.grouped import grouped
 
 ROW, TABLE = 16 * 4, 1000 * 16 * 4

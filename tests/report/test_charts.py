@@ -7,9 +7,9 @@ from types import MappingProxyType
 import pytest
 from rich.console import Console
 
-from effattn_cli.analyse.compare import compare
+from effattn_cli.analysis.compare.comparison import compare
 from effattn_cli.records import Profile
-from effattn_cli.report import charts, plot
+from effattn_cli.report import charts, terminal_chart
 from tests.builders import a_cell, a_profile, measured
 from tests.report.screen import screen
 
@@ -44,7 +44,7 @@ def test_the_variants_that_changed_most_are_drawn_and_the_others_named() -> None
 def test_every_name_has_a_place_under_the_picture() -> None:
     latency, *_ = charts.of_comparisons({"new": compare(a_side(), a_side(FACTORS))})
     for width in (60, 80, 120):
-        shown = screen(plot.drawn(latency, width), width)
+        shown = screen(terminal_chart.drawn(latency, width), width)
         assert max(map(len, shown.splitlines())) <= width
         for letter, series in zip("ABCDEF", latency.series, strict=True):
             assert f"{letter} {series.label}" in shown
@@ -55,7 +55,9 @@ def test_what_has_no_curve_is_said_only_where_it_was_asked_for(
     asked: bool | None, told: str
 ) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
-    plot.show(charts.of_comparisons({"new": compare(a_side(), a_side())}), console, asked=asked)
+    terminal_chart.show(
+        charts.of_comparisons({"new": compare(a_side(), a_side())}), console, asked=asked
+    )
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().strip() == told
 
@@ -63,7 +65,7 @@ def test_what_has_no_curve_is_said_only_where_it_was_asked_for(
 def test_a_peak_of_nothing_has_no_place_on_a_logarithm() -> None:
     _, memory, _ = charts.of_comparisons({"new": compare(a_side(peak=0), a_side(peak=1))})
     assert {series.label.rpartition(", ")[2] for series in memory.series} == {"new"}
-    assert "memory over tokens" in plot.drawn(memory, 80).plain
+    assert "memory over tokens" in terminal_chart.drawn(memory, 80).plain
 
 
 @pytest.mark.parametrize("amounts", [(0.5, 1.5, 3.0), (2.0, 3.0, 4.0), (1.0, 1.0, 1.0)])
@@ -71,8 +73,10 @@ def test_a_curve_fills_the_picture_however_few_marks_its_axis_has(
     amounts: tuple[float, ...],
 ) -> None:
     points = [(seq, amount, True) for seq, amount in zip(SEQS, amounts, strict=True)]
-    chart = plot.Chart(title="", series=[plot.Series(label="x", points=points)], scale=str)
-    shown = screen(plot.drawn(chart, 80), 80).splitlines()
+    chart = terminal_chart.Chart(
+        title="", series=[terminal_chart.Series(label="x", points=points)], scale=str
+    )
+    shown = screen(terminal_chart.drawn(chart, 80), 80).splitlines()
     start = max(line.find("┌") for line in shown)
     assert any(line[start + 1 :].startswith("A") for line in shown)
     assert any(line.endswith("A│") for line in shown)

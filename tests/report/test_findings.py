@@ -8,7 +8,7 @@ from hypothesis import given
 from inline_snapshot import snapshot
 
 from effattn_cli.records import Record
-from effattn_cli.report.findings import sentences
+from effattn_cli.report.profile.findings import sentences
 from tests.builders import (
     MIB,
     MS,

@@ -6,7 +6,7 @@ from inline_snapshot import snapshot
 from rich.console import Console
 
 from effattn_cli.records import Record
-from effattn_cli.report.progress import Progress
+from effattn_cli.report.profile.progress import Progress
 from effattn_cli.run.events import Step
 from tests.builders import MIB, MS, a_cell, failed, measured, pending, predicted
 

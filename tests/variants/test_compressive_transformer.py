@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.analyse.growth import measured_exponent
+from effattn_cli.analysis.cost.scaling import measured_exponent
 from effattn_cli.errors import Unsupported
-from effattn_cli.measure.count import count
+from effattn_cli.measure.counting import count
 from effattn_cli.records import Cell
 from tests.decoding import equals_the_forward
 from tests.references.compressive_transformer import reference

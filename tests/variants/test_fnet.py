@@ -3,7 +3,7 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
-from effattn_cli.measure.subject import build
+from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell
 
 FNet = catalog.load("fnet")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.measure.count import count
+from effattn_cli.measure.counting import count
 from effattn_cli.records import Cell
 from tests.decoding import equals_the_forward
 from tests.references.gqa import reference

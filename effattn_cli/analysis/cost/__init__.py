@@ -1,0 +1,1 @@
+"""What a counted program is expected to take: rooflines, predictions, growth."""

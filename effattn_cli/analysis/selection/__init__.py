@@ -1,0 +1,1 @@
+"""Which variant to deploy within a budget."""

@@ -1,0 +1,221 @@
+"""An amount at any length: measured there, or else between or beyond the lengths that were.
+
+Between two measured lengths it runs straight on logarithmic axes, over the counted cost where the
+profile holds that of the length asked for, else over the length. Beyond them it grows as the
+counted cost did at that end. Nothing is fitted: see `predict`.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from effattn_cli.analysis.cost import prediction, scaling, utilisation
+from effattn_cli.analysis.selection.amounts import Resource, amount, has, is_measured
+from effattn_cli.estimate import Estimate
+from effattn_cli.records import Bandwidth, Cost, Record, Roofline
+
+REACH = 16  # times the longest length beyond which nothing is said
+#: How far a curve can sag halfway between lengths of a ratio of 4, where no neighbour shows it.
+SAG = math.log(1.2)
+#: How far medians of processes differ, the least that is unknown where nothing was measured.
+PROCESSES = math.log(1.05)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One variant's values over the length. Each is worked out when it is asked for."""
+
+    records: Sequence[Record]  # in one setting, from the shortest length on
+    resource: Resource
+    quantile: float | None = None  # of a latency; None: the median
+    under: Roofline | None = None  # that of the setting, where it is known
+
+    def at(self, seq: int) -> Estimate | None:
+        """None where there is nothing to go by."""
+        place = bisect_left(self.seqs, seq)
+        if place < len(self.seqs) and self.seqs[place] == seq:
+            return self.value(place)
+        if 0 < place < len(self.seqs):
+            return self._between(place - 1, seq)
+        return self._beyond(seq) if self.seqs else None
+
+    @cached_property
+    def seqs(self) -> list[int]:
+        """The lengths at which the curve has a value of its own."""
+        return [record.cell.seq for record in self._valued]
+
+    @property
+    def points(self) -> list[tuple[int, Estimate]]:
+        return [(seq, self.value(place)) for place, seq in enumerate(self.seqs)]
+
+    @property
+    def longest(self) -> int:
+        """The longest length of which anything is said."""
+        return self.seqs[-1] * REACH if self.seqs else 0
+
+    @cached_property
+    def _valued(self) -> list[Record]:
+        """Those with a value; between two measurements a prediction is the lesser witness."""
+        found = [(r, has(r, self.resource)) for r in map(self._filled, self.records)]
+        own = [(record, is_measured(record, self.resource)) for record, there in found if there]
+        last = max((record.cell.seq for record, measured in own if measured), default=0)
+        return [record for record, measured in own if measured or record.cell.seq > last]
+
+    @cached_property
+    def _values(self) -> dict[int, Estimate]:
+        return {}
+
+    def value(self, place: int) -> Estimate:
+        if place not in self._values:
+            self._values[place] = self._value(place)
+        return self._values[place]
+
+    def _value(self, place: int) -> Estimate:
+        """A quantile where there are no samples is as far from the median as it was before."""
+        record = self._valued[place]
+        own = amount(record, self.resource, self.quantile)
+        if own is not None:
+            return own
+        middle = amount(record, self.resource)
+        assert middle is not None
+        before = next((r for r in reversed(self._valued[:place]) if r.samples), None)
+        ratio = 1.0
+        if before is not None:
+            high, usual = amount(before, "latency", self.quantile), amount(before, "latency")
+            ratio = high.value / usual.value if high and usual else 1.0
+        value, low, high_end = (ratio * end for end in (middle.value, middle.low, middle.high))
+        return replace(middle, value=value, low=low, high=high_end, known=False)
+
+    def _filled(self, record: Record) -> Record:
+        """A cell that was counted and not measured, with what its cost predicts."""
+        if record.status != "pending" or record.cost is None or self.resource == "energy":
+            return record
+        found = prediction.prediction(record, self.records, self._expected, "not measured")
+        return replace(record, prediction=found)
+
+    def _expected(self, cost: Cost) -> float:
+        """Seconds of a program, for ratios. Without a roofline those of its greatest part, at rates
+        that calls have reached: these do not add up.
+        """
+        if self.under is not None:
+            return utilisation.seconds(cost, self.under)
+        return max(utilisation.limits(cost, self._reached).values()) or utilisation.CALL
+
+    @cached_property
+    def _reached(self) -> Roofline:
+        """The most that these calls made of the device: what it can do at least."""
+        rates = [
+            (record.cost.matmul_flops / seconds, record.cost.moved_bytes / seconds)
+            for record in self.records
+            if record.cost is not None and record.rounds and (seconds := record.seconds)
+        ]
+        flops, moved = zip(*rates, strict=True) if rates else ((), ())
+        bandwidth = Bandwidth(touched=1, speed=max(moved, default=0) or 1.0)
+        most = max(flops, default=0) or 1.0
+        return replace(
+            utilisation.ANY, flops=most, exponentials=most, bandwidths=(bandwidth,), dispatch=0.0
+        )
+
+    @cached_property
+    def _costs(self) -> dict[int, float]:
+        """What was counted, by length; a decoding step's own peak says nothing of its state."""
+        if self.resource == "memory" and self.records[0].cell.phase == "decode":
+            return {}
+        return {r.cell.seq: self._cost(r.cost) for r in self.records if r.cost is not None}
+
+    def _cost(self, cost: Cost) -> float:
+        if self.resource == "memory":
+            return float(cost.peak_bytes)
+        return self._expected(cost)
+
+    def _between(self, left: int, seq: int) -> Estimate:
+        before, after = self.seqs[left : left + 2]
+        low, high = self.value(left), self.value(left + 1)
+        share = self._share(before, after, seq)
+        middle = _mix(math.log(low.value), math.log(high.value), share)
+        ends = [_widths(low), _widths(high)]
+        gap = math.log(after / before) / math.log(4)
+        sag = 4 * share * (1 - share) * gap * SAG
+        others = self._carried(left, seq)
+        down = max([middle - other for other in others] + [0.0])
+        up = max([other - middle for other in others] + [0.0])
+        if len(others) < 2:
+            down, up = max(down, sag), max(up, sag)
+        least = min(low.low, high.low)
+        most = max(low.high, high.high)
+        value = math.exp(middle)
+        return Estimate(
+            value=value,
+            low=min(value, max(least, math.exp(middle - down - max(e[0] for e in ends)))),
+            high=max(value, min(most, math.exp(middle + up + max(e[1] for e in ends)))),
+            basis="interpolated" if {low.basis, high.basis} == {"measured"} else "predicted",
+            sources=(before, after),
+            busy=low.busy or high.busy,
+        )
+
+    def _share(self, before: int, after: int, seq: int) -> float:
+        """How far the length is on the way, on the logarithmic axis of cost or else of length."""
+        axis: Sequence[float] = (before, seq, after)
+        if any(record.cell.seq == seq and record.cost for record in self.records):
+            costs = [self._costs.get(each, 0.0) for each in (before, seq, after)]
+            axis = costs if 0 < costs[0] < costs[1] < costs[2] else axis
+        return math.log(axis[1] / axis[0]) / math.log(axis[2] / axis[0])
+
+    def _carried(self, left: int, seq: int) -> list[float]:
+        """Where the pieces of the curve on either side would be if they went on: what bends one
+        way lies between these and the straight line.
+        """
+        found = []
+        for first, second, start in ((left - 1, left, left), (left + 1, left + 2, left + 1)):
+            if first >= 0 and second < len(self.seqs):
+                change = self._slope(first, second) * math.log(seq / self.seqs[start])
+                found.append(math.log(self.value(start).value) + change)
+        return found
+
+    def _beyond(self, seq: int) -> Estimate | None:
+        shorter = seq < self.seqs[0]
+        place = 0 if shorter else len(self.seqs) - 1
+        near, known = self.seqs[place], self.value(place)
+        exponent = self._growth(near, seq)
+        if exponent is None or not near / REACH <= seq <= near * REACH:
+            return None
+        factor = (seq / near) ** exponent
+        band = prediction.band(seq / near)
+        high = known.high * factor * band
+        return replace(
+            known,
+            value=known.value * factor,
+            low=known.low * factor / band,
+            high=max(high, known.high) if shorter else high,  # what is done once does not shrink
+            basis="predicted",
+            sources=(near,),
+            growth=exponent,
+            known=False,
+        )
+
+    def _growth(self, near: int, seq: int) -> float | None:
+        """The exponent from one end on: of the counted cost, else of what was measured."""
+        costs = [point for point in sorted(self._costs.items()) if point[1] > 0]
+        costs = costs if seq > near else costs[1::-1]
+        if len(costs) > 1:
+            grown = scaling.carried(costs, seq) / scaling.carried(costs, near)
+            return math.log(grown) / math.log(seq / near)
+        last = len(self.seqs) - 1
+        ends = (last - 1, last) if seq > near else (0, 1)
+        return max(0.0, self._slope(*ends)) if last else None
+
+    def _slope(self, first: int, second: int) -> float:
+        ratio = self.value(second).value / self.value(first).value
+        return math.log(ratio) / math.log(self.seqs[second] / self.seqs[first])
+
+
+def _mix(low: float, high: float, share: float) -> float:
+    return low + share * (high - low)
+
+
+def _widths(estimate: Estimate) -> tuple[float, float]:
+    """How far down and up the interval reaches, on the logarithmic axis."""
+    down, up = estimate.value / estimate.low, estimate.high / estimate.value
+    return max(math.log(down), PROCESSES), max(math.log(up), PROCESSES)

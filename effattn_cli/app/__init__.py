@@ -1,0 +1,1 @@
+"""Use cases: they return records and print nothing."""

@@ -1,0 +1,51 @@
+"""Profiles that a user has named; of a shipped one it is said where it is true."""
+
+import sys
+from pathlib import Path
+
+from effattn_cli import library, units
+from effattn_cli.errors import UsageError
+from effattn_cli.host import processor
+from effattn_cli.records import Profile
+
+
+def profile(name: str) -> Profile:
+    """The profile that `name` stands for.
+
+    Raises:
+        UsageError: there is none, several begin so, or it cannot be read.
+    """
+    found = library.read(name)
+    if name.startswith(library.REFERENCE):
+        there = _words(found.machine.cpu, found.machine.cores)
+        here = _words(processor.model(), processor.cores())
+        if there != here:
+            note = f"{name} was measured on another machine: {there}; this one is {here}"
+            print(f"note: {units.clean(note)}", file=sys.stderr)
+    return found
+
+
+def changeable(name: str) -> Path:
+    """The file of a saved profile that is the user's own.
+
+    Raises:
+        UsageError: there is none of that name, or it is shipped with effattn.
+    """
+    if name.startswith(library.REFERENCE):
+        hint = f"effattn merge OUT.yaml {name} makes a copy"
+        raise UsageError(f"{name} is shipped with effattn and stays as it is", hint)
+    return library.find(name)
+
+
+def unless_there(path: Path, *, force: bool, hint: str = "--force replaces it") -> None:
+    """Nothing is lost by a name that is taken.
+
+    Raises:
+        UsageError: there is a file, and it is not to be replaced.
+    """
+    if path.exists() and not force:
+        raise UsageError(f"{str(path)!r} is there already", hint)
+
+
+def _words(cpu: str, cores: int) -> str:
+    return f"{cpu}, {units.number(cores, 'core')}"

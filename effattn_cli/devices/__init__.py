@@ -1,0 +1,1 @@
+"""What differs between a CPU and an accelerator: clocks, energy counters, drivers."""

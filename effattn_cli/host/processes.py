@@ -1,0 +1,109 @@
+"""What a process may take, and how to make sure that nothing outlives it. No torch."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from effattn_cli.host import heap
+from effattn_cli.machine import Machine
+
+LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def die_with_parent() -> None:
+    """The kernel kills this process when its parent dies, however that happens."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def live_on() -> None:
+    """Takes `die_with_parent` back."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0)
+
+
+def adopt_orphans() -> None:
+    """Grandchildren whose parent dies become this process's children, so it can end them."""
+    if LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def limit_memory(extra: int) -> None:
+    """This process may allocate `extra` bytes beyond what it holds now."""
+    if not LINUX:
+        return
+    limit = heap.status("VmData") + extra
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    with contextlib.suppress(OSError):  # if the machine runs out all the same, take this one
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def killed_for_memory() -> int:
+    """Processes that the kernel has ended so far because the machine ran out of memory."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def kill_descendants(pid: int, spare: Collection[int] = ()) -> None:
+    """Ends the process group of `pid`, and all that is below this process but `spare`."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    kill_children(spare)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def kill_children(spare: Collection[int] = ()) -> None:
+    """Ends every process below this one but those of `spare` and what is below them."""
+    while found := [child for child in children() if child not in spare]:
+        for child in found:  # the end of one brings its own children here
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+
+
+def children() -> list[int]:
+    try:
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    except OSError:
+        return []
+    return [int(word) for word in text.split()]
+
+
+def usual_memory_limit() -> int:
+    """What a process may take, unless told otherwise: 80 % of the available memory."""
+    return int(0.8 * available_memory())
+
+
+def usual_accelerator_limit(machine: Machine) -> int | None:
+    """The same share of what was free on its accelerator; None where that is not known."""
+    free = machine.accelerator_free_bytes or machine.accelerator_memory_bytes
+    return int(0.8 * free) if free else None
+
+
+def available_memory() -> int:
+    """Bytes that can be allocated without swapping, container limits respected."""
+    import psutil  # noqa: PLC0415
+
+    free = [int(psutil.virtual_memory().available)]
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return max(0, min(free))

@@ -1,0 +1,27 @@
+"""The CPU that this process runs on, found without torch."""
+
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+from effattn_cli.host import container
+
+
+def model() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def allowed() -> float:
+    """Cores' worth of time that this process may take."""
+    here = hasattr(os, "sched_getaffinity")
+    return container.cores(len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1)
+
+
+def cores() -> int:
+    """Whole cores of that: with one more it would be stopped when the quota is spent."""
+    return max(1, int(allowed()))

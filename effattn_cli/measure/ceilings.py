@@ -1,0 +1,120 @@
+"""What a device can do at best, measured: the ceilings that every cell is held against."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from effattn_cli.devices.timing import timer
+from effattn_cli.measure.workload import DTYPES
+from effattn_cli.records import Bandwidth, Dtype, Roofline
+
+#: (batch, rows, inner, columns) of the products: square ones, and scores of queries and keys.
+PRODUCTS = ((8, 1024, 64, 1024), (1, 1024, 1024, 1024), (1, 2048, 2048, 2048))
+#: Bytes that an operator touches: from what stays in the nearest cache to what no cache holds, and
+#: closer where the last cache ends, at 32 to 64 MiB of most of today's machines.
+TOUCHED = (1 << 17, 1 << 20, 1 << 23, 1 << 24, 1 << 25, 1 << 26, 1 << 28)
+PASSES, AGREE = 4, 0.1
+TRIES = 5  # the best counts: what is sought is what the device can do
+SHORTEST = 2e-4  # seconds of a try; what is shorter is repeated within one
+LONG = 0.3  # seconds; what takes longer is tried once, and nothing larger is
+SMALL = 1000  # operators in a row, to see what one costs by itself
+
+
+def measure(device: str, dtype: Dtype, threads: int) -> Roofline:
+    """The ceilings of a device in a dtype; some seconds on a CPU.
+
+    Other load, or a slower clock, can last longer than all tries of one ceiling: what counts is the
+    best of passes that are made until two agree.
+    """
+    best = _pass(device, dtype, threads)
+    for _ in range(PASSES - 1):
+        again = _pass(device, dtype, threads)
+        agree = all(
+            abs(a / b - 1) < AGREE for a, b in zip(*map(_rates, (best, again)), strict=True)
+        )
+        best = _best_of(best, again)
+        if agree:
+            break
+    return best
+
+
+def _rates(found: Roofline) -> tuple[float, float, float]:
+    return found.flops, found.exponentials, found.bandwidths[-1].speed
+
+
+def _best_of(one: Roofline, other: Roofline) -> Roofline:
+    pairs = zip(one.bandwidths, other.bandwidths, strict=True)
+    return replace(
+        one,
+        flops=max(one.flops, other.flops),
+        exponentials=max(one.exponentials, other.exponentials),
+        bandwidths=tuple(max(pair, key=lambda known: known.speed) for pair in pairs),
+        dispatch=min(one.dispatch, other.dispatch),
+    )
+
+
+def _pass(device: str, dtype: Dtype, threads: int) -> Roofline:
+    kind = {"device": torch.device(device), "dtype": DTYPES[dtype]}
+    return Roofline(
+        device=device,
+        dtype=dtype,
+        threads=threads,
+        flops=_products(kind),
+        exponentials=_exponentials(kind),
+        bandwidths=tuple(Bandwidth(touched=size, speed=_sum(kind, size)) for size in TOUCHED),
+        dispatch=_small(kind),
+    )
+
+
+def _products(kind: dict[str, Any]) -> float:
+    """FLOPs a second of the best product."""
+    best = 0.0
+    for batch, rows, inner, columns in PRODUCTS:
+        a = torch.randn(batch, rows, inner, **kind)
+        b = torch.randn(batch, inner, columns, **kind)
+        out = torch.empty(batch, rows, columns, **kind)
+        seconds = _quickest(kind, partial(torch.bmm, a, b, out=out))
+        best = max(best, 2 * batch * rows * inner * columns / seconds)
+        if seconds > LONG:
+            break
+    return best
+
+
+def _sum(kind: dict[str, Any], touched: int) -> float:
+    """Bytes a second of c = a + b, where the three together are `touched` bytes."""
+    size = touched // 3 // kind["dtype"].itemsize
+    a, b, c = (torch.ones(size, **kind) for _ in range(3))
+    return 3 * a.nbytes / _quickest(kind, lambda: torch.add(a, b, out=c))
+
+
+def _exponentials(kind: dict[str, Any]) -> float:
+    x = torch.zeros(1 << (16 if kind["device"].type == "cpu" else 24), **kind)
+    out = torch.empty_like(x)
+    return x.numel() / _quickest(kind, lambda: torch.exp(x, out=out))
+
+
+def _small(kind: dict[str, Any]) -> float:
+    """Seconds of an operator on next to nothing: what dispatching or launching one costs."""
+    x = torch.ones(8, **kind)
+
+    def many() -> None:
+        for _ in range(SMALL):
+            torch.add(x, x)
+
+    return _quickest(kind, many) / SMALL
+
+
+def _quickest(kind: dict[str, Any], call: Callable[[], Any]) -> float:
+    time_one = timer(str(kind["device"]))
+    if (once := time_one(call)) > LONG:
+        return once
+    repeats = max(1, round(SHORTEST / max(time_one(call), 1e-7)))
+
+    def repeated() -> None:
+        for _ in range(repeats):
+            call()
+
+    return min(time_one(repeated) for _ in range(TRIES)) / repeats

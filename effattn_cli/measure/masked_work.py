@@ -1,0 +1,108 @@
+"""FLOPs spent on scores that a mask then throws away, seen in a call that really runs.
+
+Blocks and bands are scored whole, and a mask hides what the mechanism does not look at: such work
+is executed, and counted, but of no use. Which scores are hidden can depend on the data.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from effattn_cli.measure.operator_counter import is_pointwise, is_product, is_view, products
+from effattn_cli.measure.traffic import tensors
+
+LOW = -1e3  # added to a score: its exponential is 0 beside any other's
+#: Operators that pass numbers on, beside the elementwise ones.
+PASSES = frozenset({"cat", "clone", "_to_copy", "copy", "constant_pad_nd"})
+
+
+class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up `flops` of what runs inside it.
+
+    It knows fused attention with a mask, softmax that leaves scores no weight, and triangles cut
+    out of scores; and, before and after each of these, the products that made the scores and those
+    that weigh with them.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No call is compiled under it; else its first operator imports the compiler: seconds."""
+        return False
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+        self._made: dict[int, int] = {}  # by storage: FLOPs of the products that its numbers are
+        self._hidden: dict[int, float] = {}  # by storage: the share of its numbers without weight
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if func.namespace == "prim" or is_view(func):
+            return out
+        outs = list(tensors(out))
+        for first in outs[:1]:
+            self._follow(func, args, kwargs, first)
+        for place in map(_place, outs[1:]):  # what was there before is no more
+            self._made[place], self._hidden[place] = 0, 0.0
+        return out
+
+    def _follow(self, func: Any, args: Any, kwargs: Any, out: Tensor) -> None:
+        """What the operator wastes, and what has to be known of its result."""
+        name = func.overloadpacket.__name__.rstrip("_")
+        given = _named(func, args, kwargs)
+        mask = given.get("attn_mask", given.get("attn_bias"))
+        ins = {_place(tensor) for tensor in tensors((args, kwargs))}
+        made = sum(self._made.get(place, 0) for place in ins)
+        hidden = max((self._hidden.get(place, 0.0) for place in ins), default=0.0)
+        if isinstance(mask, Tensor):
+            made = products(func, args, kwargs, out) + self._made.get(_place(mask), 0)
+            self.flops += round(made * _share_low(mask))
+            made, hidden = 0, 0.0
+        elif is_product(func):
+            made = products(func, args, kwargs, out)
+            self.flops += round(made * hidden)
+            hidden = 0.0
+        elif (share := _hides(name, given, out)) is not None:
+            self.flops += round(made * share)
+            made, hidden = 0, share
+        elif not is_pointwise(func.overloadpacket) and name not in PASSES:
+            made, hidden = 0, 0.0
+        self._made[_place(out)], self._hidden[_place(out)] = made, hidden
+
+
+def _named(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+    names = (argument.name for argument in func._schema.arguments)
+    return dict(zip(names, args, strict=False)) | kwargs
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _hides(name: str, given: dict[str, Any], out: Tensor) -> float | None:
+    """The share of scores to which the operator gives no weight; None: it weighs nothing."""
+    if name in {"_softmax", "_safe_softmax", "_softmax_backward_data"}:
+        weights = given.get("output", out)
+        return int((weights == 0).sum()) / weights.numel()
+    if name == "tril" and out.is_floating_point():
+        above = torch.ones(out.shape[-2:]).triu(given.get("diagonal", 0) + 1)
+        return float(above.mean())
+    return None
+
+
+def _share_low(mask: Tensor) -> float:
+    """Of what is False, or so low that no score can be added to it and count."""
+    for dim, stride in enumerate(mask.stride()):
+        if stride == 0:  # expanded: one of all alike is enough
+            mask = mask.narrow(dim, 0, 1)
+    low = ~mask if mask.dtype == torch.bool else mask < LOW
+    return int(low.sum()) / low.numel()

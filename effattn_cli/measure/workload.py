@@ -1,0 +1,196 @@
+"""A cell made real: the module, its inputs, and the call that is measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from effattn_cli import catalog
+from effattn_cli.attention import Attention, Decodable, FeedForward, Layer
+from effattn_cli.errors import Unsupported
+from effattn_cli.measure.transformer_block import Block, Dense
+from effattn_cli.records import Cell
+
+EXACT = "sdpa"  # the attention beside a feed-forward variant in a block
+
+DTYPES: dict[str, torch.dtype] = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass
+class Subject:
+    """`call()` does what the cell asks for, once. Everything it needs is already resident."""
+
+    call: Callable[[], Tensor]
+    module: nn.Module
+    width: int  # of the output
+    inputs: tuple[Tensor, ...]
+    state: tuple[Tensor, ...] = ()
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        return (*self.module.parameters(), *self.module.buffers())
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.inputs + self.weights + self.state
+
+
+def build(
+    variant: type[Layer],
+    cell: Cell,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    eager: bool = False,
+) -> Subject:
+    """The subject of `cell`: random weights and inputs from `seed`.
+
+    `device` stands in for the cell's, and `eager` puts off its wish to be compiled: for counting.
+
+    Raises:
+        Unsupported: the variant cannot do what the cell asks for.
+    """
+    cell = replace(cell, device=device or cell.device, compile=cell.compile and not eager)
+    place, dtype = torch.device(cell.device), DTYPES[cell.dtype]
+    # torch.manual_seed would note the stack for accelerators that are not used: 2 ms a process.
+    (torch.default_generator if place.type == "cpu" else torch).manual_seed(seed)
+    with place:
+        module = _cast(_module(variant, cell), dtype)
+    module.train(cell.phase == "train")
+    if cell.phase == "decode":
+        return _decoding(module, cell, place, dtype)
+    real_BT = _real(cell, place)
+    if real_BT is not None and not variant.card.padding:
+        raise Unsupported(f"{variant.card.title} cannot be given padding")
+    run, shapes = _whole(module, cell)
+    inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
+    if len(inputs) > 1:  # q, k and v as a layer hands them over: (B, T, H, K) in memory
+        inputs = tuple(x_BTHK.transpose(1, 2) for x_BTHK in inputs)
+    inputs = tuple(x.requires_grad_(cell.phase == "train") for x in inputs)
+    run = torch.compile(run) if cell.compile else run
+    if cell.phase == "train":
+        call = _training(run, inputs, list(module.parameters()), real_BT)
+    else:
+        call = torch.no_grad()(partial(run, *inputs, real_BT))
+    known = () if real_BT is None else (real_BT,)
+    return Subject(call, module, shapes[0][-1], inputs + known)
+
+
+def _module(variant: type[Layer], cell: Cell) -> Layer | Block:
+    """The variant alone, or in a block: then the other half is what exact Transformers have."""
+    layer = variant(config(variant, cell))
+    if cell.scope != "block":
+        return layer
+    if isinstance(layer, Attention):
+        return Block(layer, Dense(cell.dim))
+    assert isinstance(layer, FeedForward)
+    exact = catalog.load(EXACT)
+    return Block(exact(config(exact, replace(cell, options={}))), layer)
+
+
+def _whole(
+    module: Layer | Block, cell: Cell
+) -> tuple[Callable[..., Tensor], tuple[tuple[int, ...], ...]]:
+    """What runs, and the shapes of its inputs: q, k and v for a core, else x.
+
+    A feed-forward alone takes x at any scope: it has no q, k and v.
+    """
+    if cell.scope == "core" and isinstance(module, Attention):
+        heads = (module.heads, module.kv_heads, module.kv_heads)
+        return module.mix, tuple((cell.batch, cell.seq, H, module.head_dim) for H in heads)
+    return module, ((cell.batch, cell.seq, cell.dim),)
+
+
+def _cast(module: Layer | Block, dtype: torch.dtype) -> Layer | Block:
+    """`module.to(dtype)`, which does not work on fake tensors; tied weights stay tied."""
+    cast: dict[int, nn.Parameter] = {}
+    for part in module.modules():
+        for name, weight in part.named_parameters(recurse=False):
+            if id(weight) not in cast:
+                cast[id(weight)] = nn.Parameter(weight.detach().to(dtype), weight.requires_grad)
+            setattr(part, name, cast[id(weight)])
+        for name, buffer in part.named_buffers(recurse=False):
+            if buffer.is_floating_point():
+                setattr(part, name, buffer.to(dtype))
+    return module
+
+
+def config(variant: type[Layer], cell: Cell) -> Any:
+    """The cell's shape and options as the variant's own Config."""
+    known = {item.name for item in fields(variant.Config)}
+    wrong = sorted(set(cell.options) - known)
+    if wrong:
+        raise Unsupported(f"{cell.variant} has no option {wrong[0]!r}")
+    shape: dict[str, Any] = {"dim": cell.dim, "tokens": cell.seq, "causal": cell.causal}
+    if issubclass(variant, Attention):
+        shape |= {
+            "heads": cell.heads, "kv_heads": cell.kv_heads, "head_dim": cell.head_dim,
+            "core": cell.scope == "core",
+        }  # fmt: skip
+    return variant.Config(**(shape | dict(cell.options)))
+
+
+def _real(cell: Cell, device: torch.device) -> Tensor | None:
+    if not cell.padding:
+        return None
+    real = max(1, cell.seq - round(cell.seq * cell.padding))
+    return (torch.arange(cell.seq, device=device) < real).expand(cell.batch, -1)
+
+
+def _training(
+    run: Callable[..., Tensor],
+    inputs: tuple[Tensor, ...],
+    weights: list[nn.Parameter],
+    real_BT: Tensor | None,
+) -> Callable[[], Tensor]:
+    wanted = [*inputs, *(weight for weight in weights if weight.requires_grad)]
+    upstream: list[Tensor] = []  # made at the first call, when the output's shape is known
+
+    def train() -> Tensor:
+        out = run(*inputs, real_BT)
+        if not upstream:
+            upstream.append(torch.randn_like(out))
+        torch.autograd.grad(out, wanted, upstream[0], allow_unused=True)
+        return out
+
+    return train
+
+
+def _decoding(
+    module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype
+) -> Subject:
+    """The step of the context's last token, so that blocks that divide the context are full."""
+    mixer = module.mixer if isinstance(module, Block) else module
+    if isinstance(mixer, Attention) and not isinstance(mixer, Decodable):
+        raise Unsupported(f"{mixer.card.title} cannot decode token by token")
+    if cell.padding:
+        raise Unsupported("decoding takes no padding")
+    with torch.no_grad():
+        state = mixer.start(cell.batch, cell.seq - 1) if isinstance(mixer, Decodable) else None
+    run, shapes = _one(module, cell)
+    inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
+    run = torch.compile(run) if cell.compile else run
+
+    @torch.no_grad()
+    def step() -> Tensor:
+        return run(*inputs) if state is None else run(*inputs, state)[0]
+
+    parts = [] if state is None else vars(state).values()
+    kept = tuple(part for part in parts if isinstance(part, Tensor))
+    return Subject(step, module, shapes[0][-1], inputs, kept)
+
+
+def _one(module: Any, cell: Cell) -> tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]:
+    """As `_whole`, for one token of each sequence."""
+    if cell.scope == "core" and isinstance(module, Decodable):
+        heads = (module.heads, module.kv_heads, module.kv_heads)
+        return module.mix_step, tuple((cell.batch, H, module.head_dim) for H in heads)
+    return module.decode, ((cell.batch, cell.dim),)

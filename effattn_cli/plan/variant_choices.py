@@ -1,0 +1,201 @@
+"""Which variants are meant: names, globs, families, and options given inline.
+
+`linformer:rank=64,128,sharing=none` is one choice per combination. After `key=value`, an item
+without `=` is a further value if the option can take it, else it names the next variant.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from effattn_cli.cards import Option, Value, Variant
+from effattn_cli.catalog import BrokenPlugin, Catalog
+from effattn_cli.errors import UsageError, unknown
+from effattn_cli.plan.option_values import convert, spellings
+
+MOST = 10_000  # choices
+#: What can be given inline for every variant, besides its own options.
+SHAPE = tuple(
+    Option(name=name, type="positive int", default=None)
+    for name in ("dim", "heads", "kv_heads", "head_dim")
+)
+AXES = {"tokens": "--seq", "causal": "--causal"}  # these belong to the sweep, not to a variant
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant and those of its options that differ from their defaults."""
+
+    name: str
+    options: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass
+class _Term:
+    """One item of a --variant, with the options that follow it."""
+
+    pattern: str
+    removes: bool
+    variant: Variant | None = None  # where options follow
+    option: Option | None = None  # the one that a further value would belong to
+    values: dict[str, list[Value | None]] = field(default_factory=dict)
+
+
+def select(words: Sequence[str], catalog: Catalog) -> tuple[Choice, ...]:
+    """The choices that the words of --variant stand for, in their order, each once.
+
+    Raises:
+        UsageError: a name, an option or a value is not known, or nothing is left.
+        BrokenPlugin: a variant that is asked for by its name cannot be read.
+    """
+    reader = _Reader(catalog)
+    terms = [term for word in words for term in reader.terms(word)]
+    added = [choice for term in terms if not term.removes for choice in reader.choices(term)]
+    chosen = {_key(choice): choice for choice in added}
+    for term in terms:
+        if term.removes:
+            gone = {_key(choice) for choice in reader.choices(term)}
+            if not term.values:  # a bare name takes its choices away, whatever their options
+                names = {key[0] for key in gone}
+                gone = {key for key in chosen if key[0] in names}
+            chosen = {key: choice for key, choice in chosen.items() if key not in gone}
+    if words and not chosen:
+        raise UsageError(f"no variant is left of {','.join(words)!r}")
+    return tuple(chosen.values())
+
+
+def _key(choice: Choice) -> tuple[object, ...]:
+    return choice.name, *choice.options.items()
+
+
+class _Reader:
+    """Reads the words of --variant by the names, families and options in a catalogue."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._names = catalog.names()
+
+    @cached_property
+    def _readable(self) -> dict[str, Variant]:
+        """All but the broken plugins, which harm only those who ask for them by name."""
+        found = {}
+        for name in self._names:
+            try:
+                found[name] = self._catalog.variant(name)
+            except BrokenPlugin:
+                continue
+        return found
+
+    def terms(self, word: str) -> list[_Term]:
+        terms: list[_Term] = []
+        for item in (part.strip() for part in word.split(",")):
+            if not item:
+                raise UsageError(f"the name of a variant is missing in {word!r}")
+            before = terms[-1] if terms else None
+            if before is None or not self._goes_on(before, item):
+                terms.append(self._start(item, before))
+        return terms
+
+    def _goes_on(self, term: _Term, item: str) -> bool:
+        """Whether the item belongs to the options of `term`, which has taken it then."""
+        if term.variant is None or term.option is None:
+            return False
+        key, equals, _ = item.partition("=")
+        if equals and ":" not in key:
+            _take(term, term.variant, item)
+            return True
+        # Free text could be anything, so there a name comes first.
+        if "str" in term.option.type.split(" | ") and self._is_name(item):
+            return False
+        try:
+            value = convert(term.pattern, term.option, item)
+        except UsageError:
+            return False
+        term.values[term.option.name].append(value)
+        return True
+
+    def _is_name(self, item: str) -> bool:
+        return item in {"all", "survey", *self._names} or bool(re.search(r"[!:*?\[]", item))
+
+    def _start(self, item: str, before: _Term | None) -> _Term:
+        body = item.removeprefix("!")
+        head, colon, rest = body.partition(":")
+        if colon and head != "family":
+            variant = self._catalog.variant(head)
+            term = _Term(head, item != body, variant)
+            _take(term, variant, rest)
+            return term
+        if "=" in body:
+            hint = f"did you mean '{before.pattern}:{body}'?" if before else None
+            raise UsageError(f"the option {body!r} belongs to no variant", hint)
+        if before and before.option and not self._is_name(item):
+            what = f"variant or {before.option.name} of {before.pattern}"
+            raise unknown(what, item, [*self._names, *spellings(before.option)])
+        return _Term(body, item != body)
+
+    def choices(self, term: _Term) -> list[Choice]:
+        if term.variant is None:
+            return [Choice(name) for name in self._matching(term.pattern)]
+        if math.prod(map(len, term.values.values())) > MOST:
+            raise UsageError(f"{term.pattern!r} stands for more than {MOST:,} choices of options")
+        known = _options(term.variant)
+        names = [name for name in known if name in term.values]  # in one order, so labels agree
+        combinations = itertools.product(*(term.values[name] for name in names))
+        return [
+            Choice(term.pattern, _unusual(known, dict(zip(names, values, strict=True))))
+            for values in combinations
+        ]
+
+    def _matching(self, pattern: str) -> Iterable[str]:
+        head, colon, family = pattern.partition(":")
+        if colon:
+            families = {word for v in self._readable.values() for word in v.card.families}
+            if family not in families:
+                raise unknown(head, family, families)
+            return [name for name, v in self._readable.items() if family in v.card.families]
+        if pattern == "all":
+            return self._readable
+        if pattern == "survey":
+            return [name for name, v in self._readable.items() if v.card.survey]
+        if re.search(r"[*?\[]", pattern):
+            found = [name for name in self._readable if fnmatchcase(name, pattern)]
+            if not found:
+                raise unknown("variant", pattern, self._names)
+            return found
+        return [self._catalog.variant(pattern).name]
+
+
+def _options(variant: Variant) -> dict[str, Option]:
+    """What can be given inline, the variant's own options first."""
+    own = {option.name: option for option in variant.options if option.name not in AXES}
+    return own | {option.name: option for option in SHAPE if option.name not in own}
+
+
+def _take(term: _Term, variant: Variant, item: str) -> None:
+    """Adds `key=value` to the term."""
+    key, equals, text = item.partition("=")
+    name, known = key.strip().replace("-", "_"), _options(variant)
+    if not equals:
+        example = f"{variant.name}:{next(iter(known))}=..."
+        raise UsageError(f"option {key!r} of {variant.name} has no value", f"write {example!r}")
+    if name in AXES:
+        hint = f"give {AXES[name]}, for all variants"
+        raise UsageError(f"{name!r} is no option of {variant.name} alone", hint)
+    if name not in known:
+        raise unknown(f"option of {variant.name}", key, known)
+    term.option = known[name]
+    value = convert(variant.name, term.option, text.strip())
+    term.values.setdefault(name, []).append(value)
+
+
+def _unusual(known: Mapping[str, Option], values: Mapping[str, Value | None]) -> dict[str, Value]:
+    """Without defaults, so that equal cells are equal however they were asked for."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and value != known[name].default
+    }

@@ -1,0 +1,1 @@
+"""Views of variants, machines and lists of profiles."""

@@ -1,0 +1,142 @@
+"""The catalogue: all variants in a table, or one card in full."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from effattn_cli.cards import Card, Causal, Kind, Option, Variant
+from effattn_cli.report.layout import Column, Grid, Row
+from effattn_cli.units import clean
+
+COLUMNS = (
+    Column(title="name", folds=1),
+    Column(title="family", folds=2),
+    Column(title="year", extra=2),
+    Column(title="time"),
+    Column(title="memory", extra=1),
+    Column(title="decode"),
+    Column(title="causal"),
+    Column(title="kind", extra=1),
+    Column(title="origin", extra=2),
+)
+#: What it does to softmax attention, or that it leaves it as it is.
+KINDS: dict[Kind, str] = {
+    "exact": "exact",
+    "approximates softmax": "approx.",
+    "own mechanism": "own",
+    "feed-forward": "ffn",
+}
+CAUSAL: dict[Causal, str] = {"optional": "yes", "never": "no", "always": "only"}
+#: The letters of the survey's last column.
+CLASSES = {
+    "FP": "fixed patterns",
+    "M": "memory",
+    "LP": "learnable patterns",
+    "LR": "low rank",
+    "KR": "kernels",
+    "RC": "recurrence",
+    "DS": "downsampling",
+    "Sparse": "sparse model",
+}
+
+
+def listing(variants: Iterable[Variant], broken: Mapping[str, str]) -> Group:
+    """A row for each variant; plugins that cannot be read are listed with the reason.
+
+    Below it a line for each that is from elsewhere: the column is the first to be left out.
+    """
+    variants = list(variants)
+    rows = [Row(cells=tuple(Text(clean(text)) for text in _facts(item))) for item in variants]
+    rows += [
+        Row(cells=(Text(clean(name)), Text(f"broken: {clean(reason)}", "red")))
+        for name, reason in broken.items()
+    ]
+    others = [item for item in variants if item.plugin is not None]
+    return Group(
+        Grid(COLUMNS, rows),
+        *(Text(f"{clean(item.name)}: from {clean(item.origin)}", "dim") for item in others),
+    )
+
+
+def _facts(item: Variant) -> Iterator[str]:
+    card = item.card
+    yield item.name
+    yield ", ".join(card.families)
+    yield str(card.year)
+    yield card.time
+    yield card.memory
+    yield "yes" if item.decode else "no"
+    yield CAUSAL[card.causal]
+    yield KINDS[card.kind]
+    yield item.origin
+
+
+def card(variant: Variant) -> RenderableType:
+    """All that is known of a variant without running it."""
+    table = Table.grid(padding=(0, 2))
+    for name, texts in _sections(variant):
+        for place, text in enumerate(texts):
+            table.add_row(Text(name if place == 0 else "", "dim"), text)
+    heading = Text.assemble((clean(variant.card.title), "bold"), f" ({clean(variant.name)})")
+    return Group(heading, Text(clean(variant.summary)), Text(), table)
+
+
+def _sections(variant: Variant) -> Iterator[tuple[str, list[RenderableType]]]:
+    card = variant.card
+    facts = {
+        "paper": f"{_link(card.paper)} ({card.year})",
+        "family": ", ".join(card.families),
+        "kind": card.kind,
+        "time": f"grows like {card.time} in the tokens N",
+        "memory": f"grows like {card.memory}",
+        "survey": _survey(card),
+        "causal": card.causal,
+        "decode": "yes" if variant.decode else "no",
+        "padding": "yes" if card.padding else "no",
+        "requires": ", ".join(card.requires),
+    }
+    for name, text in facts.items():
+        if text:
+            yield name, [Text(clean(text))]
+    yield "options", [line for option in variant.options for line in _option(option)]
+    yield "notes", [Text(clean(note)) for note in card.notes]
+    yield "exempt", [Text(clean(f"{law}: {why}")) for law, why in card.exempt.items()]
+    yield "origin", [Text(clean(variant.origin))]
+    yield "path", [Text(clean(variant.path), overflow="fold")]
+
+
+def _link(paper: str) -> str:
+    site, _, number = paper.partition(":")
+    return f"https://arxiv.org/abs/{number}" if site.lower() == "arxiv" else paper
+
+
+def _survey(card: Card) -> str:
+    """What Table 1 of the survey prints of the variant."""
+    if card.survey is None:
+        return ""
+    classes = [CLASSES.get(letters, letters) for letters in card.survey.classes.split("+")]
+    decode = "decodes" if card.survey.decode else "does not decode"
+    return f"{card.survey.complexity}, {decode}, {' + '.join(classes)}"
+
+
+def _option(option: Option) -> Iterator[RenderableType]:
+    """As it is typed and what it takes, then what it does."""
+    default = "none" if option.default is None else option.default
+    name = Text(clean(f"{option.name}={default}"), "bold")
+    yield Text.assemble(name, clean(f"  {_choices(option.type)}"))
+    if option.help:
+        yield Padding(Text(clean(option.help)), (0, 0, 0, 2))
+
+
+def _choices(kind: str) -> str:
+    """`none | headwise`, where the type is a choice of words.
+
+    >>> _choices("Literal['none', 'headwise']"), _choices("int | None")
+    ('none | headwise', 'int | None')
+    """
+    if not kind.startswith("Literal["):
+        return kind
+    return " | ".join(word.strip(" '\"") for word in kind[len("Literal[") : -1].split(","))

@@ -1,0 +1,63 @@
+"""The list of saved and reference profiles."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from effattn_cli import units
+from effattn_cli.machine import Machine
+from effattn_cli.store import Heading
+
+NONE = "No profile is saved yet. To make one: effattn profile -v linformer -s 1k..16k"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A profile's file: its head, or why it cannot be read."""
+
+    name: str
+    path: str
+    heading: Heading | None = None
+    broken: str | None = None
+
+
+def listing(saved: Sequence[Line], references: Sequence[Line], *, hidden: int = 0) -> Group:
+    """Saved profiles in the order given, the first being @1, and the reference profiles."""
+    shown: list[RenderableType] = [] if saved else [Text(NONE)]
+    for number, line in enumerate(saved, 1):
+        shown += _lines(line, f"@{number}" if line.heading else "!")
+    if hidden:
+        shown.append(Text(f"and {hidden} more: --all shows them", "dim"))
+    for line in references:
+        shown += _lines(line, "" if line.heading else "!")
+    return Group(*shown)
+
+
+def _lines(line: Line, mark: str) -> list[RenderableType]:
+    """The name on a line of its own, to be copied; what is known of it below."""
+    told = Text(units.clean(line.broken or ""), "red") if line.broken else Text(_about(line), "dim")
+    first = Text(f"{mark:5}").append(units.clean(line.name), "bold")
+    return [first, Padding.indent(told, 5)]
+
+
+def _about(line: Line) -> str:
+    head = line.heading
+    assert head is not None  # else it is broken
+    cells = units.number(head.cells, "cell")
+    end = "" if head.finished else ", unfinished"
+    names = units.clean(", ".join(head.variants))
+    return f"{head.when:%Y-%m-%d %H:%M %Z}; {machine(head.machine)}; {cells}{end}: {names}"
+
+
+def machine(found: Machine) -> str:
+    """The accelerator where there is one, else the CPU and its cores."""
+    cores = "1 core" if found.cores == 1 else f"{found.cores} cores"
+    return units.clean(found.accelerator or f"{found.cpu}, {cores}")
+
+
+def as_json(lines: Sequence[Line]) -> str:
+    return json.dumps({"profiles": [asdict(line) for line in lines]}, indent=1)

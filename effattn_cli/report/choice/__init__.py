@@ -1,0 +1,1 @@
+"""Views of a choice within a budget."""

@@ -1,0 +1,138 @@
+"""Answers over many lengths: what to use at each, and how far each variant goes."""
+
+from collections.abc import Sequence
+
+from rich.console import Group as Lines
+from rich.text import Text
+
+from effattn_cli import units
+from effattn_cli.analysis.selection.candidates import Needs
+from effattn_cli.analysis.selection.ranking import Choice
+from effattn_cli.analysis.selection.relaxation import Reach, relaxations
+from effattn_cli.records import Cell
+from effattn_cli.report import phrases
+from effattn_cli.report.choice import budget_phrases, recommendation
+from effattn_cli.report.layout import Column, Grid, Row
+
+
+def plan(choices: Sequence[Choice], shape: Cell) -> Lines:
+    """A row for every length: what to use there."""
+    needs = choices[0].needs
+    shown = recommendation.resources(choices[0])
+    columns = (
+        Column(title="seq", right=True),
+        Column(title="variant", folds=1),
+        *(Column(title=recommendation.heading(name, needs), right=True) for name in shown),
+        Column(title="chance", right=True),
+    )
+    rows = []
+    for each in choices:
+        best, seq = each.best, Text(units.length(each.seq))
+        if best is None:
+            rows.append(Row(cells=(seq, Text(_nearest(each), "yellow"))))
+            continue
+        amounts = [Text(budget_phrases.amount(best.estimates.get(name), name)) for name in shown]
+        label = Text(units.clean(best.label), "bold")
+        rows.append(Row(cells=(seq, label, *amounts, Text(budget_phrases.sureness(best)))))
+    note = "~ not measured at this length; one --seq shows why not the others"
+    asked = Text(f"within {recommendation.limits(needs)}")
+    return Lines(Text(phrases.title(shape)), asked, Text(), Grid(columns, rows), Text(note, "dim"))
+
+
+def _nearest(found: Choice) -> str:
+    """`nothing fits; at 61 ms performer fits`."""
+    near = [recommendation.relaxation(each) for each in relaxations(found)[:1]]
+    return "; ".join(["nothing fits", *near])
+
+
+def longest(found: Sequence[Reach], shape: Cell, needs: Needs) -> Lines:
+    """How far each variant goes within the limits."""
+    columns = (
+        Column(title="variant", folds=1),
+        Column(title="longest", right=True),
+        Column(title="surely", right=True),
+        Column(title="at most", right=True),
+        Column(title="LRA", right=True, extra=1),
+        Column(title="what ends it"),
+        Column(title=""),
+    )
+    best = next((each for each in found if each.seq is not None), None)
+    said = _nowhere(found, needs) if best is None else _furthest(best) + _exact(found)
+    note = "~ not a measured length. surely: the whole interval is within; at most: an end of it"
+    return Lines(
+        Text(phrases.title(shape)),
+        Text(f"the longest context within {recommendation.limits(needs)}"),
+        Text(),
+        Text(said, "bold"),
+        Text(),
+        Grid(columns, [_reach_row(each, needs) for each in found]),
+        Text(),
+        Text(note, "dim"),
+    )
+
+
+def _nowhere(found: Sequence[Reach], needs: Needs) -> str:
+    able = [each for each in found if each.contender.refusal is None]
+    unknown = {_unknown(each, needs) for each in able}
+    if able and None not in unknown:
+        names = " or ".join(sorted(name for name in unknown if name))
+        return f"Nothing is known to fit: no {names} was measured."
+    return "Nothing fits at any length."
+
+
+def _furthest(best: Reach) -> str:
+    assert best.seq is not None
+    more = " or more" if best.open else ""
+    name = units.clean(best.contender.label)
+    return f"{name} goes furthest: {_length(best, best.seq)}{more} tokens."
+
+
+def _exact(found: Sequence[Reach]) -> str:
+    """The same of exact attention, where it is not the one that goes furthest."""
+    able = [each for each in found if each.seq is not None]
+    exact = next((each for each in able if each.contender.quality.exact), None)
+    if exact is None or exact is able[0]:
+        return ""
+    assert exact.seq is not None
+    return f" Exact attention ({units.clean(exact.contender.label)}): {_length(exact, exact.seq)}."
+
+
+def _reach_row(each: Reach, needs: Needs) -> Row:
+    name = Text(units.clean(each.contender.label))
+    refusal = each.contender.refusal
+    if refusal is not None:
+        return Row(cells=(name, Text(budget_phrases.refusal(refusal, None), "dim")))
+    lra = each.contender.quality.lra
+    cells = [
+        Text("-" if seq is None else _length(each, seq))
+        for seq in (each.seq, each.safe, each.hopeful)
+    ]
+    ends = Text(_end(each, needs))
+    return Row(cells=(name, *cells, Text("" if lra is None else f"{lra:.1f}"), ends))
+
+
+def _length(each: Reach, seq: int) -> str:
+    points = [where for curve in each.contender.curves.values() for where in curve.seqs]
+    return units.length(seq) if seq in points else f"~{units.length(seq)}"
+
+
+def _unknown(each: Reach, needs: Needs) -> str | None:
+    """What is limited, and known at no length."""
+    asked = (limit.resource for limit in needs.limits)
+    return next((name for name in asked if not each.contender.curves[name].seqs), None)
+
+
+def _end(each: Reach, needs: Needs) -> str:
+    if each.seq is None:
+        unknown = _unknown(each, needs)
+        return f"its {unknown} is not known" if unknown else "too much at every length"
+    if each.ends is None:
+        return "nothing seen; it may go further"
+    if each.ends.refusal is not None:
+        return budget_phrases.refusal(each.ends.refusal, None)
+    binding = each.ends.binding
+    return (
+        ""
+        if binding is None
+        else f"{binding.limit.resource}: {budget_phrases.limit(binding.limit)}"
+    )

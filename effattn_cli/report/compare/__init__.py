@@ -1,0 +1,1 @@
+"""Views of a comparison between profiles."""

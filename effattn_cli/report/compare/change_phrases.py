@@ -1,0 +1,163 @@
+"""A change in words: how much, how sure, and what it would take to know."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from effattn_cli import units
+from effattn_cli.analysis.compare.comparison import METRICS, Comparison, Pair
+from effattn_cli.analysis.compare.differences import differences
+from effattn_cli.analysis.compare.gate import Breach, Limit
+from effattn_cli.analysis.compare.verdicts import MOST_ROUNDS, Change, Verdict
+from effattn_cli.analysis.series import groups
+from effattn_cli.metrics import Metric
+from effattn_cli.records import Cell
+from effattn_cli.report import phrases
+from effattn_cli.report.metric_words import TOLD
+
+WIDE = 0.5  # half an interval of a ratio that is no longer told as ±
+STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "same": "", "unclear": "dim"}
+
+
+def word(verdict: Verdict, metric: Metric) -> str:
+    """`slower`, `more`, `same`, `unclear`."""
+    known = {"worse": TOLD[metric].worse, "better": TOLD[metric].better}
+    return known.get(verdict, verdict)
+
+
+def verdict(change: Change, metric: Metric, *, brief: bool) -> Text:
+    """With about how many more rounds would decide, where it is unclear."""
+    text = word(change.verdict, metric)
+    if change.verdict == "unclear" and change.more_rounds and not brief:
+        text += f", {rounds(change.more_rounds)}"
+    return Text(text, STYLES[change.verdict])
+
+
+def rounds(number: int) -> str:
+    """Two digits: it is a forecast."""
+    if number >= MOST_ROUNDS:
+        return f"over {MOST_ROUNDS} more rounds"
+    number = math.ceil(float(f"{number:.2g}"))
+    return f"~{units.number(number, 'more round')}"
+
+
+def amount(change: Change) -> str:
+    """`+7.7 %`, or `2.3x` from twice as much on."""
+    if math.isinf(change.ratio):
+        return "from nothing"
+    if change.ratio >= 2:
+        return units.ratio(change.ratio)
+    return f"{percent(change.ratio - 1)}"
+
+
+def percent(share: float) -> str:
+    """`+7.7 %`, `-35 %`; never more than two digits, nor less than tenths."""
+    text = f"{100 * share:+.0f}" if abs(share) >= 0.0995 else f"{100 * share:+.1f}"
+    return f"{'0' if float(text) == 0 else text} %"
+
+
+def plus_minus(change: Change) -> str:
+    """`±9 %`: half the interval, rounded up; from where to where it reaches if that is far.
+
+    Nothing for what is counted.
+    """
+    if change.low == change.high:
+        return ""
+    half = max(change.high - change.ratio, change.ratio - change.low)
+    if half <= WIDE:
+        return f"±{math.ceil(100 * half)} %"
+    if math.isinf(change.high):
+        return f"({units.ratio(change.low)} or more)"
+    return f"({units.ratio(change.low)} to {units.ratio(change.high)})"
+
+
+def counts(found: Comparison) -> str:
+    """`latency: 2 slower, 1 faster, 3 same, 8 unclear; memory: 14 same`."""
+    parts = []
+    for metric in METRICS:
+        told = [f"{n} {word(each, metric)}" for each, n in found.count(metric).items() if n]
+        parts += [f"{TOLD[metric].title}: {', '.join(told)}"] if told else []
+    return "; ".join(parts)
+
+
+def idle(limits: Sequence[Limit]) -> Iterator[str]:
+    """A line for each limit that no cell was held to."""
+    for limit in limits:
+        yield f"{_limit(limit)}: no cell has its {TOLD[limit.metric].title} in both profiles"
+
+
+def _limit(limit: Limit) -> str:
+    return f"{limit.metric}>{100 * limit.share:g}%"
+
+
+def broken(
+    breaches: Mapping[str, Sequence[Breach]], found: Mapping[str, Comparison]
+) -> Iterator[str]:
+    """A line for each cell that breaks a limit."""
+    for name, those in breaches.items():
+        known = shapes(found[name]) if those else []
+        for each in those:
+            setting = phrases.apart(each.cell, known)
+            where = f"{each.label} at {units.length(each.seq)}{f' ({setting})' if setting else ''}"
+            line = f"{_limit(each.limit)}: {where}: {each.why}"
+            yield units.clean(f"{line}{f', in {name}' if len(breaches) > 1 else ''}")
+
+
+def shapes(found: Comparison) -> list[Cell]:
+    """The settings of both sides."""
+    return [group.shape for group in groups([*found.old.records, *found.new.records])]
+
+
+def as_json(
+    old: str, found: Mapping[str, Comparison], breaches: Mapping[str, Sequence[Breach]]
+) -> str:
+    """One document; a ratio to nothing is null."""
+    document = {
+        "effattn_comparison": 1,
+        "old": old,
+        "comparisons": [
+            {
+                "new": name,
+                "differences": [asdict(item) for item in differences(each)],
+                "counts": {metric: each.count(metric) for metric in METRICS},
+                "spread": each.spread,
+                "visible": _finite(each.visible),
+                "slowdown": each.slowdown,
+                "means": [
+                    {"variant": mean.label, "cells": dict(mean.cells)} | _changes(mean.changes)
+                    for mean in each.means
+                ],
+                "cells": [_pair(pair) for pair in each.pairs],
+                "only_old": [asdict(record.cell) for record in each.only_old],
+                "only_new": [asdict(record.cell) for record in each.only_new],
+                "breaches": [asdict(breach) for breach in breaches.get(name, ())],
+            }
+            for name, each in found.items()
+        ],
+    }
+    return json.dumps(document, indent=1, allow_nan=False)
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    known = {
+        "cell": asdict(pair.cell),
+        "status": [pair.old.status, pair.new.status],
+        "newly_failed": pair.newly_failed,
+        "newly_fixed": pair.newly_fixed,
+    }
+    return known | _changes(pair.changes)
+
+
+def _changes(changes: Mapping[Metric, Change]) -> dict[str, Any]:
+    return {
+        metric: {name: _finite(part) for name, part in asdict(change).items()}
+        for metric, change in changes.items()
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isinf(value) else value

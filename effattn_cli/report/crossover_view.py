@@ -1,0 +1,136 @@
+"""From which length on each variant beats the baseline, and how well that length is known."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.text import Text
+
+from effattn_cli import units
+from effattn_cli.analysis.crossover.crossing import Crossing, Crossover, crossover
+from effattn_cli.analysis.reliability import foreign_load
+from effattn_cli.analysis.series import Group, groups
+from effattn_cli.errors import UsageError
+from effattn_cli.metrics import Metric
+from effattn_cli.records import Profile
+from effattn_cli.report import phrases
+from effattn_cli.report.layout import Column, Grid, Row
+from effattn_cli.report.metric_words import TOLD
+
+METRICS: tuple[Metric, ...] = ("latency", "memory", "state", "energy")
+COLUMNS = (
+    Column(title="variant", folds=1),
+    Column(title="for"),
+    Column(title="better from", right=True),
+    Column(title="95 % interval"),
+    Column(title="at the longest length"),
+    Column(title=""),
+)
+
+
+def lines(group: Group, baseline: str) -> Iterator[Crossover]:
+    """Each variant against the baseline, in one respect after another."""
+    for label in group.labels:
+        for metric in METRICS:
+            found = crossover(group, label, baseline, metric) if label != baseline else None
+            if found is not None:
+                yield found
+
+
+def table(profile: Profile) -> Lines:
+    """A row for each variant and metric, a grid for each setting."""
+    shown: list[RenderableType] = []
+    marks: list[Crossover] = []
+    for group in groups(profile.records):
+        found = list(lines(group, _baseline(profile)))
+        marks += found
+        if found:
+            rows = [
+                _row(line, found[place - 1] if place else None) for place, line in enumerate(found)
+            ]
+            shown += [Text(phrases.title(group.shape), "bold"), Grid(COLUMNS, rows), Text()]
+    if not shown:
+        raise UsageError("no length was measured of both the baseline and another variant")
+    note = (
+        f"Lengths N* against {units.clean(_baseline(profile))}, between measured ones straight on"
+    )
+    shown.append(Text(f"{note} logarithmic axes.", "dim"))
+    if any(found.crossing.predicted for found in marks):
+        shown.append(Text("~ rests on a predicted value", "dim"))
+    if any(foreign_load(record) is not None for record in profile.records):
+        shown.append(Text("Other processes kept the machine busy: measure again.", "dim"))
+    return Lines(*shown)
+
+
+def _baseline(profile: Profile) -> str:
+    if profile.baseline is None:
+        raise UsageError("the profile has no baseline to cross", "effattn profile --baseline sdpa")
+    return profile.baseline
+
+
+def _row(found: Crossover, before: Crossover | None) -> Row:
+    same = before is not None and before.label == found.label
+    return Row(
+        opens=not same,
+        cells=(
+            Text("" if same else units.clean(found.label)),
+            Text(found.metric),
+            Text(place(found.crossing), "bold"),
+            Text(interval(found.crossing)),
+            Text(_end(found)),
+        ),
+    )
+
+
+def place(found: Crossing) -> str:
+    """`~1.9k`, `already at 1k`, or `none up to 64k`."""
+    mark = "~" if found.predicted else ""
+    if found.at is None:
+        return f"{mark}none up to {units.length(found.last)}"
+    if found.at <= found.first:
+        return f"{mark}already at {units.length(found.first)}"
+    return mark + about(found.at)
+
+
+def interval(found: Crossing) -> str:
+    """`1.72k to 2.11k`, with what lies beyond the measured lengths in words."""
+    if found.low is None:
+        return ""
+    low = f"below {units.length(found.first)}" if found.low <= found.first else about(found.low)
+    high = f"beyond {units.length(found.last)}" if found.high is None else about(found.high)
+    if found.high is not None and found.high <= found.first:
+        return ""
+    return f"{low} to {high}"
+
+
+def about(seq: float) -> str:
+    """A length to three digits.
+
+    >>> about(1937.3), about(300.2), about(65536.0)
+    ('1.89k', '300', '64k')
+    """
+    return f"{seq:.0f}" if seq < 1000 else f"{seq / 1024:.3g}k"
+
+
+def _end(found: Crossover) -> str:
+    last = found.last
+    ratio = last.ratio if last.ratio > 1 else 1 / last.ratio
+    told = TOLD[found.metric]
+    mark = "~" if last.predicted else ""
+    close = " (too close to call)" if last.verdict == "close" else ""
+    where = units.length(last.seq)
+    word = told.better if last.ratio > 1 else told.worse
+    return f"{mark}{units.ratio(ratio)} {word} at {where}{close}"
+
+
+def as_json(profile: Profile) -> str:
+    """Lengths in tokens; null stands for "not up to the last length"."""
+    found = [
+        {"setting": asdict(group.shape), "label": line.label, "metric": line.metric}
+        | asdict(line.crossing)
+        for group in groups(profile.records)
+        for line in lines(group, _baseline(profile))
+    ]
+    return json.dumps({"baseline": _baseline(profile), "crossings": found}, indent=1)

@@ -1,0 +1,1 @@
+"""Views of one profile: tables, findings, progress."""

@@ -1,0 +1,70 @@
+"""What is remarkable about the cells of a profile, in lines below its tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from effattn_cli import units
+from effattn_cli.analysis.reliability import outliers, slow_rounds
+from effattn_cli.records import Record
+from effattn_cli.report.profile import gpu_notes, usage_notes
+
+LEAST = 0.01  # of the FLOPs: what masks throw away is not worth a line below it
+
+
+def lines(records: Sequence[Record]) -> Iterator[str]:
+    yield from _outliers(records)
+    yield from _slow(records)
+    yield from _masked(records)
+    yield from usage_notes.lines(records)
+    yield from gpu_notes.lines(records)
+    yield from _warnings(records)
+
+
+def _outliers(records: Iterable[Record]) -> Iterator[str]:
+    """How many samples stand far from the others, and where most of them are."""
+    found = [(len(outliers(each)), each) for each in records]
+    number = sum(count for count, _ in found)
+    if number:
+        most, worst = max(found, key=lambda pair: pair[0])
+        share = f"{most} of {len(worst.samples)}"
+        place = f"{units.clean(worst.cell.label)} at {units.length(worst.cell.seq)}"
+        yield f"outliers: {number} samples far from the rest, none dropped; most: {place} ({share})"
+
+
+def _slow(records: Sequence[Record]) -> Iterator[str]:
+    """In how many rounds the machine was not at its best, after the second tries."""
+    found = slow_rounds(records)
+    if found:
+        share = f"{len(found)} of {sum(len(record.rounds) for record in records)} rounds"
+        most = max(times for *_, times in found)
+        yield f"slow machine: a fixed kernel took longer in {share}, up to {most:.1f}x"
+
+
+def _masked(records: Iterable[Record]) -> Iterator[str]:
+    """A line for each variant whose executed FLOPs are not all of use."""
+    found: dict[str, list[float]] = {}
+    for record in records:
+        if record.cost and record.cost.flops and record.masked_flops:
+            share = record.masked_flops / record.cost.flops
+            found.setdefault(units.clean(record.cell.label), []).append(share)
+    for name, shares in found.items():
+        if max(shares) >= LEAST:
+            span = usage_notes.span(shares, units.percent)
+            yield f"{name}: {span} of its FLOPs go into scores that a mask throws away"
+
+
+def _warnings(records: Sequence[Record]) -> Iterator[str]:
+    """Each warning once, with where it was given: the lengths, unless it was at all of them."""
+    found: dict[str, dict[str, dict[int, None]]] = {}
+    lengths: dict[str, set[int]] = {}
+    for record in records:
+        label, seq = units.clean(record.cell.label), record.cell.seq
+        lengths.setdefault(label, set()).add(seq)
+        for warning in record.warnings:
+            found.setdefault(units.clean(warning), {}).setdefault(label, {})[seq] = None
+    for warning, places in found.items():
+        told = [
+            label if len(mine) > 1 and mine.keys() == lengths[label]
+            else f"{label} at {', '.join(map(units.length, mine))}"
+            for label, mine in places.items()
+        ]  # fmt: skip
+        yield f"{'; '.join(told)}: {warning}"

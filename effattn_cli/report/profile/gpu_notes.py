@@ -1,0 +1,59 @@
+"""What a GPU adds to the tables: how long launching took, and how fast and hot it ran."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
+
+from effattn_cli import units
+from effattn_cli.machine import Gpu
+from effattn_cli.records import Record
+from effattn_cli.report.profile.claims import listed
+
+BOUND = 0.9  # share of the latency; a CPU that takes so much of it is as long at a call as the GPU
+
+
+def launch(record: Record) -> float | None:
+    """Seconds until the CPU has started all work of a call: the median of the rounds."""
+    found = [part.launch for part in record.rounds if part.launch is not None]
+    return median(found) if found and record.status == "measured" else None
+
+
+def launched(record: Record) -> str:
+    found = launch(record)
+    return "" if found is None else units.seconds(found)
+
+
+def is_bound(record: Record) -> bool:
+    """Whether the CPU is as long at a call as the GPU."""
+    found, seconds = launch(record), record.seconds
+    return found is not None and seconds is not None and found >= BOUND * seconds
+
+
+def lines(records: Iterable[Record]) -> Iterator[str]:
+    """A sentence each on launches and on clocks, where there is something to say."""
+    known = [record for record in records if record.status == "measured"]
+    bound: dict[str, list[str]] = {}
+    for record in filter(is_bound, known):
+        name = units.clean(record.cell.label)
+        bound.setdefault(name, []).append(units.length(record.cell.seq))
+    if bound:
+        places = [f"{name} at {listed(list(dict.fromkeys(seqs)))}" for name, seqs in bound.items()]
+        # It may be in the launches, or wait for the GPU within the call; either way the GPU rests.
+        yield f"the CPU takes as long for a call as the GPU, which may wait: {', '.join(places)}"
+    seen = [part.gpu for record in known for part in record.rounds if part.gpu is not None]
+    if seen:
+        speeds, heats = [gpu.sm_mhz for gpu in seen], [gpu.celsius for gpu in seen]
+        yield f"the GPU ran at {_span(speeds)} MHz and {_span(heats)} °C{_slowed(seen)}"
+
+
+def _slowed(seen: Sequence[Gpu]) -> str:
+    slowed = [gpu for gpu in seen if gpu.brakes]
+    if not slowed:
+        return ""
+    why = listed(list(dict.fromkeys(brake for gpu in slowed for brake in gpu.brakes)))
+    rounds = f"{len(slowed)} of {len(seen)} rounds"
+    return f", slowed down in {rounds} by its driver ({why}): latencies may be too high"
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} … {high}"

@@ -1,0 +1,103 @@
+"""What is told while a sweep runs, on stderr. Nothing happens between the steps: a thread that
+redraws the screen would take cores from the process that is being measured.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from effattn_cli import units
+from effattn_cli.analysis.reliability import foreign_load
+from effattn_cli.records import Record
+from effattn_cli.report import phrases
+from effattn_cli.run.events import Step
+
+
+class Progress:
+    """A context manager called with each step: two live lines on a terminal, else a line a cell."""
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._live: Live | None = None
+        if console.is_terminal and not console.is_dumb_terminal and not quiet:
+            self._live = Live(
+                console=console, auto_refresh=False, transient=True, redirect_stdout=False
+            )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, step: Step) -> None:
+        if self._live is not None:
+            self._live.update(_status(step), refresh=True)
+        elif step.settled:
+            self.note(f"{outcome(step.record)} ({step.done}/{step.total})")
+
+    def note(self, text: str) -> None:
+        """A line of its own, above the live ones."""
+        if not self._quiet:
+            self._console.print(Text(units.clean(text)), soft_wrap=True)
+
+
+def outcome(record: Record) -> str:
+    """`linformer seq 4k: 2.31 ms, 12.1 MiB`, or why there is no such thing."""
+    if record.failure is not None:
+        text = phrases.reason(record.failure)
+    else:
+        text = ", ".join(_values(record)) or "no result"
+    return f"{units.clean(record.cell.label)} seq {units.length(record.cell.seq)}: {text}"
+
+
+def _values(record: Record) -> list[str]:
+    found = [phrases.value(record, "latency"), phrases.value(record, "memory")]
+    if record.prediction is not None:
+        found.append(f"predicted: {units.clean(record.prediction.why)}")
+    elif busy := foreign_load(record):
+        found.append(f"other processes kept {busy:.1f} cores busy")
+    return [text for text in found if text]
+
+
+def _status(step: Step) -> RenderableType:
+    left = step.seconds_left
+    line = Table.grid(padding=(0, 2))
+    line.add_row(
+        ProgressBar(
+            total=max(step.total, 1),
+            completed=step.done,
+            width=30,
+            complete_style="cyan",
+            finished_style="cyan",
+        ),
+        f"{step.done}/{step.total}",
+        "" if left is None else f"{units.duration(left)} left",
+    )
+    return Group(line, _current(step))
+
+
+def _current(step: Step) -> Text:
+    """The cell at hand, and what is known of it so far."""
+    cell, seconds = step.record.cell, step.record.seconds
+    text = Text(f"{units.clean(cell.label)}, {units.length(cell.seq)} tokens: {step.stage}")
+    if seconds is not None:
+        known = (
+            f"{phrases.value(step.record, 'latency')} {phrases.plus_minus(step.record)}".rstrip()
+        )
+        text.append(f"  {known} so far", "dim")
+    return text

@@ -1,0 +1,107 @@
+"""Limits for continuous integration: what breaks them and what does not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from effattn_cli.analysis.compare import gate
+from effattn_cli.analysis.compare.comparison import compare
+from effattn_cli.analysis.compare.gate import Limit
+from effattn_cli.errors import UsageError
+from effattn_cli.records import Record
+from tests.builders import MIB, a_cell, a_profile, drawing, failed, measured
+
+LATENCY = Limit("latency", 0.05)
+
+
+def whys(old: Record | None, new: Record | None, limit: Limit, *, strict: bool) -> list[str]:
+    found = compare(*(a_profile(*([record] if record else [])) for record in (old, new)))
+    return [breach.why for breach in gate.breaches(found, [limit], strict=strict)]
+
+
+QUIET, NOISY = [1.0, 1.001, 0.999], [0.9, 1.0, 1.1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "loose", "strict"),
+    [
+        (QUIET, [1.1 * x for x in QUIET], ["+10.0%"], ["+10.0%"]),
+        (QUIET, [1.04 * x for x in QUIET], [], []),
+        (QUIET, [0.8 * x for x in QUIET], [], []),
+        (NOISY, [1.08 * x for x in NOISY], [], ["unclear, up to +33.3%"]),
+        (NOISY, NOISY, [], []),
+    ],
+)
+def test_latency(old: list[float], new: list[float], loose: list[str], strict: list[str]) -> None:
+    records = measured(a_cell(), old), measured(a_cell(), new)
+    assert whys(*records, LATENCY, strict=False) == loose
+    found = whys(*records, LATENCY, strict=True)
+    assert [why.split(",")[0] for why in found] == [why.split(",")[0] for why in strict]
+
+
+def test_memory_and_flops_are_exact() -> None:
+    old = measured(a_cell(), QUIET, 100 * MIB, flops=1000)
+    new = measured(a_cell(), QUIET, 104 * MIB, flops=2000)
+    assert whys(old, new, Limit("memory", 0.039), strict=False) == ["+4.0%"]
+    assert whys(old, new, Limit("memory", 0.04), strict=False) == []
+    assert whys(old, new, Limit("flops", 0.5), strict=False) == ["+100.0%"]
+    nothing = measured(a_cell(), QUIET, 0)
+    assert whys(nothing, new, Limit("memory", 5.0), strict=False) == ["from nothing"]
+
+
+def test_energy_is_a_limit_like_the_others() -> None:
+    limit = Limit("energy", 0.05)
+    bare = measured(a_cell(), QUIET)
+    old = drawing(bare, *QUIET)
+    assert whys(old, drawing(bare, 1.2, 1.201, 1.199), limit, strict=False) == ["+20.0%"]
+    assert whys(old, drawing(bare, 1.04, 1.041, 1.039), limit, strict=False) == []
+    assert whys(old, drawing(bare, 0.5, 0.501, 0.499), limit, strict=False) == []
+    assert whys(drawing(bare, *NOISY), drawing(bare, *NOISY[::-1]), limit, strict=False) == []
+    assert whys(old, bare, limit, strict=False) == []
+    assert whys(old, bare, limit, strict=True) == ["no energy to compare"]
+
+
+def test_a_limit_that_nothing_can_break_is_known() -> None:
+    latency, energy = gate.parse("latency>5%"), gate.parse("energy>5%")
+    record = measured(a_cell(), QUIET)
+    without = compare(a_profile(record), a_profile(record))
+    having = compare(*(a_profile(drawing(record, *QUIET)) for _ in range(2)))
+    assert gate.idle([without], [latency, energy]) == [energy]
+    assert gate.idle([without, having], [latency, energy]) == []
+    assert gate.idle([], [latency]) == [latency]
+
+
+def test_a_cell_that_fails_now_breaks_every_limit_and_one_that_is_gone_a_strict_one() -> None:
+    old = measured(a_cell(), QUIET)
+    assert whys(old, failed(a_cell()), LATENCY, strict=False) == ["fails now"]
+    assert whys(old, None, LATENCY, strict=False) == []
+    assert whys(old, None, LATENCY, strict=True) == ["not in the new profile"]
+    assert whys(failed(a_cell()), old, LATENCY, strict=True) == []
+
+
+def test_a_limit_is_read() -> None:
+    assert gate.parse("latency>5%") == LATENCY
+    assert gate.parse(" Memory > 2.5 % ") == Limit("memory", 0.025)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "latency", "latency>5", "latency<5%", "latency>-5%", "x" * 99]
+)
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a limit") as caught:
+        gate.parse(text)
+    assert caught.value.hint == "as latency>5%"
+
+
+def test_an_unknown_metric_has_its_nearest() -> None:
+    with pytest.raises(UsageError, match="unknown metric 'latenci'") as caught:
+        gate.parse("latenci>5%")
+    assert caught.value.hint == "did you mean 'latency'?"
+
+
+@given(st.text(max_size=50) | st.text("latencymoryflps>%0123456789. ", max_size=20))
+def test_any_text_is_a_limit_or_one_line(text: str) -> None:
+    try:
+        gate.parse(text)
+    except UsageError as error:
+        assert len(repr(str(error)).splitlines()) == 1  # noqa: PT017

@@ -1,0 +1,284 @@
+"""`effattn choose` and `effattn crossover`, as a person types them."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from effattn_cli import store
+from tests.analysis.grids import grid, variants
+from tests.builders import a_cell, a_machine, a_profile, failed, measured
+from tests.commands.test_cli import effattn
+
+SHIPPED = "ref:epyc-zen5-2-threads"
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(saved(tmp_path_factory.mktemp("choosing") / "p.yaml"))
+
+
+def saved(path: Path, **facts: object) -> Path:
+    records = [r for r in grid() if r.cell.variant != "softmax" or r.cell.seq < 16384]
+    records.append(failed(a_cell("softmax", 16384), "out-of-memory", "would need 41.0 GiB"))
+    found = replace(a_profile(*records), variants=variants(), **facts)  # type: ignore[arg-type]
+    store.Writer(path).write(found)
+    return path
+
+
+def test_the_answer_names_the_winner_and_why_each_other_lost(profile: str) -> None:
+    asked = ["choose", profile, "-s", "32k", "--latency", "100ms", "--memory", "250MiB"]
+    found = effattn(*asked)
+    assert found.returncode == 0, found.stderr
+    assert "Use linformer: approximates softmax" in found.stdout
+    assert "(binding)" in found.stdout
+    rows = {line.split()[0]: line for line in found.stdout.splitlines() if line}
+    assert "recommended" in rows["linformer"]
+    assert "fits; no published score" in rows["plugin"]
+    assert "needs 291 MiB, more than 250" in rows["performer"]
+    assert "misses 100 ms by" in rows["longformer"]
+    assert "at 16k out of memory: would need 41.0 GiB" in rows["softmax"]
+    assert max(map(len, found.stdout.splitlines())) <= 80
+    assert "\x1b" not in found.stdout
+
+
+def test_where_nothing_fits_the_nearest_relaxations_are_told(profile: str) -> None:
+    found = effattn("choose", profile, "-s", "32k", "--latency", "20ms")
+    assert found.returncode == 1
+    assert "Nothing fits 20 ms at 32k tokens." in found.stdout
+    told = [line.split() for line in found.stdout.splitlines() if line.startswith("  at ")]
+    shorter = next(words[1] for words in told if words[2] == "tokens")
+    looser = next("".join(words[1:3]) for words in told if words[2] != "tokens")
+    again = ["choose", profile, "--latency"]
+    assert effattn(*again, looser, "-s", "32k").returncode == 0
+    tokens = str(round(float(shorter.removesuffix("k")) * 1024))
+    assert effattn(*again, "20ms", "-s", tokens).returncode == 0
+
+
+def test_what_was_not_measured_is_marked_and_the_command_to_measure_it_told(profile: str) -> None:
+    found = effattn("choose", profile, "-s", "24k", "--latency", "100ms").stdout
+    assert "~" in found
+    assert "interpolated between 16k and 32k" in found
+    assert "To be sure: effattn profile -v longformer -s 24576" in found
+    beyond = effattn("choose", profile, "-s", "128k", "--latency", "1s").stdout
+    assert "predicted from 64k" in beyond
+
+
+def test_without_a_length_it_is_the_longest_context(profile: str) -> None:
+    found = effattn("choose", profile, "--latency", "50ms")
+    assert found.returncode == 0
+    assert "linformer goes furthest" in found.stdout
+    assert "Exact attention (sdpa)" in found.stdout
+
+
+def test_json_is_one_document(profile: str) -> None:
+    asked = ["choose", profile, "--latency", "p95<=100ms", "--json"]
+    document = json.loads(effattn(*asked, "-s", "32k").stdout)
+    assert document["recommended"] == "performer"
+    assert document["needs"]["limits"][0]["share"] == 0.95
+    best = document["candidates"][0]
+    assert best["estimates"]["latency"]["basis"] == "measured"
+    assert not best["certain"]  # 24 samples do not tell a 95th percentile
+    low, middle, high = best["slack"]["latency"]
+    assert low <= middle <= high
+    plan = json.loads(effattn(*asked, "-s", "1k..4k").stdout)
+    assert [each["recommended"] for each in plan["lengths"]] == ["sdpa"] * 3
+    reaches = json.loads(effattn(*asked).stdout)["reaches"]
+    assert reaches[0]["surely"] <= reaches[0]["longest"] <= reaches[0]["at_most"]
+
+
+def test_each_number_is_explained(profile: str) -> None:
+    found = effattn("choose", profile, "-s", "24k", "--latency", "1s", "--explain").stdout
+    assert "95 % interval" in found
+    assert "Quality is not measured" in " ".join(found.split())
+
+
+def test_the_newest_profiles_of_one_machine_are_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "effattn" / "profiles"
+    folder.mkdir(parents=True)
+    asked = ["choose", "-s", "1k", "--latency", "1s"]
+    found = effattn(*asked, XDG_DATA_HOME=str(tmp_path))
+    assert (found.returncode, "no profile is saved yet" in found.stderr) == (2, True)
+    saved(
+        folder / "old.yaml", machine=a_machine(cpu="another"), created="2026-01-01T00:00:00+00:00"
+    )
+    saved(folder / "new.yaml")
+    found = effattn(*asked, XDG_DATA_HOME=str(tmp_path))
+    assert (found.returncode, found.stderr) == (0, "from new\n")
+    both = [str(folder / "old.yaml"), str(folder / "new.yaml")]
+    assert "different machines" in effattn("choose", *both, *asked[1:]).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (["-s", "1k"], "there is no limit to keep", "--latency 50ms"),
+        (["--latency", "p95"], "--latency: 'p95' is no limit", "p95<=50ms"),
+        (["--latency", "50"], "--latency: '50' is no duration", "'50s'"),
+        (["--memory", "2G"], "--memory: '2G' is no size", "'2GiB'"),
+        (["--energy", "3"], "--energy: '3' is no energy", "'3J'"),
+        (["--latency", "1s", "--phase", "decode"], "with phase decode, only", "--phase decode"),
+        (["--latency", "1s", "--batch", "8"], "with batch 8, only with 1", "profile --batch 8"),
+        (["--latency", "1s", "--confidence", "0.4"], "--confidence: 0.4 is out of range", "99%"),
+        (["--latency", "1s", "--confidence", "1"], "--confidence: '1' is no share", ""),
+        (["--latency", "1s", "--batch", "0"], "--batch: 0 is not in the range", ""),
+        (["--latency", "1s", "-s", "64k..1k"], "--seq", "'1k..64k'"),
+        (["--latency", "1s", "--prefer", "sped"], "'sped'", ""),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_with_a_hint(
+    profile: str, words: list[str], error: str, hint: str
+) -> None:
+    found = effattn("choose", profile, *words)
+    assert found.returncode == 2
+    assert found.stdout == ""
+    lines = found.stderr.splitlines()
+    assert lines[0].startswith("error: ")
+    assert error in lines[0]
+    assert not hint or hint in lines[1]
+
+
+def test_crossovers_of_a_profile(profile: str) -> None:
+    found = effattn("crossover", profile)
+    assert found.returncode == 0
+    row = next(line for line in found.stdout.splitlines() if line.startswith("linformer"))
+    assert "latency" in row
+    assert "faster at 64k" in row
+    assert "none up to 64k" in found.stdout
+    document = json.loads(effattn("crossover", profile, "--json").stdout)
+    times = {each["label"]: each for each in document["crossings"] if each["metric"] == "latency"}
+    assert times["linformer"]["low"] < times["linformer"]["at"] < times["linformer"]["high"]
+    # 20 us + 1.9 ns N^2 = 60 us + 1.1 us N
+    assert times["linformer"]["at"] == pytest.approx(613, rel=0.05)
+
+
+@pytest.mark.parametrize("words", [[], ["p.yaml", "-v", "linformer"]])
+def test_a_crossover_is_of_a_profile_or_of_variants(words: list[str]) -> None:
+    found = effattn("crossover", *words)
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: name a saved profile, or a variant to measure")
+
+
+def test_a_crossover_is_measured_where_it_matters(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    asked = ["crossover", "-v", "linformer:rank=16", "-s", "64..512", "--dim", "64", "--heads", "2"]
+    found = effattn(*asked, "--rounds", "2", "--time-budget", "20s", "-q", "-o", str(path))
+    assert found.returncode == 0, found.stderr
+    records = store.read(path).records
+    assert {record.cell.label for record in records} == {"linformer:rank=16", "sdpa"}
+    assert all(record.status == "measured" for record in records)
+    assert "linformer" in found.stdout  # folded where the interval needs the room
+
+
+def test_charts_are_drawn_when_asked_for_and_need_no_colour(profile: str) -> None:
+    plain = effattn("show", profile).stdout
+    drawn = effattn("show", profile, "--chart").stdout
+    assert drawn.startswith(plain)
+    picture = drawn.removeprefix(plain)
+    assert "latency over tokens" in picture
+    assert "A sdpa" in picture
+    assert "linformer beats sdpa" in picture
+    assert max(map(len, picture.splitlines())) <= 80
+    choice = effattn("choose", profile, "-s", "32k", "--latency", "50ms", "--chart").stdout
+    assert "─ the limit, 50.0 ms" in choice
+
+
+def test_an_answer_from_a_profile_loads_neither_torch_nor_numpy_nor_plotext(profile: str) -> None:
+    words = ["choose", profile, "-s", "24k", "--latency", "1s"]
+    code = (
+        f"import sys, effattn_cli.cli as cli\nsys.argv = ['effattn', *{words!r}]\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "print([n for n in ('torch', 'numpy', 'plotext') if n in sys.modules], file=sys.stderr)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--latency", "50ms"], ["--memory", "1GiB"], ["--energy", "5J"], ["--latency", "p95<=50ms"],
+     ["--phase", "decode", "--latency", "1ms"], ["--phase", "train", "--memory", "1GiB"],
+     ["--scope", "block", "--latency", "1s"], ["--causal", "--latency", "50ms"],
+     ["--padding", "--exact", "--latency", "50ms"]],
+)  # fmt: skip
+def test_the_longest_context_is_known_of_the_shipped_profile(words: list[str]) -> None:
+    found = effattn("choose", SHIPPED, *words)
+    assert found.returncode in {0, 1}, found.stderr
+    assert "the longest context within" in found.stdout
+    assert "error" not in found.stderr
+
+
+def test_a_feed_forward_is_no_attention() -> None:
+    found = effattn("choose", SHIPPED, "--latency", "50ms", "-s", "1k").stdout
+    assert "sdpa" in found
+    assert "gshard" not in found
+
+
+def test_what_is_not_known_is_not_said_to_be_too_much() -> None:
+    found = effattn("choose", SHIPPED, "--energy", "5J")
+    assert "Nothing is known to fit: no energy was measured." in found.stdout
+    far = effattn("choose", SHIPPED, "--latency", "1s", "-s", "4M")
+    assert "Nothing is known to fit 1 s at 4M tokens." in far.stdout
+    assert "To find out: effattn profile -v" in far.stdout
+    assert "-s 4194304" in far.stdout
+
+
+def test_a_policy_replaces_nothing_unless_it_is_told_to(tmp_path: Path, profile: str) -> None:
+    before = Path(profile).read_bytes()
+    refused = effattn("choose", profile, "--latency", "1s", "--emit", profile)
+    assert refused.returncode == 2
+    assert "is there already" in refused.stderr
+    assert Path(profile).read_bytes() == before
+    path = tmp_path / "policy.yaml"
+    path.write_text("mine")
+    assert effattn("choose", profile, "--latency", "1s", "--emit", str(path)).returncode == 2
+    forced = effattn("choose", profile, "--latency", "1s", "--emit", str(path), "--force")
+    assert forced.returncode == 0
+    assert "effattn_policy" in path.read_text()
+
+
+def test_a_plan_names_what_would_do_where_nothing_fits(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    words = ["-s", "1k,2k", "--latency", "1us", "--emit", str(path)]
+    found = effattn("choose", SHIPPED, *words)
+    assert found.returncode == 1
+    assert found.stdout.count("nothing fits; at ") == 2
+    assert not path.exists()
+    some = effattn("choose", SHIPPED, "-s", "1k,16k", "--latency", "300us", "--emit", str(path))
+    assert "nothing fits at" in some.stderr
+
+
+def test_dtypes_and_shares_are_written_as_in_a_sweep(profile: str) -> None:
+    asked = ["choose", profile, "-s", "1k", "--latency", "1s", "--confidence"]
+    assert effattn(*asked, "95%", "--dtype", "fp32").stdout == effattn(*asked, "0.95").stdout
+
+
+def test_a_measurement_beside_other_load_keeps_its_mark(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    busy = measured(a_cell("sdpa", 1024), 1e-3, foreign_load=1.5)
+    store.Writer(path).write(a_profile(busy, measured(a_cell("local", 1024), 2e-3)))
+    found = effattn("choose", str(path), "-s", "1k", "--latency", "1s").stdout
+    assert "!1.00 ms" in found
+    assert "Other processes kept the machine busy" in found
+    assert "To be sure: effattn profile -v sdpa -s 1024" in found
+    head, first, second = effattn("export", str(path)).stdout.splitlines()
+    at = head.split(",").index("foreign_load")
+    assert (first.split(",")[at], second.split(",")[at]) == ("1.5", "")
+
+
+def test_an_export_replaces_nothing_unless_it_is_told_to(profile: str, tmp_path: Path) -> None:
+    before = Path(profile).read_bytes()
+    assert effattn("export", profile, "-o", profile).returncode == 2
+    assert Path(profile).read_bytes() == before
+    out = str(tmp_path / "x.csv")
+    assert [effattn("export", profile, "-o", out).returncode for _ in range(2)] == [0, 2]
+    assert effattn("export", profile, "-o", out, "--force").returncode == 0
+
+
+def test_nothing_but_the_baseline_crosses_nothing(tmp_path: Path) -> None:
+    found = effattn("crossover", "-v", "sdpa", "-s", "256", XDG_DATA_HOME=str(tmp_path))
+    assert found.returncode == 2
+    assert "nothing but the baseline 'sdpa' is named" in found.stderr

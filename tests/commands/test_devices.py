@@ -1,0 +1,73 @@
+"""`effattn devices`: measured on this machine, kept, and used by the next sweep."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from effattn_cli.records import Roofline
+from effattn_cli.run import kept_rooflines
+from effattn_cli.run.fork_server import Job, Reply
+from tests.builders import a_machine, a_profile
+from tests.fake_launcher import FakeLauncher
+
+
+def effattn(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"COLUMNS": "80", "XDG_DATA_HOME": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-m", "effattn_cli", *words],
+        capture_output=True, text=True, env=environment, timeout=240, check=False,
+    )  # fmt: skip
+
+
+def test_what_is_measured_is_kept_and_used(tmp_path: Path) -> None:
+    first = effattn(tmp_path, "devices", "--json", "-d", "cpu")
+    assert first.returncode == 0, first.stderr
+    told = json.loads(first.stdout)["rooflines"]
+    assert {item["dtype"] for item in told} == {"float32", "bfloat16"}
+    for item in told:
+        assert item["exponentials"] > 0
+        # without bfloat16 instructions its products are slower than its exponentials
+        assert item["flops"] > (item["exponentials"] if item["dtype"] == "float32" else 0)
+        assert len(item["bandwidths"]) > 2
+    again = effattn(tmp_path, "devices", "-d", "cpu")
+    assert "bfloat16" in again.stdout
+    assert max(map(len, again.stdout.splitlines())) <= 80
+    swept = effattn(
+        tmp_path, "profile", "-v", "linformer", "-s", "256", "--rounds", "1", "-d", "cpu", "--json"
+    )
+    used = json.loads(swept.stdout)["rooflines"]
+    assert used == [item for item in told if item["dtype"] == "float32"][:1]
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Roofline, ...]:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    found = kept_rooflines.measure(FakeLauncher(), "cpu", "float32", 2)
+    kept_rooflines.keep(a_profile(machine=a_machine()), found)
+    return found
+
+
+def test_it_is_kept_for_the_same_machine_only(mine: tuple[Roofline, ...]) -> None:
+    assert kept_rooflines.kept(a_machine()) == mine
+    assert kept_rooflines.kept(a_machine(load=0.7)) == mine
+    for change in ({"torch": "2.14.0"}, {"cores": 4}, {"environment": {"OMP_NUM_THREADS": "1"}}):
+        assert kept_rooflines.kept(a_machine(**change)) == ()
+
+
+def test_a_later_one_takes_the_place_of_an_earlier_one(mine: tuple[Roofline, ...]) -> None:
+    later = kept_rooflines.measure(FakeLauncher(), "cpu", "float32", 2)
+    other = kept_rooflines.measure(FakeLauncher(), "cpu", "bfloat16", 2)
+    kept_rooflines.keep(a_profile(machine=a_machine()), (*later, *other))
+    assert kept_rooflines.kept(a_machine()) == (*later, *other)
+
+
+def test_a_device_that_cannot_is_left_out() -> None:
+    launcher = FakeLauncher(trouble=lambda job: Reply(exit=1))
+    assert kept_rooflines.measure(launcher, "cpu", "float16", 2) == ()
+    assert launcher.jobs == [
+        Job(name="roofline", payload={"device": "cpu", "dtype": "float16", "threads": 2})
+    ]

@@ -1,0 +1,110 @@
+"""`effattn score`: scores of a user's own, and what `choose` makes of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from effattn_cli import store
+from effattn_cli.analysis.compare.merging import merge
+from effattn_cli.analysis.selection.quality import Quality
+from effattn_cli.errors import UsageError
+from effattn_cli.plan.typed_scores import scores
+from effattn_cli.records import Scores
+from tests.builders import a_cell, a_profile, measured
+from tests.commands.test_choose import saved
+from tests.commands.test_cli import effattn
+
+OF = "validation accuracy, %"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return saved(tmp_path / "p.yaml")
+
+
+def test_choose_ranks_by_the_profiles_own_scores_before_published_ones(path: Path) -> None:
+    asked = ["choose", str(path), "-s", "32k", "--latency", "1s"]
+    before = json.loads(effattn(*asked, "--json").stdout)
+    assert before["recommended"] == "longformer"  # by its published score
+    entered = effattn("score", str(path), "performer=79.5", "linformer=81.25", "--of", OF)
+    assert entered.stderr == f"saved: {path} (2 scores of {OF!r})\n"
+    found = effattn(*asked)
+    assert f"Use linformer: approximates softmax, 81.25 in {OF}, published" in " ".join(
+        found.stdout.split()
+    )
+    rows = {line.split()[0]: line for line in found.stdout.splitlines() if line}
+    assert "fits; a lower score" in rows["performer"]
+    assert "fits; no score" in rows["longformer"]
+    assert f"score: {OF}, as the profile has it; more is better" in found.stdout
+    after = json.loads(effattn(*asked, "--json").stdout)
+    assert (after["recommended"], after["scored"]) == ("linformer", OF)
+
+
+def test_scores_are_added_and_those_of_something_else_stay_unless_forced(path: Path) -> None:
+    for values in (["linformer=81"], ["linformer=82", "sdpa=85"]):
+        assert effattn("score", str(path), *values, "--of", OF).returncode == 0
+    assert store.read(path).scores == Scores(of=OF, values={"linformer": 82.0, "sdpa": 85.0})
+    other = ["score", str(path), "linformer=-2.5", "--of", "minus the loss"]
+    refused = effattn(*other)
+    assert refused.returncode == 2
+    assert f"the profile holds scores of {OF!r}" in refused.stderr
+    kept = ["score", str(path), "local=83", "--of", OF, "--force"]  # of the same: nothing is lost
+    assert effattn(*kept).returncode == 2  # there is no such variant in the profile
+    kept[2] = "performer=83"
+    assert effattn(*kept).returncode == 0
+    three = {"linformer": 82.0, "sdpa": 85.0, "performer": 83.0}
+    assert store.read(path).scores == Scores(of=OF, values=three)
+    assert effattn(*other, "--force").returncode == 0
+    assert store.read(path).scores == Scores(of="minus the loss", values={"linformer": -2.5})
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["linfomer=81"], "did you mean 'linformer'?"),
+        (["linformer"], "'linformer' is not a variant and its score"),
+        (["linformer=high"], "'linformer=high' is not a variant and its score"),
+        (["linformer=nan"], "'linformer=nan' is not a variant and its score"),
+        (["linformer=1", "linformer=2"], "'linformer' has two scores"),
+    ],
+)
+def test_what_is_no_score_changes_nothing(path: Path, words: list[str], told: str) -> None:
+    before = path.read_bytes()
+    found = effattn("score", str(path), *words, "--of", OF)
+    assert found.returncode == 2
+    assert told in found.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_shipped_profile_stays_as_it_is() -> None:
+    found = effattn("score", "ref:epyc-zen5-2-threads", "linformer=81", "--of", OF)
+    assert found.returncode == 2
+    assert "effattn merge OUT.yaml ref:epyc-zen5-2-threads makes a copy" in found.stderr
+
+
+def test_a_label_may_have_options() -> None:
+    assert scores(["linformer:rank=64=80.5"]) == {"linformer:rank=64": 80.5}
+
+
+def test_merged_profiles_keep_the_scores_of_one_thing() -> None:
+    profiles = [
+        a_profile(measured(a_cell(name), 1.0), scores=Scores(of=OF, values={name: value}))
+        for name, value in (("sdpa", 2.0), ("linformer", 1.0))
+    ]
+    found = merge([a_profile(measured(a_cell("local"), 1.0)), *profiles], "")
+    assert found.scores == Scores(of=OF, values={"sdpa": 2.0, "linformer": 1.0})
+    other = a_profile(measured(a_cell("gqa"), 1.0), scores=Scores(of="loss", values={"gqa": 1.0}))
+    with pytest.raises(UsageError, match="hold scores of different things"):
+        merge([*profiles, other], "")
+
+
+def test_evidence_of_ones_own_comes_before_published_evidence() -> None:
+    def one(score: float | None, lra: float | None) -> Quality:
+        return Quality(kind="own mechanism", lra=lra, usual=True, score=score)
+
+    better, worse = one(81.0, 40.0), one(80.0, 60.0)
+    assert better.order < worse.order < one(None, 60.0).order < one(None, None).order
+    assert better.at_least(worse)
+    assert not worse.at_least(better)
+    assert one(None, 60.0).at_least(better)  # only published scores are known of both

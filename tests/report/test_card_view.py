@@ -1,0 +1,106 @@
+from inline_snapshot import snapshot
+
+from effattn_cli.cards import Option, SurveyRow
+from effattn_cli.catalog import Catalog
+from effattn_cli.report.catalog.card_view import card, listing
+from tests.builders import a_card, a_variant
+from tests.report.screen import screen
+
+
+def test_the_listing_at_80_columns() -> None:
+    variants = [
+        a_variant("linformer"),
+        a_variant(
+            "longformer", card=a_card(families=("fixed-pattern", "memory"), time="N w + N m")
+        ),
+        a_variant("linear-transformer", card=a_card(families=("kernel",)), decode=True),
+        a_variant("sdpa", card=a_card("exact", causal="never", families=("exact",), time="N^2")),
+        a_variant("mine", card=a_card(causal="always"), origin="/home/me/mine.py"),
+    ]
+    broken = {"my-attention": "my_attention.py: expected one class with a card,\x1b[31m found 0"}
+    assert screen(listing(variants, broken), 80) == snapshot("""\
+name               family                time      memory decode causal kind
+───────────────────────────────────────────────────────────────────────────────
+linformer          low-rank              N k       N      no     yes    approx.
+longformer         fixed-pattern, memory N w + N m N      no     yes    own
+linear-transformer kernel                N k       N      yes    yes    own
+sdpa               exact                 N^2       N      no     no     exact
+mine               low-rank              N k       N      no     only   own
+my-attention       broken: my_attention.py: expected one class with a
+                   card,\\x1b[31m found 0
+mine: from /home/me/mine.py\
+""")
+
+
+def test_the_listing_on_a_wide_screen() -> None:
+    variants = [a_variant("linformer"), a_variant("mine", origin="effattn-mine 1.0")]
+    assert screen(listing(variants, {}), 120) == snapshot("""\
+name       family    year  time  memory  decode  causal  kind     origin
+──────────────────────────────────────────────────────────────────────────────────
+linformer  low-rank  2020  N k   N       no      yes     approx.  bundled
+mine       low-rank  2020  N k   N       no      yes     own      effattn-mine 1.0
+mine: from effattn-mine 1.0\
+""")
+
+
+def test_the_bundled_variants_fit_80_columns_whole() -> None:
+    catalog = Catalog()
+    found = [catalog.variant(name) for name in catalog.names()]
+    lines = screen(listing(found, {}), 80).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert [line.split()[0] for line in lines[2:] if not line.startswith(" ")] == catalog.names()
+
+
+def test_a_card_in_full() -> None:
+    variant = a_variant(
+        "linformer",
+        card=a_card(
+            "approximates softmax",
+            title="Linformer",
+            causal="never",
+            padding=False,
+            requires=("CUDA", "triton"),
+            survey=SurveyRow(complexity="N", decode=False, classes="LR+FP"),
+            notes=(
+                "padded keys are zeroed before the mixture, so that a mask has no say after it",
+            ),
+            exempt={"padding": "the mixture is made for one length"},
+        ),
+        options=(
+            Option(name="rank", type="int", default=256, help="Mixtures that stand for the keys."),
+            Option(name="sharing", type="Literal['none', 'headwise']", default="headwise"),
+            Option(name="seed", type="int | None", default=None, help="\x1b[31mred"),
+        ),
+    )
+    assert screen(card(variant), 80) == snapshot("""\
+Linformer (linformer)
+What linformer does.
+
+paper     https://arxiv.org/abs/2006.04768 (2020)
+family    low-rank
+kind      approximates softmax
+time      grows like N k in the tokens N
+memory    grows like N
+survey    N, does not decode, low rank + fixed patterns
+causal    never
+decode    no
+padding   no
+requires  CUDA, triton
+options   rank=256  int
+            Mixtures that stand for the keys.
+          sharing=headwise  none | headwise
+          seed=none  int | None
+            \\x1b[31mred
+notes     padded keys are zeroed before the mixture, so that a mask has no say
+          after it
+exempt    padding: the mixture is made for one length
+origin    bundled
+path      variants/linformer.py\
+""")
+
+
+def test_a_paper_that_is_not_on_arxiv_is_given_as_it_is() -> None:
+    text = screen(card(a_variant("x", card=a_card(paper="https://example.org/x.pdf", year=2019))))
+    assert "paper    https://example.org/x.pdf (2019)" in text
+    assert "survey" not in text
+    assert "options" not in text
