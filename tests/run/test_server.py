@@ -159,7 +159,10 @@ def test_what_was_used_of_a_feed_forward_reaches_the_record(server: ForkServer) 
 
 
 def test_a_server_that_is_still_loading_ends_with_its_parent() -> None:
-    code = "from effattn_cli.run import fork_server; print(fork_server._start('real').pid, flush=True); input()"
+    code = (
+        "from effattn_cli.run import fork_server;"
+        "print(fork_server._start('real').pid, flush=True); input()"
+    )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
