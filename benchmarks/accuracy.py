@@ -12,21 +12,24 @@ import os
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from msgspec import to_builtins
 from torch.utils.benchmark import Timer
 
 from effattn_cli import catalog
-from effattn_cli.analysis.reliability import interval
 from effattn_cli.host import heap
 from effattn_cli.measure import latency
 from effattn_cli.measure.workload import build
-from effattn_cli.records import Cell, Record, Round, Sampling
-from effattn_cli.run.fork_server import ForkServer, Job
+from effattn_cli.metrics import latency_interval
+from effattn_cli.records import Cell, Record, Run, Sampling
+from effattn_cli.run import outcome
+from effattn_cli.run.fork_server import ForkServer
+from effattn_cli.run.jobs import Job, MeasureMemory, Task, Watched
+from effattn_cli.setting import Setting
 
 ROUNDS = 3
 CELLS = (  # from 100 us to a second
@@ -51,21 +54,21 @@ class Known(Attention):
 '''
 
 
-def ours(cell: Cell) -> dict[str, Any]:
-    return asdict(latency.measure(catalog.load(cell.variant), cell, Sampling()))
+def ours(cell: Cell) -> Any:
+    return to_builtins(latency.measure(catalog.load(cell.variant), cell, Sampling()))
 
 
 def theirs(cell: Cell) -> float:
     heap.retain_heap()
     subject = build(catalog.load(cell.variant), cell)
-    timer = Timer("call()", globals={"call": subject.call}, num_threads=cell.threads)
+    timer = Timer("call()", globals={"call": subject.call}, num_threads=cell.setting.threads)
     return float(timer.blocked_autorange(min_run_time=0.5).median)
 
 
 def in_a_process(work: Callable[[Cell], Any], cell: Cell) -> Any:
     reading, writing = os.pipe()
     if os.fork() == 0:
-        torch.set_num_threads(cell.threads)
+        torch.set_num_threads(cell.setting.threads)
         with os.fdopen(writing, "w") as told:
             json.dump(work(cell), told)
         os._exit(0)
@@ -78,10 +81,10 @@ def in_a_process(work: Callable[[Cell], Any], cell: Cell) -> Any:
 
 def latencies() -> None:
     cells = [
-        Cell(variant=name, seq=seq, threads=os.cpu_count() or 1, scope="core")
+        Cell(variant=name, seq=seq, setting=Setting(threads=os.cpu_count() or 1, scope="core"))
         for name, seq in CELLS
     ]
-    found: dict[Cell, tuple[list[Round], list[float]]] = {cell: ([], []) for cell in cells}
+    found: dict[Cell, tuple[list[Run], list[float]]] = {cell: ([], []) for cell in cells}
     for number in range(ROUNDS):
         random.Random(number).shuffle(cells)
         for cell in cells:
@@ -89,14 +92,14 @@ def latencies() -> None:
             for work, place in pair if number % 2 else reversed(pair):
                 told = in_a_process(work, cell)
                 if place == 0:
-                    found[cell][0].append(Round(**(told | {"samples": tuple(told["samples"])})))
+                    found[cell][0].append(Run(**(told | {"samples": tuple(told["samples"])})))
                 else:
                     found[cell][1].append(told)
     print(f"{'cell':26} {'ours ms':>9} {'timer ms':>9} {'off':>8} {'interval':>9}  within +5 %")
     offs = []
-    for cell, (rounds, others) in sorted(found.items(), key=lambda item: median(item[1][1])):
-        record = Record(cell=cell, rounds=tuple(rounds))
-        mine, other, around = record.seconds, median(others), interval(record)
+    for cell, (runs, others) in sorted(found.items(), key=lambda item: median(item[1][1])):
+        record = Record(cell=cell, runs=tuple(runs))
+        mine, other, around = record.seconds, median(others), latency_interval(record)
         assert mine is not None
         assert around is not None
         low, high = around
@@ -116,10 +119,12 @@ def peaks() -> None:
         for size in SIZES:
             path = Path(folder, f"known_{size}.py")
             path.write_text(KNOWN.format(size=size * 10**6))
-            cell = Cell(variant=path.stem, seq=1024, dim=64, heads=2)
-            payload = {"cell": asdict(cell), "path": str(path), "sampling": asdict(Sampling())}
-            job = Job(name="memory", payload=payload | {"expected": None})
-            peak = server.run(job).answers[0]["memory"]["peak_bytes"]
+            cell = Cell(variant=path.stem, seq=1024, setting=Setting(dim=64, heads=2))
+            task = Task(cell=cell, path=str(path))
+            job = Job(request=MeasureMemory(task=task, sampling=Sampling()))
+            watched = outcome.answer(server.run(job), Watched, 60.0)
+            assert isinstance(watched, Watched)
+            peak = watched.memory.peak_bytes
             known = size * 10**6 + 1024 * 64 * 4
             print(f"{known / 1e6:12.3f} {peak / 1e6:12.3f} {peak / known - 1:+9.3%}", flush=True)
 

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 
 from effattn_cli import library
 from effattn_cli.analysis.cost import utilisation
-from effattn_cli.analysis.selection.candidates import Limit, Needs, contenders
+from effattn_cli.analysis.selection.candidates import Limit, Requirements, candidates
 from effattn_cli.analysis.selection.ranking import Choice, Preference, choose
-from effattn_cli.analysis.series import groups
+from effattn_cli.analysis.series import by_setting
 from effattn_cli.cards import Variant
+from effattn_cli.metrics import LATENCY, MEMORY
 from effattn_cli.records import Record, Roofline
 from tests.analysis import grids
 
@@ -59,11 +60,11 @@ class Score:
     kept: int = 0  # of them, those that in truth keep the budget
     certain: int = 0
     wrongly: int = 0  # certain, and the budget is broken in truth
-    chances: list[float] = field(default_factory=list)
+    probabilities: list[float] = field(default_factory=list)
 
 
 def budgets(records: Sequence[Record], number: int, dice: random.Random) -> Iterator[Budget]:
-    valued = [r for r in records if r.rounds and r.memory is not None and r.failure is None]
+    valued = [r for r in records if r.runs and r.memory is not None and r.failure is None]
     for _ in range(number):
         near = dice.choice(valued)
         seconds, size = near.seconds or 0.0, near.peak_bytes or 1
@@ -104,11 +105,11 @@ def brute_force(grid: Grid, budget: Budget) -> str | None:
 
 def answer(records: Sequence[Record], of: Grid, budget: Budget) -> Choice:
     limits = (
-        Limit(resource="latency", most=budget.seconds),
-        Limit(resource="memory", most=budget.size),
+        Limit(metric=LATENCY, max=budget.seconds),
+        Limit(metric=MEMORY, max=budget.size),
     )
-    needs = Needs(limits=limits)
-    found = contenders(records, needs, of.variants, under=of.under)
+    needs = Requirements(limits=limits)
+    found = candidates(records, needs, of.variants, under=of.under)
     return choose(found, budget.seq, needs, budget.prefer)
 
 
@@ -123,9 +124,9 @@ def score(grid: Grid, shown: Sequence[Record], asked: Sequence[Budget]) -> Score
         found.agreed += (best.label if best else None) == brute_force(grid, budget)
         if best is not None:
             found.fitted += 1
-            found.chances.append(best.chance)
+            found.probabilities.append(best.probability)
             found.kept += _keeps(truth[best.label, budget.seq], budget)
-        for one in choice.candidates:
+        for one in choice.evaluations:
             found.certain += one.certain
             found.wrongly += one.certain and not _keeps(truth[one.label, budget.seq], budget)
     return found
@@ -167,13 +168,13 @@ def grids_of(args: argparse.Namespace) -> Iterator[Grid]:
     yield Grid("synthetic", grids.grid(noise=0.05, seed=args.seed), grids.variants())
     for name in args.profiles:
         profile = library.read(name)
-        for group in groups(r for r in profile.records if r.cell.scope != "block"):
-            records = [r for r in group.records if r.status == "measured" and r.memory is not None]
+        for series in by_setting(r for r in profile.records if r.cell.setting.scope != "block"):
+            records = [r for r in series.records if r.status == "measured" and r.memory is not None]
             lengths = {record.cell.seq for record in records}
             seen = Counter(record.cell.label for record in records)
             whole = [record for record in records if seen[record.cell.label] == len(lengths)]
             if whole:  # the truth has to be known at every length
-                under = utilisation.of(group.shape, profile.rooflines)
+                under = utilisation.of(series.setting, profile.rooflines)
                 yield Grid(name[-24:], whole, profile.variants, under)
 
 
@@ -189,7 +190,7 @@ def main() -> int:
     for grid in grids_of(args):
         for name, found in cases(grid, args):
             agreed, kept = found.agreed / found.asked, found.kept / max(1, found.fitted)
-            chance = math.fsum(found.chances) / max(1, len(found.chances))
+            chance = math.fsum(found.probabilities) / max(1, len(found.probabilities))
             print(
                 f"{name:34} {found.asked:7} {agreed:7.1%} {found.fitted:7} {kept:7.1%}"
                 f" {chance:7.1%} {found.certain:7} {found.wrongly:7}"

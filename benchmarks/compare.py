@@ -11,13 +11,15 @@ slower; of cells that changed, the share found.
 import argparse
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
+
+from msgspec.structs import replace
 
 from effattn_cli.analysis.compare.comparison import Comparison, compare
 from effattn_cli.cards import Card, Variant
 from effattn_cli.machine import Machine
-from effattn_cli.records import Cell, Profile, Record, Round, Sampling
+from effattn_cli.records import Cell, Profile, Record, Run, Sampling
 
 VARIANTS = [f"v{number}" for number in range(5)]
 CELLS = [Cell(variant=name, seq=2**power) for name in VARIANTS for power in range(9, 19)]
@@ -64,20 +66,18 @@ class Sweep:
             if new:
                 base *= self.machine * (self.changed if place % 2 else 1.0)
             kernel = 1e-3 * (self.machine if new else 1.0)
-            rounds = []
+            runs = []
             for number in range(self.rounds):
                 slow, more = NEIGHBOUR if rng.random() < self.beside[new] else (1.0, 1.0)
                 found = self._round(rng, base * more, noise[cell], number)
-                rounds.append(
-                    replace(found, calibration=kernel * slow * rng.lognormvariate(0, 0.04))
-                )
-            records.append(Record(cell=cell, rounds=tuple(rounds)))
+                runs.append(replace(found, calibration=kernel * slow * rng.lognormvariate(0, 0.04)))
+            records.append(Record(cell=cell, runs=tuple(runs)))
         return _profile(records)
 
-    def _round(self, rng: random.Random, base: float, cv: float, number: int) -> Round:
+    def _round(self, rng: random.Random, base: float, cv: float, number: int) -> Run:
         middle = base * rng.lognormvariate(0, cv) * self.disturbed(rng, number)
         samples = tuple(middle * rng.lognormvariate(0, 0.05) for _ in range(SAMPLES))
-        return Round(samples=samples, warmup=3, first_seconds=middle, stopped="steady")
+        return Run(samples=samples, warmup=3, first_seconds=middle, stopped="steady")
 
 
 def _profile(records: list[Record]) -> Profile:

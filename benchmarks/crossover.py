@@ -16,7 +16,8 @@ from pathlib import Path
 
 from effattn_cli import store
 from effattn_cli.analysis.crossover.crossing import crossover
-from effattn_cli.analysis.series import groups
+from effattn_cli.analysis.series import by_setting
+from effattn_cli.metrics import LATENCY
 
 NAMES = ("linformer", "local", "longformer", "performer", "nystromformer", "reformer")
 SPAN = (256, 8192)
@@ -38,8 +39,8 @@ def run(command: str, path: Path, *words: str) -> float:
 
 def crossings(path: Path) -> dict[str, float | None]:
     profile = store.read(path)
-    (group,) = groups(profile.records)
-    found = {name: crossover(group, name, profile.baseline or "", "latency") for name in NAMES}
+    (series,) = by_setting(profile.records)
+    found = {name: crossover(series, name, profile.baseline or "", LATENCY) for name in NAMES}
     return {name: each.crossing.at if each else None for name, each in found.items()}
 
 

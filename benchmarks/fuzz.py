@@ -34,6 +34,7 @@ from effattn_cli.catalog import Catalog
 from effattn_cli.errors import EffattnError
 from effattn_cli.plan import request as requests
 from effattn_cli.plan.cells import plan
+from effattn_cli.plan.config_file import from_file
 from effattn_cli.quantities import parse_bytes, parse_seconds
 from effattn_cli.ranges import fractions, lengths
 from effattn_cli.report.compare import change_phrases, comparison_view
@@ -217,9 +218,9 @@ def guided(data: bytes) -> None:
 
 def plan_config(data: bytes, path: Path, catalog: Catalog) -> None:
     path.write_bytes(data)
-    request = requests.merged({}, requests.from_file(path))
+    request = requests.merged({}, from_file(path))
     requests.sampling(request)
-    plan(request, catalog, devices=("cpu",), cores=2)
+    plan(request, catalog, cores=2)
 
 
 GRAMMARS = (lengths, fractions, parse_bytes, parse_seconds)

@@ -93,14 +93,14 @@ def compared(before: Profile | None, after: Profile) -> Counter[str]:
     kept = {record.cell: record for record in before.records} if before else {}
     counts["cells missing"] += CELLS - sum(record.status == "measured" for record in after.records)
     for record in after.records:
-        counts["cells measured twice"] += len(record.rounds) > ROUNDS
-        counts["cells missing"] += len(record.rounds) < ROUNDS
+        counts["cells measured twice"] += len(record.runs) > ROUNDS
+        counts["cells missing"] += len(record.runs) < ROUNDS
         earlier = kept.get(record.cell)
         if earlier is not None:
-            same = rounds.kept(earlier.rounds, record.rounds)
+            same = rounds.kept(earlier.runs, record.runs)
             same = same and earlier.memory in (None, record.memory)
             counts["cells measured twice"] += not same
-            counts["rounds kept"] += len(earlier.rounds)
+            counts["rounds kept"] += len(earlier.runs)
     return counts
 
 

@@ -26,19 +26,19 @@ def latencies(profile: Profile) -> list[tuple[float, bool, str, int]]:
             near = _at(profile, record, times)
             if near is None or record.seconds is None or record.status != "measured":
                 continue
-            under = utilisation.of(record.cell, profile.rooflines) or utilisation.ANY
+            under = utilisation.of(record.cell.setting, profile.rooflines) or utilisation.ANY
             expect = partial(utilisation.seconds, roofline=under)
             told = prediction.prediction(record, [near], expect, "hidden")
             if told is None:
                 continue
             inside = told.low <= record.seconds <= told.high
-            name = f"{record.cell.label} {record.cell.phase} at {record.cell.seq}"
+            name = f"{record.cell.label} {record.cell.setting.phase} at {record.cell.seq}"
             found.append((record.seconds / told.seconds, inside, name, times))
     return found
 
 
 def _at(profile: Profile, record: Record, times: int) -> Record | None:
-    same = [r for r in profile.records if r.cell.line == record.cell.line]
+    same = [r for r in profile.records if r.cell.curve == record.cell.curve]
     return next((r for r in same if r.cell.seq * times == record.cell.seq), None)
 
 

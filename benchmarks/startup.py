@@ -61,7 +61,7 @@ def sweep(cells: int) -> tuple[float, float]:
         plugin.write_text(PLUGIN)
         words = ["profile", "-v", "nothing", "--plugin", str(plugin), "--baseline", "none"]
         wall = seconds([*EFFATTN, *words, "-s", f"1..{cells}:+1", "-q", "-o", str(out)])
-        rounds = [part for record in store.read(out).records for part in record.rounds]
+        rounds = [part for record in store.read(out).records for part in record.runs]
         return wall, sum(sum(part.samples) for part in rounds)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from effattn_cli import store
 from effattn_cli.analysis.compare.comparison import Comparison, compare
-from effattn_cli.analysis.compare.pairing import rivals
+from effattn_cli.analysis.compare.pairing import paired
 
 TWICE = ["-v", "sdpa,linformer,local,longformer,performer,reformer,nystromformer,set-transformer",
          "-s", "256..4k", "--baseline", "none"]  # fmt: skip
@@ -62,7 +62,8 @@ def twice(folder: Path, more: list[str]) -> None:
     print(f"the same code twice, {total} cells: {wrong} called different ({wrong / total:.1%})")
     means = [mean.changes["latency"].verdict for mean in found.means]
     print(f"of {len(means)} means: {means.count('worse') + means.count('better')}")
-    print(f"between processes {found.spread:.1%}; a usual cell shows {found.visible:.0%}")
+    effect = found.minimum_detectable_effect
+    print(f"between processes {found.spread:.1%}; a usual cell shows {effect:.0%}")
 
 
 def plugin(folder: Path, name: str, times: float) -> Path:
@@ -88,7 +89,7 @@ def together(folder: Path, number: int, times: float, words: list[str]) -> Compa
     plugins = [plugin(folder, name, each) for name, each in names.items()]
     both = [word for path in plugins for word in ("--plugin", str(path))]
     sweep = store.read(swept(folder, f"{number}-both", ["-v", ",".join(names), *both, *words]))
-    return compare(*rivals(sweep, sweep, ("subject", "slowed")))
+    return compare(*paired(sweep, sweep, ("subject", "slowed")))
 
 
 def slowed(found_by: Trial, folder: Path, times: float, trials: int, more: list[str]) -> None:

@@ -54,6 +54,7 @@ class Catalog:
 
     def __init__(self, plugins: Sequence[Path] = ()) -> None:
         self._sources: dict[str, Source] = {}
+        self._variants: dict[str, Variant] = {}
         for source in (*_bundled(), *installed(), *(s for p in plugins for s in _named(p))):
             self._add(source)
 
@@ -81,7 +82,10 @@ class Catalog:
             UsageError: there is no such variant.
             BrokenPlugin: its source cannot be read; the message says why.
         """
-        return describe(self.source(name))
+        source = self.source(name)
+        if name not in self._variants:
+            self._variants[name] = describe(source)
+        return self._variants[name]
 
 
 def name_of(path: Path) -> str:
@@ -109,8 +113,8 @@ def load(name: str, path: Path | None = None, *, kind: Any = None) -> Any:
     own = [item for item in types if item.__module__ == module.__name__]
     classes = [item for item in own if issubclass(item, Layer)]
     if len(classes) != 1:
-        found = ", ".join(item.__name__ for item in classes) or "none"
-        raise BrokenPlugin(f"variant {name!r} must hold one variant, found: {found}")
+        names = ", ".join(item.__name__ for item in classes) or "none"
+        raise BrokenPlugin(f"variant {name!r} must hold one variant, found: {names}")
     if issubclass(classes[0], FeedForward) != (classes[0].card.kind == "feed-forward"):
         raise BrokenPlugin(f"{name!r}: a FeedForward, and no other, has the kind 'feed-forward'")
     wanted = kind or Attention
@@ -182,18 +186,18 @@ def describe(source: Source) -> Variant:
     """Reads a variant's card, options and summary from its source text."""
     try:
         text = source.path.read_text(encoding="utf-8")
-        node, card = declared.variant(text)
+        tree = ast.parse(text)
+        node, card = declared.variant(tree)
         options = tuple(declared.options(node))
     except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise BrokenPlugin(f"{source.path}: {error}") from error
-    bases = node.bases if isinstance(node, ast.ClassDef) else []
     bundled = source.origin == "bundled"  # a profile is no place for where it was installed
     return Variant(
         name=source.name,
         summary=(ast.get_docstring(node) or "").partition("\n")[0],
         card=card,
-        decode=card.kind == "feed-forward"  # it keeps nothing between tokens
-        or any("Decodable" in ast.unparse(base) for base in bases),
+        # A feed-forward keeps nothing between tokens.
+        decode=card.kind == "feed-forward" or declared.decodes(node.name, tree),
         options=options,
         origin=source.origin,
         path=f"variants/{source.path.name}" if bundled else str(source.path),

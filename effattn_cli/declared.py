@@ -6,29 +6,30 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from effattn_cli.cards import Card, Causal, Kind, Option, SurveyRow, Value
+from effattn_cli.cards import Card, Option, Value
+from effattn_cli.decoding import Wrong, converted
 
-RECORDS = {"Card": Card, "SurveyRow": SurveyRow}
-CHOICES = {"causal": get_args(Causal), "kind": get_args(Kind)}
+RECORDS = {"Card", "SurveyRow"}
 Node = ast.ClassDef | ast.FunctionDef
 PARTS = Path(__file__).parent / "parts"
 IMPORTED = re.compile(r"effattn_cli\.parts(?:\.(\w+)| import (\w+(?:, \w+)*|\([^)]*\)))")
+CONTRACT, DECODABLE = "effattn_cli.attention", "Decodable"
 
 
-def variant(text: str) -> tuple[Node, Card]:
+def variant(tree: ast.Module) -> tuple[Node, Card]:
     """The class or the decorated function, and its card.
 
     Raises:
-        SyntaxError, ValueError, TypeError: there is not just one, or its card is not as it must be.
+        ValueError, TypeError: there is not just one, or its card is not as it must be.
     """
-    nodes = [node for node in ast.parse(text).body if isinstance(node, Node)]
-    found = [(node, card) for node in nodes if (card := _card(node)) is not None]
-    if len(found) != 1:
-        raise ValueError(f"expected one class with a card, found {len(found)}")
-    ((node, card),) = found
-    return node, _checked(_record(card))
+    nodes = [node for node in tree.body if isinstance(node, Node)]
+    carded = [(node, card) for node in nodes if (card := _card(node)) is not None]
+    if len(carded) != 1:
+        raise ValueError(f"expected one class with a card, found {len(carded)}")
+    ((node, card),) = carded
+    return node, _checked(card)
 
 
 def _card(node: Node) -> ast.expr | None:
@@ -41,22 +42,13 @@ def _card(node: Node) -> ast.expr | None:
     return next((value for name, value in plain + typed if ast.unparse(name) == "card"), None)
 
 
-def _checked(card: Any) -> Card:
-    """The card, if what the catalogue shows of it has the right types."""
-    if not isinstance(card, Card):
+def _checked(node: ast.expr) -> Card:
+    if not isinstance(node, ast.Call) or ast.unparse(node.func) != "Card":
         raise TypeError("card must be Card(...)")
-    for name, valid in CHOICES.items():
-        if getattr(card, name) not in valid:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, valid))}")
-    if not isinstance(card.lra, float | None):
-        raise TypeError("lra must be a number like 53.46")
-    lists = (card.families, card.requires, card.notes)
-    if not all(isinstance(item, tuple) for item in lists) or not isinstance(card.exempt, dict):
-        raise TypeError("families, requires and notes must be tuples, exempt a dictionary")
-    texts = (card.title, card.paper, card.time, card.memory, *sum(lists, ()), *card.exempt)
-    if not all(isinstance(text, str) for text in (*texts, *card.exempt.values())):
-        raise TypeError("all but year, padding, survey and lra must be text")
-    return card
+    try:
+        return converted(Card, _plain(node))
+    except Wrong as error:
+        raise ValueError(f"card: {error}{f' ({error.hint})' if error.hint else ''}") from None
 
 
 def _literal(node: ast.expr) -> Any:
@@ -67,14 +59,14 @@ def _literal(node: ast.expr) -> Any:
         raise ValueError(f"{ast.unparse(node)!r} in line {node.lineno} {why}") from None
 
 
-def _record(node: ast.expr) -> Any:
-    """The record that a call of literals makes: Card(title="...", survey=SurveyRow(...))."""
+def _plain(node: ast.expr) -> Any:
+    """The literals of Card(title="...", survey=SurveyRow(...)), a call as a dictionary."""
     if not isinstance(node, ast.Call):
         return _literal(node)
     name = ast.unparse(node.func)
     if name not in RECORDS or node.args:
         raise ValueError(f"the card holds {name}(...): write literals, and keywords, only")
-    return RECORDS[name](**{word.arg or "": _record(word.value) for word in node.keywords})
+    return {word.arg or "": _plain(word.value) for word in node.keywords}
 
 
 def options(node: Node) -> Iterator[Option]:
@@ -96,6 +88,41 @@ def options(node: Node) -> Iterator[Option]:
         )
 
 
+def decodes(name: str, tree: ast.Module) -> bool:
+    """Whether the class of that name derives from the contract's `Decodable`, as far as classes of
+    its own file and of the parts lead there.
+    """
+    node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
+    if node is not None:
+        return any(decodes(_name(base), tree) for base in node.bases)
+    imports = (item for item in tree.body if isinstance(item, ast.ImportFrom))
+    for item in imports:
+        for alias in item.names:
+            if (alias.asname or alias.name) == name:
+                return _is_decodable(item.module or "", alias.name)
+    return False
+
+
+def _name(base: ast.expr) -> str:
+    """Of `Decodable[Cache]` and `attention.Decodable` the last name."""
+    if isinstance(base, ast.Subscript):
+        return _name(base.value)
+    return base.attr if isinstance(base, ast.Attribute) else ast.unparse(base)
+
+
+def _is_decodable(module: str, name: str) -> bool:
+    if module == CONTRACT:
+        return name == DECODABLE
+    part = module.removeprefix("effattn_cli.parts.")
+    known = part != module and (PARTS / f"{part}.py").is_file()
+    return known and decodes(name, _parsed(part))
+
+
+@cache
+def _parsed(name: str) -> ast.Module:
+    return ast.parse(_part(name))
+
+
 def code(text: str) -> str:
     """What identifies the code that runs: a hash of the text, and of all parts that it imports."""
     names, left = set[str](), _imported(text)
@@ -108,10 +135,10 @@ def code(text: str) -> str:
 
 def _imported(text: str) -> set[str]:
     """Names of the parts that a text imports; those that there are."""
-    found = (
+    named = (
         name for names in IMPORTED.findall(text) for name in re.findall(r"\w+", " ".join(names))
     )
-    return {name for name in found if (PARTS / f"{name}.py").is_file()}
+    return {name for name in named if (PARTS / f"{name}.py").is_file()}
 
 
 @cache

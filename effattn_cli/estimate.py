@@ -1,4 +1,4 @@
-"""An amount that is known, or worked out, to within an interval; and the chance to keep a limit."""
+"""An amount known or worked out to within an interval, and how likely it keeps a limit."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 Basis = Literal["measured", "interpolated", "predicted"]
 
 SIGMAS = 1.96  # from the middle to either end of a 95 % interval
-#: No chance is more, or less, certain than this: a measurement is one machine on one day.
+#: No probability is nearer to 1, or to 0, than this: a measurement is one machine on one day.
 CERTAIN: dict[Basis, float] = {"measured": 0.999, "interpolated": 0.99, "predicted": 0.99}
 _NORMAL = NormalDist()
 
@@ -26,19 +26,19 @@ class Estimate:
     known: bool = True  # the interval comes from samples, and is no guess
     busy: bool = False  # other processes kept the machine busy: a latency may be too high
 
-    def chance(self, limit: float) -> float:
-        """That the amount is at most `limit`, the logarithm falling off as a bell on each side."""
+    def probability(self, limit: float) -> float:
+        """That the amount is at most `limit`, the logarithm being normal on either side."""
         most = CERTAIN[self.basis]
         distance = math.log(limit / self.value)
         spread = math.log(self.high / self.value if distance > 0 else self.value / self.low)
         if distance == 0:
             return 0.5
-        chance = _NORMAL.cdf(SIGMAS * distance / spread) if spread > 0 else float(distance > 0)
-        return min(max(chance, 1 - most), most)
+        found = _NORMAL.cdf(SIGMAS * distance / spread) if spread > 0 else float(distance > 0)
+        return min(max(found, 1 - most), most)
 
-    def within(self, chance: float) -> float:
-        """The limit that is kept with this chance."""
-        sigmas = _NORMAL.inv_cdf(chance)
+    def within(self, probability: float) -> float:
+        """The limit that is kept with this probability."""
+        sigmas = _NORMAL.inv_cdf(probability)
         spread = math.log(self.high / self.value if sigmas > 0 else self.value / self.low)
         return self.value * math.exp(sigmas / SIGMAS * spread)
 

@@ -4,6 +4,7 @@ What only writing takes is imported there: every answer from a profile comes by 
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,10 +25,8 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         CannotWrite: no space, no permission, no such folder; the earlier file is intact.
     """
-    try:
+    with _writing(path):
         _replace(path, data)
-    except OSError as error:
-        raise CannotWrite(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -47,6 +46,59 @@ def _replace(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+class Appender:
+    """Adds to the end of a file, in steps of which each is there whole or not at all.
+
+    A step has left this process when `add` returns: nothing is lost if the process is killed. The
+    disk has it a second later at most, which is what a power cut can take.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.added = 0  # bytes
+        self._synced = time.monotonic()
+        with _writing(path):
+            self._handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def add(self, data: bytes) -> None:
+        """
+        Raises:
+            CannotWrite: no space, say; the file is as it was before this step.
+        """
+        before = os.fstat(self._handle).st_size
+        with _writing(self._path):
+            try:
+                left = data
+                while left:
+                    left = left[os.write(self._handle, left) :]
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._handle, before)
+                raise
+        self.added += len(data)
+        if time.monotonic() - self._synced > 1:
+            self._sync()
+
+    def _sync(self) -> None:
+        with _writing(self._path):
+            os.fsync(self._handle)
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        try:
+            self._sync()
+        finally:
+            os.close(self._handle)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ from effattn_cli.analysis.cost.scaling import exponent, measured_exponent
 from effattn_cli.attention import Attention, Decodable, FeedForward, Layer
 from effattn_cli.measure.counting import count
 from effattn_cli.records import Cell
+from effattn_cli.setting import Setting
 
 B, D, H = 2, 64, 4  # the shapes of every law: small, and no two alike
 
@@ -227,7 +228,11 @@ def growth(variant: type[Layer]) -> None:
     models have.
     """
     for causal in modes(variant):
-        at = {n: count(variant, Cell(variant="", seq=n, causal=causal)).cost for n in (4096, 16384)}
+        setting = Setting(causal=causal)
+        at = {
+            seq: count(variant, Cell(variant="", seq=seq, setting=setting)).cost
+            for seq in (4096, 16384)
+        }
         for what, order, got in (
             ("FLOPs", variant.card.time, {seq: cost.flops for seq, cost in at.items()}),
             (

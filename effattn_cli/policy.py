@@ -8,24 +8,28 @@ The file is plain YAML and holds no code; every type and range in it is looked a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta, Struct, field, structs
 
 from effattn_cli import catalog, files
 from effattn_cli.cards import Value
 from effattn_cli.catalog import Catalog
+from effattn_cli.decoding import Wrong, converted
 from effattn_cli.errors import EffattnError
-from effattn_cli.records import Alloc, Cache, Cell, Dtype, Phase, Scope
-from effattn_cli.store import reading
-from effattn_cli.store.checking import Wrong, checked
+from effattn_cli.estimate import Basis
+from effattn_cli.machine import Count, Positive
+from effattn_cli.records import Cell
+from effattn_cli.setting import Setting
+from effattn_cli.store import reading, upgrading
 from effattn_cli.store.writing import dumped
 
 if TYPE_CHECKING:
     from effattn_cli.attention import Attention
 
-SCHEMA = 1
+SCHEMA = 2
 TITLE = "# A policy written by effattn: the first rule whose up_to is not below the length holds.\n"
 
 
@@ -35,52 +39,26 @@ class OutsidePolicy(EffattnError):
     exit_code = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to use up to a length."""
 
-    up_to: int  # tokens
+    up_to: Count  # tokens
     variant: str
     options: Mapping[str, Value] = field(default_factory=dict)
-    basis: Literal["measured", "interpolated", "predicted"]  # of the least sure limit
-    chance: float  # that every limit is kept
-    margins: Mapping[str, float]  # the share of each limit that is left, at `up_to` tokens
+    basis: Basis  # of the least sure limit
+    probability: Annotated[float, Meta(ge=0, le=1)]  # that every limit is kept
+    margins: Mapping[str, float]  # the fraction of each limit that is left, at `up_to` tokens
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
-    """What the rules hold for: a cell without its variant and its length."""
-
-    batch: int
-    dim: int
-    heads: int
-    kv_heads: int | None = None
-    head_dim: int | None = None
-    phase: Phase = "forward"
-    scope: Scope = "core"
-    causal: bool = False
-    padding: float = 0.0
-    device: str = "cpu"
-    dtype: Dtype = "float32"
-    threads: int = 1
-    compile: bool = False
-    alloc: Alloc = "retained"
-    cache: Cache = "warm"
-
-    def cell(self, rule: Rule) -> Cell:
-        return Cell(variant=rule.variant, options=rule.options, seq=rule.up_to, **asdict(self))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
-    """Rules for one shape on one machine, from the shortest length on."""
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rules for one setting on one machine, from the shortest length on."""
 
     created: str  # ISO 8601, UTC
     machine: str
-    limits: Mapping[str, float]  # latency in seconds, memory in bytes, energy in joules
-    latency_share: float | None = None  # of the calls that keep the latency; None: the median
-    shape: Shape
-    rules: tuple[Rule, ...]
+    limits: Mapping[str, Positive]  # latency in seconds, memory in bytes, energy in joules
+    latency_share: Annotated[float, Meta(gt=0, lt=1)] | None = None  # of calls; None: the median
+    shape: Setting  # what the rules hold for: widths, device, dtype, phase and the rest
+    rules: Annotated[tuple[Rule, ...], Meta(min_length=1)]
 
     @classmethod
     def read(cls, path: Path) -> "Policy":
@@ -94,7 +72,9 @@ class Policy:
 
     def write(self, path: Path) -> None:
         """Writes the file whole or not at all."""
-        files.replace(path, (TITLE + dumped({"effattn_policy": SCHEMA} | asdict(self))).encode())
+        files.replace(
+            path, (TITLE + dumped({"effattn_policy": SCHEMA} | structs.asdict(self))).encode()
+        )
 
     def at(self, seq: int, batch: int = 1) -> Rule:
         """The rule for a shape: what keeps the budget at a length keeps it at shorter ones.
@@ -116,7 +96,7 @@ class Policy:
         """
         from effattn_cli.measure.workload import DTYPES, config  # noqa: PLC0415
 
-        cell = self.shape.cell(rule)
+        cell = Cell(variant=rule.variant, options=rule.options, seq=rule.up_to, setting=self.shape)
         variant = catalog.load(rule.variant, Catalog(plugins).source(rule.variant).plugin)
         return variant(config(variant, cell)).to(self.shape.device, DTYPES[self.shape.dtype])
 
@@ -124,12 +104,8 @@ class Policy:
 def _checked(document: Any) -> Policy:
     if not isinstance(document, dict) or "effattn_policy" not in document:
         raise Wrong("not an effattn policy (no key 'effattn_policy')")
-    version = document.pop("effattn_policy")
-    if type(version) is not int or version != SCHEMA:
-        raise Wrong(f"schema version {str(version)[:20]!r}; this effattn reads {SCHEMA}")
-    policy: Policy = checked(Policy, document)
-    if not policy.rules:
-        raise Wrong("rules: expected at least one")
+    version = reading.schema(document.pop("effattn_policy"), SCHEMA)
+    policy = converted(Policy, upgrading.policy(document) if version == 1 else document)
     for before, after in pairwise(policy.rules):
         if after.up_to <= before.up_to:
             raise Wrong(f"rules: {after.up_to} tokens come after {before.up_to}")

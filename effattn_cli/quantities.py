@@ -12,6 +12,7 @@ SIZES = {"": 1, "b": 1} | {
     for power, letter in enumerate("kmgt", start=1)
     for ending, base in (("b", 1000), ("ib", 1024))
 }
+JOULES = {"uj": 1e-6, "µj": 1e-6, "mj": 1e-3, "j": 1.0, "kj": 1e3}
 MICRO = 1_000_000
 #: The units of a duration, in the order in which they may follow one another, in microseconds.
 DURATIONS = {
@@ -21,6 +22,7 @@ DURATIONS = {
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
 _SIZE = re.compile(rf"{_NUMBER} ?([A-Za-z]*)")
 _SHARE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15}) ?(%?)")
+_ENERGY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([A-Za-zµ]+)")
 _DURATION = re.compile(" ?".join(rf"(?:{_NUMBER} ?{unit})?" for unit in DURATIONS))
 
 
@@ -43,6 +45,20 @@ def parse_seconds(text: str, option: str = "--time-limit") -> float:
     short = re.sub(r"(?<=[0-9 ])([hms])(?:ou|r|in|ec)[a-z]*", r"\1", text.lower())
     message = f"{option}: {shortened(text)} is no duration like 200us, 5ms, 2s or 1m30s"
     return _read(_seconds, (text, re.sub(r"(?<=[0-9])$", "s", text), short), message)
+
+
+def parse_joules(text: str, option: str = "--energy") -> float:
+    """Joules.
+
+    >>> parse_joules("3J"), parse_joules("200mJ")
+    (3.0, 0.2)
+    """
+    match = _ENERGY.fullmatch(text.strip())
+    scale = JOULES.get(match[2].lower()) if match else None
+    if match is None or scale is None or not float(match[1]):
+        near = f"did you mean '{text}J'?" if re.fullmatch(r"[0-9.]+", text) else None
+        raise UsageError(f"{option}: {shortened(text)} is no energy like 3J or 200mJ", near)
+    return float(match[1]) * scale
 
 
 def parse_share(text: str, option: str) -> float:

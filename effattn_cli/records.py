@@ -1,24 +1,20 @@
-"""The nouns of effattn: plain frozen records, all that crosses between processes and into files.
+"""The nouns of effattn: frozen records, all that crosses between processes and into files.
 
-Units everywhere: seconds, bytes, FLOPs (one multiply-add is two), tokens. Only `report` scales.
+Units everywhere: seconds, bytes, FLOPs (one multiply-add is two), tokens. Only `units` scales. What
+comes in from a file or another process is decoded by these types, whose ranges are stated here.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from statistics import median
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from effattn_cli.cards import Value, Variant
-from effattn_cli.machine import Gpu, Machine
+from effattn_cli.machine import Amount, Count, Gpu, Machine, Positive, Size
+from effattn_cli.setting import Dtype, Setting
 
-Phase = Literal["forward", "train", "decode"]
-Scope = Literal["core", "layer", "block"]
-Dtype = Literal["float64", "float32", "bfloat16", "float16"]
-Alloc = Literal["retained", "default"]
-Cache = Literal["warm", "cold"]
 Reason = Literal[
     "unsupported",  # the variant says that it cannot do this
     "out-of-memory",
@@ -27,45 +23,30 @@ Reason = Literal[
     "raised",  # an exception
     "not-finite",
     "wrong-shape",
+    "bad-answer",  # its process answered with something that is no measurement
     "too-costly",  # not started: it would not fit the time limit or budget
 ]
 
 #: What a sweep expects to happen now and then; every other reason is a surprise (exit code 3).
 EXPECTED: frozenset[str] = frozenset({"unsupported", "out-of-memory", "timeout", "too-costly"})
 
+#: Cores that others keep busy from which on a latency is suspect: one busy core slows a cell of two
+#: threads up to thirtyfold, and an idle system stays below this.
+BUSY = 0.1
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
+Samples = Annotated[tuple[Positive, ...], Meta(min_length=1)]
+
+
+class Cell(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One point of a sweep: what is measured. Equal cells are the same cell, in every profile."""
 
     variant: str
     options: Mapping[str, Value] = field(default_factory=dict)
-    seq: int  # tokens; in the decode phase, the context with the new token
-    batch: int = 1
-    dim: int = 512
-    heads: int = 8
-    kv_heads: int | None = None  # None: as many as heads, or what the variant prefers
-    head_dim: int | None = None  # None: dim / heads
-    device: str = "cpu"
-    dtype: Dtype = "float32"
-    threads: int = 1
-    phase: Phase = "forward"
-    scope: Scope = "core"
-    causal: bool = False
-    padding: float = 0.0  # share of each sequence that is padding, at its end
-    compile: bool = False
-    alloc: Alloc = "retained"
-    cache: Cache = "warm"  # cold: an accelerator's cache is overwritten before each call
-
-    @cached_property
-    def key(self) -> str:
-        """A short name for the cell, the same in every process and every profile."""
-        known = {item.name: getattr(self, item.name) for item in fields(self)}
-        text = json.dumps(known | {"options": dict(self.options)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    seq: Count  # tokens; in the decode phase, the context with the new token
+    setting: Setting = Setting()
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        return hash((self.variant, self.seq, self.setting, frozenset(self.options.items())))
 
     @property
     def label(self) -> str:
@@ -74,25 +55,32 @@ class Cell:
         return f"{self.variant}:{options}" if options else self.variant
 
     def resized(self, seq: int, batch: int | None = None) -> "Cell":
-        return replace(self, seq=seq, batch=self.batch if batch is None else batch)
+        """The same at another length, and batch size if one is given."""
+        if batch is None:
+            return replace(self, seq=seq)
+        return replace(self, seq=seq, setting=replace(self.setting, batch=batch))
 
-    @cached_property
-    def line(self) -> str:
-        """Names the cell's curve: all of the cell but its length and its batch size."""
-        return self.resized(0, 0).key
+    @property
+    def tokens_per_call(self) -> int:
+        """Over the batch; a step of decoding makes one token of each sequence."""
+        return self.setting.batch * (1 if self.setting.phase == "decode" else self.seq)
+
+    @property
+    def curve(self) -> "Cell":
+        """What the cells of one curve have in common: all but the length and the batch size."""
+        return self.resized(0, 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Counted on fake tensors, without running anything: exact for the eager program."""
 
-    matmul_flops: int
-    other_flops: int  # elementwise and reductions, one per element and pass
-    transcendentals: int  # exp, log, ... outside of fused attention; in other_flops too
-    read_bytes: int  # what eager kernels move; fusion and caches are not modelled
-    write_bytes: int
-    peak_bytes: int  # live at the worst moment, beyond inputs and weights
-    operators: int = 0  # that were dispatched, views left out
+    matmul_flops: Size
+    other_flops: Size  # elementwise and reductions, one per element and pass
+    transcendentals: Size  # exp, log, ... outside of fused attention; in other_flops too
+    read_bytes: Size  # what eager kernels move; fusion and caches are not modelled
+    write_bytes: Size
+    peak_bytes: Size  # live at the worst moment, beyond inputs and weights
+    operators: Size = 0  # that were dispatched, views left out
 
     @property
     def flops(self) -> int:
@@ -103,84 +91,89 @@ class Cost:
         return self.read_bytes + self.write_bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Measured in a pass of its own, in a fresh process."""
 
-    peak_bytes: int  # beyond inputs, weights and state, at the worst moment of one call
-    input_bytes: int
-    weight_bytes: int
-    state_bytes: int = 0  # what decoding must keep between tokens
-    saved_bytes: int = 0  # of the peak: activations that the backward needs; the rest is workspace
+    peak_bytes: Size  # beyond inputs, weights and state, at the worst moment of one call
+    input_bytes: Size
+    weight_bytes: Size
+    state_bytes: Size = 0  # what decoding must keep between tokens
+    saved_bytes: Size = 0  # of the peak: activations that the backward needs; the rest is workspace
     method: str = ""  # how the peak was found
-    resident_bytes: int | None = None  # the same peak as the operating system or driver saw it
-    call_seconds: float = 0.0  # how long the pass's call took, a rough first estimate
+    resident_bytes: Size | None = None  # the same peak as the operating system or driver saw it
+    call_seconds: Amount = 0.0  # how long the pass's call took, a rough first estimate
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much of a sparse feed-forward the tokens used, its weights and inputs being random."""
 
-    total_parameters: int
-    active_parameters: int  # those that one token meets
-    dropped: float = 0.0  # share of the tokens' choices of an expert that found it full
-    load: float | None = None  # choices of the busiest expert over their mean
+    total_parameters: Size
+    active_parameters: Size  # those that one token meets
+    dropped: Amount = 0.0  # share of the tokens' choices of an expert that found it full
+    load: Amount | None = None  # choices of the busiest expert over their mean
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Round:
-    """One visit to a cell: warm-up and samples in one fresh process."""
+class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One process for one cell: warm-up and samples. A round of a sweep has a run of each cell."""
 
-    samples: tuple[float, ...]  # seconds a call, in order, none dropped
-    warmup: int  # calls before the first sample
-    first_seconds: float  # the first call, with whatever is done once (compiling, autotuning)
+    samples: Samples  # seconds a call, in order, none dropped
+    warmup: Size  # calls before the first sample
+    first_seconds: Positive  # the first call, with whatever is done once (compiling, autotuning)
     stopped: str  # why sampling ended: "steady", "time", or "count"
-    foreign_load: float | None = None  # cores that other processes kept busy meanwhile
-    contended: tuple[float, ...] = ()  # samples of a try on a busier machine; they count nowhere
-    joules: float | None = None  # of a call, beyond what the idle device draws, by its own counter
-    calibration: float | None = None  # seconds of a fixed kernel around them: the machine's speed
-    launch: float | None = None  # seconds until a call had started all its work on an accelerator
-    gpu: Gpu | None = None  # at the end of the round
+    background_load: Amount | None = None  # cores that other processes kept busy meanwhile
+    discarded: tuple[Positive, ...] = ()  # samples of a try on a busier machine; not in `samples`
+    joules: Amount | None = None  # of a call, beyond what the idle device draws, by its own counter
+    calibration: Positive | None = (
+        None  # seconds of a fixed kernel around them: the machine's speed
+    )
+    launch: Positive | None = (
+        None  # seconds until a call had started all its work on an accelerator
+    )
+    gpu: Gpu | None = None  # at the end of the run
 
     @property
     def median(self) -> float:
         return median(self.samples)
 
-    def instead_of(self, other: "Round") -> "Round":
-        """This try of a round counts, and all samples of the other one are kept apart."""
-        return replace(self, contended=(*self.contended, *other.contended, *other.samples))
+    @property
+    def is_busy(self) -> bool:
+        """Whether other processes kept the machine busy meanwhile."""
+        return self.background_load is not None and self.background_load >= BUSY
+
+    def superseding(self, other: "Run") -> "Run":
+        """This try of a run counts, and all samples of the other one are kept apart."""
+        return replace(self, discarded=(*self.discarded, *other.discarded, *other.samples))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prediction:
+class Prediction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A latency that was not measured: the nearest measured length times the ratio of costs."""
 
-    seconds: float
-    low: float
-    high: float
-    peak_bytes: int | None
-    anchor_seq: int  # the length whose measurement it extends
+    seconds: Positive
+    low: Amount
+    high: Positive
+    peak_bytes: Size | None
+    anchor_seq: Count  # the length whose measurement it extends
     why: str  # why the cell was not measured
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a cell has no result."""
+
     reason: Reason
     message: str
     output: tuple[str, ...] = ()  # the last lines that the cell's process printed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is known of one cell; a field that is None was not found out."""
 
     cell: Cell
     cost: Cost | None = None
-    needs_bytes: int | None = None  # inputs, weights, state and the counted peak together
+    needs_bytes: Size | None = None  # inputs, weights, state and the counted peak together
     memory: Memory | None = None
-    masked_flops: int | None = None  # of the cost's: spent on scores that a mask threw away
+    masked_flops: Size | None = None  # of the cost's: spent on scores that a mask threw away
     usage: Usage | None = None  # of a sparse feed-forward
-    rounds: tuple[Round, ...] = ()
+    runs: tuple[Run, ...] = ()
     prediction: Prediction | None = None
     failure: Failure | None = None
     kernels: tuple[str, ...] = ()  # what was dispatched: the SDPA backend that really ran
@@ -192,26 +185,26 @@ class Record:
             return "failed"
         if self.prediction is not None:
             return "predicted"
-        return "measured" if self.rounds else "pending"
+        return "measured" if self.runs else "pending"
 
     @property
     def samples(self) -> tuple[float, ...]:
-        return tuple(sample for part in self.rounds for sample in part.samples)
+        return tuple(sample for run in self.runs for sample in run.samples)
 
     @property
     def seconds(self) -> float | None:
-        """Median over the rounds' medians, or the predicted latency; None if there is neither."""
+        """Median over the runs' medians, or the predicted latency; None if there is neither."""
         if self.failure is not None:
             return None
         if self.prediction is not None:
             return self.prediction.seconds
-        return median(part.median for part in self.rounds) if self.rounds else None
+        return median(run.median for run in self.runs) if self.runs else None
 
     @property
-    def joules(self) -> float | None:
-        """Median over the rounds; None where a round could not tell."""
-        found = [part.joules for part in self.rounds if part.joules is not None]
-        return median(found) if found and len(found) == len(self.rounds) else None
+    def background_load(self) -> float | None:
+        """The most cores that other processes kept busy during a run, where it was suspicious."""
+        loads = [run.background_load or 0.0 for run in self.runs if run.is_busy]
+        return max(loads, default=None)
 
     @property
     def useful_flops(self) -> int | None:
@@ -230,52 +223,50 @@ class Record:
         return self.prediction.peak_bytes if self.prediction else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bandwidth:
-    """Bytes a second of an operator that touches so many of them: caches make the difference."""
+class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes a second of an operator whose working set is so large: caches make the difference."""
 
-    touched: int  # bytes
-    speed: float
+    working_set_bytes: Count
+    speed: Positive
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Roofline:
+class Roofline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a device can do at best, measured."""
 
     device: str
     dtype: Dtype
-    threads: int
-    flops: float  # a second, of large matrix products
-    exponentials: float  # a second, of numbers in a cache
-    bandwidths: tuple[Bandwidth, ...]
-    dispatch: float  # seconds of an operator on next to nothing; on an accelerator, of its launch
+    threads: Count
+    flops: Positive  # a second, of large matrix products
+    exponentials: Positive  # a second, of numbers in a cache
+    bandwidths: Annotated[tuple[Bandwidth, ...], Meta(min_length=1)]
+    dispatch: (
+        Positive  # seconds of an operator on next to nothing; on an accelerator, of its launch
+    )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sampling:
+class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a cell is measured."""
 
-    rounds: int = 3  # fresh processes: medians differ by 4-9 % from one to the next
-    precision: float = 0.02  # half width of the median's 95 % interval at which sampling stops
-    seconds: float = 0.5  # sampling time a round, at most
-    min_samples: int = 5
-    max_samples: int = 200
-    seed: int = 0  # of the inputs and of the order of the cells
-    time_limit: float = 40.0  # seconds of a cell's calls; also of each of its processes
-    time_budget: float | None = None  # the whole sweep
-    memory_limit: int | None = None  # bytes; None: 80 % of what is available at the start
+    rounds: Count = 3  # fresh processes for each cell: medians differ by 4-9 % between them
+    #: Half width of the median's 95 % interval at which sampling stops.
+    precision: Annotated[float, Meta(ge=1e-12, lt=1)] = 0.02
+    seconds: Positive = 0.5  # sampling time of a run, at most
+    min_samples: Count = 5
+    max_samples: Count = 200
+    seed: Size = 0  # of the inputs and of the order of the cells
+    time_limit: Positive = 40.0  # seconds of a cell's calls; also of each of its processes
+    time_budget: Amount | None = None  # the whole sweep
+    memory_limit: Size | None = None  # bytes; None: 80 % of what is available at the start
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scores:
+class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How well models with these variants did, as their owner measured it; more is better."""
 
     of: str  # "accuracy on our validation set, %"
     values: Mapping[str, float]  # by the label of a variant with its options
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sweep, finished or not: everything needed to read it, repeat it, or resume it."""
 
     created: str  # ISO 8601, UTC

@@ -1,8 +1,9 @@
 """Records made by hand, with latencies and peaks that a test can state."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from effattn_cli.cards import Card, Kind, Option, Variant
 from effattn_cli.machine import Machine
@@ -15,9 +16,10 @@ from effattn_cli.records import (
     Profile,
     Reason,
     Record,
-    Round,
+    Run,
     Sampling,
 )
+from effattn_cli.setting import Setting
 
 MIB = 2**20
 MS = 1e-3
@@ -44,21 +46,21 @@ def a_cell(label: str = "sdpa", seq: int = 1024, **axes: Any) -> Cell:
     name, _, texts = label.partition(":")
     pairs = (text.partition("=") for text in texts.split(",") if text)
     options = {key: int(value) for key, _, value in pairs}
-    usual: dict[str, Any] = {"variant": name, "seq": seq, "options": options, "threads": 2}
-    return Cell(**(usual | axes))
+    setting = Setting(**({"threads": 2} | axes))
+    return Cell(variant=name, options=options, seq=seq, setting=setting)
 
 
-def a_round(
-    seconds: float, *, spread: float = 0.0, count: int = 5, foreign_load: float | None = None
-) -> Round:
-    """A round whose samples lie evenly within `spread` on both sides of their median."""
+def a_run(
+    seconds: float, *, spread: float = 0.0, count: int = 5, background_load: float | None = None
+) -> Run:
+    """A run whose samples lie evenly within `spread` on both sides of their median."""
     steps = [2 * place / max(1, count - 1) - 1 if count > 1 else 0.0 for place in range(count)]
-    return Round(
+    return Run(
         samples=tuple(seconds * (1 + spread * step) for step in steps),
         warmup=3,
         first_seconds=seconds,
         stopped="steady",
-        foreign_load=foreign_load,
+        background_load=background_load,
     )
 
 
@@ -91,25 +93,26 @@ def measured(
     spread: float = 0.01,
     count: int = 5,
     flops: int = 10**9,
-    foreign_load: float | None = None,
+    background_load: float | None = None,
     state_bytes: int = 0,
 ) -> Record:
-    """A record of a round for each of `seconds`, or of three alike."""
+    """A record of a run for each of `seconds`, or of three alike."""
     medians = [seconds] * 3 if isinstance(seconds, float | int) else list(seconds)
     return Record(
         cell=cell,
         cost=a_cost(flops, peak_bytes),
         memory=a_memory(peak_bytes, state_bytes=state_bytes),
-        rounds=tuple(
-            a_round(each, spread=spread, count=count, foreign_load=foreign_load) for each in medians
+        runs=tuple(
+            a_run(each, spread=spread, count=count, background_load=background_load)
+            for each in medians
         ),
     )
 
 
 def drawing(record: Record, *joules: float | None) -> Record:
-    """The record with so many joules a call, one for each of its rounds."""
-    pairs = zip(record.rounds, joules, strict=True)
-    return replace(record, rounds=tuple(replace(part, joules=drawn) for part, drawn in pairs))
+    """The record with so many joules a call, one for each of its runs."""
+    pairs = zip(record.runs, joules, strict=True)
+    return replace(record, runs=tuple(replace(part, joules=drawn) for part, drawn in pairs))
 
 
 def predicted(

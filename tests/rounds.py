@@ -1,16 +1,17 @@
-"""Rounds before and after a run went on."""
+"""Runs before and after a sweep went on."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from effattn_cli.records import Round
+from msgspec.structs import replace
+
+from effattn_cli.records import Run
 
 
-def kept(old: Sequence[Round], new: Sequence[Round]) -> bool:
-    """Whether the new rounds begin with the old ones; a second try may have set samples aside."""
+def kept(old: Sequence[Run], new: Sequence[Run]) -> bool:
+    """Whether the new runs begin with the old ones; a second try may have set samples aside."""
     return len(old) <= len(new) and all(map(_holds, new, old))
 
 
-def _holds(new: Round, old: Round) -> bool:
-    first = replace(new, contended=new.contended[: len(old.contended)])
-    return old == first or old.samples == new.contended[-len(old.samples) :]
+def _holds(new: Run, old: Run) -> bool:
+    first = replace(new, discarded=new.discarded[: len(old.discarded)])
+    return old == first or old.samples == new.discarded[-len(old.samples) :]

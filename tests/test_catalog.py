@@ -72,10 +72,13 @@ def test_two_with_one_name_are_an_error_that_names_both(tmp_path: Path) -> None:
         ("x = 1", "expected one class with a card, found 0"),
         (PLUGIN.replace('"Mine"', "name()"), "name"),
         (PLUGIN.replace('"Mine"', "TITLE"), "'TITLE' in line 6 is not literal: write the value"),
-        (PLUGIN.replace('"Mine"', "7"), "must be text"),
-        (PLUGIN.replace('"never"', '"maybe"'), "causal must be one of 'optional', 'never'"),
-        (PLUGIN.replace('("own",)', '"own"'), "must be tuples"),
-        (PLUGIN.replace("Card(title", "dict(title"), "the card holds dict"),
+        (PLUGIN.replace('"Mine"', "7"), "card: title: expected text, got 7"),
+        (
+            PLUGIN.replace('"never"', '"maybe"'),
+            "causal: expected 'always' or 'never' or 'optional', got 'maybe'",
+        ),
+        (PLUGIN.replace('("own",)', '"own"'), "families: expected a list, got 'own'"),
+        (PLUGIN.replace("Card(title", "dict(title"), r"card must be Card\(\.\.\.\)"),
         (PLUGIN.replace("card = Card(", "card = 3\n    other = Card("), "must be Card"),
         (
             PLUGIN + "    class Config:\n        k: int = LARGE\n",

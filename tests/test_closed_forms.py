@@ -10,7 +10,8 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Layer
 from effattn_cli.measure.counting import count
 from effattn_cli.measure.workload import config
-from effattn_cli.records import Cell, Cost, Phase
+from effattn_cli.records import Cell, Cost
+from effattn_cli.setting import Phase, Setting
 from tests.forms import FORMS, OTHERS
 from tests.forms.work import Case
 
@@ -21,7 +22,7 @@ LENGTHS: dict[Phase, tuple[int, ...]] = {"forward": (2304, 1500), "train": (750,
 def the_case(
     name: str, tokens: int, *, causal: bool, phase: Phase = "forward"
 ) -> tuple[Cell, Case]:
-    cell = Cell(variant=name, seq=tokens, causal=causal, phase=phase)
+    cell = Cell(variant=name, seq=tokens, setting=Setting(causal=causal, phase=phase))
     knobs = config(catalog.load(name, kind=Layer), cell)
     return cell, Case(tokens, causal, phase == "train", knobs)
 

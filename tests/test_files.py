@@ -95,11 +95,11 @@ def test_a_full_disk(small_disk: Path) -> None:
 
 def test_a_disk_that_fills_up_in_mid_sweep(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
-    found = effattn(*SWEEP, "--rounds", "50", "-o", str(path), file_size=9000)
+    found = effattn(*SWEEP, "--rounds", "50", "-o", str(path), file_size=20_000)
     refused(found, "File too large")
     profile = store.read(path)
     assert not profile.finished
-    assert any(record.rounds for record in profile.records)
+    assert any(record.runs for record in profile.records)
     assert [item.name for item in tmp_path.iterdir()] == ["p.yaml"]
 
 
@@ -133,7 +133,11 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "sign",
-    [pytest.param("effattn_profile", marks=SLOW), pytest.param("memory:", marks=SLOW), "rounds:"],
+    [
+        pytest.param("effattn_profile", marks=SLOW),
+        pytest.param('"memory":', marks=SLOW),
+        '"runs": [{',
+    ],
 )
 def test_a_killed_run_is_resumed_and_nothing_is_left(tmp_path: Path, sign: str) -> None:
     path, mark = tmp_path / "p.yaml", str(tmp_path)
@@ -157,8 +161,8 @@ def test_a_killed_run_is_resumed_and_nothing_is_left(tmp_path: Path, sign: str) 
     assert found.returncode == 0, found.stderr
     after = store.read(path)
     assert after.finished
-    assert [len(record.rounds) for record in after.records] == [5] * 4
+    assert [len(record.runs) for record in after.records] == [5] * 4
     for old, new in zip(before.records, after.records, strict=True):
-        assert kept(old.rounds, new.rounds)
+        assert kept(old.runs, new.runs)
         assert old.memory in (None, new.memory)
     assert [item.name for item in tmp_path.iterdir()] == ["p.yaml"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 import yaml
@@ -12,17 +11,16 @@ from hypothesis import strategies as st
 from effattn_cli import store
 from effattn_cli.errors import UsageError
 from effattn_cli.plan import request
+from effattn_cli.plan.config_file import from_file
 from effattn_cli.quantities import parse_bytes, parse_seconds
 from effattn_cli.ranges import fractions, lengths
 from tests.builders import a_cell, a_profile, failed, measured, predicted
 
-MIXED = "".join(
-    store.Writer(Path("unused"))._parts(
-        a_profile(
-            measured(a_cell("linformer:rank=64", 1024), [0.001]),
-            predicted(a_cell("sdpa", 65536), 62.1),
-            failed(a_cell("sdpa", 2048), "crashed", "signal 11"),
-        )
+MIXED = store.as_yaml(
+    a_profile(
+        measured(a_cell("linformer:rank=64", 1024), [0.001]),
+        predicted(a_cell("sdpa", 65536), 62.1),
+        failed(a_cell("sdpa", 2048), "crashed", "signal 11"),
     )
 )
 EDITED = yaml.safe_dump(yaml.safe_load(MIXED))  # no record stands as effattn writes it
@@ -46,7 +44,7 @@ def check_profile(data: bytes) -> None:
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_any_bytes_are_a_profile_or_one_line(data: bytes) -> None:
     check_profile(data)
-    check_profile(b"effattn_profile: 1\n" + data)
+    check_profile(b"effattn_profile: 2\n" + data)
     check_profile(MIXED.encode() + b"  " + data)
 
 
@@ -76,7 +74,7 @@ def test_any_bytes_are_a_config_or_one_line(
     path = tmp_path_factory.getbasetemp() / "c.yaml"
     for before in (b"", b"seq: ", b"variant: [", b"dim: "):
         path.write_bytes(before + data)
-        check(lambda: request.merged({}, request.from_file(path)))
+        check(lambda: request.merged({}, from_file(path)))
 
 
 WORDS = st.text(max_size=40) | st.text("0123456789kMi.,:x+/!-*%~to ", max_size=40)

@@ -1,27 +1,27 @@
 """Profiles and configs from strangers: read within limits, or refused in one line; never run."""
 
-import os
 import re
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from effattn_cli import store
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile
 from tests.builders import a_cell, a_profile, a_variant, failed, measured, pending, predicted
+from tests.running import effattn
 from tests.yardstick import yardstick
 
 ESCAPE = "\x1b[31m\x07\u202e"
 
 
 def as_text(profile: Profile) -> str:
-    return "".join(store.Writer(Path("unused"))._parts(profile))
+    return store.as_yaml(profile)
 
 
 MIXED = as_text(
@@ -56,33 +56,32 @@ def refusal(text: str | bytes) -> str:
         ('"seq": 65536', '"seq": 0', "records[1].cell.seq: expected 1 or more, got 0"),
         ('"seq": 65536', '"seq": true', "records[1].cell.seq: expected a whole number, got True"),
         ('"seq": 65536', '"seq": 9223372036854775808', "seq: a number of more than 63 bits"),
-        ('"seq": 65536', f'"seq": {"9" * 5000}', "records[1].cell: not JSON: Exceeds the limit"),
-        ('"seq": 65536', '"seq": 1, "seq": 2', "records[1].cell: the key 'seq' is given twice"),
+        ('"seq": 65536', f'"seq": {"9" * 5000}', "records[1]: not JSON: "),
         ('"seq": 65536, ', "", "records[1].cell: 'seq' is missing"),
-        ('"padding": 0.0', '"padding": 1', "cell.padding: expected 0 or more and below 1, got 1"),
+        ('"padding": 0.0', '"padding": 1', ".padding: expected 0 or more and below 1, got 1"),
         ('"seconds": 62.1', '"seconds": [1]', "prediction.seconds: expected a number, got"),
-        ("0.00099,", "NaN,", "records[0].rounds[0].samples[0]: expected a finite number, got nan"),
-        ("0.00099,", "1e999,", "samples[0]: expected a finite number, got inf"),
-        ("0.00099,", "-1,", "records[0].rounds[0].samples[0]: expected a number above 0, got -1"),
-        ("0.00099,", "0.0,", "records[0].rounds[0].samples[0]: expected a number above 0, got 0.0"),
+        ("0.00099,", "NaN,", "records[0]: not JSON: "),
+        ("0.00099,", "1e999,", "records[0]: not JSON: Number out of range"),
+        ("0.00099,", "-1,", "records[0].runs[0].samples[0]: expected a number above 0, got -1"),
+        ("0.00099,", "0.0,", "records[0].runs[0].samples[0]: expected a number above 0, got 0.0"),
         ("0.00099,", "1e300,", "samples[0]: expected a number above 0, at most 1e+20, got 1e+300"),
-        ('"warmup": 3', '"warm": 3', "records[0].rounds[0]: unknown key 'warm'"),
+        ('"warmup": 3', '"warm": 3', "records[0].runs[0]: unknown key 'warm'"),
         ('"peak_bytes": 4194304,', '"peak_bytes": -1,', "peak_bytes: expected 0 or more, got -1"),
-        ('"crashed"', '"tired"', "records[2].failure.reason: expected 'crashed' or"),
+        ('"crashed"', '"tired"', "records[2].failure.reason: expected 'bad-answer' or"),
         ('"variant": "sdpa"', '"variant": "x"', "cell.variant: there is no such variant"),
         ('"seq": 65536', '"seq": 2048', "records[2].cell: the same as records[1].cell"),
-        ("effattn_profile: 1", "effattn_profile: 9", "schema version '9'; this effattn reads 1"),
-        ("effattn_profile: 1", "other: 1", "not an effattn profile (no key 'effattn_profile')"),
-        ('"gpu": null', '"gpu": {"sm_mhz": 1.5, "celsius": 1, "brakes": []}',
-         "rounds[0].gpu.sm_mhz: expected a whole number, got 1.5"),
-        ('"gpu": null', '"gpu": {"sm_mhz": 1, "celsius": 1, "brakes": ["tired"]}',
-         "rounds[0].gpu.brakes[0]: expected 'clocks set' or"),
-        ('"launch": null', '"launch": -1', "rounds[0].launch: expected a number above 0, got -1"),
-        ('"cache": "warm"', '"cache": "hot"', "cell.cache: expected 'cold' or 'warm', got 'hot'"),
+        ("effattn_profile: 2", "effattn_profile: 9", "version '9'; this effattn reads up to 2"),
+        ("effattn_profile: 2", "other: 2", "not an effattn profile (no key 'effattn_profile')"),
+        ('"gpu": null', '"gpu": {"sm_mhz": 1.5, "celsius": 1, "throttle_reasons": []}',
+         "runs[0].gpu.sm_mhz: expected a whole number, got 1.5"),
+        ('"gpu": null', '"gpu": {"sm_mhz": 1, "celsius": 1, "throttle_reasons": ["tired"]}',
+         "runs[0].gpu.throttle_reasons[0]: expected 'clocks set' or"),
+        ('"launch": null', '"launch": -1', "runs[0].launch: expected a number above 0, got -1"),
+        ('"cache": "warm"', '"cache": "hot"', ".cache: expected 'cold' or 'warm', got 'hot'"),
         ("allowed_cores: null", "allowed_cores: 0", "machine.allowed_cores: expected a number abo"),
         ("machine:", "machine: [", "not YAML"),
         ("cores: 2", "cores: 2\n  cores: 2", "the key 'cores' is given twice"),
-        ("cores: 2", "cores: .inf", "machine.cores: expected a whole number, got inf"),
+        ("cores: 2", "cores: .inf", "machine.cores: expected a finite number, got inf"),
         ("cores: 2", "cores: 0x" + "f" * 30_000, "machine.cores: a number of more than 63 bits"),
         ("load: 0.1", f"load: 1{':59' * 400}.0", "not YAML: int too large to convert to float"),
         ("load: 0.1", "load: .nan", "machine.load: expected a finite number, got nan"),
@@ -108,7 +107,7 @@ def test_the_nearest_key_is_the_hint() -> None:
 
 def test_a_sample_too_large_for_a_float_has_its_place() -> None:
     long = refusal(re.sub(r"samples:\n( *)- ", rf"samples:\n\1- 9{':59' * 400}\n\1- ", EDITED))
-    assert long.startswith("records[0].rounds[0].samples[0]: a number of more than 63 bits")
+    assert long.startswith("records[0].runs[0].samples[0]: a number of more than 63 bits")
 
 
 def test_a_bad_value_in_an_edited_file_has_its_place_too() -> None:
@@ -116,24 +115,27 @@ def test_a_bad_value_in_an_edited_file_has_its_place_too() -> None:
     assert message == "records[1].cell.seq: expected a whole number, got 'abc'"
 
 
-BOMB = "effattn_profile: 1\na: &a [x, x]\n" + "".join(
+BOMB = "effattn_profile: 2\na: &a [x, x]\n" + "".join(
     f"{name}: &{name} [*{before}, *{before}]\n"
     for before, name in zip("abcdefghijklmnopqrstuvwxy", "bcdefghijklmnopqrstuvwxyz", strict=True)
 )
-ROUND = '{"warmup": 1, "first_seconds": 1, "stopped": "", "samples": [%s1]}'
+RUN = '{"warmup": 1, "first_seconds": 1, "stopped": "", "samples": [%s1]}'
 HOSTILE = {
     "bomb": BOMB,
     "deep flow": "effattn_profile: " + "[" * 200_000,
     "deep mappings": "effattn_profile: " + "{a: " * 60_000,
     "deep blocks": "\n".join(" " * depth + "a:" for depth in range(700)),
-    "deep JSON": HEAD + RECORD % 1 + "  rounds: " + "[" * 900_000,
-    "wide YAML": "effattn_profile: 1\nx: [" + "[]," * 87_000 + "]\n",
-    "base 60": "effattn_profile: 1\nx: 1" + ":59" * 20_000 + "\n",
+    "deep JSON": HEAD + RECORD % 1 + "  runs: " + "[" * 900_000,
+    "wide YAML": "effattn_profile: 2\nx: [" + "[]," * 87_000 + "]\n",
+    "base 60": "effattn_profile: 2\nx: 1" + ":59" * 20_000 + "\n",
     "many samples": HEAD + "".join(
-        f"{RECORD % seq}  rounds:\n  - {ROUND % ('1,' * 190_000)}\n" for seq in range(1, 21)
+        f"{RECORD % seq}  runs:\n  - {RUN % ('1,' * 190_000)}\n" for seq in range(1, 21)
     ),
-    "many rounds": HEAD + "".join(
-        f"{RECORD % seq}  rounds:\n" + f"  - {ROUND % ''}\n" * 13_000 for seq in range(1, 11)
+    "many runs": HEAD + "".join(
+        f"{RECORD % seq}  runs:\n" + f"  - {RUN % ''}\n" * 13_000 for seq in range(1, 11)
+    ),
+    "many runs of version 1": HEAD.replace("_profile: 2", "_profile: 1") + "".join(
+        f"{RECORD % seq}  rounds:\n" + f"  - {RUN % ''}\n" * 13_000 for seq in range(1, 11)
     ),
     "many records": HEAD + "".join(RECORD % seq for seq in range(1, 100_000)),
     "many options": HEAD + '- cell: {"options": {' + '"a": 1, ' * 2_000_000,
@@ -144,7 +146,11 @@ HOSTILE = {
     "zeros": "\0" * 100_000,
 }  # fmt: skip
 
-LARGEST = {"many samples", "many rounds"}  # as large as a file may be: they are read
+LARGEST = {
+    "many samples",
+    "many runs",
+    "many runs of version 1",
+}  # as large as a file may be: they are read
 
 TIMED = """
 import re, sys, time
@@ -184,18 +190,11 @@ def test_a_large_profile_is_read_at_once() -> None:
     assert time.process_time() - started < 15 * unit  # 4 in a process of its own
 
 
-def effattn(*words: str) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"COLUMNS": "80"}
-    return subprocess.run(
-        [sys.executable, "-m", "effattn_cli", *words],
-        capture_output=True, text=True, env=environment, timeout=120, check=False,
-    )  # fmt: skip
-
-
 def test_a_hostile_name_moves_no_cursor(tmp_path: Path) -> None:
     name = f"evil{ESCAPE}"
     variant = a_variant(name, summary=ESCAPE, origin=ESCAPE, path=ESCAPE)
-    cell = replace(a_cell(), variant=name, options={ESCAPE: ESCAPE}, device=ESCAPE)
+    cell = replace(a_cell(), variant=name, options={ESCAPE: ESCAPE})
+    cell = replace(cell, setting=replace(cell.setting, device=ESCAPE))
     records = [
         measured(cell, 0.001),
         predicted(replace(cell, seq=4096), 60.0, why=ESCAPE),
@@ -248,7 +247,7 @@ def test_resuming_runs_nothing_that_the_file_names(tmp_path: Path) -> None:
     assert str(plugin) in path.read_text()
     unfinished = replace(store.read(path), finished=False)
     store.Writer(path).write(
-        replace(unfinished, records=tuple(replace(r, rounds=()) for r in unfinished.records))
+        replace(unfinished, records=tuple(replace(r, runs=()) for r in unfinished.records))
     )
 
     refused = effattn("profile", "--resume", str(path))

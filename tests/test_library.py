@@ -1,24 +1,23 @@
 """Profiles by name: paths, stems, ages and references; anything else is one line with a hint."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from effattn_cli import files, library, store
-from effattn_cli.analysis.cost.utilisation import reach
+from effattn_cli.analysis.cost.utilisation import utilisation
 from effattn_cli.cli import app
 from effattn_cli.errors import UsageError
 from effattn_cli.host import processor
 from effattn_cli.records import Profile
 from tests.builders import a_cell, a_profile, measured, pending
+from tests.running import effattn
 
 Save = Callable[..., Path]
 
@@ -134,9 +133,9 @@ def test_no_cell_of_a_reference_is_faster_than_its_roofline() -> None:
     """More than all that the machine can do means that something was counted that is not done."""
     for name in library.references():
         profile = library.read(name)
-        reached = [(r, reach(r, profile.rooflines)) for r in profile.records]
-        beyond = [(r.cell.label, r.cell.phase, r.cell.seq, found.share)
-                  for r, found in reached if found and found.share > 1]  # fmt: skip
+        reached = [(r, utilisation(r, profile.rooflines)) for r in profile.records]
+        beyond = [(r.cell.label, r.cell.setting.phase, r.cell.seq, found.fraction)
+                  for r, found in reached if found and found.fraction > 1]  # fmt: skip
         assert reached
         assert beyond == []
 
@@ -191,16 +190,13 @@ def test_profiles_lists_what_is_saved_and_what_is_broken(tmp_path: Path) -> None
     for minute in range(22):
         store.Writer(folder / f"p{minute:02}.yaml").write(a_small_profile(minute))
     (folder / "bad.yaml").write_text("\x1b[31m")
-    environment = os.environ | {"XDG_DATA_HOME": str(tmp_path), "COLUMNS": "80"}
-    words = [sys.executable, "-m", "effattn_cli", "profiles"]
-    found = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    found = effattn("profiles", XDG_DATA_HOME=str(tmp_path))
     lines = found.stdout.splitlines()
     assert lines[0] == "@1   p21"
     assert lines[1] == "     2026-01-02 03:21 UTC; a CPU, 2 cores; 2 cells: linformer, sdpa"
     assert "and 3 more: --all shows them" in lines
     assert "     ref:epyc-zen5-2-threads-linformer" in lines
-    words.append("--all")
-    found = subprocess.run(words, capture_output=True, text=True, env=environment, check=True)
+    found = effattn("profiles", "--all", XDG_DATA_HOME=str(tmp_path))
     assert "!    bad" in found.stdout
     assert "\x1b" not in found.stdout
     assert max(map(len, found.stdout.splitlines())) <= 80

@@ -36,7 +36,7 @@ def test_outputs_agree(name: str, peer: Peer) -> None:
     assert peer.copy is not None
     peer.copy(ours, theirs)
     inputs = [x.detach() for x in build(variant, cell).inputs]
-    core = cell.scope == "core" and isinstance(ours, Attention)
+    core = cell.setting.scope == "core" and isinstance(ours, Attention)
     mine = ours.mix(*inputs) if core else ours(*inputs)
     other = peer.run(theirs, inputs).reshape(mine.shape)
     assert (mine - other).norm() / mine.norm() < peer.tolerance

@@ -14,6 +14,7 @@ import effattn_cli
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention, Card, variant
 from effattn_cli.catalog import Catalog
+from tests.running import PLAIN, effattn
 
 CARD = Card(
     title="Running mean", families=("own",), paper="", year=2026, time="N", memory="N",
@@ -71,10 +72,9 @@ def test_a_function_is_read_without_importing_it_and_loaded_on_demand(tmp_path: 
     torch.testing.assert_close(layer.attend(q, q, v), v.mean(2, keepdim=True).expand_as(q))
 
 
-def effattn(
-    *words: str, python: str = sys.executable, **variables: str
-) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"} | variables
+def installed(python: str, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """The command in another environment."""
+    environment = os.environ | PLAIN | variables
     return subprocess.run(
         [python, "-m", "effattn_cli", *words],
         capture_output=True, text=True, env=environment, timeout=120, check=False,
@@ -169,19 +169,19 @@ def test_an_installed_package_brings_variants(tmp_path: Path) -> None:
     ]
     subprocess.run([*pip, "--disable-pip-version-check", str(source)], check=True, timeout=120)
 
-    listing = effattn("variants", python=python, COLUMNS="300")
+    listing = installed(python, "variants", COLUMNS="300")
     (line,) = [line for line in listing.stdout.splitlines() if line.startswith("someones ")]
     assert line.rstrip().endswith("someones-variants 1.2")
     (gone,) = [line for line in listing.stdout.splitlines() if line.startswith("gone ")]
     assert "broken: someones/gone.py" in gone
     out = ["--out", str(tmp_path / "p.yaml")]
-    swept = effattn("profile", "-v", "someones", *SHAPE, *out, python=python)
+    swept = installed(python, "profile", "-v", "someones", *SHAPE, *out)
     assert swept.returncode == 0, swept.stderr
     document = json.loads(swept.stdout)
     assert {r["cell"]["variant"] for r in document["records"]} == {"someones", "sdpa"}
-    assert all(record["rounds"] for record in document["records"])
+    assert all(record["runs"] for record in document["records"])
     assert document["variants"]["someones"]["origin"] == "someones-variants 1.2"
-    checked = effattn("check", "someones", python=python)
+    checked = installed(python, "check", "someones")
     assert "raised" not in checked.stdout
 
 

@@ -3,18 +3,18 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from effattn_cli import store
 from effattn_cli.errors import UsageError
 from effattn_cli.policy import OutsidePolicy, Policy
 from tests.analysis.grids import grid, variants
 from tests.builders import a_profile
-from tests.commands.test_cli import effattn
+from tests.running import effattn
 
 SHORT = (256, 512, 1024, 4096)
 
@@ -93,8 +93,8 @@ def test_it_is_read_as_it_was_written(policy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda text: text.replace("effattn_policy: 1", "effattn_policy: 2"), "schema version '2'"),
-        (lambda text: text.replace("effattn_policy: 1", "a: 1"), "no key 'effattn_policy'"),
+        (lambda text: text.replace("effattn_policy: 2", "effattn_policy: 3"), "schema version '3'"),
+        (lambda text: text.replace("effattn_policy: 2", "a: 1"), "no key 'effattn_policy'"),
         (lambda text: text.replace("up_to: 512", "up_to: 128"), "128 tokens come after 256"),
         (lambda text: text.replace("up_to: 512", "up_to: many"), r"rules\[1\].up_to: expected"),
         (lambda text: text.replace("variant: sdpa", "code: sdpa"), "unknown key 'code'"),

@@ -3,7 +3,6 @@
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 from effattn_cli import files, store
-from effattn_cli.analysis.compare.comparison import compare
 from effattn_cli.errors import UsageError
+from effattn_cli.machine import Gpu
 from effattn_cli.records import Profile, Usage
 from tests.builders import (
     a_card,
@@ -49,7 +49,7 @@ def test_a_profile_comes_back_equal(tmp_path: Path) -> None:
 def test_any_text_and_any_number_comes_back_equal(label: str, seconds: list[float]) -> None:
     record = measured(replace(a_cell(), options={"knob": label}), seconds, spread=0.0)
     profile = a_profile(record, command=label)
-    assert store.parse("".join(store.Writer(Path("unused"))._parts(profile)).encode()) == profile
+    assert store.parse(store.as_yaml(profile).encode()) == profile
 
 
 def test_what_was_used_of_a_feed_forward_comes_back(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_what_was_used_of_a_feed_forward_comes_back(tmp_path: Path) -> None:
 def test_a_hash_that_looks_like_a_number_stays_text() -> None:
     variant = a_variant("sdpa", code="1234567e8901")
     profile = a_profile(measured(a_cell(), 0.001), variants={"sdpa": variant})
-    assert store.parse("".join(store.Writer(Path("unused"))._parts(profile)).encode()) == profile
+    assert store.parse(store.as_yaml(profile).encode()) == profile
 
 
 def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:
@@ -78,38 +78,64 @@ def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:
 
 
 def test_the_file_reads_well() -> None:
-    text = "".join(store.Writer(Path("unused"))._parts(a_mixed_profile()))
+    text = store.as_yaml(a_mixed_profile())
     assert text.split("records:\n")[1].split("- cell")[1] == snapshot("""\
-: {"variant": "linformer", "options": {"rank": 64}, "seq": 1024, "batch": 1, "dim": 512, "heads": 8, "kv_heads": null, "head_dim": null, "device": "cpu", "dtype": "float32", "threads": 2, "phase": "forward", "scope": "core", "causal": false, "padding": 0.0, "compile": false, "alloc": "retained", "cache": "warm"}
+: {"variant": "linformer", "options": {"rank": 64}, "seq": 1024, "setting": {"phase": "forward", "scope": "core", "causal": false, "padding": 0.0, "dim": 512, "heads": 8, "kv_heads": null, "head_dim": null, "batch": 1, "dtype": "float32", "engine": "eager", "alloc": "retained", "cache": "warm", "device": "cpu", "threads": 2}}
   cost: {"matmul_flops": 1000000000, "other_flops": 0, "transcendentals": 0, "read_bytes": 8388608, "write_bytes": 4194304, "peak_bytes": 4194304, "operators": 0}
   memory: {"peak_bytes": 4194304, "input_bytes": 6291456, "weight_bytes": 0, "state_bytes": 0, "saved_bytes": 0, "method": "by hand", "resident_bytes": null, "call_seconds": 0.0}
-  rounds:
-  - {"samples": [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101], "warmup": 3, "first_seconds": 0.001, "stopped": "steady", "foreign_load": null, "contended": [], "joules": null, "calibration": null, "launch": null, "gpu": null}
-  - {"samples": [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212], "warmup": 3, "first_seconds": 0.0012, "stopped": "steady", "foreign_load": null, "contended": [], "joules": null, "calibration": null, "launch": null, "gpu": null}
+  runs:
+  - {"samples": [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101], "warmup": 3, "first_seconds": 0.001, "stopped": "steady", "background_load": null, "discarded": [], "joules": null, "calibration": null, "launch": null, "gpu": null}
+  - {"samples": [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212], "warmup": 3, "first_seconds": 0.0012, "stopped": "steady", "background_load": null, "discarded": [], "joules": null, "calibration": null, "launch": null, "gpu": null}
 """)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.floats(1e-9, 1e6))
 def test_what_is_written_is_yaml_to_every_reader(text: str, seconds: float) -> None:
     record = measured(replace(a_cell(), options={"knob": text}), [seconds], spread=0.0)
-    written = "".join(store.Writer(Path("unused"))._parts(a_profile(record, command=text)))
+    written = store.as_yaml(a_profile(record, command=text))
     (found,) = yaml.safe_load(written)["records"]
     assert found["cell"]["options"]["knob"] == text
-    assert float(found["rounds"][0]["samples"][0]) == seconds  # 1e-05 is text in YAML 1.1
+    assert float(found["runs"][0]["samples"][0]) == seconds  # 1e-05 is text in YAML 1.1
 
 
-def test_a_profile_from_before_caches_were_an_axis_is_of_warm_ones() -> None:
-    whole = a_mixed_profile()
-    written = "".join(store.Writer(Path("unused"))._parts(whole))
-    older = store.parse(written.replace(', "cache": "warm"', "").encode())
-    assert "cache" not in written.replace(', "cache": "warm"', "")
-    assert older == whole
-    assert [record.cell.key for record in older.records] == [r.cell.key for r in whole.records]
-    assert len(compare(older, whole).pairs) == len(whole.records)
+OLDER = """\
+effattn_profile: 1
+created: '2026-01-02T03:04:05+00:00'
+command: effattn profile
+machine: {effattn: 0.1.0, python: 3.11.9, os: Linux 6.8, torch: 2.13.0, torch_build: cpu, cpu: a CPU, cores: 2, memory_bytes: 17179869184, load: 0.1}
+sampling: {rounds: 3}
+baseline: sdpa
+variants:
+  sdpa: {name: sdpa, summary: Exact., decode: true, options: [], origin: bundled, path: variants/sdpa.py, code: 0123456789ab,
+    card: {title: SDPA, families: [exact], paper: '', year: 2017, time: N^2, memory: N, causal: optional, kind: exact}}
+finished: true
+rooflines:
+- {device: cpu, dtype: float32, threads: 2, flops: 1.0e+11, exponentials: 1.0e+9, dispatch: 1.0e-06, bandwidths: [{touched: 1, speed: 1.0e+10}]}
+records:
+- cell: {"variant": "sdpa", "options": {}, "seq": 1024, "batch": 1, "dim": 512, "heads": 8, "device": "cuda", "dtype": "float32", "threads": 2, "phase": "forward", "scope": "core", "causal": false, "padding": 0.0, "compile": true, "alloc": "retained"}
+  rounds:
+  - {"samples": [0.5, 1.0], "warmup": 3, "first_seconds": 0.001, "stopped": "steady", "foreign_load": 0.5, "contended": [2.0], "gpu": {"sm_mhz": 1200, "celsius": 88, "brakes": ["heat"]}}
+"""
+
+
+def test_a_profile_of_version_1_is_read_under_the_present_names() -> None:
+    profile = store.parse(OLDER.encode())
+    (record,) = profile.records
+    (run,) = record.runs
+    assert record.cell == a_cell(device="cuda", engine="compile", cache="warm")
+    assert (run.samples, run.background_load, run.discarded) == ((0.5, 1.0), 0.5, (2.0,))
+    assert run.gpu == Gpu(sm_mhz=1200, celsius=88, throttle_reasons=("heat",))
+    assert profile.rooflines[0].bandwidths[0].working_set_bytes == 1
+    assert store.parse(store.as_yaml(profile).encode()) == profile
+
+
+def test_a_profile_of_version_1_that_was_edited_by_hand_is_read_alike() -> None:
+    edited = yaml.safe_dump(yaml.safe_load(OLDER), sort_keys=False)
+    assert store.parse(edited.encode()) == store.parse(OLDER.encode())
 
 
 def test_a_file_that_was_edited_by_hand_is_read() -> None:
-    written = "".join(store.Writer(Path("unused"))._parts(a_mixed_profile()))
+    written = store.as_yaml(a_mixed_profile())
     data = yaml.safe_load(written)
     data["records"][0]["warnings"] = ["seen"]
     edited = store.parse(yaml.safe_dump(data).encode())

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from effattn_cli.attention import Layer
-from effattn_cli.records import Cell, Scope
+from effattn_cli.records import Cell
+from effattn_cli.setting import Scope, Setting
 
 DIM, HEADS, WIDTH = 512, 8, 64
 
@@ -31,11 +32,9 @@ class Peer:
     differs: str = ""
     tolerance: float = 1e-4  # relative error in float32 at which outputs agree
 
-    def cell(self, name: str, seq: int, **more: Any) -> Cell:
-        return Cell(
-            variant=name, options=dict(self.options), seq=seq, scope=self.scope,
-            causal=self.causal, **more,
-        )  # fmt: skip
+    def cell(self, name: str, seq: int, **axes: Any) -> Cell:
+        setting = Setting(scope=self.scope, causal=self.causal, **axes)
+        return Cell(variant=name, options=dict(self.options), seq=seq, setting=setting)
 
 
 def nothing_to_copy(ours: Layer, theirs: Any) -> None:

@@ -1,28 +1,28 @@
 """Profiles that a user has named; of a shipped one it is said where it is true."""
 
-import sys
 from pathlib import Path
 
-from effattn_cli import library, units
+from effattn_cli import library
+from effattn_cli.app import Note
 from effattn_cli.errors import UsageError
 from effattn_cli.host import processor
 from effattn_cli.records import Profile
+from effattn_cli.units import number
 
 
-def profile(name: str) -> Profile:
+def read(name: str, note: Note) -> Profile:
     """The profile that `name` stands for.
 
     Raises:
         UsageError: there is none, several begin so, or it cannot be read.
     """
-    found = library.read(name)
+    profile = library.read(name)
     if name.startswith(library.REFERENCE):
-        there = _words(found.machine.cpu, found.machine.cores)
+        there = _words(profile.machine.cpu, profile.machine.cores)
         here = _words(processor.model(), processor.cores())
         if there != here:
-            note = f"{name} was measured on another machine: {there}; this one is {here}"
-            print(f"note: {units.clean(note)}", file=sys.stderr)
-    return found
+            note(f"{name} was measured on another machine: {there}; this one is {here}")
+    return profile
 
 
 def changeable(name: str) -> Path:
@@ -48,4 +48,4 @@ def unless_there(path: Path, *, force: bool, hint: str = "--force replaces it") 
 
 
 def _words(cpu: str, cores: int) -> str:
-    return f"{cpu}, {units.number(cores, 'core')}"
+    return f"{cpu}, {number(cores, 'core')}"

@@ -1,90 +1,70 @@
 """`effattn choose`: which variant to deploy within a budget, from saved profiles."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from effattn_cli.commands.completion import profile_names
+from effattn_cli.commands import options as o
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from effattn_cli.analysis.selection.candidates import Requirements
+    from effattn_cli.app.choosing import Case
 
 WHAT, BUDGET, ANSWER = "What is asked for", "Budget", "Answer"
-_PROFILES = "Files or names. Without them: the newest that have such cells."
-_SEQ = "Tokens, as `32k`, or a range. Without it: the longest context that fits."
-_LATENCY = "For a call: `50ms` for the median, `p95<=50ms` for a percentile."
-_MEMORY = "A call's peak beyond inputs and weights, and what decoding keeps."
-_CONFIDENCE = "The least chance to keep each limit, from 0.5 (the expected value) to 0.99."
-_PREFER = "quality, speed, memory: the order of what fits, after exact attention."
+NOTHING = 1  # exit code: nothing fits
 
 
-def _of(panel: str, *names: str, text: str, metavar: str | None = None, **more: Any) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel, **more)
+def _of(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel)
 
 
-Profiles = Annotated[list[str] | None, typer.Argument(help=_PROFILES, autocompletion=profile_names)]
-Seq = Annotated[str | None, _of(WHAT, "--seq", "-s", text=_SEQ, metavar="RANGE")]
-Batch = Annotated[int | None, _of(WHAT, "--batch", "-b", text="Sequences.", metavar="N", min=1)]
-Phase = Annotated[
-    Literal["forward", "train", "decode"] | None,
-    _of(WHAT, "--phase", text="forward, train, decode.", metavar="WORD"),
+Profiles = Annotated[
+    list[str] | None,
+    o.profile_argument("Files or names. Without them: the newest that have such cells."),
 ]
-Device = Annotated[
-    str | None, _of(WHAT, "--device", "-d", text="cpu, cuda, cuda:0, ...", metavar="WORD")
-]
-Dtype = Annotated[str | None, _of(WHAT, "--dtype", text="float32, bfloat16, ...", metavar="WORD")]
-Scope = Annotated[
-    Literal["core", "layer", "block"] | None,
-    _of(WHAT, "--scope", text="core, layer, block.", metavar="WORD"),
-]
-Threads = Annotated[int | None, _of(WHAT, "--threads", text="CPU threads.", metavar="N", min=1)]
-Dim = Annotated[int | None, _of(WHAT, "--dim", text="Model width.", metavar="N", min=1)]
-Heads = Annotated[int | None, _of(WHAT, "--heads", text="Query heads.", metavar="N", min=1)]
-KvHeads = Annotated[int | None, _of(WHAT, "--kv-heads", text="KV heads.", metavar="N", min=1)]
-HeadDim = Annotated[int | None, _of(WHAT, "--head-dim", text="Head width.", metavar="N", min=1)]
-Compile = Annotated[bool | None, _of(WHAT, "--compile/--no-compile", text="Under torch.compile.")]
-Alloc = Annotated[
-    Literal["retained", "default"] | None,
-    _of(WHAT, "--alloc", text="retained, default: the heap.", metavar="WORD"),
-]
-Cache = Annotated[
-    Literal["warm", "cold"] | None, _of(WHAT, "--cache", text="warm, cold.", metavar="WORD")
-]
-Causal = Annotated[bool, _of(WHAT, "--causal", text="It must be causal.")]
-Padding = Annotated[bool, _of(WHAT, "--padding", text="It must take padding.")]
-Exact = Annotated[bool, _of(WHAT, "--exact", text="It must be exact attention.")]
-Latency = Annotated[str | None, _of(BUDGET, "--latency", text=_LATENCY, metavar="TIME")]
-Memory = Annotated[str | None, _of(BUDGET, "--memory", text=_MEMORY, metavar="SIZE")]
-Energy = Annotated[str | None, _of(BUDGET, "--energy", text="For a call.", metavar="JOULES")]
-Confidence = Annotated[str, _of(BUDGET, "--confidence", text=_CONFIDENCE, metavar="SHARE")]
+Seq = Annotated[
+    str | None,
+    _of(WHAT, "--seq", "-s", metavar="RANGE",
+        help="Tokens, as `32k`, or a range. Without it: the longest context that fits."),
+]  # fmt: skip
+Exact = Annotated[bool, _of(WHAT, "--exact", help="It must be exact attention.")]
+Latency = Annotated[
+    str | None,
+    _of(BUDGET, "--latency", metavar="TIME",
+        help="For a call: `50ms` for the median, `p95<=50ms` for a percentile."),
+]  # fmt: skip
+Memory = Annotated[
+    str | None,
+    _of(BUDGET, "--memory", metavar="SIZE",
+        help="A call's peak beyond inputs and weights, and what decoding keeps."),
+]  # fmt: skip
+Energy = Annotated[str | None, _of(BUDGET, "--energy", metavar="JOULES", help="For a call.")]
+Confidence = Annotated[
+    str,
+    _of(BUDGET, "--confidence", metavar="SHARE",
+        help="The least chance to keep each limit, from 0.5 (the expected value) to 0.99."),
+]  # fmt: skip
 Prefer = Annotated[
-    Literal["quality", "speed", "memory"], _of(ANSWER, "--prefer", text=_PREFER, metavar="WORD")
-]
-Explain = Annotated[bool, _of(ANSWER, "--explain", text="How each number came about.")]
-Chart = Annotated[bool | None, _of(ANSWER, "--chart/--no-chart", text="Draw the curves.")]
+    Literal["quality", "speed", "memory"],
+    _of(ANSWER, "--prefer", metavar="WORD",
+        help="quality, speed, memory: the order of what fits, after exact attention."),
+]  # fmt: skip
+Explain = Annotated[bool, _of(ANSWER, "--explain", help="How each number came about.")]
+Chart = Annotated[bool | None, _of(ANSWER, "--chart/--no-chart", help="Draw the curves.")]
 Emit = Annotated[
-    Path | None, _of(ANSWER, "--emit", text="Write a policy for a service.", metavar="FILE")
+    Path | None, _of(ANSWER, "--emit", metavar="FILE", help="Write a policy for a service.")
 ]
-Force = Annotated[bool, _of(ANSWER, "--force", text="Replace the policy if it is there.")]
-Json = Annotated[bool, _of(ANSWER, "--json", text="Print one JSON document.")]
+Force = Annotated[bool, _of(ANSWER, "--force", help="Replace the policy if it is there.")]
+Json = Annotated[bool, _of(ANSWER, "--json", help="Print one JSON document.")]
 
 
+@o.takes(*o.filters(WHAT))
 def choose(
     profiles: Profiles = None,
     seq: Seq = None,
-    batch: Batch = None,
-    phase: Phase = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    scope: Scope = None,
-    threads: Threads = None,
-    dim: Dim = None,
-    heads: Heads = None,
-    kv_heads: KvHeads = None,
-    head_dim: HeadDim = None,
-    compile: Compile = None,
-    alloc: Alloc = None,
-    cache: Cache = None,
-    causal: Causal = False,
-    padding: Padding = False,
     exact: Exact = False,
     latency: Latency = None,
     memory: Memory = None,
@@ -96,10 +76,120 @@ def choose(
     emit: Emit = None,
     force: Force = False,
     json: Json = False,
+    **options: Any,
 ) -> None:
     """Recommend the variant to deploy within a latency, memory or energy budget."""
-    asked = locals()
-    from effattn_cli.app.choice_query import Wishes
-    from effattn_cli.commands.choosing import run
+    from effattn_cli.app import choosing
+    from effattn_cli.commands.notes import note, told
+    from effattn_cli.ranges import lengths
 
-    raise typer.Exit(run(Wishes(**asked)))
+    setting = o.filtered(options)
+    limits = {"latency": latency, "memory": memory, "energy": energy}
+    required = _requirements(limits, setting, confidence, exact=exact)
+    seqs = lengths(seq) if seq else ()
+    question = choosing.Question(
+        profiles=profiles or (), setting=setting, required=required, prefer=prefer
+    )
+    case = choosing.case_of(question, note, told)
+    if emit is not None:
+        code = _emit(case, seqs, emit, force=force, json=json)
+    elif not seqs:
+        code = _longest(case, json=json)
+    elif len(seqs) > 1:
+        code = _plan(case, seqs, json=json)
+    else:
+        code = _answer(case, seqs[0], json=json, explain=explain, chart=chart)
+    raise typer.Exit(code)
+
+
+def _requirements(
+    limits: dict[str, str | None], setting: dict[str, Any], confidence: str, *, exact: bool
+) -> "Requirements":
+    from effattn_cli.analysis.selection.candidates import Requirements
+    from effattn_cli.errors import UsageError
+    from effattn_cli.plan.budgets import limit
+    from effattn_cli.quantities import parse_share
+
+    parsed = [limit(resource, text) for resource, text in limits.items() if text]
+    if not parsed:
+        raise UsageError("there is no limit to keep", "--latency 50ms, or --memory 2GiB")
+    share = parse_share(confidence, "--confidence")
+    if not 0.5 <= share <= 0.99:
+        hint = "from 50%, the expected value, to 99%"
+        raise UsageError(f"--confidence: {confidence} is out of range", hint)
+    return Requirements(
+        limits=tuple(parsed),
+        causal=bool(setting.get("causal")),
+        decode=setting.get("phase") == "decode",
+        padding=bool(setting.get("padding")),
+        exact=exact,
+        confidence=share,
+    )
+
+
+def _answer(case: "Case", seq: int, *, json: bool, explain: bool, chart: bool | None) -> int:
+    from effattn_cli.analysis.selection.relaxation import relaxations
+    from effattn_cli.report import charts, terminal_chart
+    from effattn_cli.report.choice import choice_json, recommendation
+    from effattn_cli.report.console import stdout
+
+    found = case.at(seq)
+    relaxed = relaxations(found) if found.best is None else []
+    if json:
+        typer.echo(choice_json.choice(found, case.setting, relaxed))
+    else:
+        console = stdout()
+        console.print(recommendation.answer(found, case.setting, relaxed), highlight=False)
+        if explain:
+            console.print()
+            console.print(recommendation.explanation(found), highlight=False)
+        terminal_chart.show(charts.of_choice(found), console, asked=chart)
+    return 0 if found.best is not None else NOTHING
+
+
+def _plan(case: "Case", seqs: "Sequence[int]", *, json: bool) -> int:
+    from effattn_cli.report.choice import choice_json, context_view
+    from effattn_cli.report.console import stdout
+
+    choices = [case.at(seq) for seq in seqs]
+    if json:
+        typer.echo(choice_json.plan(choices, case.setting))
+    else:
+        stdout().print(context_view.plan(choices, case.setting), highlight=False)
+    return 0 if any(choice.best for choice in choices) else NOTHING
+
+
+def _longest(case: "Case", *, json: bool) -> int:
+    from effattn_cli.analysis.selection.relaxation import max_contexts
+    from effattn_cli.report.choice import choice_json, context_view
+    from effattn_cli.report.console import stdout
+
+    found = max_contexts(case.candidates, case.required)
+    if json:
+        typer.echo(choice_json.longest(found, case.setting, case.required))
+    else:
+        stdout().print(context_view.longest(found, case.setting, case.required), highlight=False)
+    return 0 if any(each.seq for each in found) else NOTHING
+
+
+def _emit(case: "Case", seqs: "Sequence[int]", path: Path, *, force: bool, json: bool) -> int:
+    """A rule for each length, of those measured if none is given, at which something fits."""
+    from effattn_cli.app.choosing import policy
+    from effattn_cli.app.named_profiles import unless_there
+    from effattn_cli.commands.notes import note, told
+    from effattn_cli.units import length
+
+    unless_there(path, force=force)
+    lengths = seqs or sorted({record.cell.seq for record in case.records})
+    made = policy(case, [case.at(seq) for seq in lengths])
+    if made is None:
+        _plan(case, lengths, json=json)
+        told("nothing fits at any of these lengths; no policy is written")
+        return NOTHING
+    there = {rule.up_to for rule in made.rules}
+    if missing := [length(seq) for seq in lengths if seq not in there]:
+        note(f"nothing fits at {', '.join(missing)}: no rule there")
+    made.write(path)
+    _plan(case, lengths, json=json)
+    told(f"saved: {path}")
+    return 0

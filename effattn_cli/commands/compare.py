@@ -60,7 +60,11 @@ def compare(
         raise UsageError(f"--threshold: {threshold!r} leaves no change too small to count", "as 3%")
     sides = _sides(old, new or [], variants)
     old = old if variants is None else f"{variants[0]} in {old}"
-    found = {name: comparing.compare(*pair, threshold=share) for name, pair in sides.items()}
+    metrics = {**comparing.PRIMARY, **{limit.metric.name: limit.metric for limit in limits}}
+    found = {
+        name: comparing.compare(*pair, threshold=share, metrics=metrics)
+        for name, pair in sides.items()
+    }
     broken = {name: gate.breaches(each, limits, strict=strict) for name, each in found.items()}
     if json:
         typer.echo(change_phrases.as_json(old, found, broken))
@@ -88,16 +92,19 @@ def _sides(
     old: str, new: list[str], variants: tuple[str, str] | None
 ) -> dict[str, tuple["Profile", "Profile"]]:
     """What is compared with what, by the name of the newer side."""
-    from effattn_cli.analysis.compare.pairing import rivals
-    from effattn_cli.app import named_profiles
+    from effattn_cli.analysis.compare.pairing import paired
+    from effattn_cli.app.named_profiles import read
+    from effattn_cli.commands.notes import note
     from effattn_cli.errors import UsageError
 
     if not new and variants is None:
         hint = "a second profile, or two variants of this one: --variants sdpa linformer"
         raise UsageError(f"there is nothing to compare {old!r} with", hint)
-    before = named_profiles.profile(old)
-    profiles = {name: named_profiles.profile(name) for name in dict.fromkeys(new)} or {old: before}
+    before = read(old, note)
+    profiles = {name: read(name, note) for name in dict.fromkeys(new)} or {old: before}
     if variants is None:
         return {name: (before, after) for name, after in profiles.items()}
-    return {f"{variants[1]} in {name}": rivals(before, after, variants)
-            for name, after in profiles.items()}  # fmt: skip
+    return {
+        f"{variants[1]} in {name}": paired(before, after, variants)
+        for name, after in profiles.items()
+    }

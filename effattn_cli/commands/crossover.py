@@ -1,47 +1,73 @@
 """`effattn crossover`: from which length on each variant beats exact attention."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from effattn_cli.commands import options as o
-from effattn_cli.commands.completion import profile_names
 
-_CHART = typer.Option("--chart/--no-chart", help="Draw the curves.")
+if TYPE_CHECKING:
+    from effattn_cli.app.sweep import Order
+    from effattn_cli.records import Profile
 
 
+@o.takes(*o.sweep())
 def crossover(
     profile: Annotated[
-        str | None,
-        typer.Argument(help="A file or a name; or give --variant.", autocompletion=profile_names),
+        str | None, o.profile_argument("A file or a name; or give --variant.")
     ] = None,
-    variant: o.Variant = None,
-    seq: o.Seq = None,
-    batch: o.Batch = None,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    threads: o.Threads = None,
-    phase: o.Phase = None,
-    scope: o.Scope = None,
-    causal: o.Causal = None,
-    padding: o.Padding = None,
-    baseline: o.Baseline = None,
-    plugin: o.Plugin = None,
-    dim: o.Dim = None,
-    heads: o.Heads = None,
-    time_limit: o.TimeLimit = None,
-    time_budget: o.TimeBudget = None,
-    memory_limit: o.MemoryLimit = None,
-    rounds: o.Rounds = None,
-    seed: o.Seed = None,
     out: o.Out = None,
     force: o.Force = False,
     json: o.Json = False,
     quiet: o.Quiet = False,
-    chart: Annotated[bool | None, _CHART] = None,
+    chart: o.ChartFlag = None,
+    **options: Any,
 ) -> None:
     """Find the length from which on each variant beats exact attention, saved or measured now."""
-    asked = locals()
-    from effattn_cli.commands.crossing import run
+    from effattn_cli.app.live_crossover import USUAL
+    from effattn_cli.app.named_profiles import read
+    from effattn_cli.app.sweep import Order
+    from effattn_cli.commands.notes import note
+    from effattn_cli.errors import UsageError
+    from effattn_cli.report import charts, crossover_view, terminal_chart
+    from effattn_cli.report.console import stdout
 
-    raise typer.Exit(run(asked))
+    given = o.asked(options)
+    live = bool(given) or out is not None or force
+    if (profile is not None) == live:
+        why = "these options measure anew" if live else "nothing to look at"
+        hint = "effattn crossover PROFILE, or effattn crossover -v linformer"
+        raise UsageError(f"name a saved profile, or a variant to measure: {why}", hint)
+    if profile is not None:
+        found = read(profile, note)
+    else:
+        found = _measured(Order(flags=USUAL | given, out=out, force=force), quiet=quiet)
+    if json:
+        typer.echo(crossover_view.as_json(found))
+        return
+    console = stdout()
+    console.print(crossover_view.table(found), highlight=False)
+    terminal_chart.show(charts.of_profile(found), console, asked=chart)
+
+
+def _measured(order: "Order", *, quiet: bool) -> "Profile":
+    from rich.console import Console
+
+    from effattn_cli import files, store
+    from effattn_cli.app import live_crossover, sweep
+    from effattn_cli.commands.notes import note, told
+    from effattn_cli.report.profile.progress import Progress
+    from effattn_cli.run.context import RunContext
+    from effattn_cli.run.fork_server import ForkServer
+
+    sweep.interruptible()
+    with ForkServer() as server:
+        wanted = sweep.planned(order, server, note)
+        live_crossover.refuse_nothing_to_cross(wanted)
+        path = sweep.destination(order, wanted)
+        with files.locked(path), Progress(Console(stderr=True), quiet=quiet) as progress:
+            sweep.refuse_replacing(order)
+            context = RunContext.of(wanted.sampling, server, store.Writer(path), progress)
+            found = live_crossover.searched(wanted, context, note)
+    told(f"saved: {path}")
+    return found

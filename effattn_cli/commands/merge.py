@@ -26,6 +26,6 @@ def merge(
     with files.locked(out):
         named_profiles.unless_there(out, force=force)
         store.Writer(out).write(found)
-    rounds = sum(len(record.rounds) for record in found.records)
-    told = f"{number(len(found.records), 'cell')}, {number(rounds, 'round')}"
+    runs = sum(len(record.runs) for record in found.records)
+    told = f"{number(len(found.records), 'cell')}, {number(runs, 'run')}"
     print(f"saved: {out} ({told})", file=sys.stderr)

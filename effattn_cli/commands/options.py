@@ -1,155 +1,164 @@
-"""The options of `effattn profile`: names, help and completion, one alias each."""
+"""Options of commands, made from what declares them: the axes of a setting, a sweep's request.
 
+A command takes them as keywords: `@takes(...)` puts them into the signature that typer reads.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
 from effattn_cli.commands.completion import presets, profile_names, variant_names
+from effattn_cli.option_spec import OptionSpec
+from effattn_cli.plan.request import OPTIONS, Request
+from effattn_cli.setting import AXES, USUAL
 
-SWEEP, SHAPE, LIMITS, OUTPUT = "What to sweep", "Shapes", "Limits and sampling", "Output"
+COMPLETIONS: dict[str, Any] = {"variant": variant_names, "preset": presets}
+OUTPUT = "Output"
 
-
-METAVARS = {
-    "VARIANT": "NAME", "SEQ": "RANGE", "BATCH": "RANGE", "THREADS": "RANGE", "TOKENS": "N",
-    "DIM": "N", "HEADS": "N", "KV-HEADS": "N", "HEAD-DIM": "N", "ROUNDS": "N", "SEED": "N",
-    "PADDING": "SHARE", "PRECISION": "SHARE", "PLUGIN": "PATH", "CONFIG": "FILE", "OUT": "FILE",
-    "RESUME": "FILE", "TIME-LIMIT": "TIME", "TIME-BUDGET": "TIME", "MEMORY-LIMIT": "SIZE",
-    "LIKE": "MODEL", "FAMILY": "NAME", "BASELINE": "NAME", "ALLOC": "HEAP", "CACHE": "STATE",
-}  # fmt: skip
-
-FLAGS = {"FORCE", "JSON", "DRY-RUN", "QUIET"}
+Option = inspect.Parameter
 
 
-def _of(panel: str, *names: str, text: str, default: str | None = None, **more: Any) -> Any:
-    """An option; `default` is shown, while the value None says that it was not given."""
-    word = names[0].lstrip("-").upper()
-    flag = "/" in word or word in FLAGS
-    return typer.Option(
-        *names,
-        help=f"{text} [dim]\\[{default}][/]" if default else text,
-        show_default=False,
-        metavar=" " if flag else METAVARS.get(word, word),
-        rich_help_panel=panel,
-        **more,
+def takes(*options: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command these options, in the place of its `**options`."""
+
+    def made(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command).parameters.values()
+        before = [p for p in own if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        first = [p for p in before if _is_argument(p)]
+        rest = [p for p in before if not _is_argument(p)]
+
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            command(**values)
+
+        parameters = [
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*first, *options, *rest)
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return made
+
+
+def _is_argument(parameter: inspect.Parameter) -> bool:
+    marks = getattr(parameter.annotation, "__metadata__", ())
+    return any(isinstance(mark, typer.models.ArgumentInfo) for mark in marks)
+
+
+def sweep() -> tuple[Option, ...]:
+    """What says which cells a sweep has: its request, with the axes behind the lengths."""
+    names = [name for name in OPTIONS if name not in AXES]
+    place = names.index("seq") + 1
+    return tuple(_sweep_option(name) for name in (*names[:place], *AXES, *names[place:]))
+
+
+def _sweep_option(name: str) -> Option:
+    spec = OPTIONS[name]
+    default = spec.default or _written(name)
+    if name in AXES:
+        kind: Any = bool | None if spec.switch else str | None
+    else:
+        hint = get_args(Request.__annotations__[name])[0]
+        kind = list[str] | None if get_origin(hint) is tuple else hint | None
+    return _option(name, spec, kind, default, spec.section)
+
+
+def _written(name: str) -> str:
+    """The usual value as it is typed, for the help."""
+    if name in AXES:
+        usual, axis = getattr(USUAL, name), AXES[name]
+        return _no(name) if axis.switch else "" if usual is None else axis.write(usual)
+    usual = Request().__getattribute__(name)
+    if usual is False:
+        return _no(name)
+    return "" if usual in (None, ()) else str(usual)
+
+
+def _no(name: str) -> str:
+    return f"no-{name.replace('_', '-')}"
+
+
+def filters(panel: str) -> tuple[Option, ...]:
+    """What says which cells of saved profiles are meant: one value on each axis."""
+    return tuple(
+        _option(name, axis, bool | None if axis.switch else str | None, "", panel)
+        for name, axis in AXES.items()
     )
 
 
-_VARIANT = (
-    "Name, glob, `family:kernel`, `survey`, `all`, `!name`; options inline:"
-    " `linformer:rank=64,128`. Repeat, or separate by commas."
-)
-_SEQ = "Lengths: `1k..64k` doubles; also `1k,3k`, `1k..4k:+512`, `1k..1M:x4`, `1k..64k:/5`."
-_SCOPE = "core: q, k, v to output; layer: and projections; block: and feed-forward."
-_PHASE = "forward, train (forward and backward), decode (the last token of that context)."
-_PRECISION = "Sampling stops at this half width of the median's 95 % interval."
-_PRECISE = "To see changes of 5 %: 10 rounds, a precision of 1 %. Takes three times as long."
-_ALLOC = "CPU heap: `retained` keeps freed memory, `default` is the system's way."
-_CACHE = "warm, or cold: a GPU's L2 is overwritten before each call."
+def _option(name: str, spec: OptionSpec, kind: Any, default: str, panel: str) -> Option:
+    """A value of None says that the option was not given; `default` is what help shows."""
+    flag = f"--{name.replace('_', '-')}"
+    names = [f"{flag}/--no-{flag[2:]}"] if spec.switch else [flag]
+    info = typer.Option(
+        *names,
+        *([spec.short] if spec.short else []),
+        help=f"{spec.help} [dim]\\[{default}][/]" if default else spec.help,
+        show_default=False,
+        metavar=spec.metavar or " ",
+        rich_help_panel=panel,
+        autocompletion=COMPLETIONS.get(spec.completion),
+    )
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return Option(name, keyword, default=None, annotation=Annotated[kind, info])
 
-Variant = Annotated[
-    list[str] | None,
-    _of(SWEEP, "--variant", "-v", text=_VARIANT, autocompletion=variant_names),
-]
-Family = Annotated[
-    list[str] | None, _of(SWEEP, "--family", text="All variants of a family, as `kernel`.")
-]
-Seq = Annotated[str | None, _of(SWEEP, "--seq", "-s", text=_SEQ, default="1k..16k")]
-Batch = Annotated[str | None, _of(SWEEP, "--batch", "-b", text="Batch sizes.", default="1")]
-Tokens = Annotated[
-    str | None, _of(SWEEP, "--tokens", text="Constant tokens: the batch is tokens / seq.")
-]
-Device = Annotated[
-    str | None, _of(SWEEP, "--device", "-d", text="auto, cpu, cuda:0, ...", default="auto")
-]
-Dtype = Annotated[
-    str | None,
-    _of(SWEEP, "--dtype", text="float32, bfloat16, float16, float64.", default="float32"),
-]
-Threads = Annotated[str | None, _of(SWEEP, "--threads", text="CPU threads.", default="all cores")]
-Phase = Annotated[str | None, _of(SWEEP, "--phase", text=_PHASE, default="forward")]
-Scope = Annotated[str | None, _of(SWEEP, "--scope", text=_SCOPE, default="core")]
-Causal = Annotated[
-    bool | None, _of(SWEEP, "--causal/--no-causal", text="Causal mask.", default="no-causal")
-]
-Padding = Annotated[
-    str | None, _of(SWEEP, "--padding", text="Padded share of each sequence.", default="0")
-]
-Compile = Annotated[
-    bool | None,
-    _of(SWEEP, "--compile/--no-compile", text="Under torch.compile.", default="no-compile"),
-]
-Alloc = Annotated[
-    Literal["retained", "default"] | None, _of(SWEEP, "--alloc", text=_ALLOC, default="retained")
-]
-Cache = Annotated[str | None, _of(SWEEP, "--cache", text=_CACHE, default="warm")]
-Baseline = Annotated[
-    str | None,
-    _of(
-        SWEEP,
-        "--baseline",
-        text="What the others are compared with, or `none`.",
-        default="sdpa",
-        autocompletion=variant_names,
-    ),
-]
-Plugin = Annotated[
-    list[str] | None, _of(SWEEP, "--plugin", text="A file or folder with variants of your own.")
-]
-Dim = Annotated[int | None, _of(SHAPE, "--dim", text="Model width.", default="512")]
-Heads = Annotated[int | None, _of(SHAPE, "--heads", text="Query heads.", default="8")]
-KvHeads = Annotated[
-    int | None, _of(SHAPE, "--kv-heads", text="Key-value heads.", default="as heads")
-]
-HeadDim = Annotated[int | None, _of(SHAPE, "--head-dim", text="Head width.", default="dim / heads")]
-Like = Annotated[
-    str | None,
-    _of(
-        SHAPE,
-        "--like",
-        text="Shapes of a known model, or of a Hugging Face `config.json`.",
-        autocompletion=presets,
-    ),
-]
-TimeLimit = Annotated[
-    str | None,
-    _of(
-        LIMITS,
-        "--time-limit",
-        text="For a cell; one that needs more is predicted.",
-        default="40s",
-    ),
-]
-TimeBudget = Annotated[str | None, _of(LIMITS, "--time-budget", text="For the whole sweep.")]
-MemoryLimit = Annotated[
-    str | None,
-    _of(LIMITS, "--memory-limit", text="For a cell, as `8GiB`.", default="80 % of what is free"),
-]
-Precise = Annotated[
-    bool | None,
-    _of(LIMITS, "--precise/--no-precise", text=_PRECISE, default="no-precise"),
-]
-Rounds = Annotated[
-    int | None, _of(LIMITS, "--rounds", text="Fresh processes for each cell.", default="3")
-]
-Precision = Annotated[str | None, _of(LIMITS, "--precision", text=_PRECISION, default="2%")]
-Seed = Annotated[
-    int | None, _of(LIMITS, "--seed", text="Of the inputs and the order.", default="0")
-]
-Config = Annotated[Path | None, _of(OUTPUT, "--config", text="These options in a YAML file.")]
+
+def asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options of a sweep that were given."""
+    return {name: values[name] for name in OPTIONS if values.get(name) not in (None, [])}
+
+
+def filtered(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The one value on each axis that was given.
+
+    Raises:
+        UsageError: it cannot be read, or stands for several.
+    """
+    from effattn_cli.errors import UsageError
+    from effattn_cli.setting import flag
+
+    found: dict[str, Any] = {}
+    for name, axis in AXES.items():
+        value = values.get(name)
+        if value is None:
+            continue
+        if axis.switch:
+            found[name] = value
+            continue
+        meant = axis.read(value, flag(name))
+        if len(meant) != 1:
+            why = f"{flag(name)}: {value!r} stands for {len(meant)} values"
+            raise UsageError(why, "one answer is for one setting: give one")
+        found[name] = meant[0]
+    return found
+
+
+def profile_argument(help: str) -> Any:
+    return typer.Argument(help=help, autocompletion=profile_names)
+
+
+def _output(*names: str, help: str, metavar: str | None = None, **more: Any) -> Any:
+    return typer.Option(
+        *names, help=help, metavar=metavar, show_default=False, rich_help_panel=OUTPUT, **more
+    )
+
+
 Out = Annotated[
-    Path | None, _of(OUTPUT, "--out", "-o", text="The profile.", default="in your data folder")
+    Path | None,
+    _output("--out", "-o", help="The profile. [dim]\\[in your data folder][/]", metavar="FILE"),
 ]
-Force = Annotated[bool, _of(OUTPUT, "--force", text="Replace the profile if it is there.")]
-Resume = Annotated[
-    str | None,
-    _of(
-        OUTPUT,
-        "--resume",
-        text="Finish the sweep of this profile: a file, a name, @1.",
-        autocompletion=profile_names,
-    ),
+Force = Annotated[bool, _output("--force", help="Replace the file if it is there.", metavar=" ")]
+Json = Annotated[bool, _output("--json", help="Print one JSON document.", metavar=" ")]
+Quiet = Annotated[bool, _output("--quiet", "-q", help="No progress.", metavar=" ")]
+ChartFlag = Annotated[
+    bool | None, _output("--chart/--no-chart", help="Draw the curves.", metavar=" ")
 ]
-Json = Annotated[bool, _of(OUTPUT, "--json", text="Print the profile as one JSON document.")]
-DryRun = Annotated[bool, _of(OUTPUT, "--dry-run", text="Show the plan; run no variant.")]
-Quiet = Annotated[bool, _of(OUTPUT, "--quiet", "-q", text="No progress.")]
+
+
+def names_of(options: Iterable[Option]) -> list[str]:
+    return [option.name for option in options]

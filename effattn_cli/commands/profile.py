@@ -1,52 +1,134 @@
 """`effattn profile`: measure a sweep, save it, say what it means."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
 from effattn_cli.commands import options as o
 
+if TYPE_CHECKING:
+    from effattn_cli.app.sweep import Interrupted, Order
+    from effattn_cli.records import Profile
 
+SURPRISES = 3  # exit code: finished, but a cell failed in a way that nobody expects
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="These options in a YAML file.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        help="Finish the sweep of this profile: a file, a name, @1.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+        autocompletion=o.profile_names,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Show the plan; run no variant.",
+        metavar=" ",
+        rich_help_panel=o.OUTPUT,
+        show_default=False,
+    ),
+]
+
+
+@o.takes(*o.sweep())
 def profile(
-    variant: o.Variant = None,
-    family: o.Family = None,
-    seq: o.Seq = None,
-    batch: o.Batch = None,
-    tokens: o.Tokens = None,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    threads: o.Threads = None,
-    phase: o.Phase = None,
-    scope: o.Scope = None,
-    causal: o.Causal = None,
-    padding: o.Padding = None,
-    compile: o.Compile = None,
-    alloc: o.Alloc = None,
-    cache: o.Cache = None,
-    baseline: o.Baseline = None,
-    plugin: o.Plugin = None,
-    dim: o.Dim = None,
-    heads: o.Heads = None,
-    kv_heads: o.KvHeads = None,
-    head_dim: o.HeadDim = None,
-    like: o.Like = None,
-    time_limit: o.TimeLimit = None,
-    time_budget: o.TimeBudget = None,
-    memory_limit: o.MemoryLimit = None,
-    precise: o.Precise = None,
-    rounds: o.Rounds = None,
-    precision: o.Precision = None,
-    seed: o.Seed = None,
-    config: o.Config = None,
+    config: Config = None,
     out: o.Out = None,
     force: o.Force = False,
-    resume: o.Resume = None,
+    resume: Resume = None,
     json: o.Json = False,
-    dry_run: o.DryRun = False,
+    dry_run: DryRun = False,
     quiet: o.Quiet = False,
+    **options: Any,
 ) -> None:
     """Measure attention variants over lengths, batch sizes and devices."""
-    asked = locals()
-    families = [f"family:{name}" for name in asked.pop("family") or []]
-    asked["variant"] = [*(variant or []), *families] or None
-    from effattn_cli.app.sweep import Wishes, run
+    from effattn_cli.app.sweep import Interrupted, Order
 
-    raise typer.Exit(run(Wishes.of(asked)))
+    order = Order(flags=o.asked(options), config=config, out=out, resume=resume, force=force)
+    try:
+        code = _planned(order, quiet=quiet) if dry_run else _measured(order, json=json, quiet=quiet)
+    except Interrupted as stopped:
+        _tell_how_to_go_on(stopped, order)
+        raise
+    raise typer.Exit(code)
+
+
+def _planned(order: "Order", *, quiet: bool) -> int:
+    from rich.console import Console
+
+    from effattn_cli.app import sweep
+    from effattn_cli.commands.notes import note
+    from effattn_cli.report.console import stdout
+    from effattn_cli.report.profile import dry_run
+    from effattn_cli.report.profile.progress import Progress
+    from effattn_cli.run.fork_server import ForkServer
+
+    with ForkServer() as server:
+        profile, _ = sweep.prepared(order, server, note)
+        watch = Progress(Console(stderr=True), quiet=quiet)
+        stdout().print(dry_run.table(*sweep.dry_run(profile, server, watch)))
+    return 0
+
+
+def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
+    from rich.console import Console
+
+    from effattn_cli import files, store
+    from effattn_cli.app import sweep
+    from effattn_cli.commands.notes import note, told
+    from effattn_cli.report.console import print_profile
+    from effattn_cli.report.profile.progress import Progress
+    from effattn_cli.run.context import RunContext
+    from effattn_cli.run.fork_server import ForkServer
+
+    sweep.interruptible()
+    with ForkServer() as server:
+        profile, before = sweep.prepared(order, server, note)
+        path = before or sweep.destination(order, profile)
+        with files.locked(path), Progress(Console(stderr=True), quiet=quiet) as progress:
+            sweep.refuse_replacing(order)  # another run may have finished it meanwhile
+            context = RunContext.of(profile.sampling, server, store.Writer(path), progress)
+            profile = sweep.measured(profile, path, context)
+    if json:
+        print(store.as_json(profile))
+    else:
+        print_profile(profile)
+    told(f"saved: {path}")
+    return _exit_code(profile)
+
+
+def _exit_code(profile: "Profile") -> int:
+    from effattn_cli.errors import NothingMeasured
+    from effattn_cli.records import EXPECTED
+
+    reasons = {record.failure.reason for record in profile.records if record.failure}
+    if "measured" not in {record.status for record in profile.records}:
+        return NothingMeasured.exit_code
+    return SURPRISES if reasons - EXPECTED else 0
+
+
+def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:
+    import shlex
+
+    from effattn_cli.commands.notes import told
+
+    again = ["effattn", "profile", "--resume", str(stopped.path)]
+    again += [word for plugin in order.plugins for word in ("--plugin", plugin)]
+    told("interrupted; what was measured is saved")
+    told(f"hint: {shlex.join(again)} goes on from here")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from effattn_cli.report.catalog.profile_list import Line
+    from effattn_cli.report.catalog.profile_list import Entry
 
 SHOWN = 20  # saved profiles, unless all are asked for
 
@@ -33,15 +33,15 @@ def profiles(
     stdout().print(profile_list.listing(mine, references, hidden=len(saved) - len(shown)))
 
 
-def _lines(paths: "Mapping[str, Path]") -> "list[Line]":
+def _lines(paths: "Mapping[str, Path]") -> "list[Entry]":
     from effattn_cli import store
     from effattn_cli.errors import UsageError
-    from effattn_cli.report.catalog.profile_list import Line
+    from effattn_cli.report.catalog.profile_list import Entry
 
     found = []
     for name, path in paths.items():
         try:
-            found.append(Line(name=name, path=str(path), heading=store.heading(path)))
+            found.append(Entry(name=name, path=str(path), heading=store.heading(path)))
         except UsageError as error:
-            found.append(Line(name=name, path=str(path), broken=str(error)))
+            found.append(Entry(name=name, path=str(path), broken=str(error)))
     return found

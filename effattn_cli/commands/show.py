@@ -18,9 +18,10 @@ def show(
 ) -> None:
     """Show the tables and findings of a saved profile."""
     from effattn_cli import store
-    from effattn_cli.app import named_profiles
+    from effattn_cli.app.named_profiles import read
+    from effattn_cli.commands.notes import note
 
-    found = named_profiles.profile(profile)
+    found = read(profile, note)
     if json:
         typer.echo(store.as_json(found))
         return

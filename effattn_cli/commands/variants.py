@@ -9,8 +9,8 @@ import typer
 from effattn_cli.commands.completion import variant_names
 
 if TYPE_CHECKING:
+    from effattn_cli.analysis.cost.scaling import Scaling
     from effattn_cli.cards import Variant
-    from effattn_cli.run.kept_scaling import Growth
 
 
 def variants(
@@ -47,32 +47,18 @@ def variants(
         except BrokenPlugin as error:
             broken[known] = str(error)
     if survey:
-        from effattn_cli.report.catalog import survey_table as printed
+        from effattn_cli.report.catalog import survey_table
 
         found = [item for item in found if item.card.survey is not None]
-        stdout().print(printed.table(found, _growths(found)))
+        stdout().print(survey_table.table(found, _scalings(found)))
         return
     stdout().print(card_view.listing(found, broken))
 
 
-def _growths(variants: "Iterable[Variant]") -> "dict[str, Growth | None]":
-    """Counted where it is not kept from before."""
-    import sys
-    from importlib.metadata import version
-
-    from effattn_cli import __version__
-    from effattn_cli.run import kept_scaling
+def _scalings(variants: "Iterable[Variant]") -> "dict[str, Scaling | None]":
+    from effattn_cli.app.scalings import counted
+    from effattn_cli.commands.notes import progress
     from effattn_cli.run.fork_server import ForkServer
 
-    kept = kept_scaling.Kept(f"effattn {__version__}, torch {version('torch')}")
-    found = {item.name: kept.find(item) for item in variants}
-    missing = [item for item in variants if found[item.name] is None]
     with ForkServer() as server:
-        for number, item in enumerate(missing, start=1):
-            if sys.stderr.isatty():
-                told = f"counting {number} of {len(missing)}: {item.name}"
-                print(f"{told:60}", end="\r", file=sys.stderr, flush=True)
-            growth = found[item.name] = kept_scaling.of(server, item)
-            if growth is not None:
-                kept.add(item, growth)
-    return found
+        return counted(variants, server, progress)

@@ -65,7 +65,7 @@ def fingerprint(device: str) -> Machine:
         effattn=__version__,
         python=platform.python_version(),
         os=f"{platform.system()} {platform.release()}",
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         torch_build=_build(),
         blas=_blas(),
         cpu=processor.model(),
@@ -116,7 +116,7 @@ def _accelerator(device: str) -> dict[str, Any]:
     if place.type != "cuda":
         return {"accelerator": place.type}
     properties = torch.cuda.get_device_properties(place)
-    processors, memory = nvml.most_mhz(device)
+    processors, memory = nvml.max_mhz(device)
     return {
         "accelerator": properties.name,
         "accelerator_memory_bytes": properties.total_memory,

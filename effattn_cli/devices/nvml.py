@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from effattn_cli.devices.timing import Call
-from effattn_cli.machine import Brake, Gpu
+from effattn_cli.machine import Gpu, ThrottleReason
 
 #: The driver's names of its reasons. That it is idle is no reason.
-BRAKES: dict[str, Brake] = {
+THROTTLE_REASONS: dict[str, ThrottleReason] = {
     "SwPowerCap": "power cap",
     "SwThermalSlowdown": "heat",
     "HwThermalSlowdown": "heat",
@@ -22,7 +22,7 @@ BRAKES: dict[str, Brake] = {
 }
 
 ASKING = 0.05  # seconds that the driver may take to answer
-MOST_CALLS = 500
+MAX_CALLS = 500
 
 
 def at_work(device: str, call: Call, seconds: float) -> Gpu | None:
@@ -33,7 +33,7 @@ def at_work(device: str, call: Call, seconds: float) -> Gpu | None:
         return None
     import pynvml  # noqa: PLC0415
 
-    for _ in range(max(1, min(MOST_CALLS, int(ASKING / max(seconds, 1e-9))))):
+    for _ in range(max(1, min(MAX_CALLS, int(ASKING / max(seconds, 1e-9))))):
         call()
     bits = _ask(device, "CurrentClocksEventReasons")
     mhz = _ask(device, "ClockInfo", pynvml.NVML_CLOCK_SM)
@@ -41,12 +41,14 @@ def at_work(device: str, call: Call, seconds: float) -> Gpu | None:
     torch.cuda.synchronize(device)
     if bits is None or mhz is None or celsius is None:
         return None
-    found = (brake for name, brake in BRAKES.items()
-             if bits & getattr(pynvml, f"nvmlClocksEventReason{name}"))  # fmt: skip
-    return Gpu(sm_mhz=mhz, celsius=celsius, brakes=tuple(dict.fromkeys(found)))
+    reasons = []
+    for name, reason in THROTTLE_REASONS.items():
+        if bits & getattr(pynvml, f"nvmlClocksEventReason{name}"):
+            reasons.append(reason)
+    return Gpu(sm_mhz=mhz, celsius=celsius, throttle_reasons=tuple(dict.fromkeys(reasons)))
 
 
-def most_mhz(device: str) -> tuple[int | None, int | None]:
+def max_mhz(device: str) -> tuple[int | None, int | None]:
     """The highest clocks of the GPU's processors and of its memory."""
     import pynvml  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 SHORTEST = 0.1  # seconds; the kernel counts in ticks of 10 ms, below this it says nothing
 
 
-class ForeignLoad:
+class BackgroundLoad:
     """Cores that others kept busy since it was made; None where the system does not tell."""
 
     def __init__(self) -> None:

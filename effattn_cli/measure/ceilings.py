@@ -1,21 +1,22 @@
 """What a device can do at best, measured: the ceilings that every cell is held against."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 
 from effattn_cli.devices.timing import timer
 from effattn_cli.measure.workload import DTYPES
-from effattn_cli.records import Bandwidth, Dtype, Roofline
+from effattn_cli.records import Bandwidth, Roofline
+from effattn_cli.setting import Dtype
 
 #: (batch, rows, inner, columns) of the products: square ones, and scores of queries and keys.
 PRODUCTS = ((8, 1024, 64, 1024), (1, 1024, 1024, 1024), (1, 2048, 2048, 2048))
-#: Bytes that an operator touches: from what stays in the nearest cache to what no cache holds, and
-#: closer where the last cache ends, at 32 to 64 MiB of most of today's machines.
-TOUCHED = (1 << 17, 1 << 20, 1 << 23, 1 << 24, 1 << 25, 1 << 26, 1 << 28)
+#: Bytes of an operator's working set: from what stays in the nearest cache to what no cache holds,
+#: and closer where the last cache ends, at 32 to 64 MiB of most of today's machines.
+WORKING_SETS = (1 << 17, 1 << 20, 1 << 23, 1 << 24, 1 << 25, 1 << 26, 1 << 28)
 PASSES, AGREE = 4, 0.1
 TRIES = 5  # the best counts: what is sought is what the device can do
 SHORTEST = 2e-4  # seconds of a try; what is shorter is repeated within one
@@ -64,7 +65,9 @@ def _pass(device: str, dtype: Dtype, threads: int) -> Roofline:
         threads=threads,
         flops=_products(kind),
         exponentials=_exponentials(kind),
-        bandwidths=tuple(Bandwidth(touched=size, speed=_sum(kind, size)) for size in TOUCHED),
+        bandwidths=tuple(
+            Bandwidth(working_set_bytes=size, speed=_sum(kind, size)) for size in WORKING_SETS
+        ),
         dispatch=_small(kind),
     )
 
@@ -83,9 +86,9 @@ def _products(kind: dict[str, Any]) -> float:
     return best
 
 
-def _sum(kind: dict[str, Any], touched: int) -> float:
-    """Bytes a second of c = a + b, where the three together are `touched` bytes."""
-    size = touched // 3 // kind["dtype"].itemsize
+def _sum(kind: dict[str, Any], working_set: int) -> float:
+    """Bytes a second of c = a + b, where the three together are `working_set` bytes."""
+    size = working_set // 3 // kind["dtype"].itemsize
     a, b, c = (torch.ones(size, **kind) for _ in range(3))
     return 3 * a.nbytes / _quickest(kind, lambda: torch.add(a, b, out=c))
 

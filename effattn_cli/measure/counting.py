@@ -23,7 +23,7 @@ def count(variant: type[Layer], cell: Cell) -> Counted:
     """
     with FakeTensorMode(allow_non_fake_inputs=True):
         subject = build(variant, cell, device="cpu", eager=True)
-        if cell.phase == "train":
+        if cell.setting.phase == "train":
             subject.call()  # makes the upstream gradient, which is an input
         counter = Counter()
         counter.watch(*subject.tensors)

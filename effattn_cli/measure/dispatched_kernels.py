@@ -1,8 +1,9 @@
 """Which code really ran, and a warning where it is not what one would take it for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from effattn_cli import engines
 from effattn_cli.records import Cell
 
 #: Words in the names of kernels that say which code computed attention.
@@ -23,18 +24,4 @@ def warnings(cell: Cell, ran: Sequence[str]) -> tuple[str, ...]:
     found = []
     if any(MATH in name for name in ran) and cell.options.get("backend") != "math":
         found.append("no fused kernel took this: attention ran in steps that hold all scores")
-    return (*found, *(_compiled() if cell.compile else ()))
-
-
-def _compiled() -> Iterator[str]:
-    from torch._dynamo.utils import counters  # noqa: PLC0415
-
-    breaks = counters["graph_break"]
-    graphs = counters["stats"]["unique_graphs"]
-    if breaks:
-        first = str(next(iter(breaks))).partition("\n")[0]
-        yield f"torch.compile broke the graph {sum(breaks.values())} times: {first[:200]}"
-    elif graphs > 1:
-        yield f"torch.compile made {graphs} graphs of it"
-    if not graphs:
-        yield "torch.compile compiled nothing of it"
+    return (*found, *engines.load(cell.setting.engine).warnings())

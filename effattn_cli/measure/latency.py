@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from statistics import median
 
+from msgspec.structs import replace
+
 from effattn_cli.analysis.cost.time_estimate import WARM_SECONDS
-from effattn_cli.analysis.reliability import is_busy
 from effattn_cli.attention import Layer
 from effattn_cli.devices import nvml
 from effattn_cli.devices.energy import Meter
 from effattn_cli.devices.timing import Block, block, overwriting
 from effattn_cli.host import heap
-from effattn_cli.host.background_load import ForeignLoad
+from effattn_cli.host.background_load import BackgroundLoad
 from effattn_cli.measure import reference_kernel
 from effattn_cli.measure.workload import build
-from effattn_cli.records import Cell, Round, Sampling
+from effattn_cli.records import Cell, Run, Sampling
 from effattn_cli.stats.median import half_width
 
 WARM_CALLS = 50
@@ -33,42 +33,44 @@ FAULT = 2e-6  # seconds that a page costs which the system gives; 1 to 5 were se
 BLOCK_CALLS, BLOCK_SECONDS = 16, 0.01
 
 
-def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Round:
-    """One round of samples in this process, which should be fresh."""
+def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
+    """A run of the cell in this process, which should be fresh."""
     started = time.monotonic()
     faults: Callable[[], int] = int
-    if cell.alloc == "retained" and cell.device == "cpu" and heap.retain_heap():
+    if cell.setting.alloc == "retained" and cell.setting.device == "cpu" and heap.retain_heap():
         faults = heap.faults
     subject = build(variant, cell, seed=sampling.seed)
-    cold = cell.cache == "cold"
-    time_some = block(cell.device, subject.call, overwriting(cell.device) if cold else None)
-    most = 1 if cell.device == "cpu" else BLOCK_CALLS
-    before = reference_kernel.seconds(cell.device)
-    meter = None if cold else Meter.start(cell.device)  # overwriting draws energy too
+    cold = cell.setting.cache == "cold"
+    time_some = block(
+        cell.setting.device, subject.call, overwriting(cell.setting.device) if cold else None
+    )
+    most = 1 if cell.setting.device == "cpu" else BLOCK_CALLS
+    before = reference_kernel.seconds(cell.setting.device)
+    meter = None if cold else Meter.start(cell.setting.device)  # overwriting draws energy too
     found = sample(time_some, sampling, most, faults)
     if meter is not None:
         calls = found.warmup + len(found.samples)
         found = replace(found, joules=meter.joules(calls, found.median))
     spent = time.monotonic() - started
-    if is_busy(found) and spent < sampling.time_limit / 2:
+    if found.is_busy and spent < sampling.time_limit / 2:
         found = _quieter(found, sample(time_some, sampling, most))  # the heap has grown by now
-    kernel = (before + reference_kernel.seconds(cell.device)) / 2
-    gpu = nvml.at_work(cell.device, subject.call, found.median)
+    kernel = (before + reference_kernel.seconds(cell.setting.device)) / 2
+    gpu = nvml.at_work(cell.setting.device, subject.call, found.median)
     return replace(found, gpu=gpu, calibration=round(kernel, 9))
 
 
-def _quieter(first: Round, again: Round) -> Round:
+def _quieter(first: Run, again: Run) -> Run:
     """Of two tries the one beside less other load; the samples of the other one are kept apart."""
-    if (again.foreign_load or 0.0) < (first.foreign_load or 0.0):
+    if (again.background_load or 0.0) < (first.background_load or 0.0):
         return replace(
-            again.instead_of(first), warmup=first.warmup, first_seconds=first.first_seconds
+            again.superseding(first), warmup=first.warmup, first_seconds=first.first_seconds
         )
-    return first.instead_of(again)
+    return first.superseding(again)
 
 
 def sample(
     time_some: Block, sampling: Sampling, most: int = 1, faults: Callable[[], int] = int
-) -> Round:
+) -> Run:
     """Has the subject run and timed, in blocks of up to `most` calls, until it is enough.
 
     `faults` tells how many pages the process was given so far.
@@ -83,18 +85,18 @@ def sample(
     size = _size(warm[-1], most)
     samples: list[float] = []
     launches: list[float] = []
-    load, stopped = ForeignLoad(), ""
+    load, stopped = BackgroundLoad(), ""
     while not stopped:
         times = time_some(min(size, sampling.max_samples - len(samples)))
         samples += [round(seconds, 9) for seconds in times.seconds]
         launches += times.launches
         stopped = _enough(samples, sum(samples), sampling)
-    return Round(
+    return Run(
         samples=tuple(samples),
         warmup=len(warm),
         first_seconds=round(warm[0], 9),
         stopped=stopped,
-        foreign_load=load.cores(),
+        background_load=load.cores(),
         launch=round(median(launches), 9) if launches else None,
     )
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.autograd.profiler import profile  # torch.profiler's imports inductor: a second a cell
 
+from effattn_cli import engines
 from effattn_cli.attention import Layer
 from effattn_cli.devices import nvml
 from effattn_cli.host import heap
@@ -55,16 +56,18 @@ def measure(
     subject = build(variant, cell, seed=sampling.seed)
     saved: dict[int, int] = {}
     masked = None
-    long = cell.device == "cpu" and cell.phase != "train" and (expected or 0.0) >= LONG
+    long = (
+        cell.setting.device == "cpu" and cell.setting.phase != "train" and (expected or 0.0) >= LONG
+    )
     if not long:
         with ExitStack() as watching:
-            if not cell.compile:
+            if engines.load(cell.setting.engine).RUNS_EAGERLY:
                 watching.enter_context(_noting(saved))
                 masked = watching.enter_context(Masked())
             _check(subject.call(), cell, subject.width)
     for tensor in subject.tensors:
         saved.pop(tensor.untyped_storage().data_ptr(), None)
-    watch = _on_cpu if cell.device == "cpu" else _on_accelerator
+    watch = _on_cpu if cell.setting.device == "cpu" else _on_accelerator
     seen = watch(subject, cell)
     _check(seen.out, cell, subject.width)
     found = Memory(
@@ -137,15 +140,15 @@ def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
     torch.accelerator.reset_peak_memory_stats()
     before = torch.accelerator.memory_allocated()
     torch.accelerator.synchronize()
-    held = nvml.resident(cell.device)
+    held = nvml.resident(cell.setting.device)
     started = time.perf_counter()
     out = subject.call()
     torch.accelerator.synchronize()
     seconds = time.perf_counter() - started
     peak = torch.accelerator.max_memory_allocated() - before
-    holds = nvml.resident(cell.device)  # the allocator keeps what it took
+    holds = nvml.resident(cell.setting.device)  # the allocator keeps what it took
     taken = None if held is None or holds is None else max(0, holds - held)
-    with profile(use_kineto=True, use_device=torch.device(cell.device).type) as recorded:
+    with profile(use_kineto=True, use_device=torch.device(cell.setting.device).type) as recorded:
         subject.call()
         torch.accelerator.synchronize()
     events = list(recorded.kineto_results.events())
@@ -153,9 +156,9 @@ def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
 
 
 def _check(out: Tensor, cell: Cell, width: int) -> None:
-    if not isinstance(out, Tensor) or out.shape[0] != cell.batch or out.shape[-1] != width:
+    if not isinstance(out, Tensor) or out.shape[0] != cell.setting.batch or out.shape[-1] != width:
         got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise WrongShape(f"the output is {got}, expected ({cell.batch}, ..., {width})")
+        raise WrongShape(f"the output is {got}, expected ({cell.setting.batch}, ..., {width})")
     if not out.isfinite().all():
         raise NotFinite("the output holds NaN or infinity")
 

@@ -1,14 +1,15 @@
 """A cell made real: the module, its inputs, and the call that is measured."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor, nn
 
-from effattn_cli import catalog
+from effattn_cli import catalog, engines
 from effattn_cli.attention import Attention, Decodable, FeedForward, Layer
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure.transformer_block import Block, Dense
@@ -58,14 +59,19 @@ def build(
     Raises:
         Unsupported: the variant cannot do what the cell asks for.
     """
-    cell = replace(cell, device=device or cell.device, compile=cell.compile and not eager)
-    place, dtype = torch.device(cell.device), DTYPES[cell.dtype]
+    setting = replace(
+        cell.setting,
+        device=device or cell.setting.device,
+        engine="eager" if eager else cell.setting.engine,
+    )
+    cell = replace(cell, setting=setting)
+    place, dtype = torch.device(setting.device), DTYPES[setting.dtype]
     # torch.manual_seed would note the stack for accelerators that are not used: 2 ms a process.
     (torch.default_generator if place.type == "cpu" else torch).manual_seed(seed)
     with place:
         module = _cast(_module(variant, cell), dtype)
-    module.train(cell.phase == "train")
-    if cell.phase == "decode":
+    module.train(cell.setting.phase == "train")
+    if cell.setting.phase == "decode":
         return _decoding(module, cell, place, dtype)
     real_BT = _real(cell, place)
     if real_BT is not None and not variant.card.padding:
@@ -74,9 +80,9 @@ def build(
     inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
     if len(inputs) > 1:  # q, k and v as a layer hands them over: (B, T, H, K) in memory
         inputs = tuple(x_BTHK.transpose(1, 2) for x_BTHK in inputs)
-    inputs = tuple(x.requires_grad_(cell.phase == "train") for x in inputs)
-    run = torch.compile(run) if cell.compile else run
-    if cell.phase == "train":
+    inputs = tuple(x.requires_grad_(cell.setting.phase == "train") for x in inputs)
+    run = engines.load(cell.setting.engine).prepare(run)
+    if cell.setting.phase == "train":
         call = _training(run, inputs, list(module.parameters()), real_BT)
     else:
         call = torch.no_grad()(partial(run, *inputs, real_BT))
@@ -87,10 +93,10 @@ def build(
 def _module(variant: type[Layer], cell: Cell) -> Layer | Block:
     """The variant alone, or in a block: then the other half is what exact Transformers have."""
     layer = variant(config(variant, cell))
-    if cell.scope != "block":
+    if cell.setting.scope != "block":
         return layer
     if isinstance(layer, Attention):
-        return Block(layer, Dense(cell.dim))
+        return Block(layer, Dense(cell.setting.dim))
     assert isinstance(layer, FeedForward)
     exact = catalog.load(EXACT)
     return Block(exact(config(exact, replace(cell, options={}))), layer)
@@ -103,10 +109,10 @@ def _whole(
 
     A feed-forward alone takes x at any scope: it has no q, k and v.
     """
-    if cell.scope == "core" and isinstance(module, Attention):
+    if cell.setting.scope == "core" and isinstance(module, Attention):
         heads = (module.heads, module.kv_heads, module.kv_heads)
-        return module.mix, tuple((cell.batch, cell.seq, H, module.head_dim) for H in heads)
-    return module, ((cell.batch, cell.seq, cell.dim),)
+        return module.mix, tuple((cell.setting.batch, cell.seq, H, module.head_dim) for H in heads)
+    return module, ((cell.setting.batch, cell.seq, cell.setting.dim),)
 
 
 def _cast(module: Layer | Block, dtype: torch.dtype) -> Layer | Block:
@@ -129,20 +135,21 @@ def config(variant: type[Layer], cell: Cell) -> Any:
     wrong = sorted(set(cell.options) - known)
     if wrong:
         raise Unsupported(f"{cell.variant} has no option {wrong[0]!r}")
-    shape: dict[str, Any] = {"dim": cell.dim, "tokens": cell.seq, "causal": cell.causal}
+    setting = cell.setting
+    shape: dict[str, Any] = {"dim": setting.dim, "tokens": cell.seq, "causal": setting.causal}
     if issubclass(variant, Attention):
         shape |= {
-            "heads": cell.heads, "kv_heads": cell.kv_heads, "head_dim": cell.head_dim,
-            "core": cell.scope == "core",
+            "heads": setting.heads, "kv_heads": setting.kv_heads, "head_dim": setting.head_dim,
+            "core": setting.scope == "core",
         }  # fmt: skip
     return variant.Config(**(shape | dict(cell.options)))
 
 
 def _real(cell: Cell, device: torch.device) -> Tensor | None:
-    if not cell.padding:
+    if not cell.setting.padding:
         return None
-    real = max(1, cell.seq - round(cell.seq * cell.padding))
-    return (torch.arange(cell.seq, device=device) < real).expand(cell.batch, -1)
+    real = max(1, cell.seq - round(cell.seq * cell.setting.padding))
+    return (torch.arange(cell.seq, device=device) < real).expand(cell.setting.batch, -1)
 
 
 def _training(
@@ -171,13 +178,15 @@ def _decoding(
     mixer = module.mixer if isinstance(module, Block) else module
     if isinstance(mixer, Attention) and not isinstance(mixer, Decodable):
         raise Unsupported(f"{mixer.card.title} cannot decode token by token")
-    if cell.padding:
+    if cell.setting.padding:
         raise Unsupported("decoding takes no padding")
     with torch.no_grad():
-        state = mixer.start(cell.batch, cell.seq - 1) if isinstance(mixer, Decodable) else None
+        state = (
+            mixer.start(cell.setting.batch, cell.seq - 1) if isinstance(mixer, Decodable) else None
+        )
     run, shapes = _one(module, cell)
     inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
-    run = torch.compile(run) if cell.compile else run
+    run = engines.load(cell.setting.engine).prepare(run)
 
     @torch.no_grad()
     def step() -> Tensor:
@@ -190,7 +199,7 @@ def _decoding(
 
 def _one(module: Any, cell: Cell) -> tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]:
     """As `_whole`, for one token of each sequence."""
-    if cell.scope == "core" and isinstance(module, Decodable):
+    if cell.setting.scope == "core" and isinstance(module, Decodable):
         heads = (module.heads, module.kv_heads, module.kv_heads)
-        return module.mix_step, tuple((cell.batch, H, module.head_dim) for H in heads)
-    return module.decode, ((cell.batch, cell.dim),)
+        return module.mix_step, tuple((cell.setting.batch, H, module.head_dim) for H in heads)
+    return module.decode, ((cell.setting.batch, cell.setting.dim),)

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from effattn_cli.axis_readers import SWITCH
 from effattn_cli.cards import Option, Value
 from effattn_cli.errors import UsageError, unknown
-
-SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def convert(owner: str, option: Option, text: str) -> Value | None:

@@ -1,82 +1,156 @@
-"""The options of `effattn profile` as the user writes them, on the command line or in a file."""
+"""The options of a sweep, each declared once, as the user writes them."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
+from collections.abc import Mapping
 from reprlib import repr as shortened
-from typing import Any, get_type_hints
+from typing import Annotated, Any
 
-import yaml
+from msgspec import Struct, field
 
-from effattn_cli.errors import UsageError, unknown
-from effattn_cli.plan.option_values import SWITCH
-from effattn_cli.plan.text_files import small_text
+from effattn_cli.errors import UsageError
+from effattn_cli.option_spec import OptionSpec, specs
 from effattn_cli.quantities import parse_bytes, parse_seconds, parse_share
-from effattn_cli.ranges import LARGEST
 from effattn_cli.records import Sampling
+from effattn_cli.setting import AXES
 
-MAX_DEPTH = 2  # a mapping of lists
-#: The options that hold comma lists; a file may give them, and tuples, as lists.
-LISTS = {"seq", "batch", "device", "dtype", "threads", "phase", "scope", "padding", "cache"}
-RANGES = {
-    "dim": (1, LARGEST), "heads": (1, LARGEST), "kv_heads": (1, LARGEST), "head_dim": (1, LARGEST),
-    "rounds": (1, 100), "seed": (0, 2**63 - 1),
-}  # fmt: skip
+RANGES = {"rounds": (1, 100), "seed": (0, 2**63 - 1)}
 #: Ten processes: what differs between them is most of what is not known, more samples tell little.
 PRECISE = Sampling(rounds=10, precision=0.01)
+LIMITS = "Limits and sampling"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """What to profile, in the user's words. None stands for "not given".
 
     Raises:
         UsageError: a number is out of range. Words are checked where they are read.
     """
 
-    variant: tuple[str, ...] = ()
-    seq: str = "1k..16k"
-    batch: str | None = None  # 1
-    tokens: str | None = None  # in a batch: its size is this by the length
-    device: str = "auto"
-    dtype: str = "float32"
-    threads: str | None = None  # all cores
-    phase: str = "forward"
-    scope: str = "core"
-    causal: bool = False
-    padding: str = "0"
-    dim: int | None = None  # 512, or what `like` has
-    heads: int | None = None  # 8, or what `like` has
-    kv_heads: int | None = None
-    head_dim: int | None = None
-    like: str | None = None
-    compile: bool = False
-    alloc: str = "retained"
-    cache: str = "warm"
-    baseline: str = "sdpa"
-    time_limit: str = "40s"
-    time_budget: str | None = None
-    memory_limit: str | None = None
-    precise: bool = False
-    rounds: int | None = None  # 3, or 10 with `precise`
-    precision: str | None = None  # 2%, or 1% with `precise`
-    seed: int = 0
-    plugin: tuple[str, ...] = ()
+    variant: Annotated[
+        tuple[str, ...],
+        OptionSpec(
+            help="Name, glob, `family:kernel`, `survey`, `all`, `!name`; options inline:"
+            " `linformer:rank=64,128`. Repeat, or separate by commas.",
+            metavar="NAME",
+            short="-v",
+            completion="variant",
+        ),
+    ] = ()
+    family: Annotated[
+        tuple[str, ...],
+        OptionSpec(help="All variants of a family, as `kernel`.", metavar="NAME"),
+    ] = ()
+    seq: Annotated[
+        str,
+        OptionSpec(
+            help="Lengths: `1k..64k` doubles; also `1k,3k`, `1k..4k:+512`, `1k..1M:x4`,"
+            " `1k..64k:/5`.",
+            metavar="RANGE",
+            short="-s",
+        ),
+    ] = "1k..16k"
+    tokens: Annotated[
+        str | None,
+        OptionSpec(help="Constant tokens: the batch is tokens / seq.", metavar="N"),
+    ] = None
+    baseline: Annotated[
+        str,
+        OptionSpec(
+            help="What the others are compared with, or `none`.",
+            metavar="NAME",
+            completion="variant",
+        ),
+    ] = "sdpa"
+    plugin: Annotated[
+        tuple[str, ...],
+        OptionSpec(help="A file or folder with variants of your own.", metavar="PATH"),
+    ] = ()
+    like: Annotated[
+        str | None,
+        OptionSpec(
+            help="Shapes of a known model, or of a Hugging Face `config.json`.",
+            metavar="MODEL",
+            section="Shapes",
+            completion="preset",
+        ),
+    ] = None
+    time_limit: Annotated[
+        str,
+        OptionSpec(
+            help="For a cell; one that needs more is predicted.", metavar="TIME", section=LIMITS
+        ),
+    ] = "40s"
+    time_budget: Annotated[
+        str | None, OptionSpec(help="For the whole sweep.", metavar="TIME", section=LIMITS)
+    ] = None
+    memory_limit: Annotated[
+        str | None,
+        OptionSpec(
+            help="For a cell, as `8GiB`.",
+            metavar="SIZE",
+            section=LIMITS,
+            default="80 % of what is free",
+        ),
+    ] = None
+    precise: Annotated[
+        bool,
+        OptionSpec(
+            help="To see changes of 5 %: 10 rounds, a precision of 1 %. Takes three times as long.",
+            section=LIMITS,
+            switch=True,
+        ),
+    ] = False
+    rounds: Annotated[
+        int | None,
+        OptionSpec(help="Fresh processes for each cell.", metavar="N", section=LIMITS, default="3"),
+    ] = None
+    precision: Annotated[
+        str | None,
+        OptionSpec(
+            help="Sampling stops at this half width of the median's 95 % interval.",
+            metavar="SHARE",
+            section=LIMITS,
+            default="2%",
+        ),
+    ] = None
+    seed: Annotated[
+        int, OptionSpec(help="Of the inputs and the order.", metavar="N", section=LIMITS)
+    ] = 0
+    axes: Mapping[str, str] = field(default_factory=dict)  # what was typed for axes of a setting
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                option = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{option}: {value} is out of range, from {low} to {high}")
+                raise UsageError(f"--{name}: {value} is out of range, from {low} to {high}")
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The words that name variants, those of families among them."""
+        return (*self.variant, *(f"family:{name}" for name in self.family))
 
 
-def merged(flags: Mapping[str, object], config: Mapping[str, object]) -> Request:
+#: All options of a sweep, by name; those of an axis are text until they are planned.
+OPTIONS: Mapping[str, OptionSpec] = {**specs(Request), **AXES}
+
+
+def merged(flags: Mapping[str, Any], config: Mapping[str, Any]) -> Request:
     """The request that flags and a config file make; a flag that is None or () was not given."""
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in flags.items()}
-    given = {name: value for name, value in plain.items() if value not in (None, ())}
-    values: dict[str, Any] = {**config, **given}
-    return Request(**values)
+    given = {name: _plain(value) for name, value in flags.items() if value not in (None, (), [])}
+    values = {**config, **given}
+    axes = {name: _typed(value) for name, value in values.items() if name in AXES}
+    rest = {name: value for name, value in values.items() if name not in AXES}
+    return Request(axes=axes, **rest)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _typed(value: Any) -> str:
+    """An axis as it would be typed; a switch says yes or no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def sampling(request: Request) -> Sampling:
@@ -98,102 +172,3 @@ def _precision(text: str) -> float:
     if 0.001 <= share <= 0.5:
         return share
     raise UsageError(f"--precision: {shortened(text)} is out of range, from 0.1% to 50%")
-
-
-def from_file(path: Path) -> dict[str, object]:
-    """The options in a YAML file, by their names in `Request`.
-
-    Scalars are read as the text that stands there, by the option's type and not by YAML's: its
-    rules make 90 of 1:30, 8 of 010, and False of no.
-
-    Raises:
-        UsageError: it cannot be read; an option is unknown, given twice, or of the wrong type.
-    """
-    root = _tree(small_text(path), path)
-    if root is None:
-        return {}
-    if not isinstance(root, yaml.MappingNode):
-        raise UsageError(f"{path}: expected options, like 'seq: 1k..16k', one a line")
-    options: dict[str, object] = {}
-    for key, node in root.value:
-        name = _option(key, path)
-        if name in options:
-            raise UsageError(f"{path}: {key.value}: given twice")
-        value = _value(name, node, f"{path}: {key.value}")
-        if value is not None:
-            options[name] = value
-    return options
-
-
-def _tree(text: str, path: Path) -> yaml.Node | None:
-    """The YAML nodes, nothing made of them; never deep, no node twice."""
-    try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.CBaseLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            line = event.start_mark.line + 1 if event.start_mark else 1
-            if depth > MAX_DEPTH:
-                raise UsageError(f"{path}: line {line}: lists and mappings nest too deep")
-            if getattr(event, "anchor", None) or getattr(event, "tag", None):
-                hint = "put quotes around a word that starts with *, & or !"
-                raise UsageError(f"{path}: line {line}: no aliases, anchors or tags here", hint)
-        return yaml.compose(text, Loader=yaml.CBaseLoader)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
-
-
-def _option(key: yaml.Node, path: Path) -> str:
-    names = [item.name for item in fields(Request)]
-    word = _text(key, str(path))
-    name = word.replace("-", "_")
-    if name not in names:
-        error = unknown("option", word, [item.replace("_", "-") for item in names])
-        raise UsageError(f"{path}: {error}", error.hint)
-    return name
-
-
-def _value(name: str, node: yaml.Node, place: str) -> object:
-    kind = get_type_hints(Request)[name]
-    many = kind == tuple[str, ...]
-    if isinstance(node, yaml.SequenceNode) and (many or name in LISTS):
-        words = tuple(_text(item, f"{place}[{i}]") for i, item in enumerate(node.value))
-        return words if many else ",".join(words)
-    expected, read = READERS[kind]
-    if isinstance(node, yaml.ScalarNode):
-        if node.value in {"", "~", "null"} and kind in (str | None, int | None):
-            return None
-        try:
-            return read(node.value)
-        except (KeyError, ValueError):
-            pass
-    raise UsageError(f"{place}: expected {expected}, got {_shown(node)}")
-
-
-def _text(node: yaml.Node, place: str) -> str:
-    if isinstance(node.value, str) and node.value:
-        return node.value
-    raise UsageError(f"{place}: expected text, got {_shown(node)}")
-
-
-def _shown(node: yaml.Node) -> str:
-    if isinstance(node.value, str):
-        return shortened(node.value) if node.value else "nothing"
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
-
-
-def _some(text: str) -> str:
-    if not text:
-        raise ValueError
-    return text
-
-
-#: For each type in `Request`: what it is called, and how its text is read.
-READERS: dict[object, tuple[str, Callable[[str], object]]] = {
-    str: ("text", _some),
-    str | None: ("text", _some),
-    int: ("a whole number", int),
-    int | None: ("a whole number", int),
-    bool: ("true or false", lambda text: SWITCH[text.lower()]),
-    tuple[str, ...]: ("text, or a list of it", lambda text: (_some(text),)),
-}

@@ -10,16 +10,13 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.crossover.crossing import Crossing, Crossover, crossover
-from effattn_cli.analysis.reliability import foreign_load
-from effattn_cli.analysis.series import Group, groups
+from effattn_cli.analysis.series import Series, by_setting
 from effattn_cli.errors import UsageError
-from effattn_cli.metrics import Metric
+from effattn_cli.metrics import METRICS
 from effattn_cli.records import Profile
-from effattn_cli.report import phrases
 from effattn_cli.report.layout import Column, Grid, Row
-from effattn_cli.report.metric_words import TOLD
 
-METRICS: tuple[Metric, ...] = ("latency", "memory", "state", "energy")
+CROSSING = tuple(metric for metric in METRICS.values() if metric.crosses)
 COLUMNS = (
     Column(title="variant", folds=1),
     Column(title="for"),
@@ -30,11 +27,11 @@ COLUMNS = (
 )
 
 
-def lines(group: Group, baseline: str) -> Iterator[Crossover]:
-    """Each variant against the baseline, in one respect after another."""
-    for label in group.labels:
-        for metric in METRICS:
-            found = crossover(group, label, baseline, metric) if label != baseline else None
+def crossovers(series: Series, baseline: str) -> Iterator[Crossover]:
+    """Each variant against the baseline, in one metric after another."""
+    for label in series.labels:
+        for metric in CROSSING:
+            found = crossover(series, label, baseline, metric) if label != baseline else None
             if found is not None:
                 yield found
 
@@ -43,14 +40,13 @@ def table(profile: Profile) -> Lines:
     """A row for each variant and metric, a grid for each setting."""
     shown: list[RenderableType] = []
     marks: list[Crossover] = []
-    for group in groups(profile.records):
-        found = list(lines(group, _baseline(profile)))
+    for series in by_setting(profile.records):
+        found = list(crossovers(series, _baseline(profile)))
         marks += found
         if found:
-            rows = [
-                _row(line, found[place - 1] if place else None) for place, line in enumerate(found)
-            ]
-            shown += [Text(phrases.title(group.shape), "bold"), Grid(COLUMNS, rows), Text()]
+            before = [None, *found[:-1]]
+            rows = [_row(one, other) for one, other in zip(found, before, strict=True)]
+            shown += [Text(series.setting.title, "bold"), Grid(COLUMNS, rows), Text()]
     if not shown:
         raise UsageError("no length was measured of both the baseline and another variant")
     note = (
@@ -59,7 +55,7 @@ def table(profile: Profile) -> Lines:
     shown.append(Text(f"{note} logarithmic axes.", "dim"))
     if any(found.crossing.predicted for found in marks):
         shown.append(Text("~ rests on a predicted value", "dim"))
-    if any(foreign_load(record) is not None for record in profile.records):
+    if any(record.background_load is not None for record in profile.records):
         shown.append(Text("Other processes kept the machine busy: measure again.", "dim"))
     return Lines(*shown)
 
@@ -76,7 +72,7 @@ def _row(found: Crossover, before: Crossover | None) -> Row:
         opens=not same,
         cells=(
             Text("" if same else units.clean(found.label)),
-            Text(found.metric),
+            Text(found.metric.name),
             Text(place(found.crossing), "bold"),
             Text(interval(found.crossing)),
             Text(_end(found)),
@@ -117,20 +113,19 @@ def about(seq: float) -> str:
 def _end(found: Crossover) -> str:
     last = found.last
     ratio = last.ratio if last.ratio > 1 else 1 / last.ratio
-    told = TOLD[found.metric]
     mark = "~" if last.predicted else ""
-    close = " (too close to call)" if last.verdict == "close" else ""
+    close = " (too close to call)" if last.ordering == "close" else ""
     where = units.length(last.seq)
-    word = told.better if last.ratio > 1 else told.worse
+    word = found.metric.better if last.ratio > 1 else found.metric.worse
     return f"{mark}{units.ratio(ratio)} {word} at {where}{close}"
 
 
 def as_json(profile: Profile) -> str:
     """Lengths in tokens; null stands for "not up to the last length"."""
     found = [
-        {"setting": asdict(group.shape), "label": line.label, "metric": line.metric}
-        | asdict(line.crossing)
-        for group in groups(profile.records)
-        for line in lines(group, _baseline(profile))
+        {"setting": series.setting.values(), "label": one.label, "metric": one.metric.name}
+        | asdict(one.crossing)
+        for series in by_setting(profile.records)
+        for one in crossovers(series, _baseline(profile))
     ]
     return json.dumps({"baseline": _baseline(profile), "crossings": found}, indent=1)

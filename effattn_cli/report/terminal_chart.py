@@ -15,13 +15,13 @@ from effattn_cli import units
 NARROWEST = 60  # columns
 WIDEST = 100
 HEIGHT = 18
-MOST = 8  # curves; more cannot be told apart
+MAX_LINES = 8  # curves; more cannot be told apart
 PREDICTED = "~"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Series:
+class Line:
     """One curve: length, amount, and whether that was measured."""
 
     label: str
@@ -33,7 +33,7 @@ class Chart:
     """What stands in one picture; `scale` writes an amount with its unit."""
 
     title: str
-    series: Sequence[Series]
+    lines: Sequence[Line]
     scale: Callable[[float], str]
     base: float = 10  # of the marks on the upright axis
     limit: float | None = None
@@ -43,7 +43,7 @@ class Chart:
 
     @property
     def lengths(self) -> list[int]:
-        return sorted({seq for series in self.series for seq, _, _ in series.points})
+        return sorted({seq for line in self.lines for seq, _, _ in line.points})
 
 
 def show(charts: Iterable[Chart], console: Console, *, asked: bool | None) -> None:
@@ -74,34 +74,34 @@ def drawn(chart: Chart, width: int) -> Text:
     figure.plot_size(min(width, WIDEST) - 1, HEIGHT)
     figure.title(chart.title)
     figure.legend(active=False)
-    for letter, series in zip(ascii_lowercase, chart.series, strict=False):
-        _draw(figure, letter, series)
+    for letter, line in zip(ascii_lowercase, chart.lines, strict=False):
+        _draw(figure, letter, line)
     if chart.limit is not None:
         figure.line(math.log10(chart.limit), "horizontal")
     for seq, _ in chart.crossings:
         figure.line(math.log10(seq), "vertical")
     _mark_axes(figure, chart)
-    lines = plotext.uncolorize(str(figure.build())).splitlines()
+    drawn_lines = plotext.uncolorize(str(figure.build())).splitlines()
     figure.clear()
-    picture = Text("\n".join(line.rstrip() for line in lines), no_wrap=True)
+    picture = Text("\n".join(line.rstrip() for line in drawn_lines), no_wrap=True)
     above = [Text(chart.above, "bold")] if chart.above else []
     return Text("\n").join([*above, picture, *map(Text, _legend(chart, min(width, WIDEST)))])
 
 
-def _draw(figure: Any, letter: str, series: Series) -> None:
+def _draw(figure: Any, letter: str, line: Line) -> None:
     """Small letters for the line, large ones where something was measured."""
-    xs = [math.log10(seq) for seq, _, _ in series.points]
-    ys = [math.log10(amount) for _, amount, _ in series.points]
-    line = figure.signal(xs, ys, marker=letter)
-    line.lines(active=True)
-    marks = [letter.upper() if measured else PREDICTED for _, _, measured in series.points]
+    xs = [math.log10(seq) for seq, _, _ in line.points]
+    ys = [math.log10(amount) for _, amount, _ in line.points]
+    curve = figure.signal(xs, ys, marker=letter)
+    curve.lines(active=True)
+    marks = [letter.upper() if measured else PREDICTED for _, _, measured in line.points]
     points = figure.signal(xs, ys, marker=marks)
-    for signal in (line, points):
+    for signal in (curve, points):
         figure.draw(signal)
 
 
 def _mark_axes(figure: Any, chart: Chart) -> None:
-    amounts = [amount for series in chart.series for _, amount, _ in series.points]
+    amounts = [amount for line in chart.lines for _, amount, _ in line.points]
     amounts += [chart.limit] if chart.limit else []
     lengths = _thinned(chart.lengths, 7)
     steps = _thinned(_steps(min(amounts), max(amounts), chart.base), 7)
@@ -127,10 +127,10 @@ def _thinned(values: Sequence[T], most: int) -> Sequence[T]:
 
 def _legend(chart: Chart, width: int) -> Iterator[str]:
     names = [
-        f"{letter.upper()} {units.clean(series.label)}"
-        for letter, series in zip(ascii_lowercase, chart.series, strict=False)
+        f"{letter.upper()} {units.clean(line.label)}"
+        for letter, line in zip(ascii_lowercase, chart.lines, strict=False)
     ]
-    points = chain.from_iterable(series.points for series in chart.series)
+    points = chain.from_iterable(line.points for line in chart.lines)
     if any(not measured for *_, measured in points):
         names.append(f"{PREDICTED} predicted")
     yield from _filled(names, width)

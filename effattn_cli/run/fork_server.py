@@ -1,44 +1,22 @@
 """The parent's end of the fork server: start it, send a job, wait asleep for the reply."""
 
-import json
 import os
 import select
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
+
+import msgspec
 
 from effattn_cli.errors import NothingMeasured
 from effattn_cli.host import processes
+from effattn_cli.run.jobs import CheckLaw, CountCost, Job, ListLaws, Reply
 
-ON_FAKE_TENSORS = {"count", "check", "laws"}
+#: Requests that are answered on fake tensors.
+ON_FAKE_TENSORS = (CountCost, CheckLaw, ListLaws)
 GRACE = 10.0  # seconds beyond a job's limit after which the server itself is given up
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """Something for a fresh process to do; everything in it is plain JSON."""
-
-    name: str
-    payload: dict[str, Any] = field(default_factory=dict)
-    timeout: float = 60.0  # seconds
-    memory: int | None = None  # bytes that the process may allocate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """How a job ended, and the answers that it gave before it did."""
-
-    answers: list[dict[str, Any]] = field(default_factory=list)
-    exit: int | None = None  # exit code, or -signal; None where the time ran out
-    output: list[str] = field(default_factory=list)  # the last lines that it printed
-    starved: bool = False  # the kernel ended it because the machine ran out of memory
-
-    @property
-    def timed_out(self) -> bool:
-        return self.exit is None
 
 
 class Launcher(Protocol):
@@ -89,11 +67,11 @@ class ForkServer:
         Raises:
             NothingMeasured: the server cannot be started.
         """
-        kind = "fake" if job.name in ON_FAKE_TENSORS else "real"
+        kind = "fake" if isinstance(job.request, ON_FAKE_TENSORS) else "real"
         process = self._server(kind)
         before = processes.children()
         try:
-            _stream(process.stdin).write(json.dumps(vars(job)).encode() + b"\n")
+            _stream(process.stdin).write(msgspec.json.encode(job) + b"\n")
             _stream(process.stdin).flush()
             line = _line(process, job.timeout + GRACE)
         except BrokenPipeError:
@@ -102,8 +80,8 @@ class ForkServer:
             code = process.poll()
             _end(self._ready.pop(kind))
             processes.kill_children(spare=before)
-            return Reply(exit=-9 if code is None else code, output=["the measuring server died"])
-        return Reply(**json.loads(line))
+            return Reply(exit=-9 if code is None else code, output=("the measuring server died",))
+        return msgspec.json.decode(line, type=Reply)
 
     def _server(self, kind: str) -> "subprocess.Popen[bytes]":
         if kind in self._ready:

@@ -6,45 +6,40 @@ or its settings are others.
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from effattn_cli import files, store
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.errors import UsageError
-from effattn_cli.machine import Machine
-from effattn_cli.records import Bandwidth, Profile, Roofline
-from effattn_cli.run.fork_server import Job, Launcher
+from effattn_cli.machine import Machine, differences
+from effattn_cli.records import Profile, Roofline
+from effattn_cli.run import outcome
+from effattn_cli.run.fork_server import Launcher
+from effattn_cli.run.jobs import Job, MeasureRoofline
+from effattn_cli.setting import Dtype
 
 FILE = "devices.yaml"
-#: What a roofline depends on.
-SAME = (
-    "cpu", "cores", "allowed_cores", "torch", "torch_build", "accelerator", "accelerator_watts",
-    "driver", "environment",
-)  # fmt: skip
 
 
-def measure(launcher: Launcher, device: str, dtype: str, threads: int) -> tuple[Roofline, ...]:
+def measure(launcher: Launcher, device: str, dtype: Dtype, threads: int) -> tuple[Roofline, ...]:
     """The roofline, or nothing where the device cannot compute in this dtype."""
-    payload = {"device": device, "dtype": dtype, "threads": threads}
-    answers = launcher.run(Job(name="roofline", payload=payload)).answers
-    if not answers or "roofline" not in answers[0]:
-        return ()
-    told = answers[0]["roofline"]
-    bandwidths = tuple(Bandwidth(**item) for item in told["bandwidths"])
-    return (Roofline(**(told | {"bandwidths": bandwidths})),)
+    job = Job(request=MeasureRoofline(device=device, dtype=dtype, threads=threads))
+    told = outcome.answer(launcher.run(job), Roofline, job.timeout)
+    return (told,) if isinstance(told, Roofline) else ()
 
 
 def kept(machine: Machine) -> tuple[Roofline, ...]:
     """What was measured on this very machine; nothing where that was never done."""
     with suppress(UsageError):  # no file, or one that something else has written
-        found = store.read(files.data_folder() / FILE)
-        if all(getattr(found.machine, name) == getattr(machine, name) for name in SAME):
-            return found.rooflines
+        profile = store.read(files.data_folder() / FILE)
+        if not differences(profile.machine, machine):
+            return profile.rooflines
     return ()
 
 
-def keep(profile: Profile, found: Iterable[Roofline]) -> Profile:
+def keep(profile: Profile, rooflines: Iterable[Roofline]) -> Profile:
     """Adds to what is kept; what was measured at the same place before is replaced."""
-    profile = replace(profile, rooflines=utilisation.joined(kept(profile.machine), found))
+    profile = replace(profile, rooflines=utilisation.joined(kept(profile.machine), rooflines))
     store.Writer(files.made(files.data_folder()) / FILE).write(profile)
     return profile

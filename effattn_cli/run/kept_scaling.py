@@ -4,17 +4,19 @@ Counting takes a second or two a variant, so what was counted is kept in the use
 as long as the variant's code, effattn and torch are the same.
 """
 
-import json
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from effattn_cli import files
-from effattn_cli.analysis.cost.scaling import measured_exponent
+from effattn_cli.analysis.cost.scaling import Scaling, measured_exponent
 from effattn_cli.cards import Variant
 from effattn_cli.records import Cell
-from effattn_cli.run.fork_server import Job, Launcher
+from effattn_cli.run import outcome
+from effattn_cli.run.fork_server import Launcher
+from effattn_cli.run.jobs import CountCost, Counted, Job, Task
+from effattn_cli.setting import Setting
 
 LENGTHS = (4096, 16384)
 SECONDS = 120.0  # for a variant
@@ -22,57 +24,46 @@ FILE = "growth.json"
 LARGEST = 1 << 20  # bytes of the file
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Growth:
-    """Exponents of the tokens N."""
-
-    flops: float
-    memory: float
-
-
-def of(launcher: Launcher, variant: Variant) -> Growth | None:
+def of(launcher: Launcher, variant: Variant) -> Scaling | None:
     """None where the variant cannot be counted."""
-    causal = variant.card.causal == "always"
-    cells = [Cell(variant=variant.name, seq=seq, causal=causal) for seq in LENGTHS]
-    payload = {"cells": [{"cell": asdict(cell), "path": variant.plugin} for cell in cells]}
-    answers = launcher.run(Job(name="count", payload=payload, timeout=SECONDS)).answers
-    costs = [answer["cost"] for answer in answers if "cost" in answer]
+    setting = Setting(causal=variant.card.causal == "always")
+    cells = (Cell(variant=variant.name, seq=seq, setting=setting) for seq in LENGTHS)
+    tasks = tuple(Task(cell=cell, path=variant.plugin) for cell in cells)
+    answers = launcher.run(Job(request=CountCost(tasks=tasks), timeout=SECONDS)).answers
+    counted = [outcome.decoded(raw, Counted) for raw in answers]
+    costs = [one.cost for one in counted if isinstance(one, Counted)]
     if len(costs) < len(LENGTHS):
         return None
-    flops = [cost["matmul_flops"] + cost["other_flops"] for cost in costs]
-    peaks = [cost["peak_bytes"] for cost in costs]
-    if not all(flops + peaks):
+    flops = {seq: cost.flops for seq, cost in zip(LENGTHS, costs, strict=True)}
+    peaks = {seq: cost.peak_bytes for seq, cost in zip(LENGTHS, costs, strict=True)}
+    if not all([*flops.values(), *peaks.values()]):
         return None
-    pair = (dict(zip(LENGTHS, amounts, strict=True)) for amounts in (flops, peaks))
-    return Growth(**dict(zip(("flops", "memory"), map(measured_exponent, pair), strict=True)))
+    return Scaling(flops=measured_exponent(flops), memory=measured_exponent(peaks))
 
 
-class Kept:
+class Kept(Struct, frozen=True):
     """What was counted before, by variant, as long as it is the same that would be counted."""
 
-    def __init__(self, version: str) -> None:
-        self._version = version  # of what counts: effattn and torch
-        self._known: dict[str, Growth] = dict(_read())
+    version: str  # of what counts: effattn and torch
+    scalings: dict[str, Scaling]
 
-    def find(self, variant: Variant) -> Growth | None:
-        return self._known.get(self._key(variant))
+    @classmethod
+    def read(cls, version: str) -> "Kept":
+        """What is kept; nothing of a file that something else has written."""
+        with suppress(OSError, msgspec.DecodeError, RecursionError):
+            path = files.data_folder() / FILE
+            if path.stat().st_size <= LARGEST:
+                kept = msgspec.json.decode(path.read_bytes(), type=dict[str, Scaling])
+                return cls(version, kept)
+        return cls(version, {})
 
-    def add(self, variant: Variant, growth: Growth) -> None:
-        self._known[self._key(variant)] = growth
-        data = {key: asdict(found) for key, found in self._known.items()}
-        files.replace(files.made(files.data_folder()) / FILE, json.dumps(data, indent=0).encode())
+    def find(self, variant: Variant) -> Scaling | None:
+        return self.scalings.get(self._key(variant))
+
+    def add(self, variant: Variant, scaling: Scaling) -> None:
+        self.scalings[self._key(variant)] = scaling
+        data = msgspec.json.encode(self.scalings)
+        files.replace(files.made(files.data_folder()) / FILE, msgspec.json.format(data, indent=1))
 
     def _key(self, variant: Variant) -> str:
-        return f"{variant.name} {variant.code} {self._version}"
-
-
-def _read() -> Iterator[tuple[str, Growth]]:
-    """What is kept; nothing of a file that something else has written."""
-    found: Any = None
-    with suppress(OSError, ValueError, RecursionError):
-        path = files.data_folder() / FILE
-        if path.stat().st_size <= LARGEST:
-            found = json.loads(path.read_bytes())
-    for key, value in found.items() if isinstance(found, dict) else ():
-        with suppress(TypeError, ValueError):
-            yield key, Growth(flops=float(value["flops"]), memory=float(value["memory"]))
+        return f"{variant.name} {variant.code} {self.version}"

@@ -8,16 +8,18 @@ and ends, so that nothing is left behind however the parent ends.
 import contextlib
 import gc
 import importlib
-import json
 import os
 import select
 import signal
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
+
+import msgspec
 
 from effattn_cli.host import processes
+from effattn_cli.run.jobs import Job, Reply
 
 KEPT_OUTPUT = 16 << 10  # bytes of what a job prints
 MAX_ANSWERS = 64 << 20  # bytes of what a job answers
@@ -74,8 +76,8 @@ class Child:
         return cls(pid, job, answers, output)
 
 
-def _line(message: dict[str, Any]) -> bytes:
-    return json.dumps(message).encode() + b"\n"
+def _line(message: object) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
 
 
 def _write(fd: int, data: bytes) -> None:
@@ -83,27 +85,29 @@ def _write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _run(child: Child, line: bytes) -> dict[str, Any]:
+def _run(child: Child, line: bytes) -> Reply:
     """The reply to a job; its process may not be gone yet."""
     killed = processes.killed_for_memory()
     with contextlib.suppress(BrokenPipeError), os.fdopen(child.job, "wb") as job:
         job.write(line)
     answers, output = child.answers, child.output
-    code, texts = _watch(child.pid, answers, output, json.loads(line)["timeout"])
+    timeout = msgspec.json.decode(line, type=Job).timeout
+    code, texts = _watch(child.pid, answers, output, timeout)
     os.close(answers)
     os.close(output)
     lines = [line for line in texts[answers].split(b"\n") if line]
-    return {
-        "answers": [json.loads(line) for line in lines if _whole(line)],
-        "exit": code,
-        "starved": code == -signal.SIGKILL and processes.killed_for_memory() > killed,
-        "output": texts[output].decode(errors="replace").splitlines()[-20:],
-    }
+    return Reply(
+        answers=tuple(msgspec.Raw(line) for line in lines if _is_whole(line)),
+        exit=code,
+        starved=code == -signal.SIGKILL and processes.killed_for_memory() > killed,
+        output=tuple(texts[output].decode(errors="replace").splitlines()[-20:]),
+    )
 
 
-def _whole(line: bytes) -> bool:
-    with contextlib.suppress(ValueError):
-        return isinstance(json.loads(line), dict)
+def _is_whole(line: bytes) -> bool:
+    """Whether it is an object in JSON: the parent decodes what is in it."""
+    with contextlib.suppress(msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return isinstance(msgspec.json.decode(line), dict)
     return False
 
 
@@ -116,14 +120,14 @@ def _child(waiting: int, told: int, printed: int) -> NoReturn:
         os.setsid()
         processes.die_with_parent()
         with os.fdopen(waiting, "rb") as asked:
-            job = json.loads(asked.read())
+            job = msgspec.json.decode(asked.read(), type=Job)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for fd, target in ((nothing, 0), (printed, 1), (printed, 2)):
             os.dup2(fd, target)
-        if job["memory"] is not None:
-            processes.limit_memory(job["memory"])
-        code = worker.run(job["name"], job["payload"], lambda answer: _write(told, _line(answer)))
+        if job.memory is not None:
+            processes.limit_memory(job.memory)
+        code = worker.run(job.request, lambda answer: _write(told, _line(answer)))
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()

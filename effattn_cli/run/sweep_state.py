@@ -1,26 +1,68 @@
 """The records of a sweep, and what they let one expect of the cells that are not finished."""
 
-from dataclasses import replace
+import time
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
+
+from msgspec.structs import replace
 
 from effattn_cli.analysis.cost import prediction, time_estimate, utilisation
 from effattn_cli.records import Cell, Failure, Profile, Record, Roofline
 
 TOO_LATE = "would not fit the time budget"
+REFRESH = 0.5  # seconds for which an estimate of the time left is good enough
 
 
-class Outlook:
-    """Begins with the records of `profile`; each finding that is entered may change it."""
+class _Curve:
+    """Cells that differ in nothing but length and batch: what one takes tells of the next."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self) -> None:
+        self.timed_out: list[Cell] = []
+        self._known: dict[tuple[int, int], Cell] = {}  # those whose time is known
+        self._order: list[tuple[int, int]] = []  # tokens and length of these, ascending
+
+    def learn(self, record: Record) -> None:
+        """What has become known of one of the cells, or is no longer."""
+        place = _place(record.cell)
+        if record.cost is not None and prediction.call_seconds(record) is not None:
+            if place not in self._known:
+                insort(self._order, place)
+            self._known[place] = record.cell
+        elif place in self._known:
+            self._order.remove(place)
+            del self._known[place]
+        if record.failure is not None and record.failure.reason == "timeout":
+            self.timed_out.append(record.cell)
+
+    def shorter(self, cell: Cell) -> Iterator[Cell]:
+        """Those whose time is known, with no more tokens than the cell, the most tokens first."""
+        tokens, _ = _place(cell)
+        for number in range(bisect_left(self._order, (tokens + 1, 0)), 0, -1):
+            yield self._known[self._order[number - 1]]
+
+
+def _place(cell: Cell) -> tuple[int, int]:
+    return cell.seq * cell.setting.batch, cell.seq
+
+
+class SweepState:
+    """Begins with the records of `profile`; each result that is entered may change it."""
+
+    def __init__(self, profile: Profile, clock: Callable[[], float] = time.monotonic) -> None:
         self._profile = profile
-        self._records = {record.cell: record for record in profile.records}
-        self._lines: dict[str, list[Cell]] = {}
-        for cell in self._records:
-            self._lines.setdefault(cell.line, []).append(cell)
-        self._expected: dict[Cell, float | None] = {}  # seconds of a call, as known now
-        self._skipped: dict[Cell, str] = {}  # not to be visited, and why
-        self._ahead: dict[Cell, tuple[int, float]] = {}  # visits to come, and their seconds
+        self._clock = clock
+        self._records: dict[Cell, Record] = {}
+        self._curves: dict[Cell, _Curve] = {}
+        self._curve_of: dict[Cell, _Curve] = {}
+        self._skipped: dict[Cell, str] = {}  # not to be measured, and why
+        self._left: dict[Cell, int] = {}  # processes that each cell still needs
+        self._all_left = 0
+        self._seconds: tuple[float, float] | None = None  # left, and when that was worked out
+        for record in profile.records:
+            self._curve_of[record.cell] = self._curves.setdefault(record.cell.curve, _Curve())
+            self.enter(record)
 
     @property
     def profile(self) -> Profile:
@@ -40,70 +82,80 @@ class Outlook:
 
     def enter(self, record: Record) -> None:
         self._records[record.cell] = record
-        for cell in self._lines[record.cell.line]:  # which may have more to go by now
-            self._expected.pop(cell, None)
-            self._ahead.pop(cell, None)
+        self._curve_of[record.cell].learn(record)
+        self._recount(record.cell)
 
     def skip(self, cell: Cell, why: str) -> None:
-        """It is not to be visited."""
+        """It is not to be measured."""
         self._skipped[cell] = why
-        self._ahead.pop(cell, None)
+        self._recount(cell)
 
-    def learn(self, *found: Roofline) -> None:
-        self._profile = replace(self._profile, rooflines=(*self._profile.rooflines, *found))
-        self._expected.clear()
-        self._ahead.clear()
+    def learn(self, *rooflines: Roofline) -> None:
+        self._profile = replace(self._profile, rooflines=(*self._profile.rooflines, *rooflines))
+        self._seconds = None
 
-    def curve(self, cell: Cell) -> list[Record]:
-        """The records of the cell's line: they differ in nothing but length and batch."""
-        return [self._records[other] for other in self._lines[cell.line]]
+    def stuck(self, cell: Cell) -> Cell | None:
+        """A shorter cell of the same curve that took too long, with no larger a batch."""
+        for other in self._curve_of[cell].timed_out:
+            if other.seq < cell.seq and other.setting.batch <= cell.setting.batch:
+                return other
+        return None
 
     def seconds(self, record: Record) -> float | None:
         """What one call of the cell takes, as far as is known now."""
-        known = prediction.call_seconds(record)
-        if known is not None:
-            return known
-        cell = record.cell
-        if cell not in self._expected:
-            self._expected[cell] = prediction.seconds(record, self.curve(cell), self.expect(cell))
-        return self._expected[cell]
+        measured = prediction.call_seconds(record)
+        if measured is not None:
+            return measured
+        nearest = [*islice(self._shorter(record), 1)]
+        return prediction.seconds(record, nearest, self.expect(record.cell))
+
+    def _shorter(self, record: Record) -> Iterator[Record]:
+        """Records of the same curve that a prediction can rest on, the nearest first."""
+        return (self._records[cell] for cell in self._curve_of[record.cell].shorter(record.cell))
 
     def expect(self, cell: Cell) -> prediction.Expect:
-        under = utilisation.of(cell, self._profile.rooflines) or utilisation.ANY
+        under = utilisation.of(cell.setting, self._profile.rooflines) or utilisation.ANY
         return partial(utilisation.seconds, roofline=under)
 
     def predicted(self, record: Record) -> Record:
         """The record with what is expected of it, or else with why there is nothing."""
         why = self._skipped.get(record.cell, TOO_LATE)
-        cell = record.cell
-        found = prediction.prediction(record, self.curve(cell), self.expect(cell), why)
+        sampled = [*islice((other for other in self._shorter(record) if other.runs), 1)]
+        found = prediction.prediction(record, sampled, self.expect(record.cell), why)
         message = f"{why}, and no shorter length was measured"
         failure = Failure(reason="too-costly", message=message) if found is None else None
         return replace(record, prediction=found, failure=failure)
 
     def next_seconds(self, record: Record) -> float:
-        """What the cell's next visit will take."""
+        """What the cell's next process will take."""
         call, sampling = self.seconds(record) or 0.0, self._profile.sampling
-        return time_estimate.visit_seconds(call, sampling, memory=record.memory is None)
+        return time_estimate.run_seconds(call, sampling, memory=record.memory is None)
 
-    def to_come(self, cell: Cell) -> tuple[int, float]:
-        """The visits that the cell still needs, and the seconds that they will take."""
-        if cell not in self._ahead:
-            self._ahead[cell] = self._to_come(self._records[cell])
-        return self._ahead[cell]
+    def left(self, cell: Cell) -> int:
+        """The processes that the cell still needs."""
+        return self._left[cell]
 
-    def all_to_come(self) -> tuple[int, float]:
-        visits, seconds = map(sum, zip(*map(self.to_come, self._records), strict=True))
-        return int(visits), seconds
+    def all_left(self) -> tuple[int, float]:
+        """The processes that all cells still need, and about how many seconds they will take."""
+        now = self._clock()
+        if self._seconds is None or now - self._seconds[1] > REFRESH:
+            self._seconds = sum(map(self._seconds_left, self._records.values())), now
+        return self._all_left, self._seconds[0]
 
-    def _to_come(self, record: Record) -> tuple[int, float]:
-        settled = record.failure is not None or record.prediction is not None
-        if settled or record.cell in self._skipped:
-            return 0, 0.0
-        sampling = self._profile.sampling
-        rounds = max(0, sampling.rounds - len(record.rounds))
-        first = rounds > 0 and record.memory is None
+    def _recount(self, cell: Cell) -> None:
+        record = self._records[cell]
+        left = 0
+        if record.failure is None and record.prediction is None and cell not in self._skipped:
+            runs = max(0, self._profile.sampling.rounds - len(record.runs))
+            left = runs + (runs > 0 and record.memory is None)
+        self._all_left += left - self._left.get(cell, 0)
+        self._left[cell] = left
+
+    def _seconds_left(self, record: Record) -> float:
+        left = self._left[record.cell]
+        if not left:
+            return 0.0
+        memory = record.memory is None
         call = self.seconds(record) or 0.0
-        return rounds + first, time_estimate.visits_seconds(
-            call, sampling, rounds=rounds, memory=first
-        )
+        runs, sampling = left - memory, self._profile.sampling
+        return time_estimate.runs_seconds(call, sampling, runs=runs, memory=memory)

@@ -1,11 +1,10 @@
-"""What a forked process does: one job, its answers as plain dictionaries, then the end."""
+"""What a forked process does: one request, its answers, then the end."""
 
 import contextlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,12 @@ from effattn_cli.errors import EffattnError, Unsupported
 from effattn_cli.host import heap
 from effattn_cli.measure import ceilings, dispatched_kernels, expert_usage, latency, peak_memory
 from effattn_cli.measure.counting import count
-from effattn_cli.records import Cell, Reason, Sampling
+from effattn_cli.records import Reason
+from effattn_cli.run import jobs
+from effattn_cli.run.jobs import Problem, Refusal
+from effattn_cli.setting import Setting
 
-Answer = Callable[[dict[str, Any]], None]
+Answer = Callable[[Any], None]
 
 
 def prepare() -> None:
@@ -30,24 +32,30 @@ def prepare() -> None:
     energy.prepare()
 
 
-def run(job: str, payload: dict[str, Any], answer: Answer) -> int:
-    """Runs the job and gives its exit code; whatever it raises becomes an answer."""
+def run(request: jobs.Request, answer: Answer) -> int:
+    """Answers the request and gives the exit code; whatever is raised becomes an answer."""
     try:
-        JOBS[job](payload, answer)
+        HANDLERS[type(request)](request, answer)
     except BaseException as error:  # noqa: BLE001  a plugin may raise anything
-        answer({"failure": describe(error)})
+        answer(Refusal(problem=problem(error)))
     return 0
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """A Failure's fields for an exception."""
-    name, text = type(error).__name__, str(error) or "no message"
+def problem(error: BaseException) -> Problem:
+    """What an exception means for a cell."""
+    name, text = type(error).__name__, _unicode(str(error)) or "no message"
     where = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(where[-1].filename).name}:{where[-1].lineno})" if where else ""
     if isinstance(error, EffattnError):
-        return {"reason": _reason(error), "message": text, "hint": error.hint}
+        return Problem(reason=_reason(error), message=text, hint=error.hint)
     traceback.print_exception(error, file=sys.stderr)
-    return {"reason": _reason(error), "message": f"{name}: {text.splitlines()[0][:300]}{place}"}
+    first = text.splitlines()[0][:300]
+    return Problem(reason=_reason(error), message=_unicode(f"{name}: {first}{place}"))
+
+
+def _unicode(text: str) -> str:
+    """Without what is no Unicode: a message has to be encoded."""
+    return text.encode(errors="replace").decode()
 
 
 def _reason(error: BaseException) -> Reason:
@@ -64,75 +72,84 @@ def _reason(error: BaseException) -> Reason:
     return "raised"
 
 
-def _count(payload: dict[str, Any], answer: Answer) -> None:
-    """The cost of every cell, an answer each, in order; a cell that fails fails alone."""
-    for item in payload["cells"]:
+def _count(request: jobs.CountCost, answer: Answer) -> None:
+    """A cell that fails fails alone."""
+    for task in request.tasks:
         try:
-            cell = Cell(**item["cell"])
-            counted = count(_variant(item), cell)
-            answer({"cost": asdict(counted.cost), "needs": counted.resident_bytes})
+            counted = count(_variant(task), task.cell)
+            answer(jobs.Counted(cost=counted.cost, resident_bytes=counted.resident_bytes))
         except BaseException as error:  # noqa: BLE001
-            answer({"failure": describe(error)})
+            answer(Refusal(problem=problem(error)))
 
 
-def _memory(payload: dict[str, Any], answer: Answer) -> None:
-    cell = Cell(**payload["cell"])
-    with _prepared(cell, payload.get("device_memory")):
-        variant, sampling = _variant(payload), Sampling(**payload["sampling"])
-        watched = peak_memory.measure(variant, cell, sampling, payload["expected"])
-        used = expert_usage.measure(variant, cell, sampling)
+def _watch(request: jobs.MeasureMemory, answer: Answer) -> None:
+    cell = request.task.cell
+    with _prepared(cell.setting, request.device_memory):
+        variant = _variant(request.task)
+        watched = peak_memory.measure(variant, cell, request.sampling, request.expected)
+        usage = expert_usage.measure(variant, cell, request.sampling)
     kernels = dispatched_kernels.kernels(watched.events)
-    found: dict[str, Any] = {"memory": asdict(watched.memory), "kernels": kernels}
-    found["masked_flops"] = watched.masked_flops
-    found["warnings"] = dispatched_kernels.warnings(cell, kernels)
-    answer(found | ({"usage": asdict(used)} if used else {}))
+    answer(
+        jobs.Watched(
+            memory=watched.memory,
+            kernels=kernels,
+            masked_flops=watched.masked_flops,
+            usage=usage,
+            warnings=dispatched_kernels.warnings(cell, kernels),
+        )
+    )
 
 
-def _latency(payload: dict[str, Any], answer: Answer) -> None:
-    cell = Cell(**payload["cell"])
-    with _prepared(cell, payload.get("device_memory")):
-        sampled = latency.measure(_variant(payload), cell, Sampling(**payload["sampling"]))
-    answer({"round": asdict(sampled)})
+def _time(request: jobs.MeasureLatency, answer: Answer) -> None:
+    cell = request.task.cell
+    with _prepared(cell.setting, request.device_memory):
+        run = latency.measure(_variant(request.task), cell, request.sampling)
+    answer(jobs.Timed(run=run))
 
 
-def _machine(payload: dict[str, Any], answer: Answer) -> None:
-    devices = fingerprint.resolve(payload["device"])
+def _describe(request: jobs.DescribeMachine, answer: Answer) -> None:
+    devices = fingerprint.resolve(request.device)
     first = next((device for device in devices if device != "cpu"), "cpu")
-    answer({"machine": asdict(fingerprint.fingerprint(first)), "devices": devices})
+    answer(jobs.Described(machine=fingerprint.fingerprint(first), devices=tuple(devices)))
 
 
-def _roofline(payload: dict[str, Any], answer: Answer) -> None:
-    _settle(payload["device"], payload["threads"])
+def _roofline(request: jobs.MeasureRoofline, answer: Answer) -> None:
+    _settle(request.device, request.threads)
     heap.retain_heap()
-    answer({"roofline": asdict(ceilings.measure(**payload))})
+    answer(ceilings.measure(request.device, request.dtype, request.threads))
 
 
-def _laws(_: dict[str, Any], answer: Answer) -> None:
-    answer({"laws": list(laws.LAWS)})
+def _laws(_: jobs.ListLaws, answer: Answer) -> None:
+    answer(jobs.Laws(names=tuple(laws.LAWS)))
 
 
-def _check(payload: dict[str, Any], answer: Answer) -> None:
+def _check(request: jobs.CheckLaw, answer: Answer) -> None:
     """Whether the variant keeps one law; "loading" stands for being there at all."""
     with _unchanged():
-        variant, law = _variant(payload), payload["law"]
-        told = _loaded(variant) if law == "loading" else _kept(variant, law)
+        variant = _loaded(request.variant, request.path)
+        told = _exemptions(variant) if request.law == "loading" else _kept(variant, request.law)
     answer(told)
 
 
-def _loaded(variant: type[Layer]) -> dict[str, Any]:
+def _exemptions(variant: type[Layer]) -> jobs.Checked:
     wrong = sorted(set(variant.card.exempt) - set(laws.LAWS))
-    return {"broken": f"the card exempts it from {wrong[0]!r}, which is no law"} if wrong else {}
+    if wrong:
+        return jobs.Checked(broken=f"the card exempts it from {wrong[0]!r}, which is no law")
+    return jobs.Checked()
 
 
-def _kept(variant: type[Layer], law: str) -> dict[str, Any]:
+def _kept(variant: type[Layer], law: str) -> jobs.Checked:
     why = variant.card.exempt.get(law)
     try:
         skipped = laws.LAWS[law](variant)
     except laws.Broken as error:
-        return {"skipped": f"exempt: {why}"} if why else {"broken": str(error)}
+        if why:
+            return jobs.Checked(skipped=f"exempt: {why}")
+        return jobs.Checked(broken=_unicode(str(error)))
     if skipped:
-        return {"skipped": skipped}
-    return {"broken": "it holds, so the card should not exempt it"} if why else {}
+        return jobs.Checked(skipped=skipped)
+    needless = "the variant keeps this law; remove the exemption from its card" if why else None
+    return jobs.Checked(broken=needless)
 
 
 def _settle(device: str, threads: int) -> torch.device:
@@ -145,9 +162,9 @@ def _settle(device: str, threads: int) -> torch.device:
 
 
 @contextlib.contextmanager
-def _prepared(cell: Cell, device_memory: int | None) -> Iterator[None]:
-    """The process as the cell asks for it; on a GPU it may take so many bytes."""
-    place = _settle(cell.device, cell.threads)
+def _prepared(setting: Setting, device_memory: int | None) -> Iterator[None]:
+    """The process as the setting asks for it; on a GPU it may take so many bytes."""
+    place = _settle(setting.device, setting.threads)
     if device_memory is not None and place.type == "cuda":
         total = torch.cuda.get_device_properties(place).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, device_memory / total))
@@ -178,18 +195,21 @@ def _state() -> dict[str, object]:
     }
 
 
-def _variant(payload: dict[str, Any]) -> type[Layer]:
-    path = None if payload["path"] is None else Path(payload["path"])
-    return catalog.load(payload["cell"]["variant"], path, kind=Layer)
+def _variant(task: jobs.Task) -> type[Layer]:
+    return _loaded(task.cell.variant, task.path)
 
 
-JOBS: dict[str, Callable[[dict[str, Any], Answer], None]] = {
-    "count": _count,
-    "memory": _memory,
-    "latency": _latency,
-    "machine": _machine,
-    "roofline": _roofline,
-    "laws": _laws,
-    "check": _check,
-    "nothing": lambda _, answer: answer({"pid": os.getpid()}),
+def _loaded(name: str, path: str | None) -> type[Layer]:
+    return catalog.load(name, None if path is None else Path(path), kind=Layer)
+
+
+HANDLERS: dict[type, Callable[[Any, Answer], None]] = {
+    jobs.CountCost: _count,
+    jobs.MeasureMemory: _watch,
+    jobs.MeasureLatency: _time,
+    jobs.DescribeMachine: _describe,
+    jobs.MeasureRoofline: _roofline,
+    jobs.ListLaws: _laws,
+    jobs.CheckLaw: _check,
+    jobs.Nothing: lambda _, answer: answer(jobs.Pid(pid=os.getpid())),
 }

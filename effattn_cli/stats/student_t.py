@@ -8,35 +8,37 @@ FARTHEST = 1e100  # its square is a number yet
 
 
 @cache
-def tail(t: float, freedom: float) -> float:
-    """The chance that |T| exceeds t, for T of so many degrees of freedom, which may be infinite."""
-    if math.isinf(freedom) or freedom > NORMAL:
+def t_sf(t: float, dof: float) -> float:
+    """The two-sided p-value: the probability that |T| exceeds t, for so many degrees of freedom,
+    which may be infinite.
+    """
+    if math.isinf(dof) or dof > NORMAL:
         return math.erfc(t / math.sqrt(2))
-    return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
+    return _incomplete_beta(dof / 2, 0.5, dof / (dof + t * t))
 
 
 @cache
-def critical(chance: float, freedom: float) -> float:
-    """The t that |T| exceeds with this chance.
+def t_ppf(alpha: float, dof: float) -> float:
+    """The critical value: the t that |T| exceeds with the probability `alpha`.
 
     By Newton's steps in the logarithms of both, where the tail is concave: they cannot go astray.
     """
-    t, wanted = 2.0, math.log(chance)
+    t, wanted = 2.0, math.log(alpha)
     for _ in range(300):
-        now = tail(t, freedom)
-        step = min(1.0, (math.log(now) - wanted) * now / (2 * t * _density(t, freedom)))
+        now = t_sf(t, dof)
+        step = min(1.0, (math.log(now) - wanted) * now / (2 * t * _density(t, dof)))
         t *= math.exp(step)
         if abs(step) < 1e-12 or t > FARTHEST:
             break
     return t
 
 
-def _density(t: float, freedom: float) -> float:
-    if math.isinf(freedom) or freedom > NORMAL:
+def _density(t: float, dof: float) -> float:
+    if math.isinf(dof) or dof > NORMAL:
         return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
-    front = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
-    log = front - (freedom + 1) / 2 * math.log1p(t * t / freedom)
-    return math.exp(log) / math.sqrt(freedom * math.pi)
+    front = math.lgamma((dof + 1) / 2) - math.lgamma(dof / 2)
+    log = front - (dof + 1) / 2 * math.log1p(t * t / dof)
+    return math.exp(log) / math.sqrt(dof * math.pi)
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:

@@ -6,6 +6,16 @@ which is YAML too. JSON is read some thirty times faster than the rest of YAML, 
 
 from effattn_cli.store.heading import Heading, created, heading
 from effattn_cli.store.reading import SCHEMA, parse, read
-from effattn_cli.store.writing import Writer, as_json
+from effattn_cli.store.writing import Writer, as_json, as_yaml
 
-__all__ = ["SCHEMA", "Heading", "Writer", "as_json", "created", "heading", "parse", "read"]
+__all__ = [
+    "SCHEMA",
+    "Heading",
+    "Writer",
+    "as_json",
+    "as_yaml",
+    "created",
+    "heading",
+    "parse",
+    "read",
+]

@@ -1,22 +1,22 @@
 """What stands at the head of a profile, for listings of many: its records are counted, not read."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec import Struct
+
+from effattn_cli.decoding import Wrong, converted
 from effattn_cli.machine import Machine
 from effattn_cli.records import Profile
 from effattn_cli.store import reading
-from effattn_cli.store.checking import Wrong, checked
 
 FIRST_BYTES = 4096  # where effattn writes the time; what is elsewhere takes a reading of all
 _CREATED = re.compile(rb"^created: '?([0-9T:.+Z-]+)'?$", re.MULTILINE)
 _NAME = re.compile(rb"^  (\S.*)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A profile at a glance."""
 
     created: str
@@ -74,8 +74,9 @@ def _quick(data: bytes, start: int) -> Heading:
         cards = b"".join(b"- " + name[:-1] + b"\n" for name in names)
     head = reading.head(before + mark + cards + end + after)
     known = {name: head[name] for name in ("created", "machine", "finished") if name in head}
-    count = data.count(b"\n- cell: {", start - 1)
-    return checked(Heading, known | {"variants": list(head.get("variants", ())), "cells": count})
+    count = data.count(b"\n- cell: {", start - 1)  # what a running sweep has added is no new cell
+    plain = known | {"variants": list(head.get("variants", ())), "cells": count}
+    return converted(Heading, plain)
 
 
 def _slow(data: bytes) -> Heading:

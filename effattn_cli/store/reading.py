@@ -1,22 +1,23 @@
-"""Profiles out of files, which may come from strangers: limits first, then syntax, then values."""
+"""Profiles out of files, which may come from strangers: limits first, then syntax, then types."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
 
+import msgspec
 import yaml
+from msgspec.structs import replace
 
+from effattn_cli.decoding import LONGEST, Wrong, converted, explained
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Profile, Record
-from effattn_cli.store.checking import LONGEST, Wrong, checked
+from effattn_cli.records import Cell, Profile, Record
+from effattn_cli.store import upgrading
 
-SCHEMA = 1
+SCHEMA = 2
 # Together these keep any file to about a second and 200 MB, and let 10,000 usual cells through.
 MAX_BYTES = 32 << 20
 MAX_PARTS = 4_000_000
@@ -27,6 +28,8 @@ MAX_YAML_BYTES = 256 << 10  # of YAML that is not JSON: the header, or a file ed
 MAX_YAML_PARTS = 50_000  # values, and the beginnings and ends of lists, of such YAML
 MAX_DEPTH = 10
 RECORDS = b"\nrecords:\n"
+STARTS = (b"- cell: {", b'- {"cell"')  # of a record: over some lines, or on one
+_NEXT = re.compile(rb'\n(?=- cell|- \{"cell")')
 
 
 def read(path: Path) -> Profile:
@@ -83,26 +86,40 @@ def profile(data: bytes) -> Profile:
         raise Wrong(f"larger than any profile ({MAX_BYTES >> 20} MiB, or too many values)")
     start = start_of_records(data)
     if start is None:
-        return _consistent(checked(Profile, head(data)))
-    found: Profile = checked(Profile, head(data[:start]) | {"records": []})
-    return _consistent(replace(found, records=tuple(_records(data, start))))
+        return _consistent(converted(Profile, head(data)))
+    version, plain = versioned(data[:start])
+    found = converted(Profile, plain | {"records": []})
+    records = tuple(_records(data, start, version, finished=found.finished))
+    if not found.finished:  # while a sweep runs, what is newer is added behind what is older
+        records = tuple({record.cell: record for record in records}.values())
+    return _consistent(replace(found, records=records))
 
 
 def start_of_records(data: bytes) -> int | None:
     """Where the first record begins; None where the records are not as effattn writes them."""
     start = data.find(RECORDS) + len(RECORDS)
-    return start if start >= len(RECORDS) and data.startswith(b"- cell: {", start) else None
+    return start if start >= len(RECORDS) and data.startswith(STARTS, start) else None
 
 
 def head(data: bytes) -> dict[str, Any]:
-    """The keys of a profile up to `records`, or of all of it, after a look at its version."""
+    """The keys of a profile up to `records`, or of all of it, as the present version has them."""
+    return versioned(data)[1]
+
+
+def versioned(data: bytes) -> tuple[int, dict[str, Any]]:
+    """The version of the format, and `head`."""
     found = tree(data.removesuffix(RECORDS))
     if not isinstance(found, dict) or "effattn_profile" not in found:
         raise Wrong("not an effattn profile (no key 'effattn_profile')")
-    version = found.pop("effattn_profile")
-    if type(version) is not int or version != SCHEMA:
-        raise Wrong(f"schema version {str(version)[:20]!r}; this effattn reads {SCHEMA}")
-    return found
+    version = schema(found.pop("effattn_profile"), SCHEMA)
+    return version, upgrading.head(found) if version == 1 else found
+
+
+def schema(version: Any, newest: int) -> int:
+    """The version, if it is one that can be read."""
+    if type(version) is not int or not 1 <= version <= newest:
+        raise Wrong(f"schema version {str(version)[:20]!r}; this effattn reads up to {newest}")
+    return version
 
 
 def tree(data: bytes) -> Any:
@@ -141,24 +158,51 @@ EXPONENT = ("tag:yaml.org,2002:float", re.compile(r"-?[0-9]+[eE][-+]?[0-9]+$"), 
 _Loader.add_implicit_resolver(*EXPONENT)
 
 
-def _records(data: bytes, start: int) -> Iterator[Record]:
-    """The records that begin at `start`, one at a time: the trees behind them are soon gone."""
+def _records(data: bytes, start: int, version: int, *, finished: bool) -> Iterator[Record]:
+    """The records that begin at `start`, one at a time.
+
+    The last one of a sweep that was killed while it was written ends in mid line. What was known of
+    its cell before stands further up.
+    """
     number = 0
     while start < len(data):
-        end = data.find(b"\n- cell", start) + 1 or len(data)
+        end = _next_record(data, start)
         if number == MAX_RECORDS:
             raise Wrong(f"more than {MAX_RECORDS:,} records")
         try:
-            yield checked(Record, _record(data[start:end]))
+            yield _record(data[start:end], version)
         except Wrong as error:
+            if end == len(data) and not finished and not data.endswith(b"\n"):
+                return
             raise error.within(f"records[{number}]") from None
         start, number = end, number + 1
 
 
-def _record(data: bytes) -> dict[str, Any]:
-    """A record's parts: `name: JSON` a line; a list may have its items on the lines below."""
+def _next_record(data: bytes, start: int) -> int:
+    end = _NEXT.search(data, start)
+    return end.end() if end else len(data)
+
+
+def _record(data: bytes, version: int) -> Record:
     if len(data) > MAX_RECORD_BYTES:
         raise Wrong(f"larger than {MAX_RECORD_BYTES >> 20} MiB")
+    text = data[2:] if data.startswith(b"- {") else _as_json(data)
+    if version == 1:
+        return converted(Record, upgrading.record(_plain(text)))
+    try:
+        return _DECODER.decode(text)
+    except msgspec.ValidationError as error:
+        raise explained(error, Record, _plain(text)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        _plain(text)  # says where
+        raise
+
+
+_DECODER = msgspec.json.Decoder(Record)
+
+
+def _as_json(data: bytes) -> bytes:
+    """A record of some lines: `name: JSON` each; a list may have its items on the lines below."""
     texts: dict[str, list[str]] = {}  # what follows the name, then the items
     name = ""
     for line in data.decode().removeprefix("- ").rstrip("\n").split("\n  "):
@@ -171,49 +215,30 @@ def _record(data: bytes) -> dict[str, Any]:
         if name in texts:
             raise Wrong(f"the key {name[:40]!r} is given twice")
         texts[name] = [value]
-    values = {
-        name: f"{value}[{','.join(items)}]" if items else value
-        for name, (value, *items) in texts.items()
-    }
-    whole = ",".join(f'"{name}":{value}' for name, value in values.items())
-    with suppress(ValueError, RecursionError):  # at once where nothing is wrong, which is faster
-        found: dict[str, Any] = _DECODER.decode(f"{{{whole}}}")
-        if found.keys() == values.keys():
-            return found
-    return {name: _json(value, name) for name, value in values.items()}
+    parts = []
+    for name, (value, *items) in texts.items():
+        parts.append(f'"{name}":{value}[{",".join(items)}]' if items else f'"{name}":{value}')
+    return f"{{{','.join(parts)}}}".encode()
 
 
-def _json(text: str, name: str) -> Any:
+def _plain(text: bytes) -> Any:
+    """JSON as dictionaries and lists, for a look at what is wrong with it."""
     try:
-        return _DECODER.decode(text)
-    except Wrong as error:
-        raise error.within(f".{name[:40]}") from None
-    except (ValueError, RecursionError) as error:
-        raise Wrong(f"not JSON: {_first_line(error)}").within(f".{name[:40]}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        name = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise Wrong(f"the key {name[:40]!r} is given twice")
-    return found
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Wrong(f"not JSON: {_first_line(error).partition(' - at ')[0]}") from error
 
 
 def _consistent(profile: Profile) -> Profile:
     """The profile, if its parts fit one another."""
-    seen: dict[object, int] = {}
     for name, variant in profile.variants.items():
         if variant.name != name:
             raise Wrong(f"variants[{name[:40]!r}].name: expected {name[:40]!r}")
-    for number, cell in enumerate(record.cell for record in profile.records):
-        if cell.variant not in profile.variants:
+    seen: dict[Cell, int] = {}
+    for number, record in enumerate(profile.records):
+        if record.cell.variant not in profile.variants:
             raise Wrong(f"records[{number}].cell.variant: there is no such variant in this file")
-        options = tuple(sorted(cell.options.items()))
-        first = seen.setdefault(tuple((vars(cell) | {"options": options}).values()), number)
+        first = seen.setdefault(record.cell, number)
         if first != number:
             raise Wrong(f"records[{number}].cell: the same as records[{first}].cell")
     return profile

@@ -1,23 +1,28 @@
-"""Profiles into files. Each record's text is made once and kept, so that writing after every visit
-to a cell stays cheap in a sweep of thousands.
+"""Profiles into files: whole in one step, or record by record while a sweep runs.
+
+A file that grows has what is newer behind what is older, a record a line; a reader takes the last
+of each cell. So a step of a sweep costs the same however long the sweep is, and a process that is
+killed loses nothing of what was written. Now and then, and in the end, the file is written anew.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, is_dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
+from msgspec.structs import replace
 
 from effattn_cli import files
+from effattn_cli.decoding import Wrong, converted
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record
-from effattn_cli.store.checking import Wrong, checked
 from effattn_cli.store.reading import EXPONENT, SCHEMA, too_large
 
 TITLE = "# A profile written by effattn. Seconds, bytes, FLOPs; a multiply-add is two.\n"
+GROWTH = 1 << 20  # bytes that are added at least before the file is written anew
 #: What JSON leaves as it is and YAML refuses, or reads as the end of a line.
 _HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -37,8 +42,10 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._texts: dict[str, tuple[Record, str]] = {}
-        self._header: tuple[Profile, str] | None = None
+        self._profile: Profile | None = None
+        self._newest: dict[Any, Record] = {}
+        self._file: files.Appender | None = None
+        self._whole = 0  # bytes of the file as it was last written whole
 
     def write(self, profile: Profile) -> None:
         """Replaces the file by `profile` in one step.
@@ -47,28 +54,53 @@ class Writer:
             CannotWrite: no space, no permission, no such folder; the earlier file is intact.
             UsageError: a variant says something of itself that could not be read again.
         """
-        data = "".join(self._parts(profile)).encode()
+        self.close()
+        data = as_yaml(profile).encode()
         if too_large(data):  # an earlier one that can be read is worth more than this
             raise files.CannotWrite(f"cannot write {str(self.path)!r}: too large to be read again")
         files.replace(self.path, data)
+        self._whole = len(data)
+        if not profile.finished and profile.records:
+            self._profile = profile
+            self._newest = {record.cell: record for record in profile.records}
 
-    def _parts(self, profile: Profile) -> Iterator[str]:
-        bare = replace(profile, records=())
-        if self._header is None or self._header[0] != bare:
-            self._header = (bare, _header(profile))
-        yield TITLE + self._header[1]
-        yield "records:\n" if profile.records else "records: []\n"
-        for record in profile.records:
-            key = record.cell.key
-            kept = self._texts.get(key)
-            if kept is None or kept[0] is not record:
-                kept = self._texts[key] = (record, _lines(record))
-            yield kept[1]
+    def add(self, record: Record) -> None:
+        """Adds what is now known of a cell of the profile that was written last.
+
+        Raises:
+            CannotWrite: no space, say; what was written before is intact.
+        """
+        assert self._profile is not None
+        self._newest[record.cell] = record
+        if self._file is None:
+            self._file = files.Appender(self.path)
+        self._file.add(f"- {_json(record)}\n".encode())
+        if self._file.added > max(GROWTH, self._whole):
+            self.write(replace(self._profile, records=tuple(self._newest.values())))
+
+    def close(self) -> None:
+        """Ends the adding; `write` begins it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def as_yaml(profile: Profile) -> str:
+    """The whole profile as a file holds it.
+
+    Raises:
+        UsageError: a variant says something of itself that could not be read again.
+    """
+    records = map(_lines, profile.records)
+    start = "records:\n" if profile.records else "records: []\n"
+    return "".join([TITLE, _header(profile), start, *records])
 
 
 def as_json(profile: Profile) -> str:
     """The whole profile as one JSON document."""
-    return json.dumps({"effattn_profile": SCHEMA} | _plain(profile), indent=1)
+    document = {"effattn_profile": SCHEMA} | _plain(profile)
+    text = msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+    return re.sub("[^\x00-\x7e]", _escaped, text)  # also what would move a cursor
 
 
 def _header(profile: Profile) -> str:
@@ -76,7 +108,7 @@ def _header(profile: Profile) -> str:
     head = _plain(replace(profile, records=()))
     cells = [{"cell": _plain(record.cell)} for record in profile.records]
     try:
-        checked(Profile, head | {"records": cells})
+        converted(Profile, head | {"records": cells})
     except Wrong as error:
         raise UsageError(f"this cannot be saved: {error}", error.hint) from error
     del head["records"]
@@ -98,32 +130,42 @@ def dumped(document: Mapping[str, Any]) -> str:
 
 
 def _lines(record: Record) -> str:
-    """A record without the fields that were not found out; a round has a line of its own."""
+    """A record without the fields that were not found out; a run has a line of its own."""
     lines = []
-    for item in fields(record):
-        value = getattr(record, item.name)
-        if item.name == "rounds" and value:
-            lines += ["rounds:", *(f"- {_json(part)}" for part in value)]
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if name == "runs" and value:
+            lines += ["runs:", *(f"- {_json(part)}" for part in value)]
         elif value is not None and value != ():
-            lines.append(f"{item.name}: {_json(value)}")
+            lines.append(f"{name}: {_json(value)}")
     return "- " + "\n  ".join(lines) + "\n"
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(_plain(value), ensure_ascii=False)
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        data = msgspec.json.encode(_plain(value))
+    text = msgspec.json.format(data, indent=0).decode()
     if text.isascii() and "\x7f" not in text:
         return text
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _HIDDEN.sub(_escaped, text)
+
+
+def _escaped(letter: re.Match[str]) -> str:
+    return json.dumps(letter[0])[1:-1]
 
 
 def _plain(value: Any) -> Any:
-    """A record as dictionaries, lists and scalars; text that is no Unicode loses what is none."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(part) for name, part in asdict(value).items()}
+    """Dictionaries, lists and scalars; text that is no Unicode loses what is none."""
+    return _unicode(msgspec.to_builtins(value))
+
+
+def _unicode(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {_plain(str(key)): _plain(part) for key, part in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode(errors="replace").decode()
+        return {_unicode(key): _unicode(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unicode(part) for part in value]
+    if isinstance(value, str) and not value.isascii():
+        return value.encode(errors="replace").decode()
     return value

@@ -1,16 +1,16 @@
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean, pstdev
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from effattn_cli.analysis.crossover.crossing import Crossover, _passes, compare, crossover
-from effattn_cli.analysis.series import groups
-from effattn_cli.metrics import Metric
+from effattn_cli.analysis.series import by_setting
+from effattn_cli.metrics import LATENCY, PEAK, STATE, Metric
 from effattn_cli.records import Record
 from tests.builders import MIB, a_cell, failed, measured, pending, predicted
 
@@ -26,9 +26,9 @@ def curves(*pairs: tuple[float, float], spread: float = 0.0) -> list[Record]:
     ]
 
 
-def crossing(records: Sequence[Record], metric: Metric = "latency") -> Crossover:
-    (group,) = groups(records)
-    found = crossover(group, "linformer", "sdpa", metric)
+def crossing(records: Sequence[Record], metric: Metric = LATENCY) -> Crossover:
+    (series,) = by_setting(records)
+    found = crossover(series, "linformer", "sdpa", metric)
     assert found is not None
     return found
 
@@ -52,7 +52,7 @@ def test_it_is_uncertain_where_the_intervals_overlap() -> None:
     found = crossing(curves((2, 1), (0.99, 1), (0.5, 1), spread=0.02))
     assert found.from_seq == 2048
     assert not found.certain
-    assert [point.verdict for point in found.points] == ["worse", "close", "better"]
+    assert [point.ordering for point in found.points] == ["worse", "close", "better"]
     assert [point.seq for point in found.run] == [4096]
 
 
@@ -64,14 +64,14 @@ def test_one_sample_each_decides_only_a_wide_difference() -> None:
     def alone(seconds: float, label: str) -> Record:
         return measured(a_cell(label), [seconds], count=1)
 
-    assert crossing([alone(1.0, "linformer"), alone(1.4, "sdpa")]).last.verdict == "close"
-    assert crossing([alone(1.0, "linformer"), alone(2.0, "sdpa")]).last.verdict == "better"
+    assert crossing([alone(1.0, "linformer"), alone(1.4, "sdpa")]).last.ordering == "close"
+    assert crossing([alone(1.0, "linformer"), alone(2.0, "sdpa")]).last.ordering == "better"
 
 
 def test_predictions_take_part_and_are_told() -> None:
     records = [measured(a_cell("linformer"), 1.0), predicted(a_cell("sdpa"), 1.2)]
     assert crossing(records).last.predicted
-    assert crossing(records).last.verdict == "close"
+    assert crossing(records).last.ordering == "close"
 
 
 def test_memory_counts_as_the_same_within_what_allocators_round() -> None:
@@ -80,7 +80,7 @@ def test_memory_counts_as_the_same_within_what_allocators_round() -> None:
             measured(a_cell("linformer"), 1.0, mine),
             measured(a_cell("sdpa"), 1.0, theirs),
         ]
-        return crossing(records, "memory").last.verdict
+        return crossing(records, PEAK).last.ordering
 
     assert verdict(1000, 1010) == "close"
     assert verdict(1000, 1100) == "better"
@@ -90,34 +90,34 @@ def test_memory_counts_as_the_same_within_what_allocators_round() -> None:
 def test_a_peak_beside_a_predicted_time_may_still_be_measured() -> None:
     record = predicted(a_cell("linformer"), 1.0)
     base = measured(a_cell("sdpa"), 1.0, 8 * MIB)
-    found = compare(record, base, "memory")
+    found = compare(record, base, PEAK)
     assert found is not None
     assert found.predicted
     both = Record(cell=record.cell, prediction=record.prediction, memory=base.memory)
-    found = compare(both, base, "memory")
+    found = compare(both, base, PEAK)
     assert found is not None
     assert not found.predicted
 
 
 @pytest.mark.parametrize("missing", [failed(a_cell("sdpa")), pending(a_cell("sdpa"))])
 def test_without_a_value_of_both_there_is_nothing_to_compare(missing: Record) -> None:
-    (group,) = groups([measured(a_cell("linformer"), 1.0), missing])
-    assert crossover(group, "linformer", "sdpa", "latency") is None
+    (series,) = by_setting([measured(a_cell("linformer"), 1.0), missing])
+    assert crossover(series, "linformer", "sdpa", LATENCY) is None
 
 
 def test_there_is_no_ratio_to_nothing() -> None:
     mine, theirs = measured(a_cell("linformer"), 1.0, 0), measured(a_cell("sdpa"), 1.0, 1)
-    assert compare(mine, theirs, "memory") is None
-    assert compare(theirs, mine, "memory") is None
+    assert compare(mine, theirs, PEAK) is None
+    assert compare(theirs, mine, PEAK) is None
 
 
 def test_state_is_compared_where_it_was_measured() -> None:
     mine = measured(a_cell("linformer"), 1.0, state_bytes=MIB)
     theirs = measured(a_cell("sdpa"), 1.0, state_bytes=4 * MIB)
-    found = compare(mine, theirs, "state")
+    found = compare(mine, theirs, STATE)
     assert found is not None
     assert found.ratio == 4
-    assert compare(predicted(a_cell("linformer"), 1.0), theirs, "state") is None
+    assert compare(predicted(a_cell("linformer"), 1.0), theirs, STATE) is None
 
 
 @given(CURVES, st.floats(0, 0.2))
@@ -127,9 +127,9 @@ def test_it_is_what_the_definition_says(pairs: list[tuple[float, float]], spread
     wins = {p.seq: p.value < p.baseline for p in found.points}
     firsts = [seq for seq in seqs if all(wins[later] for later in seqs if later >= seq)]
     assert found.from_seq == min(firsts, default=None)
-    assert {point.verdict for point in found.run} == {found.last.verdict}
+    assert {point.ordering for point in found.run} == {found.last.ordering}
     before = found.points[: -len(found.run)]
-    assert not before or before[-1].verdict != found.last.verdict
+    assert not before or before[-1].ordering != found.last.ordering
 
 
 @given(CURVES, st.floats(0, 0.2))
@@ -139,7 +139,7 @@ def test_exchanging_the_two_exchanges_the_verdicts(
     opposite = {"better": "worse", "worse": "better", "close": "close"}
     found = crossing(curves(*pairs, spread=spread))
     turned = crossing(curves(*((b, a) for a, b in pairs), spread=spread))
-    assert [opposite[p.verdict] for p in found.points] == [p.verdict for p in turned.points]
+    assert [opposite[p.ordering] for p in found.points] == [p.ordering for p in turned.points]
 
 
 @given(CURVES, st.floats(0, 0.2))
@@ -171,7 +171,7 @@ def test_the_crossing_is_read_off_logarithmic_axes() -> None:
     assert not found.predicted
 
 
-def near(noise: Sequence[float], metric: Metric = "latency") -> Crossover:
+def near(noise: Sequence[float], metric: Metric = LATENCY) -> Crossover:
     """Ratios that pass 1 at 2k, each off by a little."""
     records = []
     for seq, off in zip((1448, 1722, 2048, 2435, 2896), noise, strict=True):
@@ -193,7 +193,7 @@ def test_all_lengths_near_it_place_a_crossing() -> None:
 
 
 def test_a_count_is_not_smoothed() -> None:
-    found = near((0, 0, -0.1, 0, 0), "memory")
+    found = near((0, 0, -0.1, 0, 0), PEAK)
     assert found.crossing.at == _passes([(p.seq, p.ratio) for p in found.points])
     assert near((0, 0, -0.1, 0, 0)).crossing.at != found.crossing.at
 

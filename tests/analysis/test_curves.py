@@ -1,12 +1,12 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.selection.curves import REACH, Curve
 from effattn_cli.estimate import Estimate
+from effattn_cli.metrics import LATENCY, MEMORY, percentile
 from effattn_cli.records import Bandwidth
 from tests.analysis.grids import CURVES, SEQS, grid, peak, seconds
 from tests.builders import a_cell, a_memory, failed, measured, pending, predicted
@@ -20,7 +20,7 @@ def test_between_measured_lengths_the_truth_is_in_the_interval(
 ) -> None:
     """Curves of a constant, a linear and a square term; at lengths that double or quadruple."""
     records = grid(SEQS[:: 2 if coarse else 1], names=[name])
-    time, memory = Curve(records, "latency").at(seq), Curve(records, "memory").at(seq)
+    time, memory = Curve(records, LATENCY).at(seq), Curve(records, MEMORY).at(seq)
     assert time is not None
     assert memory is not None
     assert time.low <= seconds(name, seq) <= time.high
@@ -30,7 +30,7 @@ def test_between_measured_lengths_the_truth_is_in_the_interval(
 
 @given(st.sampled_from(NAMES), st.integers(SEQS[-1] + 1, SEQS[-1] * REACH))
 def test_beyond_them_the_counted_cost_leads_and_the_band_widens(name: str, seq: int) -> None:
-    curve = Curve(grid(names=[name]), "latency")
+    curve = Curve(grid(names=[name]), LATENCY)
     found = curve.at(seq)
     assert found is not None
     assert found.basis == "predicted"
@@ -43,21 +43,21 @@ def test_beyond_them_the_counted_cost_leads_and_the_band_widens(name: str, seq: 
 
 @given(st.sampled_from(NAMES), st.integers(SEQS[0] // 4, SEQS[0] - 1))
 def test_below_them_what_is_done_once_is_allowed_for(name: str, seq: int) -> None:
-    found = Curve(grid(names=[name]), "latency").at(seq)
+    found = Curve(grid(names=[name]), LATENCY).at(seq)
     assert found is not None
     assert found.high >= seconds(name, seq)
 
 
 def test_too_far_beyond_nothing_is_said() -> None:
-    curve = Curve(grid(), "latency")
-    assert Curve(grid(names=["sdpa"]), "latency").at(SEQS[-1] * REACH + 1) is None
+    curve = Curve(grid(), LATENCY)
+    assert Curve(grid(names=["sdpa"]), LATENCY).at(SEQS[-1] * REACH + 1) is None
     assert curve.longest == SEQS[-1] * REACH
 
 
 def test_one_length_that_was_not_counted_leads_nowhere() -> None:
     record = measured(a_cell("sdpa"), 1.0)
-    assert Curve([record], "latency").at(2048) is None
-    assert Curve([record], "latency").at(1024) is not None
+    assert Curve([record], LATENCY).at(2048) is None
+    assert Curve([record], LATENCY).at(1024) is not None
 
 
 def test_both_ends_uncertainty_is_in_the_interval() -> None:
@@ -96,7 +96,7 @@ def test_a_prediction_between_measurements_gives_way_to_them() -> None:
 def test_a_measured_peak_counts_where_the_time_is_predicted() -> None:
     ends = [measured(a_cell("sdpa", seq), 1.0, seq) for seq in (1024, 4096)]
     between = replace(predicted(a_cell("sdpa", 2048), 1.0), memory=a_memory(999_999))
-    found = Curve([ends[0], between, ends[1]], "memory").at(2048)
+    found = Curve([ends[0], between, ends[1]], MEMORY).at(2048)
     assert found is not None
     assert (found.basis, found.value) == ("measured", 999_999)
 
@@ -106,9 +106,9 @@ def test_with_a_roofline_what_is_expected_is_the_sum_of_its_parts() -> None:
     near = measured(a_cell("sdpa", 4096), 1.0, flops=10**9)
     more = measured(a_cell("sdpa", 8192), 1.0, flops=4 * 10**9)
     bytes_of_both = near.cost.moved_bytes if near.cost else 0
-    bandwidth = Bandwidth(touched=1, speed=bytes_of_both / 0.01)
+    bandwidth = Bandwidth(working_set_bytes=1, speed=bytes_of_both / 0.01)
     under = replace(utilisation.ANY, flops=1e11, bandwidths=(bandwidth,), dispatch=0.0)
-    curve = Curve([near, type(more)(cell=more.cell, cost=more.cost)], "latency", None, under)
+    curve = Curve([near, type(more)(cell=more.cell, cost=more.cost)], LATENCY, under)
     found = curve.at(8192)
     assert found is not None
     assert found.value == pytest.approx((0.04 + 0.01) / (0.01 + 0.01), rel=1e-3)
@@ -116,14 +116,14 @@ def test_with_a_roofline_what_is_expected_is_the_sum_of_its_parts() -> None:
 
 def test_a_decoding_state_counts_as_memory() -> None:
     record = measured(a_cell("sdpa", phase="decode"), 1.0, 100, state_bytes=900)
-    found = Curve([record], "memory").at(1024)
+    found = Curve([record], MEMORY).at(1024)
     assert found is not None
     assert found.value == 1000
 
 
 def test_a_percentile_that_was_not_sampled_keeps_its_distance() -> None:
     record = measured(a_cell("sdpa", 1024), 1.0, spread=0.5, count=9)
-    curve = Curve([record, predicted(a_cell("sdpa", 4096), 8.0)], "latency", 0.95)
+    curve = Curve([record, predicted(a_cell("sdpa", 4096), 8.0)], percentile(0.95))
     found = curve.at(4096)
     assert found is not None
     assert found.value == pytest.approx(12.0)
@@ -132,31 +132,31 @@ def test_a_percentile_that_was_not_sampled_keeps_its_distance() -> None:
 
 def test_failed_and_pending_cells_have_no_value() -> None:
     cells = [failed(a_cell("sdpa", 1024)), pending(a_cell("sdpa", 2048))]
-    assert Curve(cells, "latency").at(1024) is None
-    assert Curve(cells, "memory").at(2048) is None
+    assert Curve(cells, LATENCY).at(1024) is None
+    assert Curve(cells, MEMORY).at(2048) is None
 
 
 def at(seq: int, *records: object) -> Estimate:
-    found = Curve(records, "latency").at(seq)  # type: ignore[arg-type]
+    found = Curve(records, LATENCY).at(seq)  # type: ignore[arg-type]
     assert found is not None
     return found
 
 
 @given(st.floats(1e-6, 1e3), st.floats(1.0, 3.0), st.floats(1.0, 3.0), st.floats(0.5, 0.99))
-def test_the_limit_for_a_chance_is_kept_with_that_chance(
-    value: float, down: float, up: float, chance: float
+def test_the_limit_for_a_probability_is_kept_with_it(
+    value: float, down: float, up: float, probability: float
 ) -> None:
     found = Estimate(
         value=value, low=value / down, high=value * up, basis="measured", sources=(1024,)
     )
-    limit = found.within(chance)
-    assert found.chance(limit) == pytest.approx(chance, abs=1e-6) or up < 1 + 1e-9
+    limit = found.within(probability)
+    assert found.probability(limit) == pytest.approx(probability, abs=1e-6) or up < 1 + 1e-9
 
 
 @given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), st.floats(1.0, 10.0))
-def test_a_looser_limit_has_no_smaller_chance(value: float, limit: float, more: float) -> None:
+def test_a_looser_limit_has_no_smaller_probability(value: float, limit: float, more: float) -> None:
     found = Estimate(
         value=value, low=value / 1.1, high=value * 1.3, basis="predicted", sources=(1024,)
     )
-    assert found.chance(limit) <= found.chance(limit * more)
-    assert 0 < found.chance(limit) < 1
+    assert found.probability(limit) <= found.probability(limit * more)
+    assert 0 < found.probability(limit) < 1

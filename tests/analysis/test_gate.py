@@ -5,17 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effattn_cli.analysis.compare import gate
-from effattn_cli.analysis.compare.comparison import compare
-from effattn_cli.analysis.compare.gate import Limit
+from effattn_cli.analysis.compare.comparison import PRIMARY, compare
+from effattn_cli.analysis.compare.gate import GateLimit
 from effattn_cli.errors import UsageError
+from effattn_cli.metrics import METRICS
 from effattn_cli.records import Record
 from tests.builders import MIB, a_cell, a_profile, drawing, failed, measured
 
-LATENCY = Limit("latency", 0.05)
+LATENCY = GateLimit(METRICS["latency"], 0.05)
 
 
-def whys(old: Record | None, new: Record | None, limit: Limit, *, strict: bool) -> list[str]:
-    found = compare(*(a_profile(*([record] if record else [])) for record in (old, new)))
+def whys(old: Record | None, new: Record | None, limit: GateLimit, *, strict: bool) -> list[str]:
+    before, after = (a_profile(*([record] if record else [])) for record in (old, new))
+    metrics = {**PRIMARY, limit.metric.name: limit.metric}
+    found = compare(before, after, metrics=metrics)
     return [breach.why for breach in gate.breaches(found, [limit], strict=strict)]
 
 
@@ -42,15 +45,15 @@ def test_latency(old: list[float], new: list[float], loose: list[str], strict: l
 def test_memory_and_flops_are_exact() -> None:
     old = measured(a_cell(), QUIET, 100 * MIB, flops=1000)
     new = measured(a_cell(), QUIET, 104 * MIB, flops=2000)
-    assert whys(old, new, Limit("memory", 0.039), strict=False) == ["+4.0%"]
-    assert whys(old, new, Limit("memory", 0.04), strict=False) == []
-    assert whys(old, new, Limit("flops", 0.5), strict=False) == ["+100.0%"]
+    assert whys(old, new, GateLimit(METRICS["memory"], 0.039), strict=False) == ["+4.0%"]
+    assert whys(old, new, GateLimit(METRICS["memory"], 0.04), strict=False) == []
+    assert whys(old, new, GateLimit(METRICS["flops"], 0.5), strict=False) == ["+100.0%"]
     nothing = measured(a_cell(), QUIET, 0)
-    assert whys(nothing, new, Limit("memory", 5.0), strict=False) == ["from nothing"]
+    assert whys(nothing, new, GateLimit(METRICS["memory"], 5.0), strict=False) == ["from nothing"]
 
 
 def test_energy_is_a_limit_like_the_others() -> None:
-    limit = Limit("energy", 0.05)
+    limit = GateLimit(METRICS["energy"], 0.05)
     bare = measured(a_cell(), QUIET)
     old = drawing(bare, *QUIET)
     assert whys(old, drawing(bare, 1.2, 1.201, 1.199), limit, strict=False) == ["+20.0%"]
@@ -81,7 +84,7 @@ def test_a_cell_that_fails_now_breaks_every_limit_and_one_that_is_gone_a_strict_
 
 def test_a_limit_is_read() -> None:
     assert gate.parse("latency>5%") == LATENCY
-    assert gate.parse(" Memory > 2.5 % ") == Limit("memory", 0.025)
+    assert gate.parse(" Memory > 2.5 % ") == GateLimit(METRICS["memory"], 0.025)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """Profiles joined: nothing is lost, nothing counted twice, nothing mixed that differs."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from effattn_cli.analysis.compare.merging import merge
 from effattn_cli.analysis.cost import utilisation
@@ -40,7 +40,7 @@ def test_the_rooflines_of_all_are_kept() -> None:
 def test_rounds_of_the_same_cell_are_joined_and_the_same_round_counts_once() -> None:
     one, two = (a_profile(measured(a_cell(), [seconds])) for seconds in (1.0, 2.0))
     found = merge([one, two, one], "")
-    assert [part.median for part in found.records[0].rounds] == [1.0, 2.0]
+    assert [part.median for part in found.records[0].runs] == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -81,5 +81,5 @@ def test_a_limit_that_only_one_profile_knows_keeps_none_apart() -> None:
     new = replace(old, machine=a_machine(allowed_cores=2.0, blas="mkl", accelerator_watts=700.0))
     assert len(merge([old, new], "").records) == 1
     less = replace(old, machine=a_machine(allowed_cores=1.5))
-    with pytest.raises(UsageError, match=r"allowed cores: 2.0 against 1.5"):
+    with pytest.raises(UsageError, match=r"allowed cores: 2 against 1.5"):
         merge([new, less], "")

@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.records import Bandwidth, Cost, Roofline
@@ -10,7 +9,10 @@ from tests.builders import a_cell, measured, pending, predicted
 
 UNDER = Roofline(
     device="cpu", dtype="float32", threads=2, flops=1e11, exponentials=1e9, dispatch=1e-6,
-    bandwidths=(Bandwidth(touched=10**4, speed=4e10), Bandwidth(touched=10**8, speed=1e10)),
+    bandwidths=(
+        Bandwidth(working_set_bytes=10**4, speed=4e10),
+        Bandwidth(working_set_bytes=10**8, speed=1e10),
+    ),
 )  # fmt: skip
 
 
@@ -23,7 +25,7 @@ def a_cost(**facts: int) -> Cost:
 
 
 @pytest.mark.parametrize(
-    ("cost", "bound", "share"),
+    ("cost", "bound", "fraction"),
     [
         (a_cost(matmul_flops=10**8), "compute", 0.1),
         (a_cost(transcendentals=10**6, matmul_flops=10**8), "compute", 0.2),
@@ -31,23 +33,23 @@ def a_cost(**facts: int) -> Cost:
         (a_cost(read_bytes=5 * 10**4, write_bytes=5 * 10**4, operators=1000), "overhead", 0.1),
     ],
 )
-def test_what_binds_is_what_takes_longest_at_best(cost: Cost, bound: str, share: float) -> None:
+def test_what_binds_is_what_takes_longest_at_best(cost: Cost, bound: str, fraction: float) -> None:
     record = replace(measured(a_cell(), 0.01), cost=cost)
-    found = utilisation.reach(record, [UNDER])
+    found = utilisation.utilisation(record, [UNDER])
     assert found is not None
     assert found.bound == bound
-    assert found.share == pytest.approx(share)
+    assert found.fraction == pytest.approx(fraction)
 
 
 def test_nothing_is_said_without_a_measurement_or_of_another_program() -> None:
     record = measured(a_cell(), 0.01)
-    assert utilisation.reach(record, []) is None
-    assert utilisation.reach(record, [replace(UNDER, threads=1)]) is None
-    assert utilisation.reach(pending(a_cell()), [UNDER]) is None
-    assert utilisation.reach(predicted(a_cell(), 0.01), [UNDER]) is None
-    assert utilisation.reach(replace(record, cost=None), [UNDER]) is None
-    compiled = replace(record, cell=replace(record.cell, compile=True))
-    assert utilisation.reach(compiled, [UNDER]) is None
+    assert utilisation.utilisation(record, []) is None
+    assert utilisation.utilisation(record, [replace(UNDER, threads=1)]) is None
+    assert utilisation.utilisation(pending(a_cell()), [UNDER]) is None
+    assert utilisation.utilisation(predicted(a_cell(), 0.01), [UNDER]) is None
+    assert utilisation.utilisation(replace(record, cost=None), [UNDER]) is None
+    compiled = replace(record, cell=a_cell(engine="compile"))
+    assert utilisation.utilisation(compiled, [UNDER]) is None
 
 
 @pytest.mark.parametrize(

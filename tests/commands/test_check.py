@@ -1,18 +1,17 @@
 """`effattn check` and `effattn new`, as a person types them."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from effattn_cli import catalog, laws
+from effattn_cli.app.conformance import finding
 from effattn_cli.attention import Layer
 from effattn_cli.records import Failure
-from effattn_cli.report.catalog.conformance import finding
 from effattn_cli.run import worker
+from effattn_cli.run.jobs import Checked, CheckLaw
+from tests.running import alone, effattn
 
 FAULTS = Path(__file__).parents[1] / "faults" / "plugins"
 LAWS = list(laws.LAWS)
@@ -27,14 +26,6 @@ def mean(q, k, v, causal):
 '''
 
 
-def effattn(*words: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"COLUMNS": "80", "NO_COLOR": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "effattn_cli", *words], cwd=folder,
-        capture_output=True, text=True, env=environment, timeout=120, check=False,
-    )  # fmt: skip
-
-
 def checked(path: Path, *words: str) -> dict[str, tuple[str, str]]:
     """What each law's line says: its status and words."""
     found = effattn("check", str(path), "--json", *words)
@@ -47,18 +38,18 @@ def checked(path: Path, *words: str) -> dict[str, tuple[str, str]]:
 
 
 def test_a_new_variant_passes_and_runs(tmp_path: Path) -> None:
-    made = effattn("new", "my_variant", folder=tmp_path)
+    made = effattn("new", "my_variant", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     first, check, profile = made.stdout.splitlines()
     assert first == "wrote my_variant.py; next:"
-    found = effattn(*check.split()[1:], folder=tmp_path)
+    found = alone(*check.split()[1:], cwd=tmp_path)
     assert found.returncode == 0, found.stdout
     assert [line.split()[0] for line in found.stdout.splitlines()[:-2]] == [
         "skipped" if law == "decoding" else "ok" for law in ["loading", *LAWS]
     ]
     assert found.stdout.splitlines()[-1] == "my-variant: 11 held, 1 skipped"
     shape = ["-s", "64", "--dim", "64", "--heads", "2", "--rounds", "1", "--out", "p.yaml"]
-    swept = effattn(*profile.split()[1:], *shape, folder=tmp_path)
+    swept = effattn(*profile.split()[1:], *shape, cwd=tmp_path)
     assert swept.returncode == 0, swept.stderr
     assert "my-variant" in swept.stdout
 
@@ -77,7 +68,7 @@ def test_a_new_variant_passes_and_runs(tmp_path: Path) -> None:
 )
 def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, error: str, hint: str) -> None:
     (tmp_path / "mine.py").write_text("mine")
-    found = effattn("new", name, folder=tmp_path)
+    found = effattn("new", name, cwd=tmp_path)
     assert (found.returncode, found.stdout) == (2, "")
     first, *rest = found.stderr.splitlines()
     assert first.startswith(f"error: {error}")
@@ -109,16 +100,15 @@ def test_an_exemption_is_told_and_has_to_be_needed(tmp_path: Path) -> None:
     exempt = {"causality": "it is a mean", "any length": "who knows", "casuality": "a slip"}
     path = tmp_path / "mean.py"
     path.write_text(MEAN.format(exempt=exempt))
-    told: list[dict[str, str]] = []
+    told: list[Checked] = []
     for law in ("causality", "any length", "loading", "padding", "gradients"):
-        payload = {"cell": {"variant": "mean"}, "path": str(path), "law": law}
-        worker.run("check", payload, told.append)
+        worker.run(CheckLaw(variant="mean", path=str(path), law=law), told.append)
     assert told == [
-        {"skipped": "exempt: it is a mean"},
-        {"broken": "it holds, so the card should not exempt it"},
-        {"broken": "the card exempts it from 'casuality', which is no law"},
-        {"skipped": "the card says that it takes no padding"},
-        {},
+        Checked(skipped="exempt: it is a mean"),
+        Checked(broken="the variant keeps this law; remove the exemption from its card"),
+        Checked(broken="the card exempts it from 'casuality', which is no law"),
+        Checked(skipped="the card says that it takes no padding"),
+        Checked(),
     ]
 
 
@@ -171,7 +161,7 @@ def test_a_plugin_that_changes_torch_breaks_the_first_law() -> None:
 def test_what_cannot_be_checked_is_one_line(tmp_path: Path, words: list[str], error: str) -> None:
     text = MEAN.format(exempt="{}").replace('title="Mean"', "title=title")
     (tmp_path / "mean.py").write_text(text)
-    found = effattn("check", *words, folder=tmp_path)
+    found = effattn("check", *words, cwd=tmp_path)
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr.startswith("error: ")
     assert error in found.stderr.splitlines()[0]

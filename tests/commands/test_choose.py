@@ -3,15 +3,16 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from effattn_cli import store
 from tests.analysis.grids import grid, variants
 from tests.builders import a_cell, a_machine, a_profile, failed, measured
-from tests.commands.test_cli import effattn
+from tests.running import effattn
 
 SHIPPED = "ref:epyc-zen5-2-threads"
 
@@ -21,10 +22,10 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(saved(tmp_path_factory.mktemp("choosing") / "p.yaml"))
 
 
-def saved(path: Path, **facts: object) -> Path:
+def saved(path: Path, **facts: Any) -> Path:
     records = [r for r in grid() if r.cell.variant != "softmax" or r.cell.seq < 16384]
     records.append(failed(a_cell("softmax", 16384), "out-of-memory", "would need 41.0 GiB"))
-    found = replace(a_profile(*records), variants=variants(), **facts)  # type: ignore[arg-type]
+    found = replace(a_profile(*records), variants=variants(), **facts)
     store.Writer(path).write(found)
     return path
 
@@ -124,7 +125,7 @@ def test_the_newest_profiles_of_one_machine_are_taken(tmp_path: Path) -> None:
         (["--latency", "1s", "--batch", "8"], "with batch 8, only with 1", "profile --batch 8"),
         (["--latency", "1s", "--confidence", "0.4"], "--confidence: 0.4 is out of range", "99%"),
         (["--latency", "1s", "--confidence", "1"], "--confidence: '1' is no share", ""),
-        (["--latency", "1s", "--batch", "0"], "--batch: 0 is not in the range", ""),
+        (["--latency", "1s", "--batch", "0"], "--batch: '0' is out of range", ""),
         (["--latency", "1s", "-s", "64k..1k"], "--seq", "'1k..64k'"),
         (["--latency", "1s", "--prefer", "sped"], "'sped'", ""),
     ],
@@ -202,7 +203,7 @@ def test_an_answer_from_a_profile_loads_neither_torch_nor_numpy_nor_plotext(prof
     [["--latency", "50ms"], ["--memory", "1GiB"], ["--energy", "5J"], ["--latency", "p95<=50ms"],
      ["--phase", "decode", "--latency", "1ms"], ["--phase", "train", "--memory", "1GiB"],
      ["--scope", "block", "--latency", "1s"], ["--causal", "--latency", "50ms"],
-     ["--padding", "--exact", "--latency", "50ms"]],
+     ["--padding", "10%", "--exact", "--latency", "50ms"]],
 )  # fmt: skip
 def test_the_longest_context_is_known_of_the_shipped_profile(words: list[str]) -> None:
     found = effattn("choose", SHIPPED, *words)
@@ -258,14 +259,14 @@ def test_dtypes_and_shares_are_written_as_in_a_sweep(profile: str) -> None:
 
 def test_a_measurement_beside_other_load_keeps_its_mark(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
-    busy = measured(a_cell("sdpa", 1024), 1e-3, foreign_load=1.5)
+    busy = measured(a_cell("sdpa", 1024), 1e-3, background_load=1.5)
     store.Writer(path).write(a_profile(busy, measured(a_cell("local", 1024), 2e-3)))
     found = effattn("choose", str(path), "-s", "1k", "--latency", "1s").stdout
     assert "!1.00 ms" in found
     assert "Other processes kept the machine busy" in found
     assert "To be sure: effattn profile -v sdpa -s 1024" in found
     head, first, second = effattn("export", str(path)).stdout.splitlines()
-    at = head.split(",").index("foreign_load")
+    at = head.split(",").index("background_load")
     assert (first.split(",")[at], second.split(",")[at]) == ("1.5", "")
 
 

@@ -13,7 +13,7 @@ import pytest
 from effattn_cli import store
 from effattn_cli.records import Profile
 from tests.builders import a_cell, a_machine, a_profile, drawing, failed, measured, predicted
-from tests.commands.test_cli import effattn
+from tests.running import effattn
 
 SEQS = (1024, 2048, 4096)
 
@@ -52,7 +52,7 @@ def test_a_regression_is_exit_code_1_only_where_a_limit_says_so(saved: dict[str,
 
 def test_a_limit_of_energy_holds_where_there_is_a_counter(tmp_path: Path) -> None:
     for name, factor in (("old", 1.0), ("hot", 1.5)):
-        records = [drawing(r, *(factor * step for step in (1.0, 1.01, 0.99))) if r.rounds else r
+        records = [drawing(r, *(factor * step for step in (1.0, 1.01, 0.99))) if r.runs else r
                    for r in a_side(1).records]  # fmt: skip
         store.Writer(tmp_path / f"{name}.yaml").write(a_profile(*records))
     words = ["compare", str(tmp_path / "old.yaml"), str(tmp_path / "hot.yaml")]
@@ -154,7 +154,7 @@ def test_merging_adds_rounds_and_writes_a_profile(saved: dict[str, str], tmp_pat
     out = tmp_path / "m.yaml"
     found = effattn("merge", str(out), saved["old"], saved["same"], saved["old"])
     assert found.returncode == 0, found.stderr
-    assert found.stderr == f"saved: {out} (8 cells, 36 rounds)\n"
+    assert found.stderr == f"saved: {out} (8 cells, 36 runs)\n"
     assert store.read(out).finished
     assert effattn("show", str(out)).returncode == 0
 

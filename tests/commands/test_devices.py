@@ -1,30 +1,22 @@
 """`effattn devices`: measured on this machine, kept, and used by the next sweep."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from effattn_cli.records import Roofline
 from effattn_cli.run import kept_rooflines
-from effattn_cli.run.fork_server import Job, Reply
+from effattn_cli.run.jobs import Job, MeasureRoofline, Reply
 from tests.builders import a_machine, a_profile
 from tests.fake_launcher import FakeLauncher
-
-
-def effattn(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"COLUMNS": "80", "XDG_DATA_HOME": str(folder)}
-    return subprocess.run(
-        [sys.executable, "-m", "effattn_cli", *words],
-        capture_output=True, text=True, env=environment, timeout=240, check=False,
-    )  # fmt: skip
+from tests.running import alone
 
 
 def test_what_is_measured_is_kept_and_used(tmp_path: Path) -> None:
-    first = effattn(tmp_path, "devices", "--json", "-d", "cpu")
+    here: dict[str, Any] = {"XDG_DATA_HOME": str(tmp_path)}
+    first = alone("devices", "--json", "-d", "cpu", **here)
     assert first.returncode == 0, first.stderr
     told = json.loads(first.stdout)["rooflines"]
     assert {item["dtype"] for item in told} == {"float32", "bfloat16"}
@@ -33,12 +25,11 @@ def test_what_is_measured_is_kept_and_used(tmp_path: Path) -> None:
         # without bfloat16 instructions its products are slower than its exponentials
         assert item["flops"] > (item["exponentials"] if item["dtype"] == "float32" else 0)
         assert len(item["bandwidths"]) > 2
-    again = effattn(tmp_path, "devices", "-d", "cpu")
+    again = alone("devices", "-d", "cpu", **here)
     assert "bfloat16" in again.stdout
     assert max(map(len, again.stdout.splitlines())) <= 80
-    swept = effattn(
-        tmp_path, "profile", "-v", "linformer", "-s", "256", "--rounds", "1", "-d", "cpu", "--json"
-    )
+    sweep = ["profile", "-v", "linformer", "-s", "256", "--rounds", "1", "-d", "cpu", "--json"]
+    swept = alone(*sweep, **here)
     used = json.loads(swept.stdout)["rooflines"]
     assert used == [item for item in told if item["dtype"] == "float32"][:1]
 
@@ -68,6 +59,5 @@ def test_a_later_one_takes_the_place_of_an_earlier_one(mine: tuple[Roofline, ...
 def test_a_device_that_cannot_is_left_out() -> None:
     launcher = FakeLauncher(trouble=lambda job: Reply(exit=1))
     assert kept_rooflines.measure(launcher, "cpu", "float16", 2) == ()
-    assert launcher.jobs == [
-        Job(name="roofline", payload={"device": "cpu", "dtype": "float16", "threads": 2})
-    ]
+    request = MeasureRoofline(device="cpu", dtype="float16", threads=2)
+    assert launcher.jobs == [Job(request=request)]

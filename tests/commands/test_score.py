@@ -13,7 +13,7 @@ from effattn_cli.plan.typed_scores import scores
 from effattn_cli.records import Scores
 from tests.builders import a_cell, a_profile, measured
 from tests.commands.test_choose import saved
-from tests.commands.test_cli import effattn
+from tests.running import effattn
 
 OF = "validation accuracy, %"
 

@@ -8,8 +8,8 @@ import torch
 
 from effattn_cli.devices import fingerprint
 from effattn_cli.host import container
-from effattn_cli.machine import Machine
 from effattn_cli.run import worker
+from effattn_cli.run.jobs import DescribeMachine
 from tests.measure.fake_blocks import a_gpu
 
 
@@ -48,8 +48,7 @@ def test_of_several_devices_the_first_accelerator_is_the_one_described(
 ) -> None:
     a_gpu(monkeypatch)
     monkeypatch.setattr(fingerprint, "resolve", lambda text: text.split(","))
-    found: list[dict[str, Any]] = []
-    worker._machine({"device": "cpu,cuda"}, found.append)
-    worker._machine({"device": "cpu"}, found.append)
-    first, second = (Machine(**told["machine"]) for told in found)
-    assert (first.accelerator, second.accelerator) == ("A GPU", None)
+    answers: list[Any] = []
+    worker._describe(DescribeMachine(device="cpu,cuda"), answers.append)
+    worker._describe(DescribeMachine(device="cpu"), answers.append)
+    assert [answer.machine.accelerator for answer in answers] == ["A GPU", None]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from effattn_cli.devices import energy, fingerprint, nvml
-from effattn_cli.machine import Brake, Gpu
+from effattn_cli.machine import Gpu, ThrottleReason
 from tests.measure.fake_blocks import FakeNvml, a_gpu, a_process
 
 
@@ -18,7 +18,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
 
 
 @pytest.mark.parametrize(
-    ("bits", "brakes"),
+    ("bits", "throttle_reasons"),
     [
         (0, ()),
         (1, ()),  # idle
@@ -29,9 +29,13 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
         (1 << 40, ()),  # a reason that a later driver may have
     ],
 )
-def test_why_the_clock_is_held_down(driver: FakeNvml, bits: int, brakes: tuple[Brake, ...]) -> None:
+def test_why_the_clock_is_held_down(
+    driver: FakeNvml, bits: int, throttle_reasons: tuple[ThrottleReason, ...]
+) -> None:
     driver.facts["CurrentClocksEventReasons"] = bits
-    assert nvml.at_work("cuda", lambda: None, 1.0) == Gpu(sm_mhz=1755, celsius=61, brakes=brakes)
+    assert nvml.at_work("cuda", lambda: None, 1.0) == Gpu(
+        sm_mhz=1755, celsius=61, throttle_reasons=throttle_reasons
+    )
 
 
 def test_the_driver_is_asked_while_the_gpu_works(
@@ -67,7 +71,7 @@ def test_a_gpu_that_the_driver_does_not_know_tells_nothing(
 
     monkeypatch.setattr(driver, "nvmlDeviceGetHandleByUUID", unknown)
     assert nvml.at_work("cuda", lambda: None, 1.0) is None
-    assert nvml.most_mhz("cuda") == (None, None)
+    assert nvml.max_mhz("cuda") == (None, None)
     assert nvml.watts("cuda") is None
 
 

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ import pytest
 
 from effattn_cli import store
 from tests.marked import marking, running
+from tests.running import MODULE
 
 PLUGINS = Path(__file__).parent / "plugins"
 CELLS = ["--dim", "64", "--heads", "2", "-s", "64,128", "--rounds", "1", "--precision", "0.5"]
@@ -62,7 +62,7 @@ def command(names: Iterable[str], path: Path, *words: str) -> list[str]:
     """The real command on some plugins, beside `sdpa`."""
     sweep = ["profile", "--plugin", str(PLUGINS), "-v", ",".join(names), "--threads", "1"]
     told = ["--json", "--quiet", "--out", str(path)]
-    return [sys.executable, "-m", "effattn_cli", *sweep, *CELLS, *LIMITS, *words, *told]
+    return [*MODULE, *sweep, *CELLS, *LIMITS, *words, *told]
 
 
 class Sweep:
@@ -88,15 +88,15 @@ class Sweep:
         first, *_ = cells = self.of(name)
         assert [record["cell"]["seq"] for record in cells] == [64, 128]
         if outcome is None:
-            assert all(record["rounds"] and not record["failure"] for record in cells)
+            assert all(record["runs"] and not record["failure"] for record in cells)
         else:
             assert first["failure"]["reason"] == outcome[0]
             assert outcome[1] in first["failure"]["message"]
             assert all(r["failure"]["reason"] == outcome[0] for r in cells)
-            assert not any(record["rounds"] for record in cells)
+            assert not any(record["runs"] for record in cells)
         assert self.profile.finished
         for record in self.of("sdpa"):
-            assert record["rounds"]
+            assert record["runs"]
             assert record["memory"]
             assert record["cost"]
             assert not record["failure"]
@@ -147,12 +147,12 @@ def test_a_backward_that_fails_spares_the_forward(tmp_path: Path) -> None:
     assert sweep.ran.returncode == 3
     assert sweep.left == []
     for record in sweep.of("raises-backward"):
-        if record["cell"]["phase"] == "forward":
-            assert record["rounds"]
+        if record["cell"]["setting"]["phase"] == "forward":
+            assert record["runs"]
         else:
             assert record["failure"]["reason"] == "raised"
             assert BACKWARD["raises-backward"][1] in record["failure"]["message"]
-    assert all(record["rounds"] for record in sweep.of("sdpa"))
+    assert all(record["runs"] for record in sweep.of("sdpa"))
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,8 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import pytest
 import torch
@@ -16,8 +14,11 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Layer
 from effattn_cli.devices import fingerprint, nvml, timing
 from effattn_cli.measure.workload import build
-from effattn_cli.records import Cell, Sampling
-from effattn_cli.run.fork_server import ForkServer, Job
+from effattn_cli.records import Cell, Failure, Sampling
+from effattn_cli.run import outcome
+from effattn_cli.run.fork_server import ForkServer
+from effattn_cli.run.jobs import Job, MeasureMemory, Task, Watched
+from effattn_cli.setting import Setting
 
 pytestmark = [
     pytest.mark.gpu,
@@ -43,7 +44,7 @@ def test_a_gpu_gives_what_a_cpu_gives(name: str) -> None:
 def test_every_dtype_is_finite(name: str, dtype: str) -> None:
     variant = catalog.load(name, kind=Layer)
     causal = variant.card.causal == "always"
-    cell = Cell(variant=name, seq=1000, device="cuda", dtype=dtype, causal=causal)  # type: ignore[arg-type]
+    cell = Cell(variant=name, seq=1000, setting=Setting(device="cuda", dtype=dtype, causal=causal))  # type: ignore[arg-type]
     out = build(variant, cell).call()
     assert out.isfinite().all()
     assert out.is_cuda
@@ -58,7 +59,7 @@ def test_the_main_job_runs_on_the_gpu(tmp_path: Path) -> None:
     document = json.loads(found.stdout)
     assert document["machine"]["accelerator"]
     for record in document["records"]:
-        assert record["rounds"], record
+        assert record["runs"], record
         assert record["memory"]["method"] == "allocator peak"
         assert record["memory"]["peak_bytes"] > 0
 
@@ -144,24 +145,36 @@ def test_every_cell_of_a_warm_and_cold_sweep_has_its_launches(tmp_path: Path) ->
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     document = json.loads(found.stdout)
-    assert {record["cell"]["cache"] for record in document["records"]} == {"warm", "cold"}
+    assert {record["cell"]["setting"]["cache"] for record in document["records"]} == {
+        "warm",
+        "cold",
+    }
     for record in document["records"]:
-        for part in record["rounds"]:
+        for part in record["runs"]:
             assert 0 < part["launch"] < 0.1
-            assert part["joules"] is None or record["cell"]["cache"] == "warm"
+            assert part["joules"] is None or record["cell"]["setting"]["cache"] == "warm"
             limit = document["machine"]["accelerator_watts"]
             if part["joules"] is not None and limit is not None:
                 assert part["joules"] <= 1.1 * limit * median(part["samples"])
 
 
 def test_a_cell_that_takes_more_than_it_may_is_out_of_memory() -> None:
-    cell = Cell(variant="softmax", seq=8192, device="cuda")  # its scores alone take 2 GiB
-    payload: dict[str, Any] = {"cell": asdict(cell), "path": None, "expected": None}
-    payload["sampling"] = asdict(Sampling())
+    cell = Cell(
+        variant="softmax", seq=8192, setting=Setting(device="cuda")
+    )  # its scores alone take 2 GiB
+    task = Task(cell=cell, path=None)
     with ForkServer() as server:
-        (told,), (failed,) = (
-            server.run(Job(name="memory", payload=payload | {"device_memory": most})).answers
-            for most in (16 << 30, 1 << 30)
+        roomy, tight = (
+            outcome.answer(
+                server.run(
+                    Job(request=MeasureMemory(task=task, sampling=Sampling(), device_memory=limit))
+                ),
+                Watched,
+                60.0,
+            )
+            for limit in (16 << 30, 1 << 30)
         )
-    assert told["memory"]["peak_bytes"] > 2 << 30
-    assert failed["failure"]["reason"] == "out-of-memory"
+    assert isinstance(roomy, Watched)
+    assert roomy.memory.peak_bytes > 2 << 30
+    assert isinstance(tight, Failure)
+    assert tight.reason == "out-of-memory"

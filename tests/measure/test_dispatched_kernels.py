@@ -1,6 +1,7 @@
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
+from msgspec.structs import replace
 
 from effattn_cli.measure import dispatched_kernels
 from effattn_cli.records import Cell
@@ -41,7 +42,7 @@ def test_a_fallback_is_told_unless_it_was_asked_for() -> None:
 
 
 def test_a_graph_that_was_not_compiled_whole_is_told() -> None:
-    compiled = replace(SDPA, compile=True)
+    compiled = replace(SDPA, setting=replace(SDPA.setting, engine="compile"))
     torch._dynamo.utils.counters.clear()
     assert dispatched_kernels.warnings(compiled, []) == ("torch.compile compiled nothing of it",)
 

@@ -13,9 +13,10 @@ from effattn_cli.host import heap
 from effattn_cli.machine import Gpu
 from effattn_cli.measure import latency, reference_kernel
 from effattn_cli.measure.latency import GROWING_CALLS, _quieter, sample
-from effattn_cli.records import Cache, Cell, Sampling
+from effattn_cli.records import Cell, Sampling
+from effattn_cli.setting import Cache, Setting
 from effattn_cli.stats.median import half_width, interval
-from tests.builders import a_round
+from tests.builders import a_run
 
 
 def playing(seconds: Iterable[float], launch: float | None = None) -> Block:
@@ -110,14 +111,14 @@ def test_few_samples_have_no_interval() -> None:
 
 
 def test_of_two_tries_beside_other_load_the_quieter_one_counts_and_both_are_kept() -> None:
-    busy, calm = a_round(3e-3, foreign_load=0.9), a_round(1e-3, foreign_load=0.0)
-    busier = a_round(2e-3, foreign_load=1.2)
+    busy, calm = a_run(3e-3, background_load=0.9), a_run(1e-3, background_load=0.0)
+    busier = a_run(2e-3, background_load=1.2)
     again = _quieter(busy, calm)
-    assert (again.samples, again.contended) == (calm.samples, busy.samples)
+    assert (again.samples, again.discarded) == (calm.samples, busy.samples)
     assert again.first_seconds == busy.first_seconds
     first = _quieter(busy, busier)
-    assert (first.samples, first.contended) == (busy.samples, busier.samples)
-    assert first.foreign_load == 0.9
+    assert (first.samples, first.discarded) == (busy.samples, busier.samples)
+    assert first.background_load == 0.9
 
 
 def test_a_block_holds_as_many_calls_as_fit_and_never_more_than_are_wanted() -> None:
@@ -176,11 +177,11 @@ def test_on_an_accelerator_a_cold_cache_is_overwritten_before_each_call(
     monkeypatch.setattr(latency, "block", block)
     monkeypatch.setattr(latency, "overwriting", lambda _: overwrite)
     monkeypatch.setattr(energy.Meter, "start", metered.append)
-    monkeypatch.setattr(nvml, "at_work", lambda *_: Gpu(sm_mhz=1, celsius=2, brakes=()))
+    monkeypatch.setattr(nvml, "at_work", lambda *_: Gpu(sm_mhz=1, celsius=2, throttle_reasons=()))
     monkeypatch.setattr(reference_kernel, "seconds", lambda _: 1e-3)
-    cell = Cell(variant="sdpa", seq=8, device="cuda", cache=cache)
+    cell = Cell(variant="sdpa", seq=8, setting=Setting(device="cuda", cache=cache))
     found = latency.measure(Attention, cell, Sampling())
     assert calls == (found.warmup + len(found.samples) if cache == "cold" else 0)
     assert metered == ([] if cache == "cold" else ["cuda"])  # overwriting draws energy too
-    assert found.gpu == Gpu(sm_mhz=1, celsius=2, brakes=())
+    assert found.gpu == Gpu(sm_mhz=1, celsius=2, throttle_reasons=())
     assert found.launch == 1e-5

@@ -9,6 +9,7 @@ from effattn_cli.measure.counting import count
 from effattn_cli.measure.masked_work import Masked
 from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell
+from effattn_cli.setting import Setting
 from tests.forms.work import triangle
 
 B, H, T, K = 2, 3, 40, 8
@@ -41,14 +42,17 @@ def test_a_triangle_cut_out_of_scores_counts() -> None:
 
 
 def test_what_hides_nothing_wastes_nothing() -> None:
-    for cell in (Cell(variant="sdpa", seq=200, causal=True), Cell(variant="linformer", seq=200)):
+    for cell in (
+        Cell(variant="sdpa", seq=200, setting=Setting(causal=True)),
+        Cell(variant="linformer", seq=200),
+    ):
         with Masked() as masked:
             build(catalog.load(cell.variant), cell).call()
         assert masked.flops == 0
 
 
 def test_of_the_naive_causal_attention_half_is_useful() -> None:
-    cell = Cell(variant="softmax", seq=300, causal=True)
+    cell = Cell(variant="softmax", seq=300, setting=Setting(causal=True))
     with Masked() as masked:
         build(catalog.load("softmax"), cell).call()
     executed = count(catalog.load("softmax"), cell).cost.matmul_flops
@@ -58,7 +62,7 @@ def test_of_the_naive_causal_attention_half_is_useful() -> None:
 def test_a_window_is_useful_where_the_definition_looks() -> None:
     """Keys that a window of 16 holds, against all that blocks of it score."""
     N, W = 256, 16
-    cell = Cell(variant="local", seq=N, dim=64, heads=2, options={"window": W})
+    cell = Cell(variant="local", seq=N, options={"window": W}, setting=Setting(dim=64, heads=2))
     with Masked() as masked:
         build(catalog.load("local"), cell).call()
     far = (torch.arange(N)[:, None] - torch.arange(N)).abs()

@@ -21,6 +21,7 @@ from effattn_cli import catalog
 from effattn_cli.measure.counting import count
 from effattn_cli.measure.operator_counter import Counter
 from effattn_cli.records import Cell, Cost
+from effattn_cli.setting import Setting
 
 MIB = 2**20
 
@@ -158,7 +159,7 @@ def test_gradients_are_added_in_place_where_autograd_alone_holds_them() -> None:
 
 def test_the_whole_of_linformer_by_hand() -> None:
     B, N, R, D = 2, 4096, 256, 512
-    cell = Cell(variant="linformer", seq=N, batch=B)
+    cell = Cell(variant="linformer", seq=N, setting=Setting(batch=B))
     cost = count(catalog.load("linformer"), cell).cost
     assert cost.matmul_flops == 2 * (2 * B * N * R * D) + 4 * B * N * R * D
 

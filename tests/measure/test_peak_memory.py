@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from effattn_cli.devices import nvml
 from effattn_cli.measure import peak_memory
 from effattn_cli.measure.workload import Subject
 from effattn_cli.records import Cell, Memory, Sampling
-from effattn_cli.run.fork_server import ForkServer, Job
+from effattn_cli.run import outcome
+from effattn_cli.run.jobs import Job, MeasureMemory, Task, Watched
+from effattn_cli.setting import Setting
+from tests.running import server
 
 MB = 10**6
 PLUGIN = '''
@@ -33,17 +36,20 @@ class Known(Attention):
 
 
 def measured(cell: Cell, path: Path | None = None) -> Memory:
-    payload = {"cell": asdict(cell), "path": str(path) if path else None, "expected": None}
-    with ForkServer() as server:
-        job = Job(name="memory", payload=payload | {"sampling": asdict(Sampling())})
-        return Memory(**server.run(job).answers[0]["memory"])
+    task = Task(cell=cell, path=str(path) if path else None)
+    job = Job(request=MeasureMemory(task=task, sampling=Sampling()))
+    watched = outcome.answer(server().run(job), Watched, 60.0)
+    assert isinstance(watched, Watched)
+    return watched.memory
 
 
 @pytest.mark.parametrize("size", [10 * MB, 100 * MB, 2000 * MB])
 def test_a_known_amount_is_found(tmp_path: Path, size: int) -> None:
     path = tmp_path / "known.py"
     path.write_text(PLUGIN.format(size=size))
-    found = measured(Cell(variant="known", seq=1024, dim=64, heads=2, threads=2), path)
+    found = measured(
+        Cell(variant="known", seq=1024, setting=Setting(dim=64, heads=2, threads=2)), path
+    )
     known = size + 1024 * 64 * 4
     assert found.peak_bytes == pytest.approx(known, abs=4096)
     assert found.input_bytes == 3 * 1024 * 64 * 4
@@ -52,12 +58,12 @@ def test_a_known_amount_is_found(tmp_path: Path, size: int) -> None:
 
 
 def test_what_the_backward_needs_is_told_apart() -> None:
-    cell = Cell(variant="softmax", seq=256, dim=64, heads=1, phase="train")
+    cell = Cell(variant="softmax", seq=256, setting=Setting(dim=64, heads=1, phase="train"))
     found = measured(cell)
     weights, operands = 256 * 256 * 4, 2 * 256 * 64 * 4  # of the softmax; scaled q, k^T a copy
     assert weights <= found.saved_bytes <= weights + operands
     assert found.saved_bytes < found.peak_bytes
-    assert measured(replace(cell, phase="forward")).saved_bytes == 0
+    assert measured(replace(cell, setting=replace(cell.setting, phase="forward"))).saved_bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -80,6 +86,8 @@ def test_on_an_accelerator_the_drivers_view_stands_beside_the_allocators(
 
     monkeypatch.setattr(peak_memory, "profile", profile)
     subject = Subject(call=lambda: torch.ones(1), module=torch.nn.Identity(), width=1, inputs=())
-    seen = peak_memory._on_accelerator(subject, Cell(variant="sdpa", seq=8, device="cuda"))
+    seen = peak_memory._on_accelerator(
+        subject, Cell(variant="sdpa", seq=8, setting=Setting(device="cuda"))
+    )
     assert (seen.peak_bytes, seen.resident_bytes) == (5 * MB, taken)
     assert seen.method == "allocator peak"

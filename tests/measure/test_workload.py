@@ -14,12 +14,15 @@ from effattn_cli.measure.counting import count
 from effattn_cli.measure.transformer_block import Block
 from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell, Sampling
+from effattn_cli.setting import Setting
 
 D = 64
 
 
 def a_cell(variant: str, **axes: Any) -> Cell:
-    return Cell(variant=variant, **({"seq": 48, "dim": D, "heads": 4, "batch": 2} | axes))
+    setting: Any = {"dim": D, "heads": 4, "batch": 2} | axes
+    seq = setting.pop("seq", 48)
+    return Cell(variant=variant, seq=seq, setting=Setting(**setting))
 
 
 @torch.no_grad()

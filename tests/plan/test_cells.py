@@ -4,25 +4,28 @@ import itertools
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
 from effattn_cli.plan.cells import Plan, plan
-from effattn_cli.plan.request import Request
+from effattn_cli.plan.request import merged
 from effattn_cli.records import Cell
+from effattn_cli.setting import Setting
 
 CATALOG = Catalog()
 
 
-def planned(*variants: str, devices: tuple[str, ...] = ("cpu",), **options: Any) -> Plan:
-    return plan(Request(variant=variants, **options), CATALOG, devices=devices, cores=2)
+def planned(*variants: str, **options: Any) -> Plan:
+    request = merged({"variant": variants, "device": "cpu", **options}, {})
+    made = plan(request, CATALOG, cores=2)
+    return made.placed({name: name for name in made.devices})
 
 
 def error(*variants: str, **options: Any) -> tuple[str, str | None]:
@@ -35,7 +38,7 @@ def test_a_plain_request() -> None:
     made = planned("linformer", seq="1k,2k")
     assert made == Plan(
         cells=tuple(
-            Cell(variant=name, seq=seq, threads=2)
+            Cell(variant=name, seq=seq, setting=Setting(threads=2))
             for name in ("sdpa", "linformer")
             for seq in (1024, 2048)
         ),
@@ -46,7 +49,7 @@ def test_a_plain_request() -> None:
 def test_the_axes_multiply() -> None:
     made = planned(
         "linformer:rank=32,64",
-        devices=("cpu", "cuda:0", "cpu"),
+        device="cpu,cuda:0,cpu",
         seq="64,128",
         batch="1..4",
         dtype="fp32,half,float32",
@@ -55,21 +58,23 @@ def test_the_axes_multiply() -> None:
         scope="core,layer",
         padding="0.5,0",
         causal=True,
-        compile=True,
+        engine="compile",
         alloc="default",
     )
     axes = itertools.product(
-        ("sdpa:", "linformer:rank=32", "linformer:rank=64"), ("core", "layer"), (64, 128),
-        (1, 2, 4), ("cpu", "cuda:0"), ("float32", "float16"), (1, 4), ("forward", "train"),
-        (0.0, 0.5),
+        ("sdpa:", "linformer:rank=32", "linformer:rank=64"), (64, 128), ("forward", "train"),
+        ("core", "layer"), (0.0, 0.5), (1, 2, 4), ("float32", "float16"), ("cpu", "cuda:0"), (1, 4),
     )  # fmt: skip
     found = [
-        (c.label if c.options else f"{c.variant}:", c.scope, c.seq, c.batch, c.device, c.dtype,
-         c.threads, c.phase, c.padding)
+        (c.label if c.options else f"{c.variant}:", c.seq, at.phase, at.scope, at.padding,
+         at.batch, at.dtype, at.device, at.threads)
         for c in made.cells
+        for at in [c.setting]
     ]  # fmt: skip
     assert found == list(axes)
-    assert {(c.causal, c.compile, c.alloc) for c in made.cells} == {(True, True, "default")}
+    assert {(c.setting.causal, c.setting.engine, c.setting.alloc) for c in made.cells} == {
+        (True, "compile", "default")
+    }
 
 
 def test_the_baseline_is_measured_once() -> None:
@@ -91,7 +96,7 @@ def test_without_a_baseline_or_without_variants() -> None:
 
 def test_a_feed_forward_is_measured_in_a_block_with_the_baseline_beside_it() -> None:
     made = planned("linformer,glam,gshard", seq="1k")
-    assert [(c.label, c.scope) for c in made.cells] == [
+    assert [(c.label, c.setting.scope) for c in made.cells] == [
         ("sdpa", "core"), ("sdpa", "block"),
         ("linformer", "core"), ("glam", "block"), ("gshard", "block"),
     ]  # fmt: skip
@@ -100,26 +105,29 @@ def test_a_feed_forward_is_measured_in_a_block_with_the_baseline_beside_it() -> 
     )
     assert planned("glam", seq="1k", scope="block").notes == ()
     alone = planned("glam", seq="1k", baseline="none", scope="core,layer,block")
-    assert [c.scope for c in alone.cells] == ["block"]
+    assert [c.setting.scope for c in alone.cells] == ["block"]
     assert alone.notes[0].startswith("glam replaces the feed-forward")
 
 
 def test_the_whole_survey_is_one_sweep() -> None:
     cells = planned("survey", seq="1k").cells
     feeds = {c.variant for c in cells if CATALOG.variant(c.variant).card.kind == "feed-forward"}
-    assert feeds == {c.variant for c in cells if c.scope == "block"} - {"sdpa"}
+    assert feeds == {c.variant for c in cells if c.setting.scope == "block"} - {"sdpa"}
 
 
 def test_a_feed_forward_is_a_baseline_of_blocks_only() -> None:
     why = "--baseline: glam replaces the feed-forward, a core has none"
     assert error("linformer", baseline="glam") == (why, "give --scope block")
     made = planned("linformer", baseline="glam", scope="block", seq="1k")
-    assert [(c.variant, c.scope) for c in made.cells] == [("glam", "block"), ("linformer", "block")]
+    assert [(c.variant, c.setting.scope) for c in made.cells] == [
+        ("glam", "block"),
+        ("linformer", "block"),
+    ]
 
 
 def test_widths_given_inline_are_the_cells_own_and_the_baselines() -> None:
     made = planned("linformer:dim=256,heads=4", "linformer", seq="1k")
-    assert [(c.label, c.dim, c.heads) for c in made.cells] == [
+    assert [(c.label, c.setting.dim, c.setting.heads) for c in made.cells] == [
         ("sdpa", 256, 4),
         ("sdpa", 512, 8),
         ("linformer", 256, 4),
@@ -131,13 +139,16 @@ def test_widths_given_inline_are_the_cells_own_and_the_baselines() -> None:
 
 def test_kv_heads_given_inline_leave_the_baseline_alone() -> None:
     made = planned("sdpa:kv-heads=1,8", seq="1k", kv_heads=8)
-    assert [(c.label, c.kv_heads) for c in made.cells] == [("sdpa", 8), ("sdpa:kv_heads=1", 8)]
+    assert [(c.label, c.setting.kv_heads) for c in made.cells] == [
+        ("sdpa", 8),
+        ("sdpa:kv_heads=1", 8),
+    ]
 
 
 def test_like_fills_what_is_not_given(tmp_path: Path) -> None:
     def widths(**options: Any) -> tuple[Any, ...]:
         cell = planned("sdpa", seq="1k", **options).cells[0]
-        return cell.dim, cell.heads, cell.kv_heads, cell.head_dim
+        return cell.setting.dim, cell.setting.heads, cell.setting.kv_heads, cell.setting.head_dim
 
     assert widths(like="llama-3-8b") == (4096, 32, 8, None)
     assert widths(like="qwen3-0.6b") == (1024, 16, 8, 128)
@@ -151,24 +162,27 @@ def test_like_fills_what_is_not_given(tmp_path: Path) -> None:
 
 def test_constant_tokens() -> None:
     made = planned("linformer", seq="1k..8k", tokens="4k")
-    assert {(c.seq, c.batch) for c in made.cells} == {(1024, 4), (2048, 2), (4096, 1)}
+    assert {(c.seq, c.setting.batch) for c in made.cells} == {(1024, 4), (2048, 2), (4096, 1)}
     assert made.notes == ("lengths above --tokens 4096 are left out: 8192",)
     assert planned("sdpa", seq="1..9:+1", tokens="2").notes == (
         "lengths above --tokens 2 are left out: 3, 4, 5, 6, 7, ...",
     )
-    assert planned("sdpa", seq="3k", tokens="32k").cells[0].batch == 10
+    assert planned("sdpa", seq="3k", tokens="32k").cells[0].setting.batch == 10
 
 
 def test_an_accelerators_cache_may_be_cold_a_cpus_is_as_it_is() -> None:
-    made = planned("sdpa", seq="1k", devices=("cuda",), cache="cold,warm")
-    assert [cell.cache for cell in made.cells] == ["cold", "warm"]
+    made = planned("sdpa", seq="1k", device="cuda", cache="cold,warm")
+    assert [cell.setting.cache for cell in made.cells] == ["cold", "warm"]
     with pytest.raises(UsageError, match="--cache cold: only an accelerator's cache is known"):
-        planned("sdpa", devices=("cuda", "cpu"), cache="warm,cold")
+        planned("sdpa", device="cuda,cpu", cache="warm,cold")
 
 
 def test_a_decoding_step_is_causal() -> None:
     made = planned("sdpa", seq="1k", phase="decode,forward")
-    assert [(c.phase, c.causal) for c in made.cells] == [("decode", True), ("forward", False)]
+    assert [(c.setting.phase, c.setting.causal) for c in made.cells] == [
+        ("decode", True),
+        ("forward", False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +209,11 @@ def test_a_decoding_step_is_causal() -> None:
         ({"threads": "0"}, "--threads: '0' is out of range, the values go from 1 to 4096", None),
         ({"seq": "64k..1k"}, "--seq: '64k..1k' runs backwards, a range goes from low to high",
          "did you mean '1k..64k'?"),
+        ({"dim": "wide"},
+         "--dim: 'wide' is no number like 512 or 4k, and no range like 1k..64k or 1k..64k:x4",
+         None),
+        ({"dim": "0"}, "--dim: '0' is out of range, the values go from 1 to 2147483648", None),
+        ({"causal": "maybe"}, "--causal: expected yes or no, got 'maybe'", None),
         ({"padding": "1"}, "--padding: '1' is no share like 5% or 0.05, from 0 to below 1", None),
         ({"dim": 100}, "dim 100 is not a multiple of 8 heads",
          "give --head-dim, or another --dim or --heads"),
@@ -230,7 +249,9 @@ def test_beside_each_cell_stands_the_baselines(
     assert len(cells) == len(made.cells)
     for cell in made.cells:
         assert replace(cell, variant="sdpa", options={}) in cells
-    for _, line in itertools.groupby(made.cells, key=lambda c: (c.label, c.dim, c.heads, c.scope)):
+    for _, line in itertools.groupby(
+        made.cells, key=lambda c: (c.label, c.setting.dim, c.setting.heads, c.setting.scope)
+    ):
         seqs = [cell.seq for cell in line]
         assert seqs == sorted(seqs)
 
@@ -239,9 +260,9 @@ def test_planning_imports_nothing_heavy() -> None:
     program = """
 import sys
 from effattn_cli.catalog import Catalog
-from effattn_cli.plan.request import Request
+from effattn_cli.plan.request import merged
 from effattn_cli.plan.cells import plan
-plan(Request(variant=("all",)), Catalog(), devices=["cpu"], cores=1)
+plan(merged({"variant": ("all",)}, {}), Catalog(), cores=1)
 print([name for name in ("torch", "numpy", "rich", "typer", "pydantic") if name in sys.modules])
 """
     done = subprocess.run(

@@ -12,7 +12,7 @@ LABELS = ("sdpa", "linformer", "linear-transformer", "linformer:rank=64")
 
 def powered(joules: float | None, cell: Cell, *facts: Any, **more: Any) -> Record:
     record = measured(cell, *facts, **more)
-    return drawing(record, *[joules] * len(record.rounds))
+    return drawing(record, *[joules] * len(record.runs))
 
 
 def outcomes(cell: Cell) -> st.SearchStrategy[Record]:
@@ -26,7 +26,7 @@ def outcomes(cell: Cell) -> st.SearchStrategy[Record]:
             peak,
             spread=st.floats(0, 0.9),
             count=st.integers(1, 9),
-            foreign_load=st.none() | st.floats(0, 9),
+            background_load=st.none() | st.floats(0, 9),
         ),
         st.builds(predicted, st.just(cell), seconds, st.none() | peak),
         st.just(failed(cell, "out-of-memory", "would need 41.0 GiB")),

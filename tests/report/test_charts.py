@@ -28,17 +28,17 @@ def a_side(factors: Mapping[str, float] = MappingProxyType({}), peak: int = 2**2
 
 def test_the_variants_that_changed_most_are_drawn_and_the_others_named() -> None:
     latency, memory, _ = charts.of_comparisons({"new": compare(a_side(), a_side(FACTORS))})
-    labels = [series.label for series in latency.series]
+    labels = [line.label for line in latency.lines]
     assert labels == [f"{n}, {side}" for n in ("gqa", "local", "luna") for side in ("old", "new")]
     assert latency.below == [
         "not drawn, changed less: linformer",
         "not drawn, no length surely changed: 2 more",
     ]
-    old, new = latency.series[:2]
+    old, new = latency.lines[:2]
     assert [seq for seq, *_ in old.points] == list(SEQS)
     before, after = ([amount for _, amount, _ in each.points] for each in (old, new))
     assert after == pytest.approx([amount / 4 for amount in before])
-    assert not memory.series  # it is the same
+    assert not memory.lines  # it is the same
 
 
 def test_every_name_has_a_place_under_the_picture() -> None:
@@ -46,8 +46,8 @@ def test_every_name_has_a_place_under_the_picture() -> None:
     for width in (60, 80, 120):
         shown = screen(terminal_chart.drawn(latency, width), width)
         assert max(map(len, shown.splitlines())) <= width
-        for letter, series in zip("ABCDEF", latency.series, strict=True):
-            assert f"{letter} {series.label}" in shown
+        for letter, line in zip("ABCDEF", latency.lines, strict=True):
+            assert f"{letter} {line.label}" in shown
 
 
 @pytest.mark.parametrize(("asked", "told"), [(True, "There is no curve to draw."), (None, "")])
@@ -64,7 +64,7 @@ def test_what_has_no_curve_is_said_only_where_it_was_asked_for(
 
 def test_a_peak_of_nothing_has_no_place_on_a_logarithm() -> None:
     _, memory, _ = charts.of_comparisons({"new": compare(a_side(peak=0), a_side(peak=1))})
-    assert {series.label.rpartition(", ")[2] for series in memory.series} == {"new"}
+    assert {line.label.rpartition(", ")[2] for line in memory.lines} == {"new"}
     assert "memory over tokens" in terminal_chart.drawn(memory, 80).plain
 
 
@@ -74,7 +74,7 @@ def test_a_curve_fills_the_picture_however_few_marks_its_axis_has(
 ) -> None:
     points = [(seq, amount, True) for seq, amount in zip(SEQS, amounts, strict=True)]
     chart = terminal_chart.Chart(
-        title="", series=[terminal_chart.Series(label="x", points=points)], scale=str
+        title="", lines=[terminal_chart.Line(label="x", points=points)], scale=str
     )
     shown = screen(terminal_chart.drawn(chart, 80), 80).splitlines()
     start = max(line.find("┌") for line in shown)

@@ -3,10 +3,10 @@
 import json
 import math
 import random
-from dataclasses import replace
 
 from hypothesis import given, settings
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 from effattn_cli.analysis.compare import gate
 from effattn_cli.analysis.compare.comparison import Comparison, compare
@@ -46,7 +46,8 @@ def test_a_comparison_reads_well() -> None:
 old: old
 new: new
   differs: torch: 2.13.0 -> 2.14.0
-  latency: 4 slower, 3 faster, 2 unclear; memory: 3 more, 6 same; FLOPs: 10 same
+  latency: 4 slower, 3 faster, 2 unclear; peak memory: 3 more, 6 same; state: 9
+same; FLOPs: 10 same
 
 latency, geometric mean over the cells of a variant
 variant    cells  change       verdict
@@ -55,7 +56,7 @@ sdpa           3  +0.1 % ±2 %  same
 linformer      3   -30 % ±2 %  faster
 local          3   +29 % ±3 %  slower
 
-memory, geometric mean over the cells of a variant
+peak memory, geometric mean over the cells of a variant
 variant  cells  change   verdict
 ────────────────────────────────
 local        3    2.0x   more
@@ -75,8 +76,8 @@ seq  variant        old      new  change       verdict
 16k  local      16.6 ms  21.1 ms   +27 % ±5 %  slower
 64k  sdpa       ~60.0 s  ~60.0 s               predicted
 
-memory: forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2
-threads
+peak memory: forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu,
+2 threads
 seq  variant      old      new  change   verdict
 ────────────────────────────────────────────────
  1k  local    4.0 MiB  8.0 MiB    2.0x   more
@@ -114,12 +115,12 @@ def test_the_markdown_has_what_the_screen_has() -> None:
 def test_the_json_is_one_document_without_infinities() -> None:
     old, new = (a_profile(measured(a_cell(), 1.0, peak)) for peak in (0, MIB))
     found = {"new": compare(old, new)}
-    limits = [gate.parse("memory>5%")]
+    limits = [gate.parse("peak>5%")]
     broken = {"new": gate.breaches(found["new"], limits, strict=False)}
     document = json.loads(change_phrases.as_json("old", found, broken))
     (each,) = document["comparisons"]
-    assert each["cells"][0]["memory"]["ratio"] is None
-    assert each["cells"][0]["memory"]["verdict"] == "worse"
+    assert each["cells"][0]["peak"]["ratio"] is None
+    assert each["cells"][0]["peak"]["verdict"] == "worse"
     assert each["breaches"][0]["why"] == "from nothing"
     assert each["counts"]["latency"]["same"] == 1
 
@@ -140,7 +141,7 @@ def test_any_profiles_fit_the_screen_and_are_told(
 
 
 def test_a_hostile_name_moves_no_cursor() -> None:
-    cell = replace(a_cell(), variant="\x1b[31m", device="\x1b[2J")
+    cell = replace(a_cell(device="\x1b[2J"), variant="\x1b[31m")
     profile = a_profile(measured(cell, 1.0), predicted(replace(cell, seq=9), 1.0))
     found = {"\x1b[0m": compare(profile, replace(profile, machine=a_machine(cpu="\x1b]0;x")))}
     assert "\x1b" not in screen(comparison_view.report(found, old="\x1b", all=True))

@@ -1,11 +1,11 @@
 # ruff: noqa: E501  sentences as they are printed
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 from effattn_cli.records import Record
 from effattn_cli.report.profile.findings import sentences
@@ -43,7 +43,7 @@ def test_a_crossover_with_a_prediction_at_its_end() -> None:
     ) == snapshot(
         [
             "linformer is faster than exact attention (sdpa) from 2k tokens on, and at 8k ~12x faster (40.0 ms against ~470 ms, predicted).",
-            "It needs more memory than sdpa at every length from 1k to 8k tokens, and at 8k ~12x more (48.0 MiB against ~4.0 MiB, predicted).",
+            "It needs more peak memory than sdpa at every length from 1k to 8k tokens, and at 8k ~12x more (48.0 MiB against ~4.0 MiB, predicted).",
             "linformer approximates softmax: its quality is not measured here.",
         ]
     )
@@ -85,7 +85,7 @@ def test_lengths_where_one_side_is_missing_are_not_claimed() -> None:
     assert about(sdpa, curve("linformer", 0.5, 1, 2, 4)) == snapshot(
         [
             "linformer is faster than exact attention (sdpa) from 1k to 4k tokens, and at 4k 2.0x faster (2.00 s against 4.00 s).",
-            "It needs as much memory as sdpa from 1k to 4k tokens (16.0 MiB against 16.0 MiB at 4k).",
+            "It needs as much peak memory as sdpa from 1k to 4k tokens (16.0 MiB against 16.0 MiB at 4k).",
             "sdpa has no result at 8k tokens: out of memory, would need 41.0 GiB.",
         ]
     )
@@ -101,11 +101,11 @@ def test_a_run_that_begins_with_a_prediction_says_so() -> None:
 @pytest.mark.parametrize(
     ("peak", "told"),
     [
-        (8 * MIB, "It needs more memory than sdpa at every length from 1k to 4k tokens, and at 4k "
+        (8 * MIB, "It needs more peak memory than sdpa at every length from 1k to 4k tokens, and at 4k "
          "2.0x more (32.0 MiB against 16.0 MiB)."),
-        (2 * MIB, "It needs less memory than sdpa already from 1k tokens on, the shortest length, "
+        (2 * MIB, "It needs less peak memory than sdpa already from 1k tokens on, the shortest length, "
          "and at 4k 2.0x less (8.0 MiB against 16.0 MiB)."),
-        (4 * MIB, "It needs as much memory as sdpa at every length from 1k to 4k tokens (16.0 MiB "
+        (4 * MIB, "It needs as much peak memory as sdpa at every length from 1k to 4k tokens (16.0 MiB "
          "against 16.0 MiB at 4k)."),
     ],
 )  # fmt: skip
@@ -135,8 +135,8 @@ def test_several_variants_get_a_winner_and_a_line_each() -> None:
     ) == snapshot(
         [
             "At 4k tokens linformer:rank=64 is the fastest, 8.0x faster than exact attention (sdpa): 500 ms against 4.00 s.",
-            "linformer is faster than sdpa from 2k tokens on, and at 4k 4.0x faster; 2.0x more memory at 4k.",
-            "linformer:rank=64 is faster than sdpa already from 1k tokens on, the shortest length, and at 4k 8.0x faster; as much memory at 4k.",
+            "linformer is faster than sdpa from 2k tokens on, and at 4k 4.0x faster; 2.0x more peak memory at 4k.",
+            "linformer:rank=64 is faster than sdpa already from 1k tokens on, the shortest length, and at 4k 8.0x faster; as much peak memory at 4k.",
             "local has no result at any length: not supported, Local cannot do that.",
             "linformer approximates softmax: its quality is not measured here.",
         ]

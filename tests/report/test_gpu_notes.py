@@ -1,6 +1,6 @@
 """What a GPU adds below and in the tables."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from effattn_cli.machine import Gpu
 from effattn_cli.records import Record
@@ -11,9 +11,9 @@ from effattn_cli.report.profile.tables import tables
 from tests.builders import MS, a_cell, a_profile, failed, measured
 from tests.report.screen import screen
 
-FREE = Gpu(sm_mhz=1980, celsius=50, brakes=())
-HOT = Gpu(sm_mhz=1200, celsius=88, brakes=("heat",))
-CAPPED = Gpu(sm_mhz=1500, celsius=70, brakes=("power cap", "heat"))
+FREE = Gpu(sm_mhz=1980, celsius=50, throttle_reasons=())
+HOT = Gpu(sm_mhz=1200, celsius=88, throttle_reasons=("heat",))
+CAPPED = Gpu(sm_mhz=1500, celsius=70, throttle_reasons=("power cap", "heat"))
 
 
 def on_gpu(
@@ -21,9 +21,9 @@ def on_gpu(
 ) -> Record:
     record = measured(a_cell(label, seq, device="cuda", **axes), seconds)
     states = gpus or (FREE,) * 3
-    rounds = zip(record.rounds, states, strict=True)
+    runs = zip(record.runs, states, strict=True)
     return replace(
-        record, rounds=tuple(replace(part, gpu=state, launch=launch) for part, state in rounds)
+        record, runs=tuple(replace(run, gpu=state, launch=launch) for run, state in runs)
     )
 
 
@@ -48,7 +48,7 @@ def test_rounds_that_the_driver_slowed_down_are_told_with_the_reasons() -> None:
         on_gpu("sdpa", 2048, 0.1 * MS, FREE, CAPPED, HOT),
     ]
     assert list(gpu_notes.lines(records)) == [
-        "the GPU ran at 1200 … 1980 MHz and 50 … 88 °C, slowed down in 3 of 6 rounds by its driver"
+        "the GPU ran at 1200 … 1980 MHz and 50 … 88 °C, slowed down in 3 of 6 runs by its driver"
         " (heat and power cap): latencies may be too high"
     ]
 
@@ -72,5 +72,5 @@ def test_a_cold_cache_is_a_table_of_its_own() -> None:
     shown = screen(tables(a_profile(*records)), 140)
     assert shown.count("cold cache") == 1
     assert "warm cache" not in shown
-    command = phrases.measuring("sdpa", 64, records[1].cell)
-    assert command == "effattn profile -v sdpa -s 64 -d cuda --cache cold"
+    command = phrases.measuring("sdpa", 64, records[1].cell.setting)
+    assert command == "effattn profile -v sdpa -s 64 --cache cold --device cuda"

@@ -37,7 +37,7 @@ def test_without_a_terminal_each_settled_cell_is_a_plain_line() -> None:
         a_step(pending(CELL), settled=False),
         a_step(measured(CELL, 2.31 * MS, peak), settled=False),
         a_step(measured(CELL, 2.31 * MS, peak)),
-        a_step(measured(CELL, 2.31 * MS, peak, foreign_load=1.24)),
+        a_step(measured(CELL, 2.31 * MS, peak, background_load=1.24)),
         a_step(failed(CELL, "out-of-memory", "would need 41.0 GiB"), done=4),
         a_step(predicted(CELL, 62.1, 64 * MIB, why="a call would take about 62.1 s"), done=4),
         a_step(pending(CELL), done=5),

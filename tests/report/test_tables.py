@@ -1,8 +1,8 @@
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 from effattn_cli.records import Record
 from effattn_cli.report.profile import footnotes
@@ -32,7 +32,7 @@ def a_sweep() -> list[Record]:
             a_cell("sdpa", 131072), "out-of-memory", "would need 41.0 GiB, the limit is 19.2 GiB"
         ),
         measured(a_cell("linformer", 1024), 7.31 * MS, 3 * MIB, flops=10**9),
-        measured(a_cell("linformer", 2048), 40 * MS, 5 * MIB, flops=2 * 10**9, foreign_load=1.3),
+        measured(a_cell("linformer", 2048), 40 * MS, 5 * MIB, flops=2 * 10**9, background_load=1.3),
         measured(a_cell("linformer", 4096), 19.8 * MS, 4 * MIB, flops=4 * 10**9),
         measured(a_cell("linformer", 65536), 553 * MS, 150 * MIB, flops=69 * 10**9),
         pending(a_cell("linformer", 131072)),
@@ -42,7 +42,7 @@ def a_sweep() -> list[Record]:
 def test_a_table_at_80_columns() -> None:
     assert screen(tables(a_profile(*a_sweep())), 80) == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
- seq  variant     latency            vs sdpa     memory     vs sdpa  GFLOP/s
+ seq  variant     latency            vs sdpa       peak     vs sdpa  GFLOP/s
 ────────────────────────────────────────────────────────────────────────────
   1k  sdpa        7.30 ms ±4 %             1    1.0 MiB           1      274
       linformer   7.31 ms ±1 %         ?1.0x    3.0 MiB   3.0x more      137
@@ -69,7 +69,7 @@ forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
 def test_a_wide_terminal_shows_more() -> None:
     assert screen(tables(a_profile(*a_sweep()[:2], *a_sweep()[5:7])), 120) == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
-seq  variant     latency           vs sdpa   memory    vs sdpa  GFLOP/s  tokens/s          min … max
+seq  variant     latency           vs sdpa     peak    vs sdpa  GFLOP/s  tokens/s          min … max
 ────────────────────────────────────────────────────────────────────────────────────────────────────
  1k  sdpa        7.30 ms ±4 %            1  1.0 MiB          1      274     140 k  7.13 ms … 7.58 ms
      linformer   7.31 ms ±1 %        ?1.0x  3.0 MiB  3.0x more      137     140 k  7.24 ms … 7.38 ms
@@ -89,7 +89,7 @@ def test_long_names_cost_blanks_and_columns_but_are_never_cut() -> None:
     assert screen(tables(a_profile(*records)), 76) == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2
 threads
-seq variant            latency          vs sdpa  memory vs sdpa GFLOP/s
+seq variant            latency          vs sdpa    peak vs sdpa GFLOP/s
 ───────────────────────────────────────────────────────────────────────
  1k sdpa               1.00 ms ±1 %           1 4.0 MiB       1    1000
     linear-transformer 2.00 ms ±1 % 2.0x slower 4.0 MiB    same     500
@@ -99,7 +99,7 @@ seq variant            latency          vs sdpa  memory vs sdpa GFLOP/s
     assert screen(tables(a_profile(*records, long)), 66) == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch 1, float32,
 cpu, 2 threads
-seq variant                     latency          vs sdpa  memory
+seq variant                     latency          vs sdpa    peak
 ────────────────────────────────────────────────────────────────
  1k sdpa                        1.00 ms ±1 %           1 4.0 MiB
     linear-transformer          2.00 ms ±1 % 2.0x slower 4.0 MiB
@@ -113,7 +113,7 @@ def test_without_a_baseline_nothing_is_compared() -> None:
     records = [measured(a_cell("linformer", seq), seq * 1e-6) for seq in (1000, 1536)]
     assert screen(tables(a_profile(*records, baseline=None))) == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
- seq  variant    latency        memory  GFLOP/s  tokens/s          min … max
+ seq  variant    latency          peak  GFLOP/s  tokens/s          min … max
 ────────────────────────────────────────────────────────────────────────────
 1000  linformer  1.00 ms ±1 %  4.0 MiB     1000     1.0 M   990 µs … 1.01 ms
 1.5k  linformer  1.54 ms ±1 %  4.0 MiB      651     1.0 M  1.52 ms … 1.55 ms
@@ -138,7 +138,7 @@ def test_decoding_shows_the_state() -> None:
     ]
     assert screen(tables(a_profile(*records))) == snapshot("""\
 decode, core, causal, dim 512, 8 heads, batch 4, float32, cpu, 2 threads
-context variant            latency         vs sdpa   memory vs sdpa   state
+context variant            latency         vs sdpa     peak vs sdpa   state
 ───────────────────────────────────────────────────────────────────────────
     64k sdpa               2.00 ms ±1 %          1 87.9 KiB       1 256 MiB
         linear-transformer 80.0 µs ±1 % 25x faster 87.9 KiB    same 1.0 MiB
@@ -150,19 +150,19 @@ context variant            latency         vs sdpa   memory vs sdpa   state
 def test_each_setting_has_a_table_and_a_title() -> None:
     unusual: dict[str, Any] = {
         "dtype": "bfloat16", "device": "cuda:0", "threads": 1, "phase": "train", "scope": "layer",
-        "padding": 0.25, "compile": True, "kv_heads": 2, "head_dim": 128, "alloc": "default",
+        "padding": 0.25, "engine": "compile", "kv_heads": 2, "head_dim": 128, "alloc": "default",
         "cache": "cold",
     }  # fmt: skip
     records = [measured(a_cell(), 1 * MS), measured(a_cell(**unusual), 1 * MS)]
     assert screen(tables(a_profile(*records)), 100) == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
-seq  variant  latency        memory  GFLOP/s  tokens/s         min … max
+seq  variant  latency          peak  GFLOP/s  tokens/s         min … max
 ────────────────────────────────────────────────────────────────────────
  1k  sdpa     1.00 ms ±1 %  4.0 MiB     1000     1.0 M  990 µs … 1.01 ms
 
-train, layer, not causal, 25 % padding, dim 512, 8 heads of 128 (2 for keys and values), batch 1,
+train, layer, not causal, 25 % padding, dim 512, 8 heads, 2 kv heads, head width 128, batch 1,
 bfloat16, compiled, default heap, cold cache, cuda:0, 1 thread
-seq  variant  latency        memory  GFLOP/s  tokens/s         min … max
+seq  variant  latency          peak  GFLOP/s  tokens/s         min … max
 ────────────────────────────────────────────────────────────────────────
  1k  sdpa     1.00 ms ±1 %  4.0 MiB     1000     1.0 M  990 µs … 1.01 ms
 
@@ -175,7 +175,7 @@ def test_constant_tokens_are_one_table_with_the_batch_beside_the_length() -> Non
     assert screen(tables(a_profile(*records))) == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch by length, float32, cpu, 2
 threads
-seq  batch  variant  latency        memory  GFLOP/s  tokens/s         min … max
+seq  batch  variant  latency          peak  GFLOP/s  tokens/s         min … max
 ───────────────────────────────────────────────────────────────────────────────
  1k      8  sdpa     1.00 ms ±1 %  4.0 MiB     1000     8.2 M  990 µs … 1.01 ms
  8k      1  sdpa     1.00 ms ±1 %  4.0 MiB     1000     8.2 M  990 µs … 1.01 ms
@@ -192,7 +192,7 @@ def test_warnings_stand_below_once() -> None:
     ]
     assert screen(tables(a_profile(*records))) == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
-seq  variant  latency        memory  GFLOP/s  tokens/s         min … max
+seq  variant  latency          peak  GFLOP/s  tokens/s         min … max
 ────────────────────────────────────────────────────────────────────────
  1k  sdpa     1.00 ms ±1 %  4.0 MiB              1.0 M  990 µs … 1.01 ms
  2k  sdpa     1.00 ms ±1 %  4.0 MiB              2.0 M  990 µs … 1.01 ms
@@ -225,7 +225,7 @@ def test_no_mark_no_legend() -> None:
     text = screen(tables(a_profile(measured(a_cell(), [1.0], count=1))))
     assert text == snapshot("""\
 forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
-seq  variant  latency    memory  GFLOP/s  tokens/s        min … max
+seq  variant  latency      peak  GFLOP/s  tokens/s        min … max
 ───────────────────────────────────────────────────────────────────
  1k  sdpa      1.00 s   4.0 MiB        1     1.0 k  1.00 s … 1.00 s
 """)
@@ -242,7 +242,7 @@ def test_whatever_happened_fits_80_columns_and_nothing_is_missing(records: list[
 
 def test_outliers_are_told_with_where_most_are() -> None:
     calm = measured(a_cell("sdpa", 1024), MS, MIB, spread=0.01, count=20)
-    far = tuple(replace(part, samples=(*part.samples[:-1], 9 * MS)) for part in calm.rounds)
-    found = a_profile(calm, replace(calm, cell=a_cell("sdpa", 2048), rounds=far))
+    far = tuple(replace(part, samples=(*part.samples[:-1], 9 * MS)) for part in calm.runs)
+    found = a_profile(calm, replace(calm, cell=a_cell("sdpa", 2048), runs=far))
     told = "outliers: 3 samples far from the rest, none dropped; most: sdpa at 2k (3 of 60)"
     assert told in screen(tables(found), 100)

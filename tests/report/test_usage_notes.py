@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 from effattn_cli.records import Record, Usage
 from effattn_cli.report.profile.usage_notes import lines

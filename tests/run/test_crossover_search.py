@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 
 from effattn_cli.analysis.crossover.crossing import NEAR, crossover
 from effattn_cli.analysis.crossover.next_length import CLOSE, ENOUGH, GRAIN, next_length
-from effattn_cli.analysis.series import groups
+from effattn_cli.analysis.series import by_setting
 from effattn_cli.catalog import Catalog
+from effattn_cli.metrics import LATENCY
 from effattn_cli.records import Cell, Profile, Record, Sampling
-from effattn_cli.run.context import Rig
-from effattn_cli.run.crossover_search import Hunt
+from effattn_cli.run.context import RunContext
+from effattn_cli.run.crossover_search import CrossoverSearch
+from effattn_cli.run.jobs import MeasureMemory, MeasureRoofline
+from effattn_cli.setting import Setting
 from tests.builders import a_machine
 from tests.fake_launcher import FakeLauncher, seconds
+from tests.run.test_scheduler import Saved
 
 FIRST, LAST = 256, 65536
 
@@ -62,35 +66,35 @@ def test_it_ends_with_enough_lengths_near_the_crossover(crossing: float) -> None
 @pytest.mark.parametrize("budget", [None, 1e9])
 def test_it_measures_few_lengths_and_finds_the_truth(budget: float | None) -> None:
     launcher = FakeLauncher()
-    profile = hunted(launcher, budget)
-    (group,) = groups(profile.records)
-    crossing = crossover(group, "linformer", "sdpa", "latency")
+    profile = searched(launcher, budget)
+    (series,) = by_setting(profile.records)
+    crossing = crossover(series, "linformer", "sdpa", LATENCY)
     assert crossing is not None
     # In the fake, linformer takes 1 ms per 1k tokens, sdpa that squared: they meet at 1k.
     assert crossing.crossing.at == pytest.approx(1024, rel=0.1)
     assert seconds(Cell(variant="sdpa", seq=1024)) == seconds(Cell(variant="linformer", seq=1024))
-    visited = {cell.seq for cell in launcher.visits("memory")}
-    assert len(visited) <= 6
-    assert max(visited) < 16384  # nothing far from the crossover was paid for
+    measured = {cell.seq for cell in launcher.measured(MeasureMemory)}
+    assert len(measured) <= 6
+    assert max(measured) < 16384  # nothing far from the crossover was paid for
     assert profile.finished
     assert all(record.status == "measured" for record in profile.records)
 
 
 def test_the_time_budget_ends_it_between_two_lengths() -> None:
     launcher = FakeLauncher()
-    profile = hunted(launcher, 4.5)  # for the visits to one length, as they are reckoned
+    profile = searched(launcher, 4.5)  # for the runs of one length, as they are estimated
     assert {record.cell.seq for record in profile.records} == {1024}
-    assert {len(record.rounds) for record in profile.records} == {3}
-    assert hunted(FakeLauncher(), 1.0).records == ()
+    assert {len(record.runs) for record in profile.records} == {3}
+    assert searched(FakeLauncher(), 1.0).records == ()
 
 
-def hunted(
+def searched(
     launcher: FakeLauncher, budget: float | None, batches: tuple[int, ...] = (1,)
 ) -> Profile:
-    saved: list[Profile] = []
+    saver = Saved()
     seqs = [256 << place for place in range(9)]
     cells = [
-        Cell(variant=name, seq=seq, batch=batch)
+        Cell(variant=name, seq=seq, setting=Setting(batch=batch))
         for name in ("sdpa", "linformer")
         for batch in batches
         for seq in seqs
@@ -104,28 +108,28 @@ def hunted(
         variants={name: Catalog().variant(name) for name in ("sdpa", "linformer")},
         records=tuple(Record(cell=cell) for cell in cells),
     )
-    rig = Rig(
+    context = RunContext(
         launcher=launcher,
         memory_limit=2**40,
-        save=saved.append,
+        saver=saver,
         watch=lambda _: None,
         clock=launcher.clock,
     )
-    found = Hunt(profile, rig).run()
-    assert saved[-1:] == ([found] if found.records else [])  # nothing is not worth a file
+    found = CrossoverSearch(profile, context).run()
+    assert saver.profiles[-1:] == ([found] if found.records else [])  # nothing is not worth a file
     return found
 
 
 def test_the_roofline_is_measured_once_and_goes_into_the_profile() -> None:
     launcher = FakeLauncher()
-    profile = hunted(launcher, None)
+    profile = searched(launcher, None)
     assert len(profile.records) > 4
-    assert sum(job.name == "roofline" for job in launcher.jobs) == 1
+    assert sum(isinstance(job.request, MeasureRoofline) for job in launcher.jobs) == 1
     assert len(profile.rooflines) == 1
 
 
 def test_each_batch_size_is_a_search_of_its_own() -> None:
-    profile = hunted(FakeLauncher(), None, batches=(1, 2))
+    profile = searched(FakeLauncher(), None, batches=(1, 2))
     for batch in (1, 2):
-        own = {r.cell.seq for r in profile.records if r.cell.batch == batch}
-        assert own == {r.cell.seq for r in hunted(FakeLauncher(), None).records}
+        own = {r.cell.seq for r in profile.records if r.cell.setting.batch == batch}
+        assert own == {r.cell.seq for r in searched(FakeLauncher(), None).records}

@@ -7,34 +7,36 @@ import sys
 import pytest
 import torch
 
-from effattn_cli.records import Cell
 from effattn_cli.run import worker
+from effattn_cli.setting import Setting
 from tests.measure.fake_blocks import a_gpu
 
-#: Visits cells as the server's processes do, and prints what torch had to import for it.
-VISITS = """
+#: Measures cells as the server's processes do, and prints what torch had to import for it.
+MEASURES = """
 import importlib, json, sys
-from dataclasses import asdict
 from effattn_cli import catalog
 from effattn_cli.records import Cell, Sampling
 from effattn_cli.run import server, worker
+from effattn_cli.run.jobs import MeasureLatency, MeasureMemory, Refusal, Task
+from effattn_cli.setting import Setting
 
 importlib.import_module(server.PRELOADED["real"])
 worker.prepare()
-sampling = asdict(Sampling(seconds=0.001, min_samples=1, max_samples=1))
+sampling = Sampling(seconds=0.001, min_samples=1, max_samples=1)
+shape = {"dim": 32, "heads": 2, "scope": "layer"}
 cells = [
-    Cell(variant=name, seq=64, dim=32, heads=2, phase=phase, scope="layer", causal=causal)
+    Cell(variant=name, seq=64, setting=Setting(phase=phase, causal=causal, **shape))
     for name in catalog.bundled_names()
     for phase, causal in (("forward", False), ("train", False), ("decode", True))
 ]
-for cell in cells:
-    worker._variant({"cell": {"variant": cell.variant}, "path": None})
+tasks = [Task(cell=cell, path=None) for cell in cells]
+for task in tasks:
+    worker._variant(task)
 before, kept = set(sys.modules), []
-for cell in cells:
-    payload = {"cell": asdict(cell), "path": None, "sampling": sampling, "expected": None}
-    for job in ("memory", "latency"):
-        worker.run(job, payload, kept.append)
-reasons = {answer["failure"]["reason"] for answer in kept if "failure" in answer}
+for task in tasks:
+    for kind in (MeasureMemory, MeasureLatency):
+        worker.run(kind(task=task, sampling=sampling), kept.append)
+reasons = {answer.problem.reason for answer in kept if isinstance(answer, Refusal)}
 print(json.dumps([sorted(set(sys.modules) - before), sorted(reasons)]))
 """
 
@@ -60,13 +62,15 @@ def test_a_cell_on_a_gpu_takes_no_more_of_it_than_it_may(
     chosen: list[int] = []
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
     monkeypatch.setattr(torch.accelerator, "set_device_index", chosen.append)
-    with worker._prepared(Cell(variant="sdpa", seq=8, device=device), memory):
+    with worker._prepared(Setting(device=device), memory):
         assert (told, chosen) == (fractions, indices)
 
 
-def test_no_visit_waits_for_an_import_of_the_compiler() -> None:
-    """Each process would import it again: up to two seconds for a visit of thirty milliseconds."""
-    ran = subprocess.run([sys.executable, "-c", VISITS], capture_output=True, text=True, check=True)
+def test_no_process_waits_for_an_import_of_the_compiler() -> None:
+    """Each process would import it again: up to two seconds for a run of thirty milliseconds."""
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURES], capture_output=True, text=True, check=True
+    )
     modules, reasons = json.loads(ran.stdout.splitlines()[-1])
     slow = ("torch._dynamo", "torch._inductor", "torch.fx", "torch.distributed", "sympy")
     assert [name for name in modules if name.startswith(slow)] == []

@@ -9,46 +9,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effattn_cli.stats import variance
-from effattn_cli.stats.variance import Spread
+from effattn_cli.stats.variance import Variance
 
 LOGS = st.lists(st.floats(-5, 5), min_size=1, max_size=5)
 
 
-def spreads(rng: random.Random, deviations: list[float], rounds: int = 3) -> list[Spread]:
+def variances(rng: random.Random, deviations: list[float], runs: int = 3) -> list[Variance]:
     return [
-        variance.own([[rng.gauss(0, deviation) for _ in range(rounds)] for _ in range(2)])
+        variance.own([[rng.gauss(0, deviation) for _ in range(runs)] for _ in range(2)])
         for deviation in deviations
     ]
 
 
 def test_cells_that_are_alike_teach_one_another_and_others_do_not() -> None:
     rng = random.Random(1)
-    alike = variance.common(spreads(rng, [0.06] * 100))
-    assert math.sqrt(alike.variance) == pytest.approx(0.06, rel=0.05)
-    assert alike.freedom > 30
-    unlike = variance.common(spreads(rng, [0.01, 0.3] * 50))
-    assert unlike.freedom < 2
+    alike = variance.prior(variances(rng, [0.06] * 100))
+    assert math.sqrt(alike.value) == pytest.approx(0.06, rel=0.05)
+    assert alike.dof > 30
+    unlike = variance.prior(variances(rng, [0.01, 0.3] * 50))
+    assert unlike.dof < 2
 
 
-def test_a_cell_is_drawn_towards_the_others() -> None:
-    drawn = variance.drawn(Spread(0.04, 4), Spread(0.01, 8))
-    assert drawn.variance == pytest.approx(0.02)
-    assert drawn.freedom == 12
+def test_a_cell_is_shrunken_towards_the_others() -> None:
+    shrunken = variance.shrunken(Variance(0.04, 4), Variance(0.01, 8))
+    assert shrunken.value == pytest.approx(0.02)
+    assert shrunken.dof == 12
 
 
-def test_a_sweep_of_single_rounds_has_the_noise_that_is_usual() -> None:
-    prior = variance.common(spreads(random.Random(0), [0.01] * 9, rounds=1))
-    assert prior == Spread(variance.USUAL**2, variance.USUAL_FREEDOM)
+def test_a_sweep_of_single_runs_has_the_noise_that_is_usual() -> None:
+    prior = variance.prior(variances(random.Random(0), [0.01] * 9, runs=1))
+    assert prior == Variance(variance.USUAL**2, variance.USUAL_DOF)
 
 
 def test_one_cell_alone_knows_only_itself() -> None:
-    (own,) = spreads(random.Random(0), [0.05])
-    assert variance.drawn(own, variance.common([own])).freedom == own.freedom
+    (own,) = variances(random.Random(0), [0.05])
+    assert variance.shrunken(own, variance.prior([own])).dof == own.dof
 
 
-def test_rounds_that_agree_to_the_bit_are_luck() -> None:
+def test_runs_that_agree_to_the_bit_are_luck() -> None:
     still = variance.own([[1.0, 1.0, 1.0], [1.0, 1.0]])
-    assert variance.drawn(still, variance.common([still] * 5)).variance >= 1e-6
+    assert variance.shrunken(still, variance.prior([still] * 5)).value >= 1e-6
 
 
 @given(LOGS, LOGS)
@@ -58,7 +58,7 @@ def test_a_shift_mirrors_and_follows_what_is_added(old: list[float], new: list[f
     assert variance.shift(old, moved) == pytest.approx(variance.shift(old, new) + 0.25, abs=1e-12)
 
 
-def test_one_disturbed_round_hardly_moves_a_shift() -> None:
+def test_one_disturbed_run_hardly_moves_a_shift() -> None:
     quiet, disturbed = [0.0, 0.01, 0.02], [0.0, 0.02, 3.0]
     assert abs(variance.shift(quiet, disturbed)) < 0.03
 
@@ -70,7 +70,7 @@ def test_the_variance_of_a_shift(sides: tuple[int, int]) -> None:
         variance.shift(*([rng.gauss(0, 1) for _ in range(number)] for number in sides))
         for _ in range(6000)
     ]
-    assert pvariance(found) == pytest.approx(variance.of_shift(*sides), rel=0.1)
+    assert pvariance(found) == pytest.approx(variance.factor_of_shift(*sides), rel=0.1)
     assert abs(fmean(found)) < 0.06
 
 
@@ -85,18 +85,18 @@ def test_the_sensitivity_is_the_slope_within_cells(truth: float) -> None:
     found = variance.sensitivity([cell(rng.uniform(-9, 0)) for _ in range(60)])
     assert found is not None
     assert found.slope == pytest.approx(truth, abs=0.08)
-    assert 0.1 < found.error < 0.25  # of a slope between two visits
+    assert 0.1 < found.error < 0.25  # of a slope between two runs
 
 
-def test_a_disturbed_visit_hardly_moves_a_sensitivity() -> None:
+def test_a_disturbed_run_hardly_moves_a_sensitivity() -> None:
     quiet = [[(0.0, 0.0), (0.3, 0.1), (0.31, 0.11)]] * 8
-    for visits in (quiet, [*quiet, [(0.0, 3.0), (0.3, 0.0)]]):
-        found = variance.sensitivity(visits)
+    for runs in (quiet, [*quiet, [(0.0, 3.0), (0.3, 0.0)]]):
+        found = variance.sensitivity(runs)
         assert found is not None
         assert found.slope == pytest.approx(1 / 3, rel=0.1)
 
 
-def test_visits_that_hardly_differ_say_nothing_of_a_sensitivity() -> None:
+def test_runs_that_hardly_differ_say_nothing_of_a_sensitivity() -> None:
     assert variance.sensitivity([[(0.0, 0.0), (0.19, 0.3), (0.05, 0.1)]] * 30) is None
     assert variance.sensitivity([[(0.0, 0.0), (0.3, 0.3)]] * 5) is None
     assert variance.sensitivity([[(0.0, 0.0), (0.3, 0.3)]] * 6) == variance.Sensitivity(1.0, 0.0)

@@ -5,6 +5,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell
+from effattn_cli.setting import Setting
 
 FNet = catalog.load("fnet")
 
@@ -36,6 +37,6 @@ def test_a_constant_is_gathered_in_one_place() -> None:
 
 def test_refuses_padding_and_heads_of_their_own_width() -> None:
     with pytest.raises(Unsupported, match=r"^FNet cannot be given padding$"):
-        build(FNet, Cell(variant="fnet", seq=8, padding=0.5))
+        build(FNet, Cell(variant="fnet", seq=8, setting=Setting(padding=0.5)))
     with pytest.raises(Unsupported, match=r"^FNet has no heads to be 8 wide$"):
         laws.make(FNet, 8, head_dim=8)

@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.measure.counting import count
 from effattn_cli.records import Cell
+from effattn_cli.setting import Setting
 from tests.decoding import equals_the_forward
 from tests.references.gqa import reference
 
@@ -26,7 +27,7 @@ def test_decodes_with_shared_kv_heads() -> None:
 
 
 def test_holds_all_scores_and_their_softmax_where_sdpa_holds_neither() -> None:
-    cell = Cell(variant="", seq=1024, heads=8)
+    cell = Cell(variant="", seq=1024, setting=Setting(heads=8))
     scores_bytes = 8 * 1024 * 1024 * 4
     assert count(Softmax, cell).cost.peak_bytes >= 2 * scores_bytes
     assert count(catalog.load("sdpa"), cell).cost.peak_bytes < scores_bytes / 4

@@ -11,6 +11,7 @@ from effattn_cli.errors import Unsupported
 from effattn_cli.measure.counting import count
 from effattn_cli.parts import relative, rows
 from effattn_cli.records import Cell
+from effattn_cli.setting import Setting
 from tests.decoding import equals_the_forward
 from tests.references.transformer_xl import reference
 
@@ -91,7 +92,9 @@ def test_shift_is_the_gather_that_it_stands_for(rows: int, stride: int) -> None:
 
 def test_flops_grow_in_line_with_the_length() -> None:
     options = {"segment": 256, "memory": 256}
-    cells = [Cell(variant="", seq=n, causal=True, options=options) for n in (2048, 8192)]
+    cells = [
+        Cell(variant="", seq=n, options=options, setting=Setting(causal=True)) for n in (2048, 8192)
+    ]
     flops = {cell.seq: count(XL, cell).cost.flops for cell in cells}
     assert measured_exponent(flops) == pytest.approx(1, abs=0.1)
 

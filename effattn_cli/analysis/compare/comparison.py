@@ -1,20 +1,18 @@
 """What changed between two profiles, cell by cell, and how sure that is.
 
-The unit of replication is the process: a cell counts with one median a round, however many samples
-each of them holds, and with one reading of its energy. A cell is faster or slower where its change
-is at least the threshold and stands out from the noise between processes, the share of false
-discoveries over all cells being held at one in twenty (Benjamini-Hochberg), for latency and energy
-each. It is the same where the whole 95 % interval of its change lies within the threshold.
-Everything else is unclear. Predicted values have no verdict.
+The unit of replication is the process: a cell counts with one reading a run, however many samples
+each of them holds. A cell is better or worse where its change is at least the threshold and stands
+out from the noise between processes, the false discovery rate over all cells being held at 5 %
+(Benjamini-Hochberg), for each metric. It is the same where the whole 95 % interval of its change
+lies within the threshold. Everything else is unclear. Predicted values have no verdict.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from operator import itemgetter
+from dataclasses import dataclass
 from statistics import fmean, median
 
-from effattn_cli.analysis.compare.trials import Reading, trials
+from effattn_cli.analysis.compare.trials import Calibration, trials
 from effattn_cli.analysis.compare.verdicts import (
     Change,
     Trial,
@@ -22,13 +20,13 @@ from effattn_cli.analysis.compare.verdicts import (
     counted,
     judged,
     level_of,
-    together,
+    pooled,
 )
-from effattn_cli.analysis.selection.filters import alike
-from effattn_cli.metrics import NOISY, Metric
+from effattn_cli.machine import differences
+from effattn_cli.metrics import METRICS, Metric
 from effattn_cli.records import Cell, Profile, Record
 
-METRICS: tuple[Metric, ...] = ("latency", "memory", "flops", "energy")
+PRIMARY: Mapping[str, Metric] = {name: one for name, one in METRICS.items() if one.primary}
 THRESHOLD = 0.03
 
 
@@ -38,7 +36,7 @@ class Pair:
 
     old: Record
     new: Record
-    changes: Mapping[Metric, Change]  # those that were measured on both sides
+    changes: Mapping[str, Change]  # by the names of the metrics that were measured on both sides
 
     @property
     def cell(self) -> Cell:
@@ -58,8 +56,8 @@ class Mean:
     """A variant's geometric mean over its cells."""
 
     label: str
-    cells: Mapping[Metric, int]  # how many each mean is over
-    changes: Mapping[Metric, Change]
+    cells: Mapping[str, int]  # by metric, how many the mean is over
+    changes: Mapping[str, Change]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +66,13 @@ class Comparison:
 
     old: Profile
     new: Profile
+    metrics: Mapping[str, Metric]
     pairs: tuple[Pair, ...]  # in the order of the new profile
     only_old: tuple[Record, ...]
     only_new: tuple[Record, ...]
     means: tuple[Mean, ...]
-    spread: float = 0.0  # median standard deviation between processes
-    visible: float = 0.0  # the change that a usual cell would show four times in five
+    spread: float = 0.0  # median standard deviation of a latency between processes
+    minimum_detectable_effect: float = 0.0  # what a usual cell would show four times in five
     slowdown: float | None = None  # of the machine (where most cells ran), by its calibration
 
     @property
@@ -81,12 +80,12 @@ class Comparison:
         """Both sides are of one sweep."""
         return self.old.created == self.new.created
 
-    def count(self, metric: Metric) -> dict[Verdict, int]:
-        found: dict[Verdict, int] = {"worse": 0, "better": 0, "same": 0, "unclear": 0}
+    def count(self, metric: str) -> dict[Verdict, int]:
+        verdicts: dict[Verdict, int] = {"worse": 0, "better": 0, "same": 0, "unclear": 0}
         for pair in self.pairs:
             if metric in pair.changes:
-                found[pair.changes[metric].verdict] += 1
-        return found
+                verdicts[pair.changes[metric].verdict] += 1
+        return verdicts
 
 
 def compare(
@@ -94,96 +93,129 @@ def compare(
     new: Profile,
     *,
     threshold: float = THRESHOLD,
-    calibration: Reading = lambda part: part.calibration,
+    metrics: Mapping[str, Metric] = PRIMARY,
+    calibration: Calibration = lambda run: run.calibration,
 ) -> Comparison:
     """The verdicts on every cell that is in both profiles.
 
-    `calibration` gives the seconds of a fixed kernel in a round's process. Between two machines
+    `calibration` gives the seconds of a reference kernel in a run's process. Between two machines
     nothing is corrected: that one is faster is what the comparison is to tell.
     """
-    before = {_identity(record.cell): record for record in old.records}
-    after = {_identity(record.cell): record for record in new.records}
-    both = [(before[key], record) for key, record in after.items() if key in before]
-    kernel = calibration if alike(old, new) else lambda _: None
-    timed, slowdown = trials(both, lambda part: part.median, kernel)
-    drawn, _ = trials(both, lambda part: part.joules)
-    tested: dict[Metric, dict[int, Trial]] = {"latency": timed, "energy": drawn}
-    changes = [_exact(*pair, threshold) for pair in both]
-    for metric, known in tested.items():
-        for place, change in zip(known, judged([*known.values()], threshold), strict=True):
-            changes[place][metric] = change
-    pairs = tuple(
-        Pair(old=mine, new=theirs, changes=found)
-        for (mine, theirs), found in zip(both, changes, strict=True)
-    )
-    level = level_of([*timed.values()])
+    before = {record.cell: record for record in old.records}
+    after = {record.cell: record for record in new.records}
+    both = [(before[cell], record) for cell, record in after.items() if cell in before]
+    one_machine = not differences(old.machine, new.machine, "hardware")
+    kernel = calibration if one_machine else lambda _: None
+    tested: dict[str, dict[int, Trial]] = {}
+    slowdown = None
+    for metric in metrics.values():
+        if metric.noisy:
+            tested[metric.name], slower = trials(both, metric, kernel)
+            slowdown = slowdown or slower
+    pairs = _pairs(both, metrics, tested, threshold)
+    timed = [*tested.get("latency", {}).values()]
+    level = level_of(timed)
     return Comparison(
         old=old,
         new=new,
+        metrics=metrics,
         pairs=pairs,
-        only_old=tuple(record for key, record in before.items() if key not in after),
-        only_new=tuple(record for key, record in after.items() if key not in before),
-        means=_means(pairs, tested, threshold),
-        spread=median(math.sqrt(t.spread.variance) for t in timed.values()) if timed else 0.0,
-        visible=median(t.visible(level) for t in timed.values()) if timed else 0.0,
+        only_old=tuple(record for cell, record in before.items() if cell not in after),
+        only_new=tuple(record for cell, record in after.items() if cell not in before),
+        means=_means(pairs, metrics, tested, threshold),
+        spread=median(math.sqrt(t.variance.value) for t in timed) if timed else 0.0,
+        minimum_detectable_effect=(
+            median(t.minimum_detectable_effect(level) for t in timed) if timed else 0.0
+        ),
         slowdown=slowdown,
     )
 
 
-_axes = itemgetter(*(item.name for item in fields(Cell) if item.name != "options"))
+def _pairs(
+    both: Sequence[tuple[Record, Record]],
+    metrics: Mapping[str, Metric],
+    tested: Mapping[str, Mapping[int, Trial]],
+    threshold: float,
+) -> tuple[Pair, ...]:
+    changes: list[dict[str, Change]] = [{} for _ in both]
+    for name, metric in metrics.items():
+        if name in tested:
+            better_up = metric.higher_is_better
+            judgements = judged([*tested[name].values()], threshold, higher_is_better=better_up)
+            for place, change in zip(tested[name], judgements, strict=True):
+                changes[place][name] = change
+            continue
+        for place, (old, new) in enumerate(both):
+            exact = _exact(old, new, metric, threshold)
+            if exact is not None:
+                changes[place][name] = exact
+    return tuple(
+        Pair(old=old, new=new, changes=mine) for (old, new), mine in zip(both, changes, strict=True)
+    )
 
 
-def _identity(cell: Cell) -> tuple[object, ...]:
-    """What `Cell.key` is made of; the key itself takes twenty times as long."""
-    return (*_axes(vars(cell)), *sorted(cell.options.items()))
-
-
-def _exact(old: Record, new: Record, threshold: float) -> dict[Metric, Change]:
-    """The changes of what has no noise."""
-    found: dict[Metric, Change] = {}
-    if "failed" in (old.status, new.status):
-        return found
-    if old.memory and new.memory and old.memory.method == new.memory.method:
-        peaks = old.memory.peak_bytes, new.memory.peak_bytes
-        found["memory"] = counted(*peaks, threshold)
-    if old.cost and new.cost:
-        found["flops"] = counted(old.cost.flops, new.cost.flops, threshold)
-    return found
+def _exact(old: Record, new: Record, metric: Metric, threshold: float) -> Change | None:
+    """The change of what has no noise, where it was measured or counted on both sides."""
+    if "failed" in (old.status, new.status) or not metric.comparable(old, new):
+        return None
+    before, after = metric.value(old), metric.value(new)
+    if before is None or after is None or metric.is_predicted(old) or metric.is_predicted(new):
+        return None
+    return counted(before, after, threshold, higher_is_better=metric.higher_is_better)
 
 
 def _means(
-    pairs: Sequence[Pair], tested: Mapping[Metric, Mapping[int, Trial]], threshold: float
+    pairs: Sequence[Pair],
+    metrics: Mapping[str, Metric],
+    tested: Mapping[str, Mapping[int, Trial]],
+    threshold: float,
 ) -> tuple[Mean, ...]:
     """A mean for each variant that has a change; what has noise is judged over all variants."""
     places: dict[str, list[int]] = {}
     for place, pair in enumerate(pairs):
         if pair.changes:
             places.setdefault(pair.cell.label, []).append(place)
-    found = {label: _mean_counts([pairs[place] for place in known], threshold)
-             for label, known in places.items()}  # fmt: skip
-    for metric, each in tested.items():
-        mine = {label: [each[p] for p in known if p in each] for label, known in places.items()}
-        mine = {label: known for label, known in mine.items() if known}
-        judgements = judged([*map(together, mine.values())], threshold)
-        for (label, known), change in zip(mine.items(), judgements, strict=True):
-            found[label][metric] = (len(known), change)
-    return tuple(
-        Mean(
-            label=label,
-            cells={metric: number for metric, (number, _) in means.items()},
-            changes={metric: change for metric, (_, change) in means.items()},
+    cells: dict[str, dict[str, int]] = {label: {} for label in places}
+    changes: dict[str, dict[str, Change]] = {label: {} for label in places}
+    for metric in metrics.values():
+        means = (
+            _pooled(places, tested[metric.name], metric, threshold)
+            if metric.name in tested
+            else _mean_counts(places, pairs, metric, threshold)
         )
-        for label, means in found.items()
+        for label, (number, change) in means.items():
+            cells[label][metric.name], changes[label][metric.name] = number, change
+    return tuple(Mean(label=label, cells=cells[label], changes=changes[label]) for label in places)
+
+
+def _pooled(
+    places: Mapping[str, Sequence[int]],
+    tested: Mapping[int, Trial],
+    metric: Metric,
+    threshold: float,
+) -> dict[str, tuple[int, Change]]:
+    """By label: over how many cells, and the mean change of what has noise."""
+    mine = {label: [tested[p] for p in here if p in tested] for label, here in places.items()}
+    mine = {label: each for label, each in mine.items() if each}
+    judgements = judged(
+        [*map(pooled, mine.values())], threshold, higher_is_better=metric.higher_is_better
     )
+    return {
+        label: (len(each), change)
+        for (label, each), change in zip(mine.items(), judgements, strict=True)
+    }
 
 
-def _mean_counts(pairs: Sequence[Pair], threshold: float) -> dict[Metric, tuple[int, Change]]:
-    """Of what has no noise; a value of nothing has no logarithm and stays out."""
-    found: dict[Metric, tuple[int, Change]] = {}
-    for metric in METRICS:
-        changes = [pair.changes[metric] for pair in pairs if metric in pair.changes]
-        logs = [(math.log(c.old), math.log(c.new)) for c in changes if c.old and c.new]
-        if logs and metric not in NOISY:
+def _mean_counts(
+    places: Mapping[str, Sequence[int]], pairs: Sequence[Pair], metric: Metric, threshold: float
+) -> dict[str, tuple[int, Change]]:
+    """The same of what has no noise; a value of nothing has no logarithm and stays out."""
+    means = {}
+    for label, here in places.items():
+        changes = [pairs[place].changes.get(metric.name) for place in here]
+        logs = [(math.log(c.old), math.log(c.new)) for c in changes if c and c.old and c.new]
+        if logs:
             old, new = (math.exp(fmean(side)) for side in zip(*logs, strict=True))
-            found[metric] = (len(logs), counted(old, new, threshold))
-    return found
+            change = counted(old, new, threshold, higher_is_better=metric.higher_is_better)
+            means[label] = (len(logs), change)
+    return means

@@ -1,20 +1,23 @@
 """One profile out of several: the shards of a sweep, or further rounds of the same cells."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import reduce
 
-from effattn_cli.analysis.compare.differences import Difference, codes, machines, samplings
+from msgspec.structs import replace
+
+from effattn_cli import machine
+from effattn_cli.analysis.compare.differences import codes, samplings
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.selection.own_scores import joined
+from effattn_cli.cards import Variant
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Profile, Record
+from effattn_cli.machine import Difference
+from effattn_cli.records import Cell, Profile, Record
 
 RANKS = {"measured": 0, "failed": 1, "predicted": 2, "pending": 3}  # what says more of a cell
 
 
 def merge(profiles: Sequence[Profile], command: str) -> Profile:
-    """The cells of all; of one that several measured, the rounds of all.
+    """The cells of all; of one that several measured, the runs of all.
 
     Raises:
         UsageError: they were not measured by the same code in the same way on the same machine. A
@@ -23,24 +26,27 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
     """
     first = profiles[0]
     for number, other in enumerate(profiles[1:], 2):
-        found = [
-            *machines(first.machine, other.machine),
+        apart = [
+            *machine.differences(first.machine, other.machine),
             *codes(first, other),
             *samplings(first, other),
         ]
-        if found:
-            raise UsageError(_refusal(found, number), "effattn compare takes them side by side")
-    records: dict[str, Record] = {}
+        if apart:
+            raise UsageError(_refusal(apart, number), "effattn compare takes them side by side")
+    records: dict[Cell, Record] = {}
     for record in (record for profile in profiles for record in profile.records):
-        key = record.cell.key
-        records[key] = _joined(records[key], record) if key in records else record
+        cell = record.cell
+        records[cell] = _joined(records[cell], record) if cell in records else record
+    variants: dict[str, Variant] = {}
+    for profile in profiles:
+        variants = {**profile.variants, **variants}
     oldest = min(profiles, key=lambda profile: profile.created)
     others = (profile.rooflines for profile in reversed(profiles))
     return replace(
         oldest,
         command=command,
         baseline=next((p.baseline for p in profiles if p.baseline is not None), None),
-        variants=reduce(lambda known, other: {**other.variants, **known}, profiles, {}),
+        variants=variants,
         records=tuple(records.values()),
         rooflines=utilisation.joined(*others, oldest.rooflines),
         finished=all(profile.finished for profile in profiles),
@@ -48,27 +54,26 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
     )
 
 
-def _refusal(found: Sequence[Difference], number: int) -> str:
-    told = "; ".join(f"{item.what}: {item.old[:60]} against {item.new[:60]}" for item in found[:4])
-    more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+def _refusal(apart: Sequence[Difference], number: int) -> str:
+    told = "; ".join(f"{item.what}: {item.old[:60]} against {item.new[:60]}" for item in apart[:4])
+    more = f"; and {len(apart) - 4} more" if len(apart) > 4 else ""
     return f"cannot merge the profiles 1 and {number}: {told}{more}"
 
 
 def _joined(one: Record, other: Record) -> Record:
-    """Both records of a cell; a round that is in both is one round."""
+    """Both records of a cell; a run that is in both is one run."""
     best, rest = sorted((one, other), key=lambda record: RANKS[record.status])
     warnings = tuple(dict.fromkeys((*best.warnings, *rest.warnings)))
     if rest.failure is not None and best.failure is None:
         warnings += (f"in another of the merged profiles: {rest.failure.reason}",)
+    runs = (*one.runs, *(run for run in other.runs if run not in one.runs))
     return replace(
         best,
         cost=best.cost or rest.cost,
         needs_bytes=best.needs_bytes or rest.needs_bytes,
         memory=best.memory or (None if best.failure else rest.memory),
         masked_flops=rest.masked_flops if best.masked_flops is None else best.masked_flops,
-        rounds=best.rounds
-        if best.failure
-        else (*one.rounds, *(part for part in other.rounds if part not in one.rounds)),
+        runs=best.runs if best.failure else runs,
         kernels=tuple(dict.fromkeys((*best.kernels, *rest.kernels))),
         warnings=warnings,
     )

@@ -25,13 +25,13 @@ def band(times: float) -> float:
 
 
 def anchor(record: Record, others: Iterable[Record]) -> Record | None:
-    """The record of the same curve with the most tokens, batch and all, that has no more of them
-    than this one, a known time and a counted cost.
+    """Of other records of the same curve, the one with the most tokens, batch and all, that has no
+    more of them than this one, a known time and a counted cost.
     """
-    tokens, line = _tokens(record), record.cell.line
+    tokens = _tokens(record)
     near: Record | None = None
     for other in others:
-        if other is record or other.cost is None or other.cell.line != line:
+        if other is record or other.cost is None:
             continue
         if (near is None or _tokens(near) < _tokens(other)) and _tokens(other) <= tokens:
             near = other if call_seconds(other) is not None else near
@@ -39,20 +39,22 @@ def anchor(record: Record, others: Iterable[Record]) -> Record | None:
 
 
 def _tokens(record: Record) -> int:
-    return record.cell.seq * record.cell.batch
+    return record.cell.seq * record.cell.setting.batch
 
 
 def call_seconds(record: Record) -> float | None:
     """Seconds of one call: the median if it was sampled, else what the memory pass saw."""
     if record.failure is not None:
         return None
-    if record.rounds:
+    if record.runs:
         return record.seconds
     return record.memory.call_seconds if record.memory is not None else None
 
 
 def seconds(record: Record, others: Iterable[Record], expect: Expect) -> float | None:
-    """The expected seconds of one call; None where the cost could not be counted."""
+    """The expected seconds of one call, `others` being of the same curve; None where the cost could
+    not be counted.
+    """
     if record.cost is None:
         return None
     near = anchor(record, others)
@@ -66,8 +68,10 @@ def seconds(record: Record, others: Iterable[Record], expect: Expect) -> float |
 def prediction(
     record: Record, others: Iterable[Record], expect: Expect, why: str
 ) -> Prediction | None:
-    """What a cell that was not measured would show; None where nothing shorter was sampled."""
-    near = anchor(record, [other for other in others if other.rounds])
+    """What a cell that was not measured would show, `others` being of the same curve; None where
+    nothing shorter was sampled.
+    """
+    near = anchor(record, [other for other in others if other.runs])
     if near is None or near.cost is None or record.cost is None or near.seconds is None:
         return None
     expected = near.seconds * expect(record.cost) / expect(near.cost)

@@ -1,7 +1,17 @@
 """Orders of growth: what "N log N" on a card means between two lengths."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+
+class Scaling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Exponents of the tokens N that were counted."""
+
+    flops: float
+    memory: float
 
 
 def exponent(order: str, low: int, high: int) -> float:
@@ -14,6 +24,8 @@ def exponent(order: str, low: int, high: int) -> float:
     1.0
     >>> round(exponent("N log N", 4096, 16384), 2)
     1.11
+    >>> exponent("N/c", 4096, 16384)
+    1.0
     """
     return max(_exponent(term.split(), low, high) for term in order.split(" + "))
 
@@ -25,11 +37,16 @@ def _exponent(factors: list[str], low: int, high: int) -> float:
             inner = _exponent([next(words, "")], low, high)
             logs = math.log(math.log(high) / math.log(low)) / math.log(high / low)
             total += inner / 2 if word == "sqrt" else logs * (inner > 0)
-        elif word == "N":
-            total += 1
-        elif word.startswith("N^"):
-            total += float(word[2:])
+        else:
+            above, _, below = word.partition("/")
+            total += _power_of_n(above) - _power_of_n(below)
     return total
+
+
+def _power_of_n(word: str) -> float:
+    """1 of N, 2 of N^2, 0 of any constant."""
+    power = re.fullmatch(r"N(?:\^([0-9]+(?:\.[0-9]+)?))?", word)
+    return float(power[1] or 1) if power else 0.0
 
 
 def measured_exponent(at: Mapping[int, float]) -> float:

@@ -1,4 +1,4 @@
-"""How near a cell comes to what its device can do, and what holds it back.
+"""How near a cell comes to what its device can do, and what bounds it.
 
 The roofline model (Williams et al. 2009): a program cannot be faster than its products at the
 device's best rate, than its bytes at the bandwidth of the memory that they fit in, or than its
@@ -11,14 +11,15 @@ from itertools import pairwise
 from math import log
 from typing import Literal
 
-from effattn_cli.records import Bandwidth, Cell, Cost, Record, Roofline
+from effattn_cli.records import Bandwidth, Cost, Record, Roofline
+from effattn_cli.setting import Setting
 
 Bound = Literal["compute", "bandwidth", "overhead"]
 
 #: For a first guess where nothing has been measured yet.
 ANY = Roofline(
     device="", dtype="float32", threads=1, flops=1e11, exponentials=1e9,
-    bandwidths=(Bandwidth(touched=1, speed=1e10),), dispatch=3e-6,
+    bandwidths=(Bandwidth(working_set_bytes=1, speed=1e10),), dispatch=3e-6,
 )  # fmt: skip
 
 #: Seconds of a call by itself, whatever it does.
@@ -26,10 +27,10 @@ CALL = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reach:
+class Utilisation:
     """A measured cell against its roofline."""
 
-    share: float  # of the roofline; 1 is all that the device can do with this program
+    fraction: float  # of the roofline; 1 is all that the device can do with this program
     bound: Bound
 
 
@@ -38,22 +39,22 @@ def joined(*several: Iterable[Roofline]) -> tuple[Roofline, ...]:
     return tuple({_place(known): known for rooflines in several for known in rooflines}.values())
 
 
-def _place(where: Cell | Roofline) -> tuple[str, str, int]:
+def _place(where: Setting | Roofline) -> tuple[str, str, int]:
     return where.device, where.dtype, where.threads
 
 
-def of(cell: Cell, rooflines: Iterable[Roofline]) -> Roofline | None:
-    """The roofline that the cell runs under."""
-    return next((known for known in rooflines if _place(known) == _place(cell)), None)
+def of(setting: Setting, rooflines: Iterable[Roofline]) -> Roofline | None:
+    """The roofline that cells of this setting run under."""
+    return next((known for known in rooflines if _place(known) == _place(setting)), None)
 
 
 def limits(cost: Cost, roofline: Roofline) -> dict[Bound, float]:
     """Seconds below which the counted program cannot run, for each thing that it needs."""
-    touched = cost.moved_bytes / max(cost.operators, 1)
+    working_set = cost.moved_bytes / max(cost.operators, 1)
     return {
         "compute": cost.matmul_flops / roofline.flops
         + cost.transcendentals / roofline.exponentials,
-        "bandwidth": cost.moved_bytes / bandwidth(roofline, touched),
+        "bandwidth": cost.moved_bytes / bandwidth(roofline, working_set),
         "overhead": cost.operators * roofline.dispatch,
     }
 
@@ -68,27 +69,27 @@ def seconds(cost: Cost, roofline: Roofline) -> float:
     return sum(limits(cost, roofline).values()) + CALL
 
 
-def reach(record: Record, rooflines: Iterable[Roofline]) -> Reach | None:
+def utilisation(record: Record, rooflines: Iterable[Roofline]) -> Utilisation | None:
     """None where nothing was measured, nothing could be counted, or the program is another one."""
-    roofline = of(record.cell, rooflines)
-    unknown = record.cost is None or record.status != "measured" or record.cell.compile
-    if roofline is None or unknown or not record.seconds:
+    roofline = of(record.cell.setting, rooflines)
+    counted = record.cost is not None and record.cell.setting.engine == "eager"
+    if roofline is None or not counted or record.status != "measured" or not record.seconds:
         return None
     assert record.cost is not None
-    found = limits(record.cost, roofline)
-    bound = max(found, key=lambda name: found[name])
-    return Reach(share=found[bound] / record.seconds, bound=bound)
+    seconds = limits(record.cost, roofline)
+    bound = max(seconds, key=lambda name: seconds[name])
+    return Utilisation(fraction=seconds[bound] / record.seconds, bound=bound)
 
 
-def bandwidth(roofline: Roofline, touched: float) -> float:
-    """Bytes a second of an operator that touches so many bytes: by its place between two measured
+def bandwidth(roofline: Roofline, working_set: float) -> float:
+    """Bytes a second of an operator with such a working set: by its place between two measured
     sizes, in the logarithm.
     """
-    points = sorted((point.touched, point.speed) for point in roofline.bandwidths)
-    if touched <= points[0][0]:
+    points = sorted((point.working_set_bytes, point.speed) for point in roofline.bandwidths)
+    if working_set <= points[0][0]:
         return points[0][1]
     for (low, slow), (high, fast) in pairwise(points):
-        if touched <= high:
-            share = log(touched / low) / log(high / low)
-            return float(slow ** (1 - share) * fast**share)
+        if working_set <= high:
+            fraction = log(working_set / low) / log(high / low)
+            return float(slow ** (1 - fraction) * fast**fraction)
     return points[-1][1]

@@ -7,18 +7,12 @@ from itertools import takewhile
 from statistics import linear_regression
 from typing import Literal, TypeVar
 
-from effattn_cli.analysis.reliability import interval
-from effattn_cli.analysis.series import Group
-from effattn_cli.metrics import NOISY, Metric
+from effattn_cli.analysis.series import Series
+from effattn_cli.metrics import Metric
 from effattn_cli.records import Record
 
-Verdict = Literal["better", "worse", "close"]
+Ordering = Literal["better", "worse", "close"]
 
-#: What a latency of a single sample may be off by: medians of processes differ by up to a third.
-UNKNOWN = 0.25
-#: Allocators round, and the ways to find a peak agree to about this.
-SAME_MEMORY = 0.01
-LEAST = 1e-12  # of a value, so that every ratio is finite
 #: Lengths that differ by less than this factor from a crossover help to place it. The line through
 #: four to seven of them is off by half as much as the one between the two beside it.
 NEAR = 1.5
@@ -33,14 +27,16 @@ class Comparison:
     seq: int
     value: float
     baseline: float
-    verdict: Verdict  # "close" where the intervals overlap
+    ordering: Ordering  # "close" where the intervals overlap
     predicted: bool  # one of the two was not measured
-    ratios: tuple[float, float]  # the least and the most that `ratio` may be
+    busy: bool  # one of the two was measured beside other load
+    ratios: tuple[float, float]  # the lowest and the highest that `ratio` may be
+    inverse: bool = False  # of the metric more is better
 
     @property
     def ratio(self) -> float:
         """Above 1, the variant is the better one."""
-        return self.baseline / self.value
+        return self.value / self.baseline if self.inverse else self.baseline / self.value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,39 +54,40 @@ class Crossover:
 
     @property
     def from_seq(self) -> int | None:
-        """The length from which on the variant's values are lower; None if not so at the end."""
-        lower = _tail(self.points, lambda point: point.ratio > 1)
-        return lower[0].seq if lower else None
+        """The length from which on the variant's values are better; None if not so at the end."""
+        better = _tail(self.points, lambda point: point.ratio > 1)
+        return better[0].seq if better else None
 
     @property
     def run(self) -> tuple[Comparison, ...]:
-        """The longest lengths, as far down as the verdict stays that of the last."""
-        return _tail(self.points, lambda point: point.verdict == self.last.verdict)
+        """The longest lengths, as far down as the ordering stays that of the last."""
+        return _tail(self.points, lambda point: point.ordering == self.last.ordering)
 
     @property
     def crossing(self) -> "Crossing":
         """Where the ratio passes 1 for good: between measured lengths, on logarithmic axes.
 
-        Where more than two lengths lie near, a latency's is on the line through them all.
+        Where more than two lengths lie near, that of a noisy metric is on the line through them
+        all.
         """
-        ratios = [(point.ratios[0], point.ratio, point.ratios[1]) for point in self.points]
-        least, middle, most = (
-            _passes([(p.seq, r) for p, r in zip(self.points, part, strict=True)])
-            for part in zip(*ratios, strict=True)
-        )
-        if middle is not None and self.metric in NOISY:
-            near = [p for p in self.points if middle / NEAR <= p.seq <= middle * NEAR]
-            middle = middle if any(p.predicted for p in near) else _on_line(near, middle)
-            most = None if most is None else min(most, middle)
-            least = None if least is None else max(least, middle)
+        at = self._passing(lambda point: point.ratio)
+        first, last = (self._passing(ratio) for ratio in (_highest, _lowest))
+        if at is not None and self.metric.noisy:
+            near = [p for p in self.points if at / NEAR <= p.seq <= at * NEAR]
+            at = at if any(p.predicted for p in near) else _on_line(near, at)
+            first = None if first is None else min(first, at)
+            last = None if last is None else max(last, at)
         return Crossing(
-            at=middle,
-            low=most,
-            high=least,
+            at=at,
+            low=first,
+            high=last,
             first=self.points[0].seq,
             last=self.last.seq,
-            predicted=any(p.predicted for p in self._around(middle)),
+            predicted=any(p.predicted for p in self._around(at)),
         )
+
+    def _passing(self, ratio: Callable[[Comparison], float]) -> float | None:
+        return _passes([(point.seq, ratio(point)) for point in self.points])
 
     def _around(self, seq: float | None) -> tuple[Comparison, ...]:
         """The points that `crossing` rests on: on either side, or the last."""
@@ -103,8 +100,8 @@ class Crossover:
     @property
     def certain(self) -> bool:
         """Whether `from_seq` would stand if every value moved within its interval."""
-        surely = self.run[0].seq if self.last.verdict == "better" else None
-        return self.last.verdict != "close" and self.from_seq == surely
+        surely = self.run[0].seq if self.last.ordering == "better" else None
+        return self.last.ordering != "close" and self.from_seq == surely
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,11 +119,11 @@ class Crossing:
     predicted: bool
 
 
-def crossover(group: Group, label: str, baseline: str, metric: Metric) -> Crossover | None:
+def crossover(series: Series, label: str, baseline: str, metric: Metric) -> Crossover | None:
     """Compares two curves of a table; None where no length has a value of both."""
     points = []
-    for record in group.curve(label):
-        other = group.find(baseline, record.cell.seq)
+    for record in series.curve(label):
+        other = series.find(baseline, record.cell.seq)
         point = compare(record, other, metric) if other is not None else None
         if point is not None:
             points.append(point)
@@ -137,48 +134,33 @@ def crossover(group: Group, label: str, baseline: str, metric: Metric) -> Crosso
 
 def compare(record: Record, baseline: Record, metric: Metric) -> Comparison | None:
     """None where one of the values is missing, or nothing: there is no ratio to nothing."""
-    mine, theirs = value(record, metric), value(baseline, metric)
-    if not mine or not theirs:
+    mine, theirs = metric.read(record), metric.read(baseline)
+    if mine is None or theirs is None or not mine.value or not theirs.value:
         return None
-    (low, high), (their_low, their_high) = _bounds(record, metric), _bounds(baseline, metric)
-    verdict: Verdict = "better" if high < their_low else "worse" if low > their_high else "close"
+    less, more = mine.high < theirs.low, mine.low > theirs.high
+    ratios = theirs.low / mine.high, theirs.high / mine.low
+    ordering: Ordering = "better" if less else "worse" if more else "close"
+    if metric.higher_is_better:
+        ratios = mine.low / theirs.high, mine.high / theirs.low
+        ordering = "better" if more else "worse" if less else "close"
     return Comparison(
         seq=record.cell.seq,
-        value=mine,
-        baseline=theirs,
-        verdict=verdict,
-        predicted=is_predicted(record, metric) or is_predicted(baseline, metric),
-        ratios=(their_low / high, their_high / low),
+        value=mine.value,
+        baseline=theirs.value,
+        ordering=ordering,
+        predicted="predicted" in (mine.basis, theirs.basis),
+        busy=mine.busy or theirs.busy,
+        ratios=ratios,
+        inverse=metric.higher_is_better,
     )
 
 
-def is_predicted(record: Record, metric: Metric) -> bool:
-    """Whether the value is neither measured nor counted; of a cell whose time is predicted the peak
-    may be.
-    """
-    if metric in {"energy", "flops"}:
-        return False
-    return record.prediction is not None and (metric == "latency" or record.memory is None)
+def _lowest(point: Comparison) -> float:
+    return point.ratios[0]
 
 
-def value(record: Record, metric: Metric) -> float | None:
-    if metric == "latency":
-        return record.seconds
-    if metric == "memory":
-        return record.peak_bytes
-    if metric == "flops":
-        return record.cost.flops if record.cost else None
-    if metric == "energy":
-        return record.joules if record.failure is None else None
-    return record.memory.state_bytes if record.memory and record.failure is None else None
-
-
-def _bounds(record: Record, metric: Metric) -> tuple[float, float]:
-    middle = value(record, metric) or 0.0
-    around = UNKNOWN if metric in NOISY else SAME_MEMORY
-    known = interval(record) if metric == "latency" else None
-    low, high = known or (middle * (1 - around), middle * (1 + around))
-    return max(low, LEAST), high
+def _highest(point: Comparison) -> float:
+    return point.ratios[1]
 
 
 def _passes(ratios: Sequence[tuple[int, float]]) -> float | None:
@@ -191,8 +173,8 @@ def _passes(ratios: Sequence[tuple[int, float]]) -> float | None:
 
 def meeting(low: int, worse: float, high: int, better: float) -> float:
     """The length at which the straight line between two ratios, on logarithmic axes, passes 1."""
-    share = math.log(worse) / (math.log(worse) - math.log(better))
-    return low * (high / low) ** share
+    fraction = math.log(worse) / (math.log(worse) - math.log(better))
+    return low * (high / low) ** fraction
 
 
 def _on_line(near: Sequence[Comparison], at: float) -> float:

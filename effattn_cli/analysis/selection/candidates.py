@@ -4,29 +4,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from effattn_cli.analysis.selection.amounts import Resource
 from effattn_cli.analysis.selection.curves import Curve
 from effattn_cli.analysis.selection.quality import Quality, quality
 from effattn_cli.cards import Value, Variant
+from effattn_cli.metrics import METRICS, Metric
 from effattn_cli.records import Cell, Failure, Reason, Record, Roofline, Scores
 
 Why = Literal["causal", "decode", "padding", "exact", "failed", "unmeasured", "far"]
-RESOURCES: tuple[Resource, ...] = ("latency", "memory", "energy")
+#: What can be limited, by name; a percentile of the latency stands in the place of its median.
+RESOURCES: Mapping[str, Metric] = {name: one for name, one in METRICS.items() if one.parse}
 #: Failures at a length that hold for every longer one.
 LASTING: frozenset[Reason] = frozenset({"out-of-memory", "timeout"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
-    """At most so many seconds, bytes or joules."""
+    """At most so many seconds, bytes or joules of a metric."""
 
-    resource: Resource
-    most: float
-    share: float | None = None  # of the calls, for a latency; None: the median
+    metric: Metric
+    max: float
+
+    @property
+    def resource(self) -> str:
+        """What is limited: the latency, whichever percentile of it."""
+        return "latency" if self.metric.quantile is not None else self.metric.name
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needs:
+class Requirements:
     """What a variant must be able to do, and keep."""
 
     limits: tuple[Limit, ...] = ()
@@ -34,14 +39,16 @@ class Needs:
     decode: bool = False
     padding: bool = False
     exact: bool = False
-    confidence: float = 0.5  # the least chance to keep each limit
+    confidence: float = 0.5  # the lowest probability of keeping each limit
 
-    def share(self, resource: Resource) -> float | None:
-        return next((limit.share for limit in self.limits if limit.resource == resource), None)
+    def metric(self, resource: str) -> Metric:
+        """The metric of a resource: the percentile that is limited, if there is one."""
+        limited = (limit.metric for limit in self.limits if limit.resource == resource)
+        return next(limited, METRICS[resource])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a variant is out of the question, whatever the limits are."""
 
     why: Why
@@ -50,103 +57,105 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender:
+class Candidate:
     """A variant with its options, and its curve for every resource."""
 
     label: str
     variant: str
     options: Mapping[str, Value]
     quality: Quality
-    refusal: Refusal | None
+    rejection: Rejection | None
     failures: Sequence[tuple[int, Failure]]
-    curves: Mapping[Resource, Curve]
+    curves: Mapping[str, Curve]
 
-    def refused_at(self, seq: int) -> Refusal | None:
+    def rejected_at(self, seq: int) -> Rejection | None:
         """What failed here, or made a shorter length fail, or the next one that was tried."""
         last = max((seq for c in self.curves.values() for seq in c.seqs), default=0)
         for where, failure in self.failures:
             lasting = failure.reason in LASTING and (where < seq or last < seq)
             if where == seq or lasting:
-                return Refusal(why="failed", failure=failure, seq=where)
-        return self.refusal
+                return Rejection(why="failed", failure=failure, seq=where)
+        return self.rejection
 
 
-def contenders(
+def candidates(
     records: Iterable[Record],
-    needs: Needs,
+    required: Requirements,
     variants: Mapping[str, Variant],
     others: Iterable[Record] = (),
     scores: Scores | None = None,
     under: Roofline | None = None,
-) -> list[Contender]:
-    """A contender for each label. `records` are of one setting, under one roofline; what occurs
+) -> list[Candidate]:
+    """A candidate for each label. `records` are of one setting, under one roofline; what occurs
     only among `others` was not measured there. Feed-forwards stand for no attention: they are
-    contenders only where they were measured, in blocks.
+    candidates only where they were measured, in blocks.
     """
     own = scores.values if scores is not None else {}
-    curves: dict[str, list[Record]] = {}
+    by_label: dict[str, list[Record]] = {}
     for record in records:
-        curves.setdefault(record.cell.label, []).append(record)
-    found = [_contender(members, needs, variants, own, under) for members in curves.values()]
+        by_label.setdefault(record.cell.label, []).append(record)
+    measured = [_measured(mine, required, variants, own, under) for mine in by_label.values()]
     absent = {
         record.cell.label: record.cell
         for record in others
-        if record.cell.label not in curves
+        if record.cell.label not in by_label
         and variants[record.cell.variant].card.kind != "feed-forward"
     }
-    return found + [_absent(cell, needs, variants, own) for cell in absent.values()]
+    return measured + [_absent(cell, required, variants, own) for cell in absent.values()]
 
 
 def _absent(
-    cell: Cell, needs: Needs, variants: Mapping[str, Variant], scores: Mapping[str, float]
-) -> Contender:
+    cell: Cell,
+    required: Requirements,
+    variants: Mapping[str, Variant],
+    scores: Mapping[str, float],
+) -> Candidate:
     variant = variants[cell.variant]
-    return Contender(
+    return Candidate(
         label=cell.label,
         variant=cell.variant,
         options=cell.options,
         quality=quality(variant.card, cell.options, scores.get(cell.label)),
-        refusal=_unable(variant, needs) or Refusal(why="unmeasured"),
+        rejection=_unable(variant, required) or Rejection(why="unmeasured"),
         failures=(),
-        curves={resource: Curve((), resource) for resource in RESOURCES},
+        curves={name: Curve((), metric) for name, metric in RESOURCES.items()},
     )
 
 
-def _contender(
+def _measured(
     records: list[Record],
-    needs: Needs,
+    required: Requirements,
     variants: Mapping[str, Variant],
     scores: Mapping[str, float],
     under: Roofline | None,
-) -> Contender:
+) -> Candidate:
     records = sorted(records, key=lambda record: record.cell.seq)
     cell = records[0].cell
     failures = [(r.cell.seq, r.failure) for r in records if r.failure is not None]
-    curves = {kind: Curve(records, kind, needs.share(kind), under) for kind in RESOURCES}
-    known = variants[cell.variant]
-    lasting = {failure.reason for _, failure in failures} == {"unsupported"}
-    refusal = _unable(known, needs)
-    if refusal is None and lasting and len(failures) == len(records):
-        refusal = Refusal(why="failed", failure=failures[0][1], seq=failures[0][0])
-    return Contender(
+    variant = variants[cell.variant]
+    never = {failure.reason for _, failure in failures} == {"unsupported"}
+    rejection = _unable(variant, required)
+    if rejection is None and never and len(failures) == len(records):
+        rejection = Rejection(why="failed", failure=failures[0][1], seq=failures[0][0])
+    return Candidate(
         label=cell.label,
         variant=cell.variant,
         options=cell.options,
-        quality=quality(known.card, cell.options, scores.get(cell.label)),
-        refusal=refusal,
+        quality=quality(variant.card, cell.options, scores.get(cell.label)),
+        rejection=rejection,
         failures=[(seq, failure) for seq, failure in failures if failure.reason != "too-costly"],
-        curves=curves,
+        curves={name: Curve(records, required.metric(name), under) for name in RESOURCES},
     )
 
 
-def _unable(variant: Variant, needs: Needs) -> Refusal | None:
+def _unable(variant: Variant, required: Requirements) -> Rejection | None:
     """What the card says that it cannot do."""
-    if needs.decode and not variant.decode:
-        return Refusal(why="decode")
-    if needs.causal and variant.card.causal == "never":
-        return Refusal(why="causal")
-    if needs.padding and not variant.card.padding:
-        return Refusal(why="padding")
-    if needs.exact and variant.card.kind != "exact":  # the last: all but this wish is kept
-        return Refusal(why="exact")
+    if required.decode and not variant.decode:
+        return Rejection(why="decode")
+    if required.causal and variant.card.causal == "never":
+        return Rejection(why="causal")
+    if required.padding and not variant.card.padding:
+        return Rejection(why="padding")
+    if required.exact and variant.card.kind != "exact":  # the last: all but this one is met
+        return Rejection(why="exact")
     return None

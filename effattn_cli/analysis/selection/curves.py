@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from msgspec import structs
+
 from effattn_cli.analysis.cost import prediction, scaling, utilisation
-from effattn_cli.analysis.selection.amounts import Resource, amount, has, is_measured
 from effattn_cli.estimate import Estimate
+from effattn_cli.metrics import LATENCY, LEAST, Metric
 from effattn_cli.records import Bandwidth, Cost, Record, Roofline
 
 REACH = 16  # times the longest length beyond which nothing is said
@@ -28,8 +30,7 @@ class Curve:
     """One variant's values over the length. Each is worked out when it is asked for."""
 
     records: Sequence[Record]  # in one setting, from the shortest length on
-    resource: Resource
-    quantile: float | None = None  # of a latency; None: the median
+    metric: Metric
     under: Roofline | None = None  # that of the setting, where it is known
 
     def at(self, seq: int) -> Estimate | None:
@@ -58,10 +59,15 @@ class Curve:
     @cached_property
     def _valued(self) -> list[Record]:
         """Those with a value; between two measurements a prediction is the lesser witness."""
-        found = [(r, has(r, self.resource)) for r in map(self._filled, self.records)]
-        own = [(record, is_measured(record, self.resource)) for record, there in found if there]
-        last = max((record.cell.seq for record, measured in own if measured), default=0)
-        return [record for record, measured in own if measured or record.cell.seq > last]
+        filled = [self._filled(record) for record in self.records]
+        own = [(record, self.metric.is_predicted(record)) for record in filled if self._has(record)]
+        last = max((record.cell.seq for record, predicted in own if not predicted), default=0)
+        return [record for record, predicted in own if not predicted or record.cell.seq > last]
+
+    def _has(self, record: Record) -> bool:
+        """Whether there is a value, of a percentile the median at least."""
+        metric = self.metric if self.metric.quantile is None else LATENCY
+        return record.failure is None and metric.value(record) is not None
 
     @cached_property
     def _values(self) -> dict[int, Estimate]:
@@ -73,27 +79,28 @@ class Curve:
         return self._values[place]
 
     def _value(self, place: int) -> Estimate:
-        """A quantile where there are no samples is as far from the median as it was before."""
+        """A percentile where there are no samples is as far from the median as it was before."""
         record = self._valued[place]
-        own = amount(record, self.resource, self.quantile)
-        if own is not None:
-            return own
-        middle = amount(record, self.resource)
+        own = self.metric.read(record)
+        if own is not None:  # of nothing, a little: the axes are logarithmic
+            return replace(own, value=max(own.value, LEAST), high=max(own.high, LEAST))
+        middle = LATENCY.read(record)
         assert middle is not None
         before = next((r for r in reversed(self._valued[:place]) if r.samples), None)
         ratio = 1.0
         if before is not None:
-            high, usual = amount(before, "latency", self.quantile), amount(before, "latency")
-            ratio = high.value / usual.value if high and usual else 1.0
+            high, usual = self.metric.value(before), LATENCY.value(before)
+            ratio = high / usual if high and usual else 1.0
         value, low, high_end = (ratio * end for end in (middle.value, middle.low, middle.high))
         return replace(middle, value=value, low=low, high=high_end, known=False)
 
     def _filled(self, record: Record) -> Record:
         """A cell that was counted and not measured, with what its cost predicts."""
-        if record.status != "pending" or record.cost is None or self.resource == "energy":
+        unknown = self.metric.name == "energy"
+        if record.status != "pending" or record.cost is None or unknown:
             return record
-        found = prediction.prediction(record, self.records, self._expected, "not measured")
-        return replace(record, prediction=found)
+        predicted = prediction.prediction(record, self.records, self._expected, "not measured")
+        return structs.replace(record, prediction=predicted)
 
     def _expected(self, cost: Cost) -> float:
         """Seconds of a program, for ratios. Without a roofline those of its greatest part, at rates
@@ -106,60 +113,67 @@ class Curve:
     @cached_property
     def _reached(self) -> Roofline:
         """The most that these calls made of the device: what it can do at least."""
-        rates = [
-            (record.cost.matmul_flops / seconds, record.cost.moved_bytes / seconds)
-            for record in self.records
-            if record.cost is not None and record.rounds and (seconds := record.seconds)
-        ]
-        flops, moved = zip(*rates, strict=True) if rates else ((), ())
-        bandwidth = Bandwidth(touched=1, speed=max(moved, default=0) or 1.0)
-        most = max(flops, default=0) or 1.0
-        return replace(
-            utilisation.ANY, flops=most, exponentials=most, bandwidths=(bandwidth,), dispatch=0.0
+        flops = moved = 0.0
+        for record in self.records:
+            seconds = record.seconds if record.runs else None
+            if record.cost is not None and seconds:
+                flops = max(flops, record.cost.matmul_flops / seconds)
+                moved = max(moved, record.cost.moved_bytes / seconds)
+        return structs.replace(
+            utilisation.ANY,
+            flops=flops or 1.0,
+            exponentials=flops or 1.0,
+            bandwidths=(Bandwidth(working_set_bytes=1, speed=moved or 1.0),),
+            dispatch=0.0,
         )
 
     @cached_property
     def _costs(self) -> dict[int, float]:
         """What was counted, by length; a decoding step's own peak says nothing of its state."""
-        if self.resource == "memory" and self.records[0].cell.phase == "decode":
+        if self.metric.name == "memory" and self.records[0].cell.setting.phase == "decode":
             return {}
         return {r.cell.seq: self._cost(r.cost) for r in self.records if r.cost is not None}
 
     def _cost(self, cost: Cost) -> float:
-        if self.resource == "memory":
+        if self.metric.name == "memory":
             return float(cost.peak_bytes)
         return self._expected(cost)
 
     def _between(self, left: int, seq: int) -> Estimate:
         before, after = self.seqs[left : left + 2]
         low, high = self.value(left), self.value(left + 1)
-        share = self._share(before, after, seq)
-        middle = _mix(math.log(low.value), math.log(high.value), share)
-        ends = [_widths(low), _widths(high)]
-        gap = math.log(after / before) / math.log(4)
-        sag = 4 * share * (1 - share) * gap * SAG
-        others = self._carried(left, seq)
-        down = max([middle - other for other in others] + [0.0])
-        up = max([other - middle for other in others] + [0.0])
-        if len(others) < 2:
-            down, up = max(down, sag), max(up, sag)
-        least = min(low.low, high.low)
-        most = max(low.high, high.high)
+        fraction = self._fraction(before, after, seq)
+        middle = _mix(math.log(low.value), math.log(high.value), fraction)
+        down, up = self._bend(left, seq, middle, fraction)
+        (low_down, low_up), (high_down, high_up) = _widths(low), _widths(high)
+        lowest = math.exp(middle - down - max(low_down, high_down))
+        highest = math.exp(middle + up + max(low_up, high_up))
         value = math.exp(middle)
         return Estimate(
             value=value,
-            low=min(value, max(least, math.exp(middle - down - max(e[0] for e in ends)))),
-            high=max(value, min(most, math.exp(middle + up + max(e[1] for e in ends)))),
+            low=min(value, max(lowest, min(low.low, high.low))),
+            high=max(value, min(highest, max(low.high, high.high))),
             basis="interpolated" if {low.basis, high.basis} == {"measured"} else "predicted",
             sources=(before, after),
             busy=low.busy or high.busy,
         )
 
-    def _share(self, before: int, after: int, seq: int) -> float:
+    def _bend(self, left: int, seq: int, middle: float, fraction: float) -> tuple[float, float]:
+        """How far below and above the straight line the curve may run (in logarithms)."""
+        others = self._carried(left, seq)
+        down = max([middle - other for other in others] + [0.0])
+        up = max([other - middle for other in others] + [0.0])
+        if len(others) == 2:
+            return down, up
+        gap = math.log(self.seqs[left + 1] / self.seqs[left]) / math.log(4)
+        sag = 4 * fraction * (1 - fraction) * gap * SAG
+        return max(down, sag), max(up, sag)
+
+    def _fraction(self, before: int, after: int, seq: int) -> float:
         """How far the length is on the way, on the logarithmic axis of cost or else of length."""
         axis: Sequence[float] = (before, seq, after)
         if any(record.cell.seq == seq and record.cost for record in self.records):
-            costs = [self._costs.get(each, 0.0) for each in (before, seq, after)]
+            costs = [self._costs.get(length, 0.0) for length in (before, seq, after)]
             axis = costs if 0 < costs[0] < costs[1] < costs[2] else axis
         return math.log(axis[1] / axis[0]) / math.log(axis[2] / axis[0])
 
@@ -167,12 +181,12 @@ class Curve:
         """Where the pieces of the curve on either side would be if they went on: what bends one
         way lies between these and the straight line.
         """
-        found = []
+        carried = []
         for first, second, start in ((left - 1, left, left), (left + 1, left + 2, left + 1)):
             if first >= 0 and second < len(self.seqs):
                 change = self._slope(first, second) * math.log(seq / self.seqs[start])
-                found.append(math.log(self.value(start).value) + change)
-        return found
+                carried.append(math.log(self.value(start).value) + change)
+        return carried
 
     def _beyond(self, seq: int) -> Estimate | None:
         shorter = seq < self.seqs[0]
@@ -211,8 +225,8 @@ class Curve:
         return math.log(ratio) / math.log(self.seqs[second] / self.seqs[first])
 
 
-def _mix(low: float, high: float, share: float) -> float:
-    return low + share * (high - low)
+def _mix(low: float, high: float, fraction: float) -> float:
+    return low + fraction * (high - low)
 
 
 def _widths(estimate: Estimate) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """Scores that a profile holds of its variants' quality: entered, and joined over profiles."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from effattn_cli.errors import UsageError, unknown
 from effattn_cli.records import Profile, Scores

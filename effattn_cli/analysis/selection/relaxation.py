@@ -4,27 +4,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from effattn_cli.analysis.selection.candidates import Contender, Limit, Needs
-from effattn_cli.analysis.selection.ranking import Candidate, Choice, candidate
+from effattn_cli.analysis.selection.candidates import Candidate, Limit, Requirements
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation, evaluate
 
 #: A length that was not measured is a multiple of so many tokens, of the second from 1k on.
 GRAINS = (64, 256)
-NEAREST = 20  # contenders that are asked what they would need
+NEAREST = 20  # candidates that are asked what they would need
 TOLD = 3  # relaxations
 SHORTER = (16, 8, 4, 2)  # parts of the shortest measured length
 
-Test = Callable[[Candidate], bool]
+Test = Callable[[Evaluation], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
-    """The longest context at which a contender keeps all limits."""
+class MaxContext:
+    """The longest context at which a candidate keeps all limits."""
 
-    contender: Contender
+    candidate: Candidate
     seq: int | None  # None: at no length
-    safe: int | None  # at which whole intervals are within the limits
-    hopeful: int | None  # at which an end of each is
-    ends: Candidate | None  # just beyond `seq`: what it would break; None where nothing is known
+    lower: int | None  # of it: where the upper ends of all intervals are within the limits
+    upper: int | None  # of it: where the lower ends are
+    ends: Evaluation | None  # just beyond `seq`: what it would break; None where nothing is known
 
     @property
     def open(self) -> bool:
@@ -48,72 +48,85 @@ class Relaxation:
         return frozenset([*kinds, *(limit.resource for limit in self.limits)])
 
 
-def reach(one: Contender, needs: Needs, most: int | None = None) -> Reach:
-    """How far the contender goes, up to `most` tokens."""
+def max_context(one: Candidate, required: Requirements, most: int | None = None) -> MaxContext:
+    """How far the candidate goes, up to `most` tokens."""
 
-    def at(seq: int) -> Candidate:
-        return candidate(one, seq, needs)
+    def at(seq: int) -> Evaluation:
+        return evaluate(one, seq, required)
 
-    knots = _knots(one, needs, most)
+    knots = _knots(one, required, most)
     seq = _longest(knots, at, lambda found: found.fits)
     after = None if seq is None or seq >= knots[-1] else at(_next(seq, knots))
-    return Reach(
-        contender=one,
+    return MaxContext(
+        candidate=one,
         seq=seq,
-        safe=_longest(knots, at, _safe),
-        hopeful=_longest(knots, at, _hopeful),
-        ends=after if after is None or _told(after) else None,
+        lower=_longest(knots, at, _surely),
+        upper=_longest(knots, at, _perhaps),
+        ends=after if after is None or _is_known(after) else None,
     )
 
 
-def reaches(found: Iterable[Contender], needs: Needs) -> list[Reach]:
+def max_contexts(candidates: Iterable[Candidate], required: Requirements) -> list[MaxContext]:
     """The one with the longest context first; those with none, last."""
-    each = [reach(one, needs) for one in found]
-    return sorted(each, key=lambda r: (-(r.seq or 0), r.contender.quality.order, r.contender.label))
+    each = [max_context(one, required) for one in candidates]
+    return sorted(each, key=lambda r: (-(r.seq or 0), r.candidate.quality.order, r.candidate.label))
 
 
 def relaxations(choice: Choice) -> list[Relaxation]:
     """The nearest changes that make something fit, the smallest first, one of each kind."""
-    lost = [one for one in choice.candidates if not one.fits][:NEAREST]
-    found: list[Relaxation] = []
-    for each in sorted(_changes(lost, choice), key=lambda each: (len(each.limits), each.cost)):
-        if not any(other.gives_up <= each.gives_up for other in found if other.cost <= each.cost):
-            found.append(each)
-    return sorted(found, key=lambda each: (each.inexact, each.cost))[:TOLD]
+    lost = [one for one in choice.evaluations if not one.fits][:NEAREST]
+    kept: list[Relaxation] = []
+    for change in sorted(_changes(lost, choice), key=lambda each: (len(each.limits), each.cost)):
+        if not any(o.gives_up <= change.gives_up for o in kept if o.cost <= change.cost):
+            kept.append(change)
+    return sorted(kept, key=lambda each: (each.inexact, each.cost))[:TOLD]
 
 
-def _changes(lost: Sequence[Candidate], choice: Choice) -> Iterator[Relaxation]:
-    needs = choice.needs
+def _changes(lost: Sequence[Evaluation], choice: Choice) -> Iterator[Relaxation]:
     for one in lost:
-        if one.contender.refusal is None:
-            shorter = reach(one.contender, needs, choice.seq).seq
-            if shorter is not None:
-                yield Relaxation(label=one.label, seq=shorter, cost=choice.seq / shorter)
-        broken = [margin for margin in one.margins if margin.chance < needs.confidence]
-        if one.refusal is None and all(margin.estimate for margin in broken):
-            limits = tuple(
-                replace(margin.limit, most=margin.estimate.within(needs.confidence))
-                for margin in broken
-                if margin.estimate
-            )
-            cost = max(new.most / old.limit.most for new, old in zip(limits, broken, strict=True))
-            yield Relaxation(label=one.label, limits=limits, cost=cost)
-        if one.refusal is not None and one.refusal.why == "exact":
-            free = replace(needs, exact=False)
-            other = candidate(replace(one.contender, refusal=None), choice.seq, free)
-            if other.fits:
-                yield Relaxation(label=one.label, inexact=True, cost=1.0)
+        yield from _shorter(one, choice)
+        yield from _looser(one, choice)
+        yield from _inexact(one, choice)
 
 
-def _knots(one: Contender, needs: Needs, most: int | None) -> list[int]:
+def _shorter(one: Evaluation, choice: Choice) -> Iterator[Relaxation]:
+    if one.candidate.rejection is None:
+        seq = max_context(one.candidate, choice.required, choice.seq).seq
+        if seq is not None:
+            yield Relaxation(label=one.label, seq=seq, cost=choice.seq / seq)
+
+
+def _looser(one: Evaluation, choice: Choice) -> Iterator[Relaxation]:
+    confidence = choice.required.confidence
+    broken = [headroom for headroom in one.headrooms if headroom.probability < confidence]
+    if one.rejection is not None or not all(headroom.estimate for headroom in broken):
+        return
+    limits, cost = [], 0.0
+    for headroom in broken:
+        assert headroom.estimate is not None
+        looser = replace(headroom.limit, max=headroom.estimate.within(confidence))
+        limits.append(looser)
+        cost = max(cost, looser.max / headroom.limit.max)
+    yield Relaxation(label=one.label, limits=tuple(limits), cost=cost)
+
+
+def _inexact(one: Evaluation, choice: Choice) -> Iterator[Relaxation]:
+    if one.rejection is not None and one.rejection.why == "exact":
+        free = replace(choice.required, exact=False)
+        if evaluate(replace(one.candidate, rejection=None), choice.seq, free).fits:
+            yield Relaxation(label=one.label, inexact=True, cost=1.0)
+
+
+def _knots(one: Candidate, required: Requirements, most: int | None) -> list[int]:
     """The lengths between which the curves run straight, and then powers of two of the last."""
-    curves = [one.curves[limit.resource] for limit in needs.limits]
+    curves = [one.curves[limit.resource] for limit in required.limits]
     measured = {seq for curve in curves for seq in curve.seqs}
     measured |= {seq for seq, _ in one.failures}
     end = min((curve.longest for curve in curves if curve.seqs), default=0)
     knots, last = sorted(measured), max(measured, default=0)
     if min((len(curve.seqs) for curve in curves), default=0) > 1:
-        knots = [*(s for n in SHORTER if (s := knots[0] // n)), *knots]
+        parts = [knots[0] // number for number in SHORTER]
+        knots = [*(part for part in parts if part), *knots]
     while last and last * 2 <= end:
         last *= 2
         knots.append(last)
@@ -122,7 +135,7 @@ def _knots(one: Contender, needs: Needs, most: int | None) -> list[int]:
     return knots
 
 
-def _longest(knots: Sequence[int], at: Callable[[int], Candidate], test: Test) -> int | None:
+def _longest(knots: Sequence[int], at: Callable[[int], Evaluation], test: Test) -> int | None:
     """The length before the first at which the test fails."""
     if not knots or not test(at(knots[0])):
         return None
@@ -132,7 +145,7 @@ def _longest(knots: Sequence[int], at: Callable[[int], Candidate], test: Test) -
     return knots[-1]
 
 
-def _bisected(low: int, high: int, at: Callable[[int], Candidate], test: Test) -> int:
+def _bisected(low: int, high: int, at: Callable[[int], Evaluation], test: Test) -> int:
     """`low` passes and `high` does not: the last multiple of the grain that passes, or `low`."""
     grain = _grain(low)
     first, last = low // grain, -(-high // grain)
@@ -154,18 +167,18 @@ def _next(seq: int, knots: Sequence[int]) -> int:
     return min(after, *(knot for knot in knots if knot > seq))
 
 
-def _told(found: Candidate) -> bool:
+def _is_known(found: Evaluation) -> bool:
     """Whether it is known why the candidate does not fit."""
-    refused = found.refusal is not None and found.refusal.why not in {"unmeasured", "far"}
-    broken = any(m.estimate and m.chance < found.confidence for m in found.margins)
-    return refused or broken
+    rejected = found.rejection is not None and found.rejection.why not in {"unmeasured", "far"}
+    broken = any(h.estimate and h.probability < found.confidence for h in found.headrooms)
+    return rejected or broken
 
 
-def _safe(found: Candidate) -> bool:
-    ends = [m.estimate is not None and m.estimate.high <= m.limit.most for m in found.margins]
+def _surely(found: Evaluation) -> bool:
+    ends = [h.estimate is not None and h.estimate.high <= h.limit.max for h in found.headrooms]
     return found.fits and all(ends)
 
 
-def _hopeful(found: Candidate) -> bool:
-    ends = [m.estimate is not None and m.estimate.low <= m.limit.most for m in found.margins]
-    return found.refusal is None and all(ends)
+def _perhaps(found: Evaluation) -> bool:
+    ends = [h.estimate is not None and h.estimate.low <= h.limit.max for h in found.headrooms]
+    return found.rejection is None and all(ends)

@@ -87,7 +87,9 @@ def _accelerator(machine: Machine) -> Iterator[str]:
 
 
 def _row(item: Roofline) -> list[str]:
-    speeds = [point.speed for point in sorted(item.bandwidths, key=lambda point: point.touched)]
+    speeds = [
+        point.speed for point in sorted(item.bandwidths, key=lambda point: point.working_set_bytes)
+    ]
     return [
         units.clean(item.device),
         item.dtype,

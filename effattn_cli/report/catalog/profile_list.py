@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -16,7 +17,7 @@ NONE = "No profile is saved yet. To make one: effattn profile -v linformer -s 1k
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class Entry:
     """A profile's file: its head, or why it cannot be read."""
 
     name: str
@@ -25,7 +26,7 @@ class Line:
     broken: str | None = None
 
 
-def listing(saved: Sequence[Line], references: Sequence[Line], *, hidden: int = 0) -> Group:
+def listing(saved: Sequence[Entry], references: Sequence[Entry], *, hidden: int = 0) -> Group:
     """Saved profiles in the order given, the first being @1, and the reference profiles."""
     shown: list[RenderableType] = [] if saved else [Text(NONE)]
     for number, line in enumerate(saved, 1):
@@ -37,14 +38,14 @@ def listing(saved: Sequence[Line], references: Sequence[Line], *, hidden: int = 
     return Group(*shown)
 
 
-def _lines(line: Line, mark: str) -> list[RenderableType]:
+def _lines(line: Entry, mark: str) -> list[RenderableType]:
     """The name on a line of its own, to be copied; what is known of it below."""
     told = Text(units.clean(line.broken or ""), "red") if line.broken else Text(_about(line), "dim")
     first = Text(f"{mark:5}").append(units.clean(line.name), "bold")
     return [first, Padding.indent(told, 5)]
 
 
-def _about(line: Line) -> str:
+def _about(line: Entry) -> str:
     head = line.heading
     assert head is not None  # else it is broken
     cells = units.number(head.cells, "cell")
@@ -59,5 +60,6 @@ def machine(found: Machine) -> str:
     return units.clean(found.accelerator or f"{found.cpu}, {cores}")
 
 
-def as_json(lines: Sequence[Line]) -> str:
-    return json.dumps({"profiles": [asdict(line) for line in lines]}, indent=1)
+def as_json(lines: Sequence[Entry]) -> str:
+    document = {"profiles": [msgspec.to_builtins(line) for line in lines]}
+    return json.dumps(document, indent=1)

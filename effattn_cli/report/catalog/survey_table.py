@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from rich.console import Group as Lines
 from rich.text import Text
 
+from effattn_cli.analysis.cost.scaling import Scaling
 from effattn_cli.cards import Variant
 from effattn_cli.report.layout import Column, Grid, Row
-from effattn_cli.run.kept_scaling import Growth
 from effattn_cli.units import clean
 
 COLUMNS = (
@@ -28,18 +28,18 @@ NOTE = (
 )
 
 
-def table(variants: Iterable[Variant], growths: Mapping[str, Growth | None]) -> Lines:
+def table(variants: Iterable[Variant], scalings: Mapping[str, Scaling | None]) -> Lines:
     """A row for each of the survey's, from the oldest on."""
     rows = sorted(
         (item for item in variants if item.card.survey is not None),
         key=lambda item: (item.card.year, item.name),
     )
-    cells = (tuple(map(Text, map(clean, _row(item, growths.get(item.name))))) for item in rows)
+    cells = (tuple(map(Text, map(clean, _row(item, scalings.get(item.name))))) for item in rows)
     grid = Grid(COLUMNS, [Row(cells=each) for each in cells])
     return Lines(grid, Text(), Text(NOTE, "dim"))
 
 
-def _row(item: Variant, growth: Growth | None) -> tuple[str, ...]:
+def _row(item: Variant, scaling: Scaling | None) -> tuple[str, ...]:
     survey = item.card.survey
     assert survey is not None
     return (
@@ -49,8 +49,8 @@ def _row(item: Variant, growth: Growth | None) -> tuple[str, ...]:
         _yes(survey.decode),
         survey.classes,
         item.card.time,
-        f"N^{growth.flops:.2f}" if growth else "-",
-        f"N^{growth.memory:.2f}" if growth else "-",
+        f"N^{scaling.flops:.2f}" if scaling else "-",
+        f"N^{scaling.memory:.2f}" if scaling else "-",
         _yes(item.decode),
     )
 

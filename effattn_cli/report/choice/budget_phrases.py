@@ -4,12 +4,11 @@ import math
 from collections.abc import Mapping
 
 from effattn_cli import units
-from effattn_cli.analysis.selection.amounts import Resource
-from effattn_cli.analysis.selection.candidates import Limit, Refusal, Why
-from effattn_cli.analysis.selection.ranking import Candidate, Margin
+from effattn_cli.analysis.selection.candidates import Limit, Rejection, Why
+from effattn_cli.analysis.selection.ranking import Evaluation, Headroom
 from effattn_cli.estimate import Estimate
+from effattn_cli.metrics import Metric
 from effattn_cli.report import phrases
-from effattn_cli.report.metric_words import TOLD
 
 WHY: Mapping[Why, str] = {
     "causal": "cannot be causal",
@@ -23,8 +22,8 @@ WHY: Mapping[Why, str] = {
 
 def limit(one: Limit) -> str:
     """`50 ms`, `p95 50 ms`, `2.0 GiB`."""
-    share = "" if one.share is None else f"p{100 * one.share:.4g} "
-    return share + plain(TOLD[one.resource].scale(one.most))
+    percentile = "" if one.metric.quantile is None else f"{one.metric.name} "
+    return percentile + plain(one.metric.show(one.max))
 
 
 def plain(text: str) -> str:
@@ -33,16 +32,15 @@ def plain(text: str) -> str:
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
 
 
-def amount(estimate: Estimate | None, resource: Resource) -> str:
+def amount(estimate: Estimate | None, metric: Metric) -> str:
     """`12.1 ms`, `~12.1 ms` where it was not measured, `?` where nothing is known; `!` beside other
     load.
     """
     if estimate is None:
         return "?"
-    mark = "!" if estimate.busy else ""
-    return (
-        mark + ("" if estimate.basis == "measured" else "~") + TOLD[resource].scale(estimate.value)
-    )
+    busy = "!" if estimate.busy else ""
+    guessed = "" if estimate.basis == "measured" else "~"
+    return busy + guessed + metric.show(estimate.value)
 
 
 def chance(value: float, *, measured: bool) -> str:
@@ -52,11 +50,11 @@ def chance(value: float, *, measured: bool) -> str:
     return "<1 %" if value < 0.005 else f"{min(99, max(1, math.floor(100 * value)))} %"
 
 
-def sureness(one: Candidate) -> str:
+def sureness(one: Evaluation) -> str:
     if not one.known:
         return "?"
-    measured = all(m.estimate is not None and m.estimate.basis == "measured" for m in one.margins)
-    return chance(one.chance, measured=measured)
+    measured = all(h.estimate is not None and h.estimate.basis == "measured" for h in one.headrooms)
+    return chance(one.probability, measured=measured)
 
 
 def basis(estimate: Estimate) -> str:
@@ -71,53 +69,55 @@ def basis(estimate: Estimate) -> str:
     return f"predicted from {sources[0]}{growth}"
 
 
-def interval(estimate: Estimate, resource: Resource) -> str:
+def interval(estimate: Estimate, metric: Metric) -> str:
     """`11.9 ms to 12.4 ms`."""
-    return span(estimate.low, estimate.high, resource)
+    return span(estimate.low, estimate.high, metric)
 
 
-def span(low: float, high: float, resource: Resource) -> str:
+def span(low: float, high: float, metric: Metric) -> str:
     """`3.1 to 3.6 ms`: the unit once where both have the same."""
-    first, last = TOLD[resource].scale(low), TOLD[resource].scale(high)
+    first, last = metric.show(low), metric.show(high)
     number, _, unit = first.rpartition(" ")
     if first == last:
         return first
     return f"{number} to {last}" if last.endswith(f" {unit}") else f"{first} to {last}"
 
 
-def spare(margin: Margin) -> str:
+def spare(headroom: Headroom) -> str:
     """`37.9 ms to spare (37.4 to 38.2 ms)`, or by how much the limit may be broken."""
-    estimate, most, scale = margin.estimate, margin.limit.most, TOLD[margin.limit.resource].scale
+    estimate, limited = headroom.estimate, headroom.limit
+    most, scale = limited.max, limited.metric.show
     if estimate is None:
         return "not known"
     left = most - estimate.value
     if left < 0:
-        return misses(margin)
+        return misses(headroom)
     text = f"{scale(left)} to spare"
     if estimate.high > most:
         return f"{text}, perhaps {scale(estimate.high - most)} too much"
-    return f"{text} ({span(most - estimate.high, most - estimate.low, margin.limit.resource)})"
+    return f"{text} ({span(most - estimate.high, most - estimate.low, limited.metric)})"
 
 
-def misses(margin: Margin) -> str:
+def misses(headroom: Headroom) -> str:
     """`misses 50 ms by 3.1 to 3.6 ms`."""
-    estimate, most, resource = margin.estimate, margin.limit.most, margin.limit.resource
+    estimate, most = headroom.estimate, headroom.limit.max
+    resource, metric = headroom.limit.resource, headroom.limit.metric
     if estimate is None:
         return f"its {resource} is not known"
-    named = limit(margin.limit)
+    named = limit(headroom.limit)
     if estimate.value <= most:
-        sure = chance(margin.chance, measured=estimate.basis == "measured")
+        sure = chance(headroom.probability, measured=estimate.basis == "measured")
         return f"keeps {named} with a chance of {sure} only"
-    verb = f"misses {named}" if resource == "latency" else f"needs {amount(estimate, resource)}"
+    verb = f"misses {named}" if resource == "latency" else f"needs {amount(estimate, metric)}"
     if estimate.low > most and resource == "latency":
-        return f"{verb} by {span(estimate.low - most, estimate.high - most, resource)}"
+        return f"{verb} by {span(estimate.low - most, estimate.high - most, metric)}"
     if resource == "latency":
-        over = TOLD[resource].scale(estimate.value - most)
-        return f"{verb} by ~{over}, at most {TOLD[resource].scale(estimate.high - most)}"
+        over = metric.show(estimate.value - most)
+        return f"{verb} by ~{over}, at most {metric.show(estimate.high - most)}"
     return f"{verb}, more than {named}"
 
 
-def refusal(found: Refusal, seq: int | None) -> str:
+def rejection(found: Rejection, seq: int | None) -> str:
     """Why a variant is out of the question."""
     if found.failure is None:
         return WHY[found.why]
@@ -125,10 +125,10 @@ def refusal(found: Refusal, seq: int | None) -> str:
     return where + phrases.reason(found.failure)
 
 
-def rounded_up(value: float, resource: Resource) -> str:
+def rounded_up(value: float, metric: Metric) -> str:
     """A limit that is still kept after rounding: three digits, the last one up."""
-    if resource == "memory":
+    if metric.name == "memory":
         unit = 1024 ** max(0, int(math.log(max(value, 1), 1024)))
         return plain(units.size(math.ceil(10 * value / unit) / 10 * unit))
     digit = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return plain(TOLD[resource].scale(math.ceil(value / digit - 1e-9) * digit))
+    return plain(metric.show(math.ceil(value / digit - 1e-9) * digit))

@@ -5,93 +5,111 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from effattn_cli.analysis.selection import candidates, ranking, relaxation
+from effattn_cli.analysis.selection.candidates import Limit, Requirements
 from effattn_cli.analysis.selection.quality import SOURCE
-from effattn_cli.records import Cell
-from effattn_cli.report.choice import budget_phrases
-from effattn_cli.report.choice import recommendation as words
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation
+from effattn_cli.analysis.selection.relaxation import MaxContext, Relaxation
+from effattn_cli.report.choice import budget_phrases, recommendation
+from effattn_cli.setting import Setting
 
 Document = dict[str, Any]
 
 
-def choice(found: ranking.Choice, shape: Cell, relaxed: Sequence[relaxation.Relaxation]) -> str:
-    return _text(_question(found.needs, shape) | _choice(found) | {"relaxations": _plain(relaxed)})
+def choice(found: Choice, setting: Setting, relaxed: Sequence[Relaxation]) -> str:
+    relaxations = {"relaxations": [*map(_relaxation, relaxed)]}
+    return _text(_question(found.required, setting) | _choice(found) | relaxations)
 
 
-def plan(found: Sequence[ranking.Choice], shape: Cell) -> str:
-    choices = [_choice(each) for each in found]
-    return _text(_question(found[0].needs, shape) | {"lengths": choices})
+def plan(choices: Sequence[Choice], setting: Setting) -> str:
+    question = _question(choices[0].required, setting)
+    return _text(question | {"lengths": [*map(_choice, choices)]})
 
 
-def longest(found: Sequence[relaxation.Reach], shape: Cell, needs: candidates.Needs) -> str:
+def longest(found: Sequence[MaxContext], setting: Setting, required: Requirements) -> str:
     reaches = [
         {
-            "label": each.contender.label,
+            "label": each.candidate.label,
             "longest": each.seq,
-            "surely": each.safe,
-            "at_most": each.hopeful,
+            "surely": each.lower,
+            "at_most": each.upper,
             "open": each.open,
         }
         for each in found
     ]
-    return _text(_question(needs, shape) | {"reaches": reaches})
+    return _text(_question(required, setting) | {"reaches": reaches})
 
 
 def _text(document: Document) -> str:
     return json.dumps(document, indent=1)
 
 
-def _question(needs: candidates.Needs, shape: Cell) -> Document:
-    setting = {name: value for name, value in asdict(shape).items() if name not in OWN}
+def _question(required: Requirements, setting: Setting) -> Document:
     return {
         "effattn_choice": 1,
         "units": {"latency": "s", "memory": "B", "energy": "J"},
-        "setting": setting,
-        "needs": asdict(needs),
+        "setting": setting.values(),
+        "needs": {
+            "limits": [*map(_limit, required.limits)],
+            "causal": required.causal,
+            "decode": required.decode,
+            "padding": required.padding,
+            "exact": required.exact,
+            "confidence": required.confidence,
+        },
         "scores": SOURCE,
     }
 
 
-OWN = {"variant", "options", "seq"}
+def _limit(limit: Limit) -> Document:
+    return {"resource": limit.resource, "most": limit.max, "share": limit.metric.quantile}
 
 
-def _plain(relaxed: Sequence[relaxation.Relaxation]) -> list[Document]:
-    return [asdict(each) | {"words": words.relaxation(each)} for each in relaxed]
+def _relaxation(found: Relaxation) -> Document:
+    return {
+        "label": found.label,
+        "seq": found.seq,
+        "limits": [*map(_limit, found.limits)],
+        "inexact": found.inexact,
+        "cost": found.cost,
+        "words": recommendation.relaxation(found),
+    }
 
 
-def _choice(found: ranking.Choice) -> Document:
+def _choice(found: Choice) -> Document:
     return {
         "seq": found.seq,
         "prefer": found.prefer,
         "scored": found.scored,
         "recommended": found.best.label if found.best else None,
-        "candidates": [_candidate(one, found) for one in found.candidates],
+        "candidates": [_evaluation(one, found) for one in found.evaluations],
     }
 
 
-def _candidate(one: ranking.Candidate, found: ranking.Choice) -> Document:
+def _evaluation(one: Evaluation, found: Choice) -> Document:
     binding = one.binding
     return {
         "label": one.label,
-        "variant": one.contender.variant,
-        "options": dict(one.contender.options),
+        "variant": one.candidate.variant,
+        "options": dict(one.candidate.options),
         "fits": one.fits,
-        "verdict": words.verdict(one, found),
-        "chance": one.chance if one.known else None,
+        "verdict": recommendation.verdict(one, found),
+        "chance": one.probability if one.known else None,
         "certain": one.certain,
-        "binding": binding.limit.resource if binding and not one.refusal else None,
-        "dominated_by": found.rivals.get(one.label),
-        "quality": asdict(one.contender.quality),
+        "binding": binding.limit.resource if binding and not one.rejection else None,
+        "dominated_by": found.dominated.get(one.label),
+        "quality": asdict(one.candidate.quality),
         "estimates": {
             name: asdict(estimate) | {"how": budget_phrases.basis(estimate)}
             for name, estimate in one.estimates.items()
         },
         "slack": {
-            margin.limit.resource: [
-                margin.limit.most - end
-                for end in (margin.estimate.high, margin.estimate.value, margin.estimate.low)
+            headroom.limit.resource: [
+                headroom.limit.max - end
+                for end in (
+                    headroom.estimate.high, headroom.estimate.value, headroom.estimate.low
+                )
             ]
-            for margin in one.margins
-            if margin.estimate is not None
+            for headroom in one.headrooms
+            if headroom.estimate is not None
         },
-    }
+    }  # fmt: skip

@@ -6,23 +6,22 @@ from rich.console import Group as Lines
 from rich.text import Text
 
 from effattn_cli import units
-from effattn_cli.analysis.selection.candidates import Needs
+from effattn_cli.analysis.selection.candidates import Requirements
 from effattn_cli.analysis.selection.ranking import Choice
-from effattn_cli.analysis.selection.relaxation import Reach, relaxations
-from effattn_cli.records import Cell
-from effattn_cli.report import phrases
+from effattn_cli.analysis.selection.relaxation import MaxContext, relaxations
 from effattn_cli.report.choice import budget_phrases, recommendation
 from effattn_cli.report.layout import Column, Grid, Row
+from effattn_cli.setting import Setting
 
 
-def plan(choices: Sequence[Choice], shape: Cell) -> Lines:
+def plan(choices: Sequence[Choice], setting: Setting) -> Lines:
     """A row for every length: what to use there."""
-    needs = choices[0].needs
+    required = choices[0].required
     shown = recommendation.resources(choices[0])
     columns = (
         Column(title="seq", right=True),
         Column(title="variant", folds=1),
-        *(Column(title=recommendation.heading(name, needs), right=True) for name in shown),
+        *(Column(title=recommendation.heading(name, required), right=True) for name in shown),
         Column(title="chance", right=True),
     )
     rows = []
@@ -31,12 +30,15 @@ def plan(choices: Sequence[Choice], shape: Cell) -> Lines:
         if best is None:
             rows.append(Row(cells=(seq, Text(_nearest(each), "yellow"))))
             continue
-        amounts = [Text(budget_phrases.amount(best.estimates.get(name), name)) for name in shown]
+        amounts = [
+            Text(budget_phrases.amount(best.estimates.get(name), required.metric(name)))
+            for name in shown
+        ]
         label = Text(units.clean(best.label), "bold")
         rows.append(Row(cells=(seq, label, *amounts, Text(budget_phrases.sureness(best)))))
     note = "~ not measured at this length; one --seq shows why not the others"
-    asked = Text(f"within {recommendation.limits(needs)}")
-    return Lines(Text(phrases.title(shape)), asked, Text(), Grid(columns, rows), Text(note, "dim"))
+    asked = Text(f"within {recommendation.limits(required)}")
+    return Lines(Text(setting.title), asked, Text(), Grid(columns, rows), Text(note, "dim"))
 
 
 def _nearest(found: Choice) -> str:
@@ -45,7 +47,7 @@ def _nearest(found: Choice) -> str:
     return "; ".join(["nothing fits", *near])
 
 
-def longest(found: Sequence[Reach], shape: Cell, needs: Needs) -> Lines:
+def longest(found: Sequence[MaxContext], setting: Setting, required: Requirements) -> Lines:
     """How far each variant goes within the limits."""
     columns = (
         Column(title="variant", folds=1),
@@ -57,79 +59,79 @@ def longest(found: Sequence[Reach], shape: Cell, needs: Needs) -> Lines:
         Column(title=""),
     )
     best = next((each for each in found if each.seq is not None), None)
-    said = _nowhere(found, needs) if best is None else _furthest(best) + _exact(found)
+    said = _nowhere(found, required) if best is None else _furthest(best) + _exact(found)
     note = "~ not a measured length. surely: the whole interval is within; at most: an end of it"
     return Lines(
-        Text(phrases.title(shape)),
-        Text(f"the longest context within {recommendation.limits(needs)}"),
+        Text(setting.title),
+        Text(f"the longest context within {recommendation.limits(required)}"),
         Text(),
         Text(said, "bold"),
         Text(),
-        Grid(columns, [_reach_row(each, needs) for each in found]),
+        Grid(columns, [_context_row(each, required) for each in found]),
         Text(),
         Text(note, "dim"),
     )
 
 
-def _nowhere(found: Sequence[Reach], needs: Needs) -> str:
-    able = [each for each in found if each.contender.refusal is None]
-    unknown = {_unknown(each, needs) for each in able}
+def _nowhere(found: Sequence[MaxContext], required: Requirements) -> str:
+    able = [each for each in found if each.candidate.rejection is None]
+    unknown = {_unknown(each, required) for each in able}
     if able and None not in unknown:
         names = " or ".join(sorted(name for name in unknown if name))
         return f"Nothing is known to fit: no {names} was measured."
     return "Nothing fits at any length."
 
 
-def _furthest(best: Reach) -> str:
+def _furthest(best: MaxContext) -> str:
     assert best.seq is not None
     more = " or more" if best.open else ""
-    name = units.clean(best.contender.label)
+    name = units.clean(best.candidate.label)
     return f"{name} goes furthest: {_length(best, best.seq)}{more} tokens."
 
 
-def _exact(found: Sequence[Reach]) -> str:
+def _exact(found: Sequence[MaxContext]) -> str:
     """The same of exact attention, where it is not the one that goes furthest."""
     able = [each for each in found if each.seq is not None]
-    exact = next((each for each in able if each.contender.quality.exact), None)
+    exact = next((each for each in able if each.candidate.quality.exact), None)
     if exact is None or exact is able[0]:
         return ""
     assert exact.seq is not None
-    return f" Exact attention ({units.clean(exact.contender.label)}): {_length(exact, exact.seq)}."
+    return f" Exact attention ({units.clean(exact.candidate.label)}): {_length(exact, exact.seq)}."
 
 
-def _reach_row(each: Reach, needs: Needs) -> Row:
-    name = Text(units.clean(each.contender.label))
-    refusal = each.contender.refusal
-    if refusal is not None:
-        return Row(cells=(name, Text(budget_phrases.refusal(refusal, None), "dim")))
-    lra = each.contender.quality.lra
+def _context_row(each: MaxContext, required: Requirements) -> Row:
+    name = Text(units.clean(each.candidate.label))
+    rejection = each.candidate.rejection
+    if rejection is not None:
+        return Row(cells=(name, Text(budget_phrases.rejection(rejection, None), "dim")))
+    lra = each.candidate.quality.lra
     cells = [
         Text("-" if seq is None else _length(each, seq))
-        for seq in (each.seq, each.safe, each.hopeful)
+        for seq in (each.seq, each.lower, each.upper)
     ]
-    ends = Text(_end(each, needs))
+    ends = Text(_end(each, required))
     return Row(cells=(name, *cells, Text("" if lra is None else f"{lra:.1f}"), ends))
 
 
-def _length(each: Reach, seq: int) -> str:
-    points = [where for curve in each.contender.curves.values() for where in curve.seqs]
+def _length(each: MaxContext, seq: int) -> str:
+    points = [where for curve in each.candidate.curves.values() for where in curve.seqs]
     return units.length(seq) if seq in points else f"~{units.length(seq)}"
 
 
-def _unknown(each: Reach, needs: Needs) -> str | None:
+def _unknown(each: MaxContext, required: Requirements) -> str | None:
     """What is limited, and known at no length."""
-    asked = (limit.resource for limit in needs.limits)
-    return next((name for name in asked if not each.contender.curves[name].seqs), None)
+    asked = (limit.resource for limit in required.limits)
+    return next((name for name in asked if not each.candidate.curves[name].seqs), None)
 
 
-def _end(each: Reach, needs: Needs) -> str:
+def _end(each: MaxContext, required: Requirements) -> str:
     if each.seq is None:
-        unknown = _unknown(each, needs)
+        unknown = _unknown(each, required)
         return f"its {unknown} is not known" if unknown else "too much at every length"
     if each.ends is None:
         return "nothing seen; it may go further"
-    if each.ends.refusal is not None:
-        return budget_phrases.refusal(each.ends.refusal, None)
+    if each.ends.rejection is not None:
+        return budget_phrases.rejection(each.ends.rejection, None)
     binding = each.ends.binding
     return (
         ""

@@ -7,15 +7,14 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from effattn_cli import units
-from effattn_cli.analysis.selection.amounts import Resource
-from effattn_cli.analysis.selection.candidates import RESOURCES, Limit, Needs
+from effattn_cli.analysis.selection.candidates import RESOURCES, Requirements
 from effattn_cli.analysis.selection.quality import SOURCE, Quality
-from effattn_cli.analysis.selection.ranking import Candidate, Choice, Preference
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation, Preference
 from effattn_cli.analysis.selection.relaxation import Relaxation
-from effattn_cli.records import Cell
 from effattn_cli.report import phrases
 from effattn_cli.report.choice import budget_phrases
 from effattn_cli.report.layout import Column, Grid, Row
+from effattn_cli.setting import Setting
 
 ORDERS: Mapping[Preference, str] = {
     "quality": "by its score, then the faster one",
@@ -24,39 +23,38 @@ ORDERS: Mapping[Preference, str] = {
 }
 
 
-def answer(choice: Choice, shape: Cell, relaxed: Sequence[Relaxation]) -> Lines:
+def answer(choice: Choice, setting: Setting, relaxed: Sequence[Relaxation]) -> Lines:
     """The recommendation, then a row for every candidate."""
     best = choice.best
-    shown: list[RenderableType] = [Text(phrases.title(shape)), Text(_question(choice)), Text()]
+    shown: list[RenderableType] = [Text(setting.title), Text(_question(choice)), Text()]
     if best is not None:
-        shown += [*_recommended(best, choice), *_doubt(best, choice, shape), Text()]
+        shown += [*_recommended(best, choice), *_doubt(best, choice, setting), Text()]
     else:
-        shown += [*_nothing(choice, relaxed, shape), Text()]
+        shown += [*_nothing(choice, relaxed, setting), Text()]
     shown += [_table(choice), Text(), *(Text(line, "dim") for line in _legend(choice))]
     return Lines(*shown)
 
 
-def limits(needs: Needs) -> str:
+def limits(required: Requirements) -> str:
     """`50 ms and 2 GiB`."""
-    return " and ".join(budget_phrases.limit(one) for one in needs.limits)
+    return " and ".join(budget_phrases.limit(one) for one in required.limits)
 
 
 def _question(choice: Choice) -> str:
-    asked = ", exact" if choice.needs.exact else ""
-    return f"{units.length(choice.seq)} tokens within {limits(choice.needs)}{asked}"
+    asked = ", exact" if choice.required.exact else ""
+    return f"{units.length(choice.seq)} tokens within {limits(choice.required)}{asked}"
 
 
-def _recommended(best: Candidate, choice: Choice) -> Iterator[Text]:
+def _recommended(best: Evaluation, choice: Choice) -> Iterator[Text]:
     named = (units.clean(best.label), "bold")
     yield Text.assemble("Use ", named, f": {_evidence(best, choice)}.")
     rows = []
-    for margin in best.margins:
-        name = margin.limit.resource
-        mark = " (binding)" if margin == best.binding and len(best.margins) > 1 else ""
-        of = f"of {budget_phrases.limit(margin.limit)}{mark}"
-        rows.append(
-            (name, budget_phrases.amount(margin.estimate, name), of, budget_phrases.spare(margin))
-        )
+    for headroom in best.headrooms:
+        limit = headroom.limit
+        mark = " (binding)" if headroom == best.binding and len(best.headrooms) > 1 else ""
+        of = f"of {budget_phrases.limit(limit)}{mark}"
+        amount = budget_phrases.amount(headroom.estimate, limit.metric)
+        rows.append((limit.resource, amount, of, budget_phrases.spare(headroom)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
@@ -64,23 +62,23 @@ def _recommended(best: Candidate, choice: Choice) -> Iterator[Text]:
     yield Text(f"  {_sure(best)}")
 
 
-def _sure(best: Candidate) -> str:
-    bases = {budget_phrases.basis(m.estimate) for m in best.margins if m.estimate is not None}
+def _sure(best: Evaluation) -> str:
+    bases = {budget_phrases.basis(h.estimate) for h in best.headrooms if h.estimate is not None}
     met = f"Chance that the budget is met: {budget_phrases.sureness(best)}"
     return f"{met} ({'; '.join(sorted(bases))})."
 
 
-def _doubt(best: Candidate, choice: Choice, shape: Cell) -> Iterator[Text]:
+def _doubt(best: Evaluation, choice: Choice, setting: Setting) -> Iterator[Text]:
     """How to find out, where nothing was measured, or not alone."""
-    known = [margin.estimate for margin in best.margins if margin.estimate is not None]
+    known = [h.estimate for h in best.headrooms if h.estimate is not None]
     if any(estimate.busy for estimate in known):
         yield Text("  Other processes kept the machine busy: measure again when it is idle.")
     if any(estimate.busy or estimate.basis != "measured" for estimate in known):
-        yield Text(f"  To be sure: {phrases.measuring(best.label, choice.seq, shape)}")
+        yield Text(f"  To be sure: {phrases.measuring(best.label, choice.seq, setting)}")
 
 
-def _evidence(one: Candidate, choice: Choice) -> str:
-    known = one.contender.quality
+def _evidence(one: Evaluation, choice: Choice) -> str:
+    known = one.candidate.quality
     own = "" if known.score is None else f", {known.score:g} in {units.clean(choice.scored or '')}"
     if known.exact:
         return f"exact attention{own}"
@@ -94,16 +92,16 @@ def _published(known: Quality) -> str:
     return f"published Long Range Arena average {known.lra:.1f} %{usual}"
 
 
-def _nothing(choice: Choice, relaxed: Sequence[Relaxation], shape: Cell) -> Iterator[Text]:
+def _nothing(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) -> Iterator[Text]:
     """That nothing fits, or that it is not known whether something does."""
-    far = [one for one in choice.candidates if one.refusal and one.refusal.why == "far"]
-    unknown = far or [one for one in choice.candidates if not one.refusal and not one.known]
+    far = [one for one in choice.evaluations if one.rejection and one.rejection.why == "far"]
+    unknown = far or [one for one in choice.evaluations if not one.rejection and not one.known]
     said = "Nothing is known to fit" if unknown else "Nothing fits"
-    yield Text(f"{said} {limits(choice.needs)} at {units.length(choice.seq)} tokens.", "bold")
+    yield Text(f"{said} {limits(choice.required)} at {units.length(choice.seq)} tokens.", "bold")
     for each in relaxed:
         yield Text(f"  {relaxation(each)}")
     if far:
-        yield Text(f"  To find out: {phrases.measuring(far[0].label, choice.seq, shape)}")
+        yield Text(f"  To find out: {phrases.measuring(far[0].label, choice.seq, setting)}")
 
 
 def relaxation(each: Relaxation) -> str:
@@ -114,9 +112,8 @@ def relaxation(each: Relaxation) -> str:
     if each.seq is not None:
         return f"at {units.length(each.seq)} tokens {name} fits"
     looser = [
-        budget_phrases.rounded_up(limit.most, limit.resource)
-        if limit.share is None
-        else f"p{100 * limit.share:.4g} {budget_phrases.rounded_up(limit.most, limit.resource)}"
+        ("" if limit.metric.quantile is None else f"{limit.metric.name} ")
+        + budget_phrases.rounded_up(limit.max, limit.metric)
         for limit in each.limits
     ]
     return f"at {' and '.join(looser)} {name} fits"
@@ -126,36 +123,35 @@ def _table(choice: Choice) -> Grid:
     shown = resources(choice)
     columns = (
         Column(title="variant", folds=1),
-        *(Column(title=heading(name, choice.needs), right=True) for name in shown),
+        *(Column(title=heading(name, choice.required), right=True) for name in shown),
         Column(title="score" if choice.scored else "LRA", right=True, extra=1),
         Column(title="chance", right=True),
         Column(title="verdict"),
         Column(title=""),
     )
-    return Grid(columns, [_row(one, choice, shown) for one in choice.candidates])
+    return Grid(columns, [_row(one, choice, shown) for one in choice.evaluations])
 
 
-def heading(resource: Resource, needs: Needs) -> str:
+def heading(resource: str, required: Requirements) -> str:
     """`latency`, or the percentile of it that is limited."""
-    share = needs.share(resource)
-    return resource if share is None else f"p{100 * share:.4g} {resource}"
+    return required.metric(resource).title
 
 
-def resources(choice: Choice) -> list[Resource]:
-    asked = {limit.resource for limit in choice.needs.limits}
+def resources(choice: Choice) -> list[str]:
+    asked = {limit.resource for limit in choice.required.limits}
     return [name for name in RESOURCES if name in asked or name != "energy"]
 
 
-def _row(one: Candidate, choice: Choice, shown: Sequence[Resource]) -> Row:
+def _row(one: Evaluation, choice: Choice, shown: Sequence[str]) -> Row:
     name = Text(units.clean(one.label), "bold" if one is choice.best else "")
-    if one.refusal is not None:
-        return Row(cells=(name, Text(budget_phrases.refusal(one.refusal, choice.seq), "dim")))
-    known = one.contender.quality
+    if one.rejection is not None:
+        return Row(cells=(name, Text(budget_phrases.rejection(one.rejection, choice.seq), "dim")))
+    known = one.candidate.quality
     score = known.score if choice.scored else known.lra
     return Row(
         cells=(
             name,
-            *(Text(budget_phrases.amount(one.estimates.get(each), each)) for each in shown),
+            *(Text(_amount(one, name, choice)) for name in shown),
             Text("" if score is None else f"{score:g}" if choice.scored else f"{score:.1f}"),
             Text(budget_phrases.sureness(one)),
             Text(verdict(one, choice), "" if one.fits else "yellow"),
@@ -163,25 +159,29 @@ def _row(one: Candidate, choice: Choice, shown: Sequence[Resource]) -> Row:
     )
 
 
-def verdict(one: Candidate, choice: Choice) -> str:
+def _amount(one: Evaluation, resource: str, choice: Choice) -> str:
+    return budget_phrases.amount(one.estimates.get(resource), choice.required.metric(resource))
+
+
+def verdict(one: Evaluation, choice: Choice) -> str:
     """Why the candidate was chosen, ranks lower, or lost."""
-    if one.refusal is not None:
-        return budget_phrases.refusal(one.refusal, choice.seq)
-    beaten = choice.rivals.get(one.label)
+    if one.rejection is not None:
+        return budget_phrases.rejection(one.rejection, choice.seq)
+    beaten = choice.dominated.get(one.label)
     dominated = f"; dominated by {units.clean(beaten)}" if beaten else ""
     if one is choice.best:
         return f"recommended{dominated}"
     if one.fits:
         return f"fits; {_behind(one, choice)}{dominated}"
-    broken = [m for m in one.margins if m.chance < one.confidence]
-    return ", ".join(budget_phrases.misses(margin) for margin in broken) + dominated
+    broken = [h for h in one.headrooms if h.probability < one.confidence]
+    return ", ".join(map(budget_phrases.misses, broken)) + dominated
 
 
-def _behind(one: Candidate, choice: Choice) -> str:
+def _behind(one: Evaluation, choice: Choice) -> str:
     """What puts a candidate that fits after the best one."""
     best = choice.best
     assert best is not None
-    mine, theirs = one.contender.quality, best.contender.quality
+    mine, theirs = one.candidate.quality, best.candidate.quality
     if theirs.exact and not mine.exact:
         return "not exact"
     if choice.prefer == "quality" and mine.order != theirs.order:
@@ -202,7 +202,7 @@ def _poorer(mine: Quality, theirs: Quality) -> str:
 
 
 def _legend(choice: Choice) -> Iterator[str]:
-    able = [one for one in choice.candidates if one.refusal is None]
+    able = [one for one in choice.evaluations if one.rejection is None]
     estimates = [estimate for one in able for estimate in one.estimates.values()]
     if any(estimate.basis != "measured" for estimate in estimates):
         yield "~ not measured at this length: interpolated or predicted; --explain says how"
@@ -210,7 +210,7 @@ def _legend(choice: Choice) -> Iterator[str]:
         yield "! other processes kept the machine busy: the latency may be too high"
     if choice.scored:
         yield f"score: {units.clean(choice.scored)}, as the profile has it; more is better"
-    elif any(one.contender.quality.lra is not None for one in able):
+    elif any(one.candidate.quality.lra is not None for one in able):
         yield f"LRA: Long Range Arena average in %, as published ({SOURCE})"
     yield f"Order: exact attention first, then {ORDERS[choice.prefer]}."
 
@@ -218,23 +218,25 @@ def _legend(choice: Choice) -> Iterator[str]:
 def explanation(choice: Choice) -> Lines:
     """Each number, where it comes from and how well it is known."""
     shown: list[RenderableType] = []
-    for one in choice.candidates:
+    for one in choice.evaluations:
         shown.append(Text(f"{units.clean(one.label)}: {verdict(one, choice)}", "bold"))
         shown += [Text(f"  {line}") for line in _facts(one, choice)]
     shown += [Text(), Text(METHOD, "dim")]
     return Lines(*shown)
 
 
-def _facts(one: Candidate, choice: Choice) -> Iterator[str]:
-    if one.refusal is not None:
+def _facts(one: Evaluation, choice: Choice) -> Iterator[str]:
+    if one.rejection is not None:
         return
-    asked: dict[Resource, Limit] = {m.limit.resource: m.limit for m in one.margins}
+    asked = {headroom.limit.resource: headroom.limit for headroom in one.headrooms}
     for name, estimate in one.estimates.items():
-        text = f"{name} {budget_phrases.amount(estimate, name)}, {budget_phrases.basis(estimate)}"
-        text += f"; 95 % interval {budget_phrases.interval(estimate, name)}"
+        text = f"{name} {_amount(one, name, choice)}, {budget_phrases.basis(estimate)}"
+        interval = budget_phrases.interval(estimate, choice.required.metric(name))
+        text += f"; 95 % interval {interval}"
         if name in asked:
             measured = estimate.basis == "measured"
-            sure = budget_phrases.chance(estimate.chance(asked[name].most), measured=measured)
+            kept = estimate.probability(asked[name].max)
+            sure = budget_phrases.chance(kept, measured=measured)
             text += f"; at most {budget_phrases.limit(asked[name])} with a chance of {sure}"
         yield text
     for name in asked.keys() - one.estimates.keys():

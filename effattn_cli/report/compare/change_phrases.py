@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
 from rich.text import Text
 
 from effattn_cli import units
-from effattn_cli.analysis.compare.comparison import METRICS, Comparison, Pair
+from effattn_cli.analysis.compare.comparison import Comparison, Pair
 from effattn_cli.analysis.compare.differences import differences
-from effattn_cli.analysis.compare.gate import Breach, Limit
-from effattn_cli.analysis.compare.verdicts import MOST_ROUNDS, Change, Verdict
-from effattn_cli.analysis.series import groups
+from effattn_cli.analysis.compare.gate import Breach, GateLimit
+from effattn_cli.analysis.compare.verdicts import MAX_ROUNDS, Change, Verdict
+from effattn_cli.analysis.series import by_setting
 from effattn_cli.metrics import Metric
-from effattn_cli.records import Cell
-from effattn_cli.report import phrases
-from effattn_cli.report.metric_words import TOLD
+from effattn_cli.setting import Setting
 
 WIDE = 0.5  # half an interval of a ratio that is no longer told as ±
 STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "same": "", "unclear": "dim"}
@@ -25,8 +24,7 @@ STYLES: dict[Verdict, str] = {"better": "green", "worse": "red", "same": "", "un
 
 def word(verdict: Verdict, metric: Metric) -> str:
     """`slower`, `more`, `same`, `unclear`."""
-    known = {"worse": TOLD[metric].worse, "better": TOLD[metric].better}
-    return known.get(verdict, verdict)
+    return {"worse": metric.worse, "better": metric.better}.get(verdict, verdict)
 
 
 def verdict(change: Change, metric: Metric, *, brief: bool) -> Text:
@@ -39,8 +37,8 @@ def verdict(change: Change, metric: Metric, *, brief: bool) -> Text:
 
 def rounds(number: int) -> str:
     """Two digits: it is a forecast."""
-    if number >= MOST_ROUNDS:
-        return f"over {MOST_ROUNDS} more rounds"
+    if number >= MAX_ROUNDS:
+        return f"over {MAX_ROUNDS} more rounds"
     number = math.ceil(float(f"{number:.2g}"))
     return f"~{units.number(number, 'more round')}"
 
@@ -78,20 +76,21 @@ def plus_minus(change: Change) -> str:
 def counts(found: Comparison) -> str:
     """`latency: 2 slower, 1 faster, 3 same, 8 unclear; memory: 14 same`."""
     parts = []
-    for metric in METRICS:
-        told = [f"{n} {word(each, metric)}" for each, n in found.count(metric).items() if n]
-        parts += [f"{TOLD[metric].title}: {', '.join(told)}"] if told else []
+    for metric in found.metrics.values():
+        counted = found.count(metric.name).items()
+        told = [f"{number} {word(one, metric)}" for one, number in counted if number]
+        parts += [f"{metric.title}: {', '.join(told)}"] if told else []
     return "; ".join(parts)
 
 
-def idle(limits: Sequence[Limit]) -> Iterator[str]:
+def idle(limits: Sequence[GateLimit]) -> Iterator[str]:
     """A line for each limit that no cell was held to."""
     for limit in limits:
-        yield f"{_limit(limit)}: no cell has its {TOLD[limit.metric].title} in both profiles"
+        yield f"{_limit(limit)}: no cell has its {limit.metric.title} in both profiles"
 
 
-def _limit(limit: Limit) -> str:
-    return f"{limit.metric}>{100 * limit.share:g}%"
+def _limit(limit: GateLimit) -> str:
+    return f"{limit.metric.name}>{100 * limit.threshold:g}%"
 
 
 def broken(
@@ -99,17 +98,18 @@ def broken(
 ) -> Iterator[str]:
     """A line for each cell that breaks a limit."""
     for name, those in breaches.items():
-        known = shapes(found[name]) if those else []
-        for each in those:
-            setting = phrases.apart(each.cell, known)
-            where = f"{each.label} at {units.length(each.seq)}{f' ({setting})' if setting else ''}"
-            line = f"{_limit(each.limit)}: {where}: {each.why}"
+        every = settings(found[name]) if those else []
+        for breach in those:
+            cell = breach.cell
+            setting = cell.setting.apart(every)
+            where = f"{cell.label} at {units.length(cell.seq)}{f' ({setting})' if setting else ''}"
+            line = f"{_limit(breach.limit)}: {where}: {breach.why}"
             yield units.clean(f"{line}{f', in {name}' if len(breaches) > 1 else ''}")
 
 
-def shapes(found: Comparison) -> list[Cell]:
-    """The settings of both sides."""
-    return [group.shape for group in groups([*found.old.records, *found.new.records])]
+def settings(found: Comparison) -> list[Setting]:
+    """Those of both sides."""
+    return [series.setting for series in by_setting([*found.old.records, *found.new.records])]
 
 
 def as_json(
@@ -120,31 +120,45 @@ def as_json(
         "effattn_comparison": 1,
         "old": old,
         "comparisons": [
-            {
-                "new": name,
-                "differences": [asdict(item) for item in differences(each)],
-                "counts": {metric: each.count(metric) for metric in METRICS},
-                "spread": each.spread,
-                "visible": _finite(each.visible),
-                "slowdown": each.slowdown,
-                "means": [
-                    {"variant": mean.label, "cells": dict(mean.cells)} | _changes(mean.changes)
-                    for mean in each.means
-                ],
-                "cells": [_pair(pair) for pair in each.pairs],
-                "only_old": [asdict(record.cell) for record in each.only_old],
-                "only_new": [asdict(record.cell) for record in each.only_new],
-                "breaches": [asdict(breach) for breach in breaches.get(name, ())],
-            }
+            {"new": name}
+            | _comparison(each)
+            | {"breaches": [*map(_breach, breaches.get(name, ()))]}
             for name, each in found.items()
         ],
     }
     return json.dumps(document, indent=1, allow_nan=False)
 
 
+def _comparison(found: Comparison) -> dict[str, Any]:
+    return {
+        "differences": [asdict(item) for item in differences(found)],
+        "counts": {name: found.count(name) for name in found.metrics},
+        "spread": found.spread,
+        "visible": _finite(found.minimum_detectable_effect),
+        "slowdown": found.slowdown,
+        "means": [
+            {"variant": mean.label, "cells": dict(mean.cells)} | _changes(mean.changes)
+            for mean in found.means
+        ],
+        "cells": [_pair(pair) for pair in found.pairs],
+        "only_old": [msgspec.to_builtins(record.cell) for record in found.only_old],
+        "only_new": [msgspec.to_builtins(record.cell) for record in found.only_new],
+    }
+
+
+def _breach(breach: Breach) -> dict[str, Any]:
+    return {
+        "limit": {"metric": breach.limit.metric.name, "share": breach.limit.threshold},
+        "label": breach.cell.label,
+        "seq": breach.cell.seq,
+        "why": breach.why,
+        "cell": msgspec.to_builtins(breach.cell),
+    }
+
+
 def _pair(pair: Pair) -> dict[str, Any]:
     known = {
-        "cell": asdict(pair.cell),
+        "cell": msgspec.to_builtins(pair.cell),
         "status": [pair.old.status, pair.new.status],
         "newly_failed": pair.newly_failed,
         "newly_fixed": pair.newly_fixed,
@@ -152,7 +166,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
     return known | _changes(pair.changes)
 
 
-def _changes(changes: Mapping[Metric, Change]) -> dict[str, Any]:
+def _changes(changes: Mapping[str, Change]) -> dict[str, Any]:
     return {
         metric: {name: _finite(part) for name, part in asdict(change).items()}
         for metric, change in changes.items()

@@ -7,16 +7,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from effattn_cli import units
-from effattn_cli.analysis.compare.comparison import METRICS, Comparison, Pair
+from effattn_cli.analysis.compare.comparison import Comparison, Pair
 from effattn_cli.analysis.compare.differences import differences, drifted
 from effattn_cli.analysis.compare.verdicts import Change
-from effattn_cli.analysis.series import groups
-from effattn_cli.metrics import NOISY, Metric
+from effattn_cli.analysis.series import by_setting
+from effattn_cli.metrics import Metric
 from effattn_cli.records import Record
 from effattn_cli.report import phrases
 from effattn_cli.report.compare import change_phrases
 from effattn_cli.report.layout import Column, Grid, Row
-from effattn_cli.report.metric_words import TOLD
 from effattn_cli.report.profile.claims import listed
 
 FEW = 24  # cells up to which all are shown
@@ -73,58 +72,77 @@ def closing(found: Mapping[str, Comparison], *, all: bool) -> Iterator[str]:
 
 
 def _means(comparisons: Sequence[Comparison], titles: Sequence[str]) -> Iterator[Block]:
-    known = [{mean.label: mean for mean in each.means} for each in comparisons]
-    labels = list(dict.fromkeys(label for means in known for label in means))
-    for metric in METRICS:
+    """A table for each metric: a row for each variant whose mean is worth one."""
+    by_label = [{mean.label: mean for mean in one.means} for one in comparisons]
+    labels = list(dict.fromkeys(label for means in by_label for label in means))
+    for metric in comparisons[0].metrics.values():
         rows = []
         for label in labels:
-            found = [means[label].changes.get(metric) if label in means else None
-                     for means in known]  # fmt: skip
-            if not any(c and (metric in NOISY or c.verdict != "same") for c in found):
-                continue
-            number = max(m[label].cells.get(metric, 0) for m in known if label in m)
-            first = (Text(units.clean(label)), Text(str(number)))
-            rows.append(Row(cells=(*first, *_changed(found, metric))))
+            means = [one.get(label) for one in by_label]
+            changes = [mean.changes.get(metric.name) if mean else None for mean in means]
+            if any(c and (metric.noisy or c.verdict != "same") for c in changes):
+                number = max(mean.cells.get(metric.name, 0) for mean in means if mean)
+                first = (Text(units.clean(label)), Text(str(number)))
+                rows.append(Row(cells=(*first, *_changed(changes, metric))))
         if rows:
             columns = (Column(title="variant", folds=1), Column(title="cells", right=True))
             yield Block(
-                title=f"{TOLD[metric].title}, geometric mean over the cells of a variant",
+                title=f"{metric.title}, geometric mean over the cells of a variant",
                 grid=Grid((*columns, *_columns(titles)), rows),
             )
+
+
+@dataclass(frozen=True)
+class _Partners:
+    """A record of the old profile, and its pair in each comparison; None where it has none."""
+
+    record: Record
+    pairs: list[Pair | None]
+
+
+def _partners(comparisons: Sequence[Comparison]) -> list[_Partners]:
+    """Of the records that have a partner in any comparison."""
+    by_record = [{id(pair.old): pair for pair in one.pairs} for one in comparisons]
+    rows = []
+    for record in comparisons[0].old.records:
+        pairs = [pairs.get(id(record)) for pairs in by_record]
+        if any(pairs):
+            rows.append(_Partners(record, pairs))
+    return rows
 
 
 def _cells(
     comparisons: Sequence[Comparison], titles: Sequence[str], *, all: bool
 ) -> Iterator[Block]:
     """A table for each setting and metric; of what is counted only that which changed."""
-    partners = [{id(pair.old): pair for pair in each.pairs} for each in comparisons]
-    pairs_of = {id(record): [known.get(id(record)) for known in partners]
-               for record in comparisons[0].old.records}  # fmt: skip
-    paired = [record for record in comparisons[0].old.records if any(pairs_of[id(record)])]
-    everything = all or len(paired) <= FEW
-    shown = {
-        metric: {id(record) for record in paired
-                 if any(p and _is_shown(p, metric, everything) for p in pairs_of[id(record)])}
-        for metric in METRICS
-    }  # fmt: skip
-    for group in groups(r for r in paired if any(id(r) in found for found in shown.values())):
-        for metric in METRICS:
-            rows = [
-                _row(record, pairs_of[id(record)], metric)
-                for record in group.records
-                if id(record) in shown[metric]
-            ]
-            if rows:
-                extra = (Column(title="new", right=True),) if len(titles) == 1 else ()
-                columns = (
-                    Column(title="seq", right=True),
-                    Column(title="variant", folds=1),
-                    Column(title="old", right=True),
-                    *extra,
-                    *_columns(titles),
-                )
-                title = f"{TOLD[metric].title}: {phrases.title(group.shape)}"
-                yield Block(title=title, grid=Grid(columns, rows), folds=True)
+    rows = _partners(comparisons)
+    everything = all or len(rows) <= FEW
+    metrics = list(comparisons[0].metrics.values())
+    shown: dict[str, dict[int, _Partners]] = {metric.name: {} for metric in metrics}
+    for row in rows:
+        for metric in metrics:
+            if any(pair and _is_shown(pair, metric, everything) for pair in row.pairs):
+                shown[metric.name][id(row.record)] = row
+    kept = {place for places in shown.values() for place in places}
+    for series in by_setting(row.record for row in rows if id(row.record) in kept):
+        for metric in metrics:
+            found = shown[metric.name]
+            mine = [found[id(record)] for record in series.records if id(record) in found]
+            if mine:
+                title = f"{metric.title}: {series.setting.title}"
+                grid = Grid(_cell_columns(titles), [_row(row, metric) for row in mine])
+                yield Block(title=title, grid=grid, folds=True)
+
+
+def _cell_columns(titles: Sequence[str]) -> tuple[Column, ...]:
+    new = (Column(title="new", right=True),) if len(titles) == 1 else ()
+    return (
+        Column(title="seq", right=True),
+        Column(title="variant", folds=1),
+        Column(title="old", right=True),
+        *new,
+        *_columns(titles),
+    )
 
 
 def _columns(titles: Sequence[str]) -> Iterator[Column]:
@@ -134,34 +152,36 @@ def _columns(titles: Sequence[str]) -> Iterator[Column]:
         yield Column(title="" if len(titles) > 1 else "verdict")
 
 
-def _row(record: Record, pairs: Sequence[Pair | None], metric: Metric) -> Row:
+def _row(row: _Partners, metric: Metric) -> Row:
+    record, pairs = row.record, row.pairs
     cells = [Text(units.length(record.cell.seq)), Text(units.clean(record.cell.label))]
     cells.append(Text(phrases.value(record, metric)))
     if len(pairs) == 1 and pairs[0] is not None:
         cells.append(Text(phrases.value(pairs[0].new, metric)))
-    found = [pair.changes.get(metric) if pair else None for pair in pairs]
-    told = list(_changed(found, metric))
+    changes = [pair.changes.get(metric.name) if pair else None for pair in pairs]
+    told = list(_changed(changes, metric))
     for place, pair in enumerate(pairs):
-        if pair and found[place] is None:
+        if pair and changes[place] is None:
             told[3 * place + 2] = Text(_no_verdict(pair), "dim")
     return Row(cells=(*cells, *told))
 
 
-def _changed(found: Sequence[Change | None], metric: Metric) -> Iterator[Text]:
-    for change in found:
+def _changed(changes: Sequence[Change | None], metric: Metric) -> Iterator[Text]:
+    for change in changes:
         if change is None:
             yield from (Text(), Text(), Text("-", "dim"))
         else:
             yield Text(change_phrases.amount(change))
             yield Text(change_phrases.plus_minus(change), "dim")
-            yield change_phrases.verdict(change, metric, brief=len(found) > 1)
+            yield change_phrases.verdict(change, metric, brief=len(changes) > 1)
 
 
 def _is_shown(pair: Pair, metric: Metric, everything: bool) -> bool:  # noqa: FBT001
-    change = pair.changes.get(metric)
+    change = pair.changes.get(metric.name)
     if change is None:
-        return everything and metric == "latency" and bool(pair.old.seconds and pair.new.seconds)
-    return change.verdict in {"better", "worse"} or (everything and metric in NOISY)
+        has_latency = bool(pair.old.seconds and pair.new.seconds)
+        return everything and metric.name == "latency" and has_latency
+    return change.verdict in {"better", "worse"} or (everything and metric.noisy)
 
 
 def _stands_out(pair: Pair) -> bool:
@@ -183,11 +203,11 @@ def _without_verdict(found: Comparison) -> Iterator[str]:
         "only in the new profile": found.only_new,
     }
     if any(lists.values()):
-        shapes = change_phrases.shapes(found)
+        settings = change_phrases.settings(found)
         for what, records in lists.items():
-            for group in groups(records):
-                where = phrases.apart(group.shape, [*shapes, group.shape])
-                yield from _listed(f"{what}{f' ({where})' if where else ''}", group.records)
+            for series in by_setting(records):
+                where = series.setting.apart([*settings, series.setting])
+                yield from _listed(f"{what}{f' ({where})' if where else ''}", series.records)
 
 
 def _listed(what: str, records: Sequence[Record]) -> Iterator[str]:
@@ -199,9 +219,9 @@ def _listed(what: str, records: Sequence[Record]) -> Iterator[str]:
     labels: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     for (label, why), seqs in lengths.items():
         labels.setdefault((why, tuple(dict.fromkeys(seqs))), []).append(label)
-    for (why, some), names in labels.items():
+    for (why, seqs_of_all), names in labels.items():
         told = listed(names) if len(names) <= MANY else f"{len(names)} variants ({names[0]}, ...)"
-        where = listed([units.length(seq) for seq in some])
+        where = listed([units.length(seq) for seq in seqs_of_all])
         yield f"{what}: {told} at {where}{f' ({why})' if why else ''}"
 
 
@@ -225,9 +245,10 @@ def _worth(found: Comparison) -> Iterator[str]:
                 f" show of that, and the less sure.{advice}"
             )
     if found.spread:
+        change = _about(found.minimum_detectable_effect)
         yield (
             f"Medians differ by {100 * found.spread:.2g} % from process to process: at these"
-            f" rounds, a change in a single cell is found from {_about(found.visible)} on. A change"
+            f" rounds, a change in a single cell is found from {change} on. A change"
             " is the median over all pairs of an old and a new round, ± half its 95 % interval, or"
             " (from, to) where that is wide."
         )

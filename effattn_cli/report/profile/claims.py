@@ -3,45 +3,50 @@
 from collections.abc import Sequence
 
 from effattn_cli import units
-from effattn_cli.analysis.crossover.crossing import Crossover, Verdict
-from effattn_cli.analysis.series import Group
+from effattn_cli.analysis.crossover.crossing import Crossover, Ordering
+from effattn_cli.analysis.series import Series
 from effattn_cli.metrics import Metric
 from effattn_cli.records import Record
 from effattn_cli.report import phrases
 
 #: The sentence, with room for a ratio, and the short form of its verb.
-FORMS: dict[tuple[Metric, Verdict], tuple[str, str]] = {
+FORMS: dict[tuple[str, Ordering], tuple[str, str]] = {
     ("latency", "better"): ("{subject} is {times}faster than {base}", "faster"),
     ("latency", "worse"): ("{subject} is {times}slower than {base}", "slower"),
     ("latency", "close"): ("{subject} and {base} are too close to call", "too close to call"),
-    ("memory", "better"): ("{subject} needs {times}less memory than {base}", "less"),
-    ("memory", "worse"): ("{subject} needs {times}more memory than {base}", "more"),
-    ("memory", "close"): ("{subject} needs as much memory as {base}", "as much"),
+    ("peak", "better"): ("{subject} needs {times}less peak memory than {base}", "less"),
+    ("peak", "worse"): ("{subject} needs {times}more peak memory than {base}", "more"),
+    ("peak", "close"): ("{subject} needs as much peak memory as {base}", "as much"),
     ("state", "better"): ("{subject} keeps {times}less state than {base}", "less"),
     ("state", "worse"): ("{subject} keeps {times}more state than {base}", "more"),
     ("state", "close"): ("{subject} keeps as much state as {base}", "as much"),
 }
 
 
-def claim(found: Crossover, group: Group, *, subject: str, base: str, values: bool = True) -> str:
+#: What a claim ends with that rests on a latency with the mark `!`.
+BUSY = "; measured beside other load"
+
+
+def claim(found: Crossover, series: Series, *, subject: str, base: str, values: bool = True) -> str:
     """`linformer is faster than sdpa from 2k tokens on, and at 64k 6.1x faster (... against ...)`.
 
     It speaks of the longest lengths over which the verdict stays the same, and then of the others.
     A length where the intervals overlap is on neither side: it is too close to call.
     """
     last, run = found.last, [point.seq for point in found.run]
-    form, short = FORMS[found.metric, last.verdict]
+    form, short = FORMS[found.metric.name, last.ordering]
     at_last = f"at {units.length(last.seq)}"
-    pair = _pair(found, group) if values else ""
-    where = _where(run, group, better=last.verdict == "better")
-    if len(run) == 1 or last.verdict == "close":
+    pair = _pair(found, series) if values else ""
+    where = _where(run, series, better=last.ordering == "better")
+    if len(run) == 1 or last.ordering == "close":
         text = form.format(subject=subject, times=f"{times(found)} ", base=base) + f" {where}"
         pair += f" {at_last}" if pair and len(run) > 1 else ""
     else:
         text = form.format(subject=subject, times="", base=base) + f" {where}"
         text += " (predicted)" if found.run[0].predicted else ""
         text += f", and {at_last} {times(found)} {short}"
-    return text + (f" ({pair})" if pair else "") + _elsewhere(found, subject)
+    text += (f" ({pair})" if pair else "") + _elsewhere(found, subject)
+    return text + (BUSY if any(point.busy for point in found.points) else "")
 
 
 def times(found: Crossover) -> str:
@@ -73,13 +78,13 @@ def lengths(seqs: Sequence[int]) -> str:
     return f"{listed([units.length(seq) for seq in seqs])} tokens"
 
 
-def _where(seqs: Sequence[int], group: Group, *, better: bool) -> str:
+def _where(seqs: Sequence[int], series: Series, *, better: bool) -> str:
     """Names no length of the sweep that is not among `seqs`."""
     first, last = units.length(seqs[0]), units.length(seqs[-1])
-    tail = [seq for seq in group.seqs if seq >= seqs[0]]
-    if len(seqs) > 1 and better and list(seqs) == list(group.seqs):
+    tail = [seq for seq in series.seqs if seq >= seqs[0]]
+    if len(seqs) > 1 and better and list(seqs) == list(series.seqs):
         return f"already from {first} tokens on, the shortest length"
-    if len(seqs) > 2 and list(seqs) == list(group.seqs):
+    if len(seqs) > 2 and list(seqs) == list(series.seqs):
         return f"at every length from {first} to {last} tokens"
     if len(seqs) > 1 and list(seqs) == tail:
         return f"from {first} tokens on"
@@ -91,20 +96,20 @@ def _where(seqs: Sequence[int], group: Group, *, better: bool) -> str:
 def _elsewhere(found: Crossover, subject: str) -> str:
     """The verdicts at shorter lengths, unless a crossover says them: worse before, better after."""
     others = found.points[: -len(found.run)]
-    if all(point.verdict == "worse" for point in others) and len(found.run) > 1:
+    if all(point.ordering == "worse" for point in others) and len(found.run) > 1:
         return ""
     parts = []
-    for verdict in ("better", "worse", "close"):
-        seqs = [point.seq for point in others if point.verdict == verdict]
+    for ordering in ("better", "worse", "close"):
+        seqs = [point.seq for point in others if point.ordering == ordering]
         if seqs:
-            parts.append(f"{FORMS[found.metric, verdict][1]} at {lengths(seqs)}")
-    tie = found.metric == "latency" and found.last.verdict == "close"
+            parts.append(f"{FORMS[found.metric.name, ordering][1]} at {lengths(seqs)}")
+    tie = found.metric.name == "latency" and found.last.ordering == "close"
     return f"; {f'{subject} is ' if tie else ''}{', '.join(parts)}" if parts else ""
 
 
-def _pair(found: Crossover, group: Group) -> str:
-    record = group.find(found.label, found.last.seq)
-    baseline = group.find(found.baseline, found.last.seq)
+def _pair(found: Crossover, series: Series) -> str:
+    record = series.find(found.label, found.last.seq)
+    baseline = series.find(found.baseline, found.last.seq)
     assert record is not None  # both are in the comparison
     assert baseline is not None
     return against(record, baseline, found.metric)

@@ -3,43 +3,58 @@
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import fields
 
-from effattn_cli.analysis.reliability import foreign_load, interval, outliers
-from effattn_cli.records import Cell, Profile, Record
+from effattn_cli.analysis.reliability import outliers
+from effattn_cli.metrics import METRICS
+from effattn_cli.records import Profile, Record
 from effattn_cli.report import markdown
 from effattn_cli.report.profile import findings, gpu_notes, tables
+from effattn_cli.setting import AXES
 from effattn_cli.units import clean
 
-AXES = [item.name for item in fields(Cell) if item.name != "options"]
-VALUES = (
-    "status", "seconds", "low_seconds", "high_seconds", "rounds", "samples", "outliers",
-    "foreign_load", "peak_bytes", "peak_predicted", "resident_bytes", "state_bytes", "joules",
-    "launch_seconds", "flops", "useful_flops", "moved_bytes", "reason", "message",
+OTHERS = (
+    "status", "runs", "samples", "outliers", "background_load", "peak_predicted", "resident_bytes",
+    "launch_seconds", "useful_flops", "moved_bytes", "reason", "message",
 )  # fmt: skip
 
 
 def as_csv(profile: Profile) -> str:
-    """Seconds, bytes and FLOPs as they are; what is not known is empty."""
+    """Seconds, bytes and FLOPs as they are; what is not known is empty.
+
+    A column for each axis and each metric; one that has noise has the ends of its 95 % interval.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["label", *AXES, *VALUES])
+    writer.writerow(["label", "variant", "seq", *AXES, *_metric_columns(), *OTHERS])
     for record in profile.records:
-        cells = [record.cell.label, *(getattr(record.cell, name) for name in AXES)]
-        writer.writerow([_safe(value) for value in (*cells, *_values(record))])
+        cell = record.cell
+        place = [cell.label, cell.variant, cell.seq, *cell.setting.values().values()]
+        writer.writerow([_safe(value) for value in (*place, *_metrics(record), *_others(record))])
     return text.getvalue()
 
 
-def _values(record: Record) -> Iterator[object]:
-    bounds = interval(record) or (None, None)
-    yield from (record.status, record.seconds, *bounds, len(record.rounds), len(record.samples))
-    yield from (len(outliers(record)), foreign_load(record))
-    yield record.peak_bytes
+def _metric_columns() -> Iterator[str]:
+    for metric in METRICS.values():
+        yield metric.column
+        if metric.noisy:
+            yield from (f"low_{metric.column}", f"high_{metric.column}")
+
+
+def _metrics(record: Record) -> Iterator[object]:
+    for metric in METRICS.values():
+        estimate = metric.read(record)
+        yield None if estimate is None else metric.value(record)
+        if metric.noisy:
+            yield from (None, None) if estimate is None else (estimate.low, estimate.high)
+
+
+def _others(record: Record) -> Iterator[object]:
+    """In the order of `OTHERS`."""
+    yield from (record.status, len(record.runs), len(record.samples), len(outliers(record)))
+    yield record.background_load
     yield record.peak_bytes is not None and record.memory is None
-    memory = record.memory
-    yield from (memory.resident_bytes, memory.state_bytes) if memory else (None, None)
-    yield from (record.joules, gpu_notes.launch(record))
-    yield record.cost.flops if record.cost else None
+    yield record.memory.resident_bytes if record.memory else None
+    yield gpu_notes.launch(record)
     yield record.useful_flops
     yield record.cost.moved_bytes if record.cost else None
     yield from (record.failure.reason, record.failure.message) if record.failure else (None, None)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.cost import time_estimate
-from effattn_cli.analysis.series import groups
+from effattn_cli.analysis.series import by_setting
 from effattn_cli.records import Cell, Profile, Record, Sampling
 from effattn_cli.report import phrases
 from effattn_cli.report.layout import Column, Grid, Row
@@ -26,9 +26,9 @@ COLUMNS = (
 def table(profile: Profile, calls: Mapping[Cell, float | None]) -> Lines:
     """The plan of a profile whose cells are counted; `calls` are the expected seconds of a call."""
     shown: list[Text | Grid] = []
-    for group in groups(profile.records):
-        rows = [_row(r, calls[r.cell], profile.sampling) for r in group.records]
-        shown += [Text(phrases.title(group.shape), "bold"), Grid(COLUMNS, rows), Text()]
+    for series in by_setting(profile.records):
+        rows = [_row(r, calls[r.cell], profile.sampling) for r in series.records]
+        shown += [Text(series.setting.title, "bold"), Grid(COLUMNS, rows), Text()]
     note = (
         "No variant was run: costs are counted, times (~) follow from the machine's speed."
         " needs: inputs, weights and the peak beyond them"
@@ -55,7 +55,7 @@ def _total(profile: Profile, calls: Mapping[Cell, float | None]) -> str:
 def _row(record: Record, call: float | None, sampling: Sampling) -> Row:
     first = [
         Text(units.length(record.cell.seq)),
-        Text(str(record.cell.batch)),
+        Text(str(record.cell.setting.batch)),
         Text(units.clean(record.cell.label)),
     ]
     if record.failure is not None:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from effattn_cli import units
 from effattn_cli.analysis.crossover.crossing import Crossover, compare, crossover
-from effattn_cli.analysis.series import Group, groups
+from effattn_cli.analysis.series import Series, by_setting
 from effattn_cli.cards import Kind
-from effattn_cli.metrics import Metric
+from effattn_cli.metrics import LATENCY, PEAK, STATE, Metric
 from effattn_cli.records import Profile, Record
 from effattn_cli.report import phrases
-from effattn_cli.report.profile.claims import FORMS, against, claim, lengths, listed, times
+from effattn_cli.report.profile.claims import BUSY, FORMS, against, claim, lengths, listed, times
 
 #: What a reader must not forget over the numbers, for one variant and for several.
 HINTS: dict[Kind, tuple[str, str]] = {
@@ -30,101 +30,102 @@ HINTS: dict[Kind, tuple[str, str]] = {
 
 def sentences(profile: Profile) -> list[str]:
     """The findings of each setting, then what holds for all of them."""
-    found = groups(profile.records)
+    found = by_setting(profile.records)
     told = [
-        _difference(group, found) + sentence
-        for group in found
-        for sentence in _findings(group, profile)
+        _difference(series, found) + sentence
+        for series in found
+        for sentence in _findings(series, profile)
     ]
     return [*told, *_hints(profile), *_unfinished(profile)]
 
 
-def _findings(group: Group, profile: Profile) -> Iterator[str]:
-    others = [label for label in group.labels if label != profile.baseline]
-    found = [crossover(group, label, profile.baseline or "", "latency") for label in others]
+def _findings(series: Series, profile: Profile) -> Iterator[str]:
+    others = [label for label in series.labels if label != profile.baseline]
+    found = [crossover(series, label, profile.baseline or "", LATENCY) for label in others]
     crossings = [crossing for crossing in found if crossing is not None]
     if len(others) == 1 and crossings:
-        yield from _one(crossings[0], group, profile)
+        yield from _one(crossings[0], series, profile)
     else:
-        yield from _fastest(group, profile)
+        yield from _fastest(series, profile)
         for crossing in crossings:
-            yield _line(crossing, group)
-    yield from _failures(group)
+            yield _line(crossing, series)
+    yield from _failures(series)
 
 
-def _one(found: Crossover, group: Group, profile: Profile) -> Iterator[str]:
+def _one(found: Crossover, series: Series, profile: Profile) -> Iterator[str]:
     name, base = units.clean(found.label), units.clean(found.baseline)
-    yield claim(found, group, subject=name, base=_named(found.baseline, group, profile)) + "."
-    memory = crossover(group, found.label, found.baseline, _space(group))
+    yield claim(found, series, subject=name, base=_named(found.baseline, series, profile)) + "."
+    memory = crossover(series, found.label, found.baseline, _space(series))
     if memory is not None:
-        alone = len(group.records) == len(profile.records)  # else a setting's name comes before
-        yield claim(memory, group, subject="It" if alone else name, base=base) + "."
+        alone = len(series.records) == len(profile.records)  # else a setting's name comes before
+        yield claim(memory, series, subject="It" if alone else name, base=base) + "."
 
 
-def _line(found: Crossover, group: Group) -> str:
+def _line(found: Crossover, series: Series) -> str:
     name, base = units.clean(found.label), units.clean(found.baseline)
-    text = claim(found, group, subject=name, base=base, values=False)
-    memory = crossover(group, found.label, found.baseline, _space(group))
+    text = claim(found, series, subject=name, base=base, values=False)
+    memory = crossover(series, found.label, found.baseline, _space(series))
     if memory is None:
         return f"{text}."
-    short = FORMS[memory.metric, memory.last.verdict][1]
-    much = short if memory.last.verdict == "close" else f"{times(memory)} {short}"
-    return f"{text}; {much} {memory.metric} at {units.length(memory.last.seq)}."
+    short = FORMS[memory.metric.name, memory.last.ordering][1]
+    much = short if memory.last.ordering == "close" else f"{times(memory)} {short}"
+    return f"{text}; {much} {memory.metric.title} at {units.length(memory.last.seq)}."
 
 
-def _space(group: Group) -> Metric:
+def _space(series: Series) -> Metric:
     """In decoding, the state is what fills the memory: a step's own peak is small beside it."""
-    return "state" if group.shape.phase == "decode" else "memory"
+    return STATE if series.setting.phase == "decode" else PEAK
 
 
-def _fastest(group: Group, profile: Profile) -> Iterator[str]:
+def _fastest(series: Series, profile: Profile) -> Iterator[str]:
     """Who wins at the longest length at which anything has a value."""
-    for seq in reversed(group.seqs):
-        found = [record for label in group.labels if (record := group.find(label, seq))]
+    for seq in reversed(series.seqs):
+        found = [record for label in series.labels if (record := series.find(label, seq))]
         valued = sorted((r for r in found if r.seconds), key=lambda record: record.seconds or 0.0)
         if valued:
-            yield _winner(valued, group, profile)
+            yield _winner(valued, series, profile)
             return
 
 
-def _winner(valued: list[Record], group: Group, profile: Profile) -> str:
+def _winner(valued: list[Record], series: Series, profile: Profile) -> str:
     best, *rest = valued
     where = lengths([best.cell.seq])
-    name, took = _named(best.cell.label, group, profile), phrases.value(best, "latency")
+    name, took = _named(best.cell.label, series, profile), phrases.value(best, LATENCY)
     if not rest:
-        both = listed([text for text in (took, phrases.value(best, _space(group))) if text])
+        both = listed([text for text in (took, phrases.value(best, _space(series))) if text])
         return f"{name} takes {both} at {where}{', predicted' if best.prediction else ''}."
     close = [best, *(record for record in rest if _is_close(best, record))]
     if len(close) > 1:
         names = listed([units.clean(record.cell.label) for record in close])
-        values = listed([phrases.value(record, "latency") for record in close])
+        values = listed([phrases.value(record, LATENCY) for record in close])
         return f"At {where} the fastest are too close to call: {names} ({values})."
     other = next((record for record in rest if record.cell.label == profile.baseline), rest[0])
-    found = compare(best, other, "latency")
+    found = compare(best, other, LATENCY)
     assert found is not None  # both have a latency
     factor = ("~" if found.predicted else "") + units.ratio(found.ratio)
-    than = _named(other.cell.label, group, profile)
-    pair = against(best, other, "latency")
-    return f"At {where} {name} is the fastest, {factor} faster than {than}: {pair}."
+    than = _named(other.cell.label, series, profile)
+    pair = against(best, other, LATENCY)
+    busy = BUSY if found.busy else ""
+    return f"At {where} {name} is the fastest, {factor} faster than {than}: {pair}{busy}."
 
 
 def _is_close(best: Record, other: Record) -> bool:
-    found = compare(best, other, "latency")
-    return found is not None and found.verdict == "close"
+    found = compare(best, other, LATENCY)
+    return found is not None and found.ordering == "close"
 
 
-def _named(label: str, group: Group, profile: Profile) -> str:
+def _named(label: str, series: Series, profile: Profile) -> str:
     """`exact attention (sdpa)` for an exact baseline, else its label."""
-    names = {r.cell.variant for r in group.records if r.cell.label == label}
+    names = {r.cell.variant for r in series.records if r.cell.label == label}
     exact = any(profile.variants[name].card.kind == "exact" for name in names)
     baseline = exact and label == profile.baseline
     return f"exact attention ({units.clean(label)})" if baseline else units.clean(label)
 
 
-def _failures(group: Group) -> Iterator[str]:
+def _failures(series: Series) -> Iterator[str]:
     """A sentence for each variant and reason."""
-    for label in group.labels:
-        curve, found = group.curve(label), dict[str, list[Record]]()
+    for label in series.labels:
+        curve, found = series.curve(label), dict[str, list[Record]]()
         for record in curve:
             if record.failure is not None:
                 found.setdefault(record.failure.reason, []).append(record)
@@ -141,9 +142,9 @@ def _why(records: list[Record]) -> str:
     return reasons.pop() if len(reasons) == 1 else phrases.REASONS[failures[0].reason]
 
 
-def _difference(group: Group, found: list[Group]) -> str:
+def _difference(series: Series, found: list[Series]) -> str:
     """What sets the group apart from the others, to begin its sentences with."""
-    told = phrases.apart(group.shape, [other.shape for other in found])
+    told = series.setting.apart(other.setting for other in found)
     return f"{told}: " if len(found) > 1 else ""
 
 

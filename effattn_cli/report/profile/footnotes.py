@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from effattn_cli import units
-from effattn_cli.analysis.reliability import outliers, slow_rounds
+from effattn_cli.analysis.reliability import outliers, slow_runs
 from effattn_cli.records import Record
 from effattn_cli.report.profile import gpu_notes, usage_notes
 
@@ -32,9 +32,9 @@ def _outliers(records: Iterable[Record]) -> Iterator[str]:
 
 def _slow(records: Sequence[Record]) -> Iterator[str]:
     """In how many rounds the machine was not at its best, after the second tries."""
-    found = slow_rounds(records)
+    found = slow_runs(records)
     if found:
-        share = f"{len(found)} of {sum(len(record.rounds) for record in records)} rounds"
+        share = f"{len(found)} of {sum(len(record.runs) for record in records)} runs"
         most = max(times for *_, times in found)
         yield f"slow machine: a fixed kernel took longer in {share}, up to {most:.1f}x"
 

@@ -8,12 +8,12 @@ from effattn_cli.machine import Gpu
 from effattn_cli.records import Record
 from effattn_cli.report.profile.claims import listed
 
-BOUND = 0.9  # share of the latency; a CPU that takes so much of it is as long at a call as the GPU
+LAUNCH_BOUND = 0.9  # fraction of the latency above which the cell is launch-bound
 
 
 def launch(record: Record) -> float | None:
-    """Seconds until the CPU has started all work of a call: the median of the rounds."""
-    found = [part.launch for part in record.rounds if part.launch is not None]
+    """Seconds until the CPU has started all work of a call: the median of the runs."""
+    found = [run.launch for run in record.runs if run.launch is not None]
     return median(found) if found and record.status == "measured" else None
 
 
@@ -25,7 +25,7 @@ def launched(record: Record) -> str:
 def is_bound(record: Record) -> bool:
     """Whether the CPU is as long at a call as the GPU."""
     found, seconds = launch(record), record.seconds
-    return found is not None and seconds is not None and found >= BOUND * seconds
+    return found is not None and seconds is not None and found >= LAUNCH_BOUND * seconds
 
 
 def lines(records: Iterable[Record]) -> Iterator[str]:
@@ -39,19 +39,19 @@ def lines(records: Iterable[Record]) -> Iterator[str]:
         places = [f"{name} at {listed(list(dict.fromkeys(seqs)))}" for name, seqs in bound.items()]
         # It may be in the launches, or wait for the GPU within the call; either way the GPU rests.
         yield f"the CPU takes as long for a call as the GPU, which may wait: {', '.join(places)}"
-    seen = [part.gpu for record in known for part in record.rounds if part.gpu is not None]
+    seen = [run.gpu for record in known for run in record.runs if run.gpu is not None]
     if seen:
         speeds, heats = [gpu.sm_mhz for gpu in seen], [gpu.celsius for gpu in seen]
         yield f"the GPU ran at {_span(speeds)} MHz and {_span(heats)} °C{_slowed(seen)}"
 
 
 def _slowed(seen: Sequence[Gpu]) -> str:
-    slowed = [gpu for gpu in seen if gpu.brakes]
+    slowed = [gpu for gpu in seen if gpu.throttle_reasons]
     if not slowed:
         return ""
-    why = listed(list(dict.fromkeys(brake for gpu in slowed for brake in gpu.brakes)))
-    rounds = f"{len(slowed)} of {len(seen)} rounds"
-    return f", slowed down in {rounds} by its driver ({why}): latencies may be too high"
+    why = listed(list(dict.fromkeys(one for gpu in slowed for one in gpu.throttle_reasons)))
+    runs = f"{len(slowed)} of {len(seen)} runs"
+    return f", slowed down in {runs} by its driver ({why}): latencies may be too high"
 
 
 def _span(values: Sequence[int]) -> str:

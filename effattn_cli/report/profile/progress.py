@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from effattn_cli import units
-from effattn_cli.analysis.reliability import foreign_load
+from effattn_cli.metrics import LATENCY, PEAK
 from effattn_cli.records import Record
 from effattn_cli.report import phrases
 from effattn_cli.run.events import Step
@@ -66,10 +66,10 @@ def outcome(record: Record) -> str:
 
 
 def _values(record: Record) -> list[str]:
-    found = [phrases.value(record, "latency"), phrases.value(record, "memory")]
+    found = [phrases.value(record, LATENCY), phrases.value(record, PEAK)]
     if record.prediction is not None:
         found.append(f"predicted: {units.clean(record.prediction.why)}")
-    elif busy := foreign_load(record):
+    elif busy := record.background_load:
         found.append(f"other processes kept {busy:.1f} cores busy")
     return [text for text in found if text]
 
@@ -96,8 +96,6 @@ def _current(step: Step) -> Text:
     cell, seconds = step.record.cell, step.record.seconds
     text = Text(f"{units.clean(cell.label)}, {units.length(cell.seq)} tokens: {step.stage}")
     if seconds is not None:
-        known = (
-            f"{phrases.value(step.record, 'latency')} {phrases.plus_minus(step.record)}".rstrip()
-        )
+        known = f"{phrases.value(step.record, LATENCY)} {phrases.plus_minus(step.record)}".rstrip()
         text.append(f"  {known} so far", "dim")
     return text

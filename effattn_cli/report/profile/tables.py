@@ -9,18 +9,15 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.cost import utilisation
-from effattn_cli.analysis.crossover.crossing import Comparison, compare, is_predicted
-from effattn_cli.analysis.reliability import foreign_load
-from effattn_cli.analysis.series import Group, groups
-from effattn_cli.metrics import Metric
+from effattn_cli.analysis.crossover.crossing import Comparison, compare
+from effattn_cli.analysis.series import Series, by_setting
+from effattn_cli.metrics import LATENCY, METRICS, PEAK, STATE, Metric
 from effattn_cli.records import Profile, Record, Roofline
 from effattn_cli.report import phrases
 from effattn_cli.report.layout import Column, Grid, Row
-from effattn_cli.report.metric_words import TOLD
 from effattn_cli.report.profile import footnotes, gpu_notes
 
 Field = tuple[Column, Callable[[Record], Text]]
-METRICS: tuple[Metric, ...] = ("latency", "memory")
 BEYOND = 1.05  # of a roofline: more than what differs from one measurement to the next
 
 
@@ -35,7 +32,7 @@ def tables(profile: Profile) -> Lines:
 def grids(profile: Profile) -> Iterator[tuple[str, Grid]]:
     """The table of each setting, and its title."""
     for part in _parts(profile):
-        yield phrases.title(part.group.shape), part.grid()
+        yield part.series.setting.title, part.grid()
 
 
 def notes(profile: Profile) -> Iterator[str]:
@@ -45,19 +42,22 @@ def notes(profile: Profile) -> Iterator[str]:
 
 
 def _parts(profile: Profile) -> "list[_Table]":
-    return [_Table(group, profile.baseline, profile.rooflines) for group in groups(profile.records)]
+    return [
+        _Table(series, profile.baseline, profile.rooflines)
+        for series in by_setting(profile.records)
+    ]
 
 
 @dataclass(frozen=True)
 class _Table:
-    group: Group
+    series: Series
     wanted: str | None  # the profile's baseline
     rooflines: tuple[Roofline, ...] = ()
 
     @property
     def baseline(self) -> str | None:
         """None where there is nothing to compare, or nothing to compare it with."""
-        labels = self.group.labels
+        labels = self.series.labels
         return self.wanted if self.wanted in labels and len(labels) > 1 else None
 
     def grid(self) -> Grid:
@@ -65,9 +65,9 @@ class _Table:
         return Grid([column for column, _ in fields], list(self._rows(fields)))
 
     def _rows(self, fields: list[Field]) -> Iterator[Row]:
-        labels = sorted(self.group.labels, key=lambda label: label != self.baseline)
-        for seq in self.group.seqs:
-            found = [record for label in labels if (record := self.group.find(label, seq))]
+        labels = sorted(self.series.labels, key=lambda label: label != self.baseline)
+        for seq in self.series.seqs:
+            found = [record for label in labels if (record := self.series.find(label, seq))]
             for place, record in enumerate(found):
                 cells = [make(record) for _, make in fields]
                 cells[0] = cells[0] if place == 0 else Text()
@@ -77,44 +77,44 @@ class _Table:
                 yield Row(cells=tuple(cells), opens=place == 0 and len(labels) > 1)
 
     def _fields(self) -> Iterator[Field]:
-        shape = self.group.shape
-        seq = "context" if shape.phase == "decode" else "seq"
+        setting = self.series.setting
+        seq = "context" if setting.phase == "decode" else "seq"
         yield Column(title=seq, right=True), lambda r: Text(units.length(r.cell.seq))
-        if not shape.batch:
-            yield Column(title="batch", right=True), lambda r: Text(str(r.cell.batch))
+        if not setting.batch:
+            yield Column(title="batch", right=True), lambda r: Text(str(r.cell.setting.batch))
         yield Column(title="variant", folds=1), lambda r: Text(units.clean(r.cell.label))
         yield Column(title="latency", right=True), _latency
         interval = Column(title="", tight=True, extra=1)
         yield interval, lambda r: Text(phrases.plus_minus(r), "dim")
         if self.baseline:
-            yield self._against("latency")
-        yield Column(title="memory", right=True), _peak
+            yield self._against(LATENCY)
+        yield Column(title="peak", right=True), _peak
         if self.baseline:
-            yield self._against("memory")
-        decode = shape.phase == "decode"
+            yield self._against(PEAK)
+        decode = setting.phase == "decode"
         if decode:
             yield _extra("state", _state, 1)
         if self.rooflines:
-            yield _extra("roofline", self._reach, 2 if decode else 1)
+            yield _extra("roofline", self._utilisation, 2 if decode else 1)
         yield _extra("GFLOP/s", _throughput, 2 if decode or self.rooflines else 1)
         yield _extra("tokens/s", _tokens, 2)
-        if any(gpu_notes.launch(record) is not None for record in self.group.records):
+        if any(gpu_notes.launch(record) is not None for record in self.series.records):
             yield _extra("launch", gpu_notes.launched, 2)
         yield _extra("min … max", _range, 2)
 
-    def _reach(self, record: Record) -> str:
-        found = utilisation.reach(record, self.rooflines)
-        return "" if found is None else f"{units.percent(found.share)} {found.bound}"
+    def _utilisation(self, record: Record) -> str:
+        found = utilisation.utilisation(record, self.rooflines)
+        return "" if found is None else f"{units.percent(found.fraction)} {found.bound}"
 
-    def share(self, record: Record) -> float:
+    def fraction(self, record: Record) -> float:
         """Of the roofline; 0 where nothing is known."""
-        found = utilisation.reach(record, self.rooflines)
-        return 0.0 if found is None else found.share
+        found = utilisation.utilisation(record, self.rooflines)
+        return 0.0 if found is None else found.fraction
 
     def _against(self, metric: Metric) -> Field:
         name = units.clean(self.baseline or "")
         title = f"vs {name if len(name) <= 8 else 'base'}"
-        column = Column(title=title, right=True, extra=int(metric == "memory"))
+        column = Column(title=title, right=True, extra=int(metric is PEAK))
         return column, lambda record: self._ratio(record, metric)
 
     def _ratio(self, record: Record, metric: Metric) -> Text:
@@ -126,7 +126,7 @@ class _Table:
     def comparison(self, record: Record, metric: Metric) -> Comparison | None:
         """The record against the baseline; None for the baseline itself."""
         label = record.cell.label
-        other = self.group.find(self.baseline or "", record.cell.seq)
+        other = self.series.find(self.baseline or "", record.cell.seq)
         if other is None or label == self.baseline:
             return None
         return compare(record, other, metric)
@@ -134,17 +134,17 @@ class _Table:
 
 def _versus(found: Comparison, metric: Metric) -> Text:
     """`6.1x faster`, with `~` where a prediction is in it and `?` where the intervals overlap."""
-    close = found.verdict == "close"
-    if metric == "memory" and close:
+    close = found.ordering == "close"
+    if not metric.noisy and close:
         return Text("same")
     better = found.ratio > 1
     larger = found.ratio if better else 1 / found.ratio
     if close and larger < 1.05:
         times = "1.0x"
     else:
-        times = f"{units.ratio(larger)} {TOLD[metric].better if better else TOLD[metric].worse}"
+        times = f"{units.ratio(larger)} {metric.better if better else metric.worse}"
     mark = ("~" if found.predicted else "") + ("?" if close else "")
-    colour = {"better": "green", "worse": "yellow", "close": ""}[found.verdict]
+    colour = {"better": "green", "worse": "yellow", "close": ""}[found.ordering]
     return Text(mark + times, "dim" if found.predicted else colour)
 
 
@@ -154,21 +154,21 @@ def _extra(title: str, make: Callable[[Record], str], extra: int) -> Field:
 
 def _latency(record: Record) -> Text:
     mark = "!" if _is_busy(record) else ""
-    style = "dim" if is_predicted(record, "latency") else "bold"
-    return Text(mark + phrases.value(record, "latency") or "-", style)
+    style = "dim" if LATENCY.is_predicted(record) else "bold"
+    return Text(mark + phrases.value(record, LATENCY) or "-", style)
 
 
 def _is_busy(record: Record) -> bool:
-    return record.status == "measured" and foreign_load(record) is not None
+    return record.status == "measured" and record.background_load is not None
 
 
 def _peak(record: Record) -> Text:
-    style = "dim" if is_predicted(record, "memory") else ""
-    return Text(phrases.value(record, "memory") or "-", style)
+    style = "dim" if PEAK.is_predicted(record) else ""
+    return Text(phrases.value(record, PEAK) or "-", style)
 
 
 def _state(record: Record) -> str:
-    return phrases.value(record, "state")
+    return phrases.value(record, STATE)
 
 
 def _throughput(record: Record) -> str:
@@ -179,10 +179,8 @@ def _throughput(record: Record) -> str:
 
 
 def _tokens(record: Record) -> str:
-    if record.status != "measured" or not record.seconds:
-        return ""
-    each = 1 if record.cell.phase == "decode" else record.cell.seq
-    return units.count(record.cell.batch * each / record.seconds)
+    rate = METRICS["throughput"].value(record) if record.status == "measured" else None
+    return "" if rate is None else units.count(rate)
 
 
 def _range(record: Record) -> str:
@@ -193,20 +191,20 @@ def _range(record: Record) -> str:
 
 def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     """A line for each mark that occurs."""
-    pairs = [(part, record) for part in parts for record in part.group.records]
+    pairs = [(part, record) for part in parts for record in part.series.records]
     records = [record for _, record in pairs]
     if any(phrases.plus_minus(record) for record in records):
         yield "± covers the intervals of all rounds"
-    values = [phrases.value(record, metric) for record in records for metric in METRICS]
+    values = [phrases.value(record, metric) for record in records for metric in (LATENCY, PEAK)]
     if any(text.startswith("~") for text in values):
         yield "~ predicted from the measured lengths"
-    busy = [foreign_load(record) or 0.0 for record in records if _is_busy(record)]
+    busy = [record.background_load or 0.0 for record in records if _is_busy(record)]
     if busy:
         cores = f"{max(busy):.1f} cores busy"
         yield f"! other processes kept up to {cores}: the latency may be too high"
-    shares = [part.share(record) for part, record in pairs]
-    if max(shares, default=0.0) > BEYOND:
+    fractions = [part.fraction(record) for part, record in pairs]
+    if max(fractions, default=0.0) > BEYOND:
         yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
-    found = [part.comparison(record, "latency") for part, record in pairs]
-    if any(point is not None and point.verdict == "close" for point in found):
+    found = [part.comparison(record, LATENCY) for part, record in pairs]
+    if any(point is not None and point.ordering == "close" for point in found):
         yield "? too close to call: the intervals overlap"

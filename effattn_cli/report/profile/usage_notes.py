@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from effattn_cli import units
-from effattn_cli.records import Phase, Record, Usage
+from effattn_cli.records import Record, Usage
+from effattn_cli.setting import Phase
 
 NOTE = "of the feed-forward alone, its weights and inputs being random: a trained one differs"
 
@@ -13,7 +14,9 @@ def lines(records: Iterable[Record]) -> Iterator[str]:
     found: dict[tuple[str, Phase], list[Usage]] = {}
     for record in records:
         if record.usage is not None:
-            found.setdefault((record.cell.label, record.cell.phase), []).append(record.usage)
+            found.setdefault((record.cell.label, record.cell.setting.phase), []).append(
+                record.usage
+            )
     phases = {phase for _, phase in found}
     for (label, phase), usages in found.items():
         name = units.clean(label) + (f" ({phase})" if len(phases) > 1 else "")

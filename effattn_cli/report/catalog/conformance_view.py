@@ -2,45 +2,21 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from effattn_cli.records import Failure
+from effattn_cli.app.conformance import Finding, Status
 from effattn_cli.units import clean
 
-Status = Literal["held", "broken", "skipped"]
 MARKS: dict[Status, tuple[str, str]] = {
     "held": ("ok", "green"),
     "broken": ("BROKEN", "bold red"),
     "skipped": ("skipped", "dim"),
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """Whether a variant keeps one law."""
-
-    law: str
-    status: Status
-    words: str = ""  # how it breaks the law, or why the law was skipped
-    output: tuple[str, ...] = ()  # the last lines that it printed, where it failed
-
-
-def finding(law: str, told: Mapping[str, Any] | Failure) -> Finding:
-    """From what the law's process told."""
-    if isinstance(told, Failure):
-        word = {"raised": "raised ", "unsupported": "refused: "}.get(told.reason, "")
-        return Finding(law=law, status="broken", words=word + told.message, output=told.output)
-    if "broken" in told:
-        return Finding(law=law, status="broken", words=told["broken"])
-    if "skipped" in told:
-        return Finding(law=law, status="skipped", words=told["skipped"])
-    return Finding(law=law, status="held")
 
 
 def table(name: str, findings: Sequence[Finding]) -> RenderableType:

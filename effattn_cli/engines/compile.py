@@ -1,0 +1,31 @@
+"""torch.compile, with its defaults."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PREPARING = 300.0
+RUNS_EAGERLY = False
+
+
+def prepare(run: "Callable[..., Tensor]") -> "Callable[..., Tensor]":
+    import torch  # noqa: PLC0415
+
+    return torch.compile(run)
+
+
+def warnings() -> Iterator[str]:
+    """Of a graph that is not whole, or not compiled at all."""
+    from torch._dynamo.utils import counters  # noqa: PLC0415
+
+    breaks = counters["graph_break"]
+    graphs = counters["stats"]["unique_graphs"]
+    if breaks:
+        first = str(next(iter(breaks))).partition("\n")[0]
+        yield f"torch.compile broke the graph {sum(breaks.values())} times: {first[:200]}"
+    elif graphs > 1:
+        yield f"torch.compile made {graphs} graphs of it"
+    if not graphs:
+        yield "torch.compile compiled nothing of it"

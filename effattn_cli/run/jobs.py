@@ -1,0 +1,152 @@
+"""What the parent asks of a measuring process, and what that answers: every message has a type.
+
+What a process answers is decoded by the type that its job asks for: a plugin can write into the
+channel of its process, and whatever it writes there is at most a failed cell.
+"""
+
+from msgspec import Raw, Struct
+
+from effattn_cli.machine import Count, Machine, Size
+from effattn_cli.records import Cell, Cost, Memory, Reason, Run, Sampling, Usage
+from effattn_cli.setting import Dtype
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """A cell, and the file that its variant is in; None for a bundled one."""
+
+    cell: Cell
+    path: str | None
+
+
+class CountCost(Struct, frozen=True, kw_only=True, tag=True):
+    """Count the cost of every cell. An answer each, in order: `Counted` or `Problem`."""
+
+    tasks: tuple[Task, ...]
+
+
+class MeasureMemory(Struct, frozen=True, kw_only=True, tag=True):
+    """Watch calls of a cell. Answer: `Watched`."""
+
+    task: Task
+    sampling: Sampling
+    expected: float | None = None  # seconds of a call, as far as is known
+    device_memory: int | None = None  # bytes that it may take of an accelerator
+
+
+class MeasureLatency(Struct, frozen=True, kw_only=True, tag=True):
+    """Time a cell. Answer: `Timed`."""
+
+    task: Task
+    sampling: Sampling
+    device_memory: int | None = None
+
+
+class DescribeMachine(Struct, frozen=True, kw_only=True, tag=True):
+    """Look at the machine. Answer: `Described`."""
+
+    device: str  # a comma list
+
+
+class MeasureRoofline(Struct, frozen=True, kw_only=True, tag=True):
+    """Measure what a device can do at best. Answer: a `Roofline`."""
+
+    device: str
+    dtype: Dtype
+    threads: int
+
+
+class ListLaws(Struct, frozen=True, kw_only=True, tag=True):
+    """Answer: `Laws`."""
+
+
+class CheckLaw(Struct, frozen=True, kw_only=True, tag=True):
+    """Hold a variant to a law. Answer: `Checked`."""
+
+    variant: str
+    path: str | None
+    law: str
+
+
+class Nothing(Struct, frozen=True, kw_only=True, tag=True):
+    """Answer with what a process is: `Pid`."""
+
+
+Request = (
+    CountCost | MeasureMemory | MeasureLatency | DescribeMachine | MeasureRoofline | ListLaws
+    | CheckLaw | Nothing
+)  # fmt: skip
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """A request, and what a fresh process may take to answer it."""
+
+    request: Request
+    timeout: float = 60.0  # seconds
+    memory: int | None = None  # bytes that the process may allocate
+
+
+class Counted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    cost: Cost
+    resident_bytes: Size  # inputs, weights and state: there before the call
+
+
+class Watched(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What calls of a cell showed while they were watched."""
+
+    memory: Memory
+    kernels: tuple[str, ...] = ()
+    masked_flops: Size | None = None
+    usage: Usage | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Timed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    run: Run
+    warnings: tuple[str, ...] = ()
+
+
+class Described(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    machine: Machine
+    devices: tuple[str, ...]
+
+
+class Laws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    names: tuple[str, ...]
+
+
+class Checked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a variant keeps a law: how it breaks it, or why the law was skipped; else it does."""
+
+    broken: str | None = None
+    skipped: str | None = None
+
+
+class Pid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pid: Count
+
+
+class Problem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The request could not be answered."""
+
+    reason: Reason
+    message: str
+    hint: str | None = None
+
+
+class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Carries `Problem`, so that it cannot be taken for another answer."""
+
+    problem: Problem
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """How a job ended, and the answers that its process gave before it did."""
+
+    answers: tuple[Raw, ...] = ()
+    exit: int | None = None  # exit code, or -signal; None where the time ran out
+    output: tuple[str, ...] = ()  # the last lines that it printed
+    starved: bool = False  # the kernel ended it because the machine ran out of memory
+
+    @property
+    def timed_out(self) -> bool:
+        return self.exit is None
