@@ -1,9 +1,11 @@
 """What a variant says of itself, and what is known of it without running it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
+
+from effattn_cli.setting import Scope
 
 Value = bool | int | float | str  # of an option
 #: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
@@ -25,8 +27,8 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str
     families: tuple[str, ...]
     paper: str  # where the definition comes from, "arXiv:2006.04768"
-    year: Annotated[int, Meta(ge=0)]
-    time: str  # growth in the tokens N, as "N k" or "N^2" or "N log N"
+    year: Annotated[int, Meta(ge=0)]  # 0 where it is not known
+    time: str  # growth in the tokens N, as "N k", "N^2" or "N log N"; "" where not known
     memory: str  # the most alive at once beyond inputs and weights; the same notation
     causal: Causal
     kind: Kind
@@ -36,6 +38,34 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requires: tuple[str, ...] = ()  # packages or devices that it cannot do without
     notes: tuple[str, ...] = ()  # each deliberate difference from the paper, or a doubt
     exempt: Mapping[str, str] = field(default_factory=dict)  # law -> why it does not hold here
+
+
+#: Parameters of a plain module that name a size of the setting, and which.
+PLAIN_PARAMETERS: Mapping[str, str] = {
+    **dict.fromkeys(("dim", "d_model", "embed_dim", "hidden_size", "n_embd"), "dim"),
+    **dict.fromkeys(("heads", "num_heads", "n_heads", "n_head", "nhead"), "heads"),
+    **dict.fromkeys(("kv_heads", "num_kv_heads", "num_key_value_heads"), "kv_heads"),
+    **dict.fromkeys(("head_dim", "dim_head", "d_head"), "head_dim"),
+    **dict.fromkeys(("tokens", "max_seq_len", "seq_len", "block_size"), "tokens"),
+    **dict.fromkeys(("causal", "is_causal"), "causal"),
+}
+
+
+def plain_card(name: str, parameters: Collection[str]) -> Card:
+    """What is known of a plain module that has no card: nothing but its parameters."""
+    is_told = any(PLAIN_PARAMETERS.get(parameter) == "causal" for parameter in parameters)
+    return Card(
+        title=name,
+        families=("plain module",),
+        paper="",
+        year=0,
+        time="",
+        memory="",
+        causal="optional" if is_told else "never",
+        kind="own mechanism",
+        padding=False,
+        notes=("a plain torch.nn.Module: effattn does not know what it computes",),
+    )
 
 
 class Option(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +88,17 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: str  # "bundled", or where the plugin came from
     path: str
     code: str  # a hash of the source and of the parts that it imports
+    plain: bool = False  # a plain module from x to x
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """What can be measured of it; where another is asked for, the first stands in.
+
+        A feed-forward has no q, k and v, and a plain module does not show them.
+        """
+        if self.card.kind == "feed-forward":
+            return ("block",)
+        return ("layer", "block") if self.plain else ("core", "layer", "block")
 
     @property
     def plugin(self) -> str | None:

@@ -3,12 +3,13 @@
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from effattn_cli.cards import Card, Option, Value
+from effattn_cli.cards import PLAIN_PARAMETERS, Card, Option, Value, plain_card
 from effattn_cli.decoding import Wrong, converted
 
 RECORDS = {"Card", "SurveyRow"}
@@ -18,18 +19,94 @@ IMPORTED = re.compile(r"effattn_cli\.parts(?:\.(\w+)| import (\w+(?:, \w+)*|\([^
 CONTRACT, DECODABLE = "effattn_cli.attention", "Decodable"
 
 
-def variant(tree: ast.Module) -> tuple[Node, Card]:
-    """The class or the decorated function, and its card.
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What a source text says of its variant."""
+
+    node: Node
+    card: Card
+    options: tuple[Option, ...]
+    decodes: bool
+    plain: bool  # a torch.nn.Module that does not keep to the contract
+
+
+def read(text: str, class_name: str | None = None) -> Declared:
+    """What the text says of its only variant, or of the class of that name.
 
     Raises:
-        ValueError, TypeError: there is not just one, or its card is not as it must be.
+        SyntaxError, ValueError, TypeError: there is not just one, or its card or its options are
+            not as they must be.
     """
+    tree = ast.parse(text)
+    node, card = _variant(tree, class_name)
+    if card is None:
+        assert isinstance(node, ast.ClassDef)
+        parameters = _parameters(node)
+        own = plain_card(node.name, [name for name, *_ in parameters])
+        own_options = tuple(_plain_options(node.name, parameters))
+        return Declared(node=node, card=own, options=own_options, decodes=False, plain=True)
+    checked = _checked(card)
+    decoding = checked.kind == "feed-forward" or decodes(node.name, tree)
+    every = tuple(options(node, tree))
+    return Declared(node=node, card=checked, options=every, decodes=decoding, plain=False)
+
+
+def _variant(tree: ast.Module, class_name: str | None) -> tuple[Node, ast.expr | None]:
+    """The class or the decorated function, and its card; a plain module need not have one."""
     nodes = [node for node in tree.body if isinstance(node, Node)]
+    if class_name is not None:
+        named = [node for node in nodes if node.name == class_name]
+        if not named:
+            raise ValueError(f"there is no class {class_name!r}")
+        return named[0], _card(named[0])
     carded = [(node, card) for node in nodes if (card := _card(node)) is not None]
+    modules = [node for node in nodes if _is_module(node)]
+    if not carded and len(modules) == 1:
+        return modules[0], None
     if len(carded) != 1:
-        raise ValueError(f"expected one class with a card, found {len(carded)}")
-    ((node, card),) = carded
-    return node, _checked(card)
+        names = [node.name for node in modules]
+        which = f", and of plain modules {', '.join(names)}: name one" if names else ""
+        raise ValueError(f"expected one class with a card, found {len(carded)}{which}")
+    return carded[0]
+
+
+def _is_module(node: Node) -> bool:
+    """Whether it is plainly a `torch.nn.Module`, and meant for others."""
+    bases = node.bases if isinstance(node, ast.ClassDef) else []
+    named = {ast.unparse(base) for base in bases} & {"nn.Module", "torch.nn.Module", "Module"}
+    return bool(named) and not node.name.startswith("_")
+
+
+def _parameters(node: ast.ClassDef) -> list[tuple[str, ast.expr | None, ast.expr | None]]:
+    """Name, annotation and default of each parameter of `__init__`, without self."""
+    functions = [item for item in node.body if isinstance(item, ast.FunctionDef)]
+    init = next((item.args for item in functions if item.name == "__init__"), None)
+    if init is None:
+        return []
+    plain = [*init.posonlyargs, *init.args]
+    none: list[ast.expr | None] = [None] * (len(plain) - len(init.defaults))
+    defaults = [*none, *init.defaults, *init.kw_defaults]
+    pairs = zip([*plain, *init.kwonlyargs], defaults, strict=True)
+    return [(item.arg, item.annotation, default) for item, default in pairs][1:]
+
+
+def _plain_options(
+    name: str, parameters: Iterable[tuple[str, ast.expr | None, ast.expr | None]]
+) -> Iterator[Option]:
+    for parameter, annotation, default in parameters:
+        if parameter in PLAIN_PARAMETERS:
+            continue
+        if default is None:
+            known = ", ".join(PLAIN_PARAMETERS)
+            why = "has no default, and is no size that effattn can give"
+            raise ValueError(f"{name}: its parameter {parameter!r} {why} ({known})")
+        try:
+            value = ast.literal_eval(default)
+        except ValueError:
+            continue  # its own business
+        if isinstance(value, Value | None):
+            kind = ast.unparse(annotation) if annotation else type(value).__name__
+            yield Option(name=parameter, type=kind, default=value)
 
 
 def _card(node: Node) -> ast.expr | None:
@@ -69,8 +146,20 @@ def _plain(node: ast.expr) -> Any:
     return {word.arg or "": _plain(word.value) for word in node.keywords}
 
 
-def options(node: Node) -> Iterator[Option]:
-    """The fields of the nested Config: name, type, default, and the text below each."""
+def options(node: Node, tree: ast.Module) -> Iterator[Option]:
+    """The fields of the nested Config: name, type, default, and the text below each.
+
+    First those of its bases, as far as classes of its own file and of the parts lead there.
+    """
+    own = {option.name: option for option in _own_options(node)}
+    for base in node.bases if isinstance(node, ast.ClassDef) else ():
+        found = _class(_name(base), tree)
+        for option in options(*found) if found is not None else ():
+            yield own.pop(option.name, option)
+    yield from own.values()
+
+
+def _own_options(node: Node) -> Iterator[Option]:
     inner = [item for item in node.body if isinstance(item, ast.ClassDef)]
     body = next((item.body for item in inner if item.name == "Config"), [])
     for item, after in zip(body, [*body[1:], None], strict=False):
@@ -92,15 +181,35 @@ def decodes(name: str, tree: ast.Module) -> bool:
     """Whether the class of that name derives from the contract's `Decodable`, as far as classes of
     its own file and of the parts lead there.
     """
-    node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
-    if node is not None:
-        return any(decodes(_name(base), tree) for base in node.bases)
-    imports = (item for item in tree.body if isinstance(item, ast.ImportFrom))
-    for item in imports:
-        for alias in item.names:
+    if _imported_from(name, tree) == (CONTRACT, DECODABLE):
+        return True
+    found = _class(name, tree)
+    if found is None:
+        return False
+    node, tree = found
+    return any(decodes(_name(base), tree) for base in node.bases)
+
+
+def _class(name: str, tree: ast.Module) -> tuple[ast.ClassDef, ast.Module] | None:
+    """The class of that name and the file that it is in: this one, or a part that it imports."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node, tree
+    module, original = _imported_from(name, tree)
+    part = module.removeprefix("effattn_cli.parts.")
+    if part == module or not (PARTS / f"{part}.py").is_file():
+        return None
+    return _class(original, _parsed(part))
+
+
+def _imported_from(name: str, tree: ast.Module) -> tuple[str, str]:
+    """The module, and the name that it has there; nothing where it is not imported."""
+    for item in tree.body:
+        for alias in item.names if isinstance(item, ast.ImportFrom) else ():
             if (alias.asname or alias.name) == name:
-                return _is_decodable(item.module or "", alias.name)
-    return False
+                assert isinstance(item, ast.ImportFrom)
+                return item.module or "", alias.name
+    return "", ""
 
 
 def _name(base: ast.expr) -> str:
@@ -108,14 +217,6 @@ def _name(base: ast.expr) -> str:
     if isinstance(base, ast.Subscript):
         return _name(base.value)
     return base.attr if isinstance(base, ast.Attribute) else ast.unparse(base)
-
-
-def _is_decodable(module: str, name: str) -> bool:
-    if module == CONTRACT:
-        return name == DECODABLE
-    part = module.removeprefix("effattn_cli.parts.")
-    known = part != module and (PARTS / f"{part}.py").is_file()
-    return known and decodes(name, _parsed(part))
 
 
 @cache

@@ -58,7 +58,7 @@ def modes(variant: type[Layer]) -> list[bool]:
 
 def out_shape(layer: Layer, tokens: int) -> tuple[int, int, int]:
     """(B, T', D) for `tokens` tokens."""
-    return B, layer.kept(torch.ones(B, tokens, dtype=torch.bool)).shape[1], D
+    return B, layer.output_mask(torch.ones(B, tokens, dtype=torch.bool)).shape[1], D
 
 
 def _require(holds: bool, message: str) -> None:  # noqa: FBT001
@@ -128,7 +128,7 @@ def padding(variant: type[Layer]) -> str | None:
         noise = torch.where(real_BT[..., None], x, 5 + 3 * tokens_in(90, dtype=x.dtype, seed=2))
         y, z = layer(x, real_BT), layer(noise, real_BT)
         _require(bool(y.isfinite().all()), "padding makes the output not finite")
-        keep_BT = layer.kept(real_BT)
+        keep_BT = layer.output_mask(real_BT)
         _close(y[keep_BT], z[keep_BT], "an output at a real position changes with the padding")
         everything = layer(x, torch.ones_like(real_BT))
         _close(everything, layer(x), "a mask without padding changes the output")
@@ -199,7 +199,7 @@ def _decodes(layer: Layer) -> None:
 
 def _state(layer: Layer, context: int) -> Any:
     """None for a feed-forward, which keeps nothing between tokens."""
-    return layer.start(B, context) if isinstance(layer, Decodable) else None
+    return layer.init_state(B, context) if isinstance(layer, Decodable) else None
 
 
 def _step(layer: Any, x_BD: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -249,7 +249,7 @@ def growth(variant: type[Layer]) -> None:
 
 @law
 def options_are_plain(variant: type[Layer]) -> None:
-    """Every knob has a default that YAML can hold, so that a profile can be run again."""
+    """Every option has a default that YAML can hold, so that a profile can be run again."""
     for item in fields(variant.Config):
         plain = isinstance(item.default, bool | int | float | str | None)
         _require(plain, f"option {item.name} has no default that YAML can hold")

@@ -16,7 +16,7 @@ def equals_the_forward(layer: Any, tokens: int) -> Any:
     """
     assert isinstance(layer, Decodable)
     x_BTD = laws.tokens_in(tokens).double()
-    y_BTD, state = layer(x_BTD), layer.start(laws.B, 0)
+    y_BTD, state = layer(x_BTD), layer.init_state(laws.B, 0)
     for t in range(tokens):
         once_BD, _ = layer.decode(x_BTD[:, t], state)
         step_BD, state = layer.decode(x_BTD[:, t], state)

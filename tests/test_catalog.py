@@ -27,7 +27,9 @@ def test_what_the_source_says_is_what_the_class_has(name: str) -> None:
     read, loaded = Catalog().variant(name), catalog.load(name, kind=Layer)
     assert read.card == loaded.card
     assert read.decode == issubclass(loaded, Decodable | FeedForward)
-    own = {f.name: f.default for f in dataclasses.fields(loaded.Config) if f.name in loaded.knobs()}
+    own = {
+        f.name: f.default for f in dataclasses.fields(loaded.Config) if f.name in loaded.options()
+    }
     assert {option.name: option.default for option in read.options} == own
     assert read.summary == (loaded.__doc__ or "").split("\n")[0]
 

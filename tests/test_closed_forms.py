@@ -23,8 +23,8 @@ def the_case(
     name: str, tokens: int, *, causal: bool, phase: Phase = "forward"
 ) -> tuple[Cell, Case]:
     cell = Cell(variant=name, seq=tokens, setting=Setting(causal=causal, phase=phase))
-    knobs = config(catalog.load(name, kind=Layer), cell)
-    return cell, Case(tokens, causal, phase == "train", knobs)
+    options = config(catalog.load(name, kind=Layer), cell)
+    return cell, Case(tokens, causal, phase == "train", options)
 
 
 def counted(cell: Cell) -> Cost:

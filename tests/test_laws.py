@@ -49,7 +49,7 @@ def test_equals_its_reference(name: str, tokens: int) -> None:
         layer = laws.make(variant, tokens, dtype=torch.float64, causal=causal)
         real_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, 2 * tokens // 3)]])
         mask = real_BT if padded else None
-        keep_BT = layer.kept(real_BT if padded else torch.ones_like(real_BT))
+        keep_BT = layer.output_mask(real_BT if padded else torch.ones_like(real_BT))
         ours, inputs = subject(layer, tokens, torch.float64)
         got, want = (
             tokens_first(out)[keep_BT]

@@ -57,7 +57,7 @@ def test_the_class_of_a_function_tells_where_it_comes_from() -> None:
     assert running_mean.__name__ == "running_mean"
     assert running_mean.__module__ == __name__
     assert running_mean.__doc__ == "Every token receives a gated mean of the values."
-    assert running_mean.knobs() == ()
+    assert running_mean.options() == ()
 
 
 def test_a_function_is_read_without_importing_it_and_loaded_on_demand(tmp_path: Path) -> None:

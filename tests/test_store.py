@@ -47,7 +47,7 @@ def test_a_profile_comes_back_equal(tmp_path: Path) -> None:
     seconds=st.lists(st.floats(1e-9, 1e6), min_size=1, max_size=3),
 )
 def test_any_text_and_any_number_comes_back_equal(label: str, seconds: list[float]) -> None:
-    record = measured(replace(a_cell(), options={"knob": label}), seconds, spread=0.0)
+    record = measured(replace(a_cell(), options={"option": label}), seconds, spread=0.0)
     profile = a_profile(record, command=label)
     assert store.parse(store.as_yaml(profile).encode()) == profile
 
@@ -91,10 +91,10 @@ def test_the_file_reads_well() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.floats(1e-9, 1e6))
 def test_what_is_written_is_yaml_to_every_reader(text: str, seconds: float) -> None:
-    record = measured(replace(a_cell(), options={"knob": text}), [seconds], spread=0.0)
+    record = measured(replace(a_cell(), options={"option": text}), [seconds], spread=0.0)
     written = store.as_yaml(a_profile(record, command=text))
     (found,) = yaml.safe_load(written)["records"]
-    assert found["cell"]["options"]["knob"] == text
+    assert found["cell"]["options"]["option"] == text
     assert float(found["runs"][0]["samples"][0]) == seconds  # 1e-05 is text in YAML 1.1
 
 

@@ -96,8 +96,8 @@ class AdaptiveSpan(Decodable[Ring]):
         log_weight = weight.clamp(min=torch.finfo(weight.dtype).tiny).log()
         return log_weight.to(dtype).masked_fill(~seen, torch.finfo(dtype).min / 2)
 
-    def start(self, batch: int, context: int) -> Ring:
-        return Ring.start(self, batch, context, last=self.span, heads=self.heads)
+    def init_state(self, batch: int, context: int) -> Ring:
+        return Ring.init(self, batch, context, last=self.span, heads=self.heads)
 
     def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Ring) -> tuple[Tensor, Ring]:
         place_R = torch.arange(min(state.length + 1, self.span), device=q_BHK.device)

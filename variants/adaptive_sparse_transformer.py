@@ -67,8 +67,8 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
     def _scores(self, q_BHCK: Tensor, k_BHSK: Tensor, _: int) -> Tensor:
         return (q_BHCK * self.head_dim**-0.5) @ k_BHSK.mT
 
-    def start(self, batch: int, context: int) -> Cache:
-        return Cache.start(self, batch, context, heads=self.heads)
+    def init_state(self, batch: int, context: int) -> Cache:
+        return Cache.init(self, batch, context, heads=self.heads)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Cache
@@ -80,5 +80,5 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
 
     def _alpha(self) -> Tensor:
         if self.fixed is not None:
-            return wide(self.place).new_full((1, 1, 1), self.fixed)
+            return wide(self.like).new_full((1, 1, 1), self.fixed)
         return (1 + wide(self.alpha_H11).sigmoid()).clamp(LEAST, MOST)

@@ -64,7 +64,7 @@ class AllAttention(Decodable[Cache]):
         k_BHSK, v_BHSK = torch.cat([k_BHMK, k_BHTK], dim=2), torch.cat([v_BHMK, v_BHTK], dim=2)
         return exact(q_BHTK, k_BHSK, v_BHSK, real_BS)
 
-    def start(self, batch: int, context: int) -> Cache:
+    def init_state(self, batch: int, context: int) -> Cache:
         """The persistent vectors as the first tokens."""
         vectors = self.k_HMK.shape[1]
         room = vectors + max(self.config.tokens, context + 1)

@@ -104,7 +104,7 @@ class AxialTransformer(Decodable[Grid]):
         out_BYRK = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
         return unfold_columns(out_BYRK, W)
 
-    def start(self, batch: int, context: int) -> Grid:
+    def init_state(self, batch: int, context: int) -> Grid:
         rows = -(-max(self.config.tokens, context + 1) // self.width)
         wide = (batch, self.heads, rows * self.width, self.head_dim)
         row = (batch, self.heads, self.width, self.head_dim)

@@ -95,7 +95,7 @@ class Charformer(TokenMixer):
         out_BRD = (runs_BZRL.to(x_BTD.dtype) @ self._periods(x_BTD)).flatten(1, 2)
         return out_BRD[:, : -(-T // self.downsample)]
 
-    def kept(self, real_BT: Tensor) -> Tensor:
+    def output_mask(self, real_BT: Tensor) -> Tensor:
         return real_BT[:, :: self.downsample]  # padding trails
 
     def _periods(self, x_BTE: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ class CompressiveTransformer(DecodableSegments):
         B, H, L, K = old_BHLK.shape
         group_BZE = old_BHLK.transpose(1, 2).reshape(B, L // self.ratio, self.ratio * H * K)
         weights = convolution.weight.detach(), convolution.bias.detach()
-        new_BHZK = self._split(linear(group_BZE, *weights))
+        new_BHZK = self.split("q", linear(group_BZE, *weights))
         return torch.cat(
             [x_BHSK[:, :, : stays - self.segment], new_BHZK, x_BHSK[:, :, stays:]], dim=2
         )

@@ -61,7 +61,7 @@ class FunnelTransformer(Attention):
         inputs = q_BHPK, k_BHTK, v_BHTK, r_HWK, real_BT
         return self.positions.attend(*inputs, start=start, stride=2, aside=self.separate)
 
-    def kept(self, real_BT: Tensor) -> Tensor:
+    def output_mask(self, real_BT: Tensor) -> Tensor:
         return self._pooled(real_BT.float()[:, None, :, None])[:, 0, :, 0] == 1
 
     def _pooled(self, x_BHTE: Tensor) -> Tensor:

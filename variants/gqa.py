@@ -40,8 +40,8 @@ class GroupedQuery(Decodable[Cache]):
     ) -> Tensor:
         return exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
 
-    def start(self, batch: int, context: int) -> Cache:
-        return Cache.start(self, batch, context)
+    def init_state(self, batch: int, context: int) -> Cache:
+        return Cache.init(self, batch, context)
 
     def step(
         self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, state: Cache

@@ -85,7 +85,7 @@ class ImageTransformer(Decodable[Cache]):
                 parts.append(Part((span, None), (0, -span), blocks=blocks - back, mask=mask))
         return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)[:, :, :T]
 
-    def start(self, batch: int, context: int) -> Cache:
+    def init_state(self, batch: int, context: int) -> Cache:
         """The memory, then the block as far as it has come."""
         shape = (batch, self.heads, self.memory + self.block, self.head_dim)
         return Cache(self.blank(*shape, random=True), self.blank(*shape, random=True), context)

@@ -54,8 +54,8 @@ class Local(Decodable[Ring]):
         reach = self.window // 2
         return banded(q_BHTK, k_BGTK, v_BGTK, real_BT, before=reach, after=reach)
 
-    def start(self, batch: int, context: int) -> Ring:
-        return Ring.start(self, batch, context, last=self.window)
+    def init_state(self, batch: int, context: int) -> Ring:
+        return Ring.init(self, batch, context, last=self.window)
 
     def step(self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, state: Ring) -> tuple[Tensor, Ring]:
         state = state.append(k_BGK, v_BGK)

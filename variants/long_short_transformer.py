@@ -90,7 +90,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         return self._centred(q_BHTK, near, far, real_BT)
 
     def _norm(self, norm: nn.Module, x_BHTK: Tensor) -> Tensor:
-        return self._split(norm(merge_heads(x_BHTK)))
+        return self.split("q", norm(merge_heads(x_BHTK)))
 
     def _causal(self, q_BHTK: Tensor, near: Source, far: Source) -> Tensor:
         T, window = q_BHTK.shape[2], min(self.window, q_BHTK.shape[2])
@@ -120,9 +120,9 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, seen_ZPxS)
         return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
 
-    def start(self, batch: int, context: int) -> NearAndMixed:
+    def init_state(self, batch: int, context: int) -> NearAndMixed:
         far = max(self.config.tokens, context + 1) // self.chunk
-        return NearAndMixed.start(self, batch, context, far=far, near=self.window)
+        return NearAndMixed.init(self, batch, context, far=far, near=self.window)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: NearAndMixed

@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.banded import Ring, banded
 from effattn_cli.parts.exact import exact
 
@@ -59,7 +59,7 @@ class Longformer(Decodable[Ring]):
         made = super().make_projections(dim)
         if self.causal:
             return made
-        return made | {f"global_{name}": _twin(made[name]) for name in self.projects}
+        return made | {f"global_{name}": _twin(made[name]) for name in self.projected}
 
     def attend(
         self,
@@ -86,15 +86,15 @@ class Longformer(Decodable[Ring]):
         if self.causal:
             return super().forward(x_BTD, real_BT)
         rows = (
-            self._split(self.projections["global_q"](x_BTD[:, : self.first])),
-            self._split(self.projections["global_k"](x_BTD)),
-            self._split(self.projections["global_v"](x_BTD)),
+            self.split("q", self.projections["global_q"](x_BTD[:, : self.first])),
+            self.split("k", self.projections["global_k"](x_BTD)),
+            self.split("v", self.projections["global_v"](x_BTD)),
         )
-        y_BHTK = self.attend(*self.project(x_BTD), real_BT, rows)
-        return self.projections["out"](merge_heads(y_BHTK))
+        q_BHTK, k_BGTK, v_BGTK = self.project(x_BTD)
+        return self.output(self.attend(q_BHTK, k_BGTK, v_BGTK, real_BT, rows))
 
-    def start(self, batch: int, context: int) -> Ring:
-        return Ring.start(self, batch, context, last=self.reach + 1, always=self.first)
+    def init_state(self, batch: int, context: int) -> Ring:
+        return Ring.init(self, batch, context, last=self.reach + 1, always=self.first)
 
     def step(self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, state: Ring) -> tuple[Tensor, Ring]:
         state = state.append(k_BGK, v_BGK)

@@ -72,7 +72,7 @@ class Luna(Decodable[Packed]):
             return self._causal(q_BHTK, k_BHTK, v_BHTK)
         pack_BHLK = self.pack_HLK.expand(q_BHTK.shape[0], -1, -1, -1)
         packed_BHLK = exact(pack_BHLK, k_BHTK, v_BHTK, real_BT)
-        c_BHLK = self._split(self.context(merge_heads(packed_BHLK)))
+        c_BHLK = self.split("q", self.context(merge_heads(packed_BHLK)))
         return exact(q_BHTK, c_BHLK, c_BHLK)
 
     def _causal(self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Luna(Decodable[Packed]):
         scores_BHTL = k_BHTK @ (self.pack_HLK.to(k_BHTK.dtype) * self.head_dim**-0.5).mT
         return softplus(scores_BHTL, beta=math.log(2))
 
-    def start(self, batch: int, context: int) -> Packed:
+    def init_state(self, batch: int, context: int) -> Packed:
         shape = (batch, self.heads, self.head_dim, self.length)
         sum_BHKL = self.blank(*shape, random=context > 0)
         return Packed(wide(sum_BHKL) * context, context)

@@ -119,7 +119,7 @@ class MemoryCompressed(Decodable[Ring | Memory]):
         y = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
         return y.view(B, H, -1, K)[:, :, :T]
 
-    def start(self, batch: int, context: int) -> Ring | Memory:
+    def init_state(self, batch: int, context: int) -> Ring | Memory:
         def kept(slots: int) -> tuple[Tensor, Tensor]:
             shape = (batch, self.heads, slots, self.head_dim)
             return self.blank(*shape, random=True), self.blank(*shape, random=True)

@@ -89,11 +89,11 @@ class Perceiver(Decodable[Latents]):
     ) -> Tensor:
         if self.causal:
             y_BHMK = _last(self.latents, q_BHTK, k_BHTK, v_BHTK, real_BT)
-            return self._split(self._work(self.read(merge_heads(y_BHMK))))
-        q_BHMK = self._split(self.query(self.latents_MD.unsqueeze(0)))
+            return self.split("q", self._work(self.read(merge_heads(y_BHMK))))
+        q_BHMK = self.split("q", self.query(self.latents_MD.unsqueeze(0)))
         y_BHMK = exact(q_BHMK.expand(len(q_BHTK), -1, -1, -1), k_BHTK, v_BHTK, real_BT)
         z_BMD = self.norm(self._work(self.latents_MD + self.read(merge_heads(y_BHMK))))
-        return exact(q_BHTK, self._split(self.key(z_BMD)), self._split(self.value(z_BMD)))
+        return exact(q_BHTK, self.split("q", self.key(z_BMD)), self.split("q", self.value(z_BMD)))
 
     def _work(self, z_BMD: Tensor) -> Tensor:
         z_BMD = z_BMD + self.feed(z_BMD)
@@ -101,11 +101,11 @@ class Perceiver(Decodable[Latents]):
             z_BMD = layer(z_BMD, causal=self.causal)
         return z_BMD
 
-    def kept(self, real_BT: Tensor) -> Tensor:
+    def output_mask(self, real_BT: Tensor) -> Tensor:
         """Causal: the last real tokens come first, and padding trails again."""
         return real_BT[:, : self.latents] if self.causal else real_BT
 
-    def start(self, batch: int, context: int) -> Latents:
+    def init_state(self, batch: int, context: int) -> Latents:
         inputs = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)
         latents = (len(self.layers), batch, self.heads, self.latents, self.head_dim)
         k_BHRK, v_BHRK, k_LBHMK, v_LBHMK = (

@@ -92,7 +92,7 @@ class Poolingformer(Attention):
         T = q_BHTK.shape[2]
         y_BHTK = banded(q_BHTK, k_BHTK, v_BHTK, real_BT, before=self.near, after=self.near)
         y_BTE = merge_heads(y_BHTK)
-        q_BHTK, k_BHTK, v_BHTK = (self._split(self.again[name](y_BTE)) for name in "qkv")
+        q_BHTK, k_BHTK, v_BHTK = (self.split("q", self.again[name](y_BTE)) for name in "qkv")
         k_BHZK, v_BHZK = self._pool(k_BHTK, "k", real_BT), self._pool(v_BHTK, "v", real_BT)
         # Padding trails: a stretch holds a token if its first is one.
         some_BZ = None if real_BT is None else real_BT[:, :: self.stride]

@@ -34,7 +34,7 @@ class Reformer(Decodable[Sorted]):
     one softmax goes over all rounds (Reformer, Kitaev et al. 2020, arXiv:2001.04451).
     """
 
-    projects = "qv"
+    projects = ("q", "v")
     card = Card(
         title="Reformer",
         families=("learnable-pattern",),
@@ -128,10 +128,10 @@ class Reformer(Decodable[Sorted]):
             add_back(total_GTE, window_GZW[:, :, -chunk:], weights_GZCW @ value_GZWE)
         return total_GTE
 
-    def start(self, batch: int, context: int) -> Sorted:
+    def init_state(self, batch: int, context: int) -> Sorted:
         shape = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)
         rows_BHSE = self._rows(self.blank(*shape, random=True), self.blank(*shape, random=True))
-        return Sorted.start(rows_BHSE, self.hash.buckets, self.hashes, context)
+        return Sorted.init(rows_BHSE, self.hash.buckets, self.hashes, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sorted

@@ -77,10 +77,10 @@ class RoutingTransformer(Decodable[Members]):
         made = super().make_projections(dim)
         return {name: made[name] for name in made if name != "k" or not self.share_qk}
 
-    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         if not self.share_qk:
             return super().project(x_BTD)
-        q_BHTK, v_BGTK = (self._split(self.projections[name](x_BTD)) for name in "qv")
+        q_BHTK, v_BGTK = (self.split(name, self.projections[name](x_BTD)) for name in "qv")
         return q_BHTK, q_BHTK, v_BGTK
 
     def attend(
@@ -133,13 +133,13 @@ class RoutingTransformer(Decodable[Members]):
         times_GT.scatter_add_(1, query_GCW.flatten(1), counts_GCW.flatten(1))
         return sums_GTK / times_GT.clamp(min=1).unsqueeze(-1)
 
-    def start(self, batch: int, context: int) -> Members:
+    def init_state(self, batch: int, context: int) -> Members:
         if not self.share_qk:
             raise Unsupported(f"{self.card.title} decodes only with share_qk")
         shape = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)
         k_BHSK, v_BHSK = (self.blank(*shape, random=True) for _ in range(2))
         clusters = (self.centre_HCK.shape[1], self.window)
-        return Members.start(normal(k_BHSK).to(k_BHSK.dtype), v_BHSK, clusters, context)
+        return Members.init(normal(k_BHSK).to(k_BHSK.dtype), v_BHSK, clusters, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Members

@@ -56,8 +56,8 @@ class SDPA(Decodable[Cache]):
         with nullcontext() if self.backend is None else sdpa_kernel(self.backend):
             return exact(q_BHTK, k_BHTK, v_BHTK, real_BT, causal=self.causal)
 
-    def start(self, batch: int, context: int) -> Cache:
-        return Cache.start(self, batch, context)
+    def init_state(self, batch: int, context: int) -> Cache:
+        return Cache.init(self, batch, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Cache

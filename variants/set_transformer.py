@@ -59,5 +59,5 @@ class SetTransformer(Attention):
         points_BHMK = (self.points_HMK * rest).expand(q_BHTK.shape[0], -1, -1, -1)
         summary_BHMK = exact(points_BHMK, k_BHTK, v_BHTK, real_BT)
         summary_BMD = merge_heads(summary_BHMK)
-        k_BHMK = self._split(self.summary_k(summary_BMD)) * rest
-        return exact(q_BHTK, k_BHMK, self._split(self.summary_v(summary_BMD)))
+        k_BHMK = self.split("q", self.summary_k(summary_BMD)) * rest
+        return exact(q_BHTK, k_BHMK, self.split("q", self.summary_v(summary_BMD)))

@@ -123,8 +123,8 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         seen_ZCS[0, :, :C] = False
         return hiding(seen_ZCS, q_BHZCK).unsqueeze(0)
 
-    def start(self, batch: int, context: int) -> SortedBlocks:
-        return SortedBlocks.start(self, batch, context, self.blocks, self.block)
+    def init_state(self, batch: int, context: int) -> SortedBlocks:
+        return SortedBlocks.init(self, batch, context, self.blocks, self.block)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: SortedBlocks

@@ -43,8 +43,8 @@ class Softmax(Decodable[Cache]):
             hidden = ~real_BT[:, None, None, None, :]
         return _attention(q_BHTK, k_BHTK, v_BHTK, hidden)
 
-    def start(self, batch: int, context: int) -> Cache:
-        return Cache.start(self, batch, context)
+    def init_state(self, batch: int, context: int) -> Cache:
+        return Cache.init(self, batch, context)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Cache

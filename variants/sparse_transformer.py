@@ -115,7 +115,7 @@ class SparseTransformer(Decodable[Cache]):
         first_H1 = self.stride - self.summary * (1 + head_H1 % (self.stride // self.summary))
         return head_H1, first_H1 + torch.arange(self.summary, device=device)
 
-    def start(self, batch: int, context: int) -> Cache:
+    def init_state(self, batch: int, context: int) -> Cache:
         """Strided keeps every token; fixed keeps the newest block, and the summaries behind it.
 
         The block stands backwards, so that what a query sees of both lies on end.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
+from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, repeat_kv
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.rows import by_rows
 
@@ -86,11 +86,13 @@ class Synthesizer(Decodable[Cache]):
             read.add("q")
         return {name: x for name, x in super().make_projections(dim).items() if name in read}
 
-    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         """Values stand where nothing reads queries or keys."""
-        read = [name for name in self.projects if name in self.projections]
-        made = {name: self._split(self.projections[name](x_BTD)) for name in read}
-        return made.get("q", self._repeat(made["v"])), made.get("k", made["v"]), made["v"]
+        read = [name for name in self.inputs if name in self.projections]
+        made = {name: self.split(name, self.projections[name](x_BTD)) for name in read}
+        v_BGTK = made["v"]
+        q_BHTK = made["q"] if "q" in made else repeat_kv(v_BGTK, self.heads)
+        return q_BHTK, made.get("k", v_BGTK), v_BGTK
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
@@ -100,8 +102,8 @@ class Synthesizer(Decodable[Cache]):
             causal=self.causal, logits=self._logits, weigh=partial(torch.softmax, dim=-1),
         )  # fmt: skip
 
-    def start(self, batch: int, context: int) -> Cache:
-        state = Cache.start(self, batch, context, heads=self.heads)
+    def init_state(self, batch: int, context: int) -> Cache:
+        state = Cache.init(self, batch, context, heads=self.heads)
         return state if "dot" in self.terms else replace(state, k_BGRK=state.v_BGRK[..., :0])
 
     def step(

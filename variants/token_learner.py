@@ -73,7 +73,7 @@ class TokenLearner(TokenMixer):
         mixed_BSD = self.renorm(self.between(self.norm(learned_BSD).mT).mT)
         return self.gate(x_BTD).sigmoid() @ mixed_BSD
 
-    def kept(self, real_BT: Tensor) -> Tensor:
+    def output_mask(self, real_BT: Tensor) -> Tensor:
         return real_BT if self.fuse else real_BT.new_ones(len(real_BT), self.learned)
 
 

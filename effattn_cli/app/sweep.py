@@ -67,7 +67,7 @@ def planned(order: Order, launcher: Launcher, note: Note) -> Profile:
     """A new profile with every cell of the request, none measured yet."""
     from_config = config_file.from_file(order.config) if order.config else {}
     request = merged(order.flags, from_config)
-    catalog = Catalog([Path(item) for item in request.plugin])
+    catalog = Catalog(request.plugin)
     wanted = plan(request, catalog, processor.cores())  # what is wrong shows before torch loads
     how = sampling(request)
     if order.out is not None:
@@ -174,7 +174,7 @@ def _resumed(order: Order, path: Path) -> Profile:
         word = next(iter(changes), "out" if order.out else "config").replace("_", "-")
         raise UsageError(f"--resume takes the sweep from the file, --{word} cannot change it")
     profile = store.read(path)
-    catalog = Catalog([Path(item) for item in order.plugins])
+    catalog = Catalog(order.plugins)
     variants = {}
     for name, known in profile.variants.items():
         if name not in catalog.names():

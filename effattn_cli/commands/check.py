@@ -32,7 +32,7 @@ def check(
 
     seconds = parse_seconds(time_limit)
     file = Path(variant) if variant.endswith(".py") else None
-    catalog = Catalog([*map(Path, plugin or []), *([file] if file else [])])
+    catalog = Catalog([*(plugin or []), *([file] if file else [])])
     name = name_of(file) if file else variant
     catalog.variant(name)  # what is wrong with its card shows before torch loads
     with ForkServer() as server:

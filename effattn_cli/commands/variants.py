@@ -1,7 +1,6 @@
 """`effattn variants`: the catalogue, or one card."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,7 +28,7 @@ def variants(
     """List the attention variants, or show the card of one."""
     from effattn_cli.catalog import BrokenPlugin, Catalog
 
-    catalog = Catalog([Path(item) for item in plugin or []])
+    catalog = Catalog(plugin or [])
     if names:
         typer.echo("\n".join(catalog.names()))
         return

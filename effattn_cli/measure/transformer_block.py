@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from effattn_cli.attention import Attention, Decodable, FeedForward
+from effattn_cli.attention import Decodable, FeedForward, Layer
 from effattn_cli.errors import Unsupported
 
 
@@ -27,7 +27,7 @@ class Dense(nn.Module):
 class Block(nn.Module):
     """x + mix(norm(x)), and of that x + feed(norm(x))."""
 
-    def __init__(self, mixer: Attention, feed: FeedForward | Dense) -> None:
+    def __init__(self, mixer: Layer, feed: FeedForward | Dense) -> None:
         super().__init__()
         self.mixer, self.feed = mixer, feed
         self.norm_mixer, self.norm_feed = (nn.LayerNorm(mixer.config.dim) for _ in range(2))

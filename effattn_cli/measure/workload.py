@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from effattn_cli import catalog, engines
-from effattn_cli.attention import Attention, Decodable, FeedForward, Layer
+from effattn_cli.attention import Attention, Decodable, FeedForward, Layer, PlainModule
+from effattn_cli.attention.decodable import tensors_of
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure.transformer_block import Block, Dense
 from effattn_cli.records import Cell
@@ -76,43 +77,53 @@ def build(
     real_BT = _real(cell, place)
     if real_BT is not None and not variant.card.padding:
         raise Unsupported(f"{variant.card.title} cannot be given padding")
-    run, shapes = _whole(module, cell)
-    inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
-    if len(inputs) > 1:  # q, k and v as a layer hands them over: (B, T, H, K) in memory
-        inputs = tuple(x_BTHK.transpose(1, 2) for x_BTHK in inputs)
+    run, inputs = _whole(module, cell, device=place, dtype=dtype)
     inputs = tuple(x.requires_grad_(cell.setting.phase == "train") for x in inputs)
     run = engines.load(cell.setting.engine).prepare(run)
     if cell.setting.phase == "train":
         call = _training(run, inputs, list(module.parameters()), real_BT)
     else:
         call = torch.no_grad()(partial(run, *inputs, real_BT))
-    known = () if real_BT is None else (real_BT,)
-    return Subject(call, module, shapes[0][-1], inputs + known)
+    masks = () if real_BT is None else (real_BT,)
+    return Subject(call, module, _width(module, cell), inputs + masks)
 
 
 def _module(variant: type[Layer], cell: Cell) -> Layer | Block:
     """The variant alone, or in a block: then the other half is what exact Transformers have."""
     layer = variant(config(variant, cell))
+    if isinstance(layer, PlainModule) and cell.setting.scope == "core":
+        raise Unsupported(f"{layer.card.title} is a plain module, whose core is not known")
     if cell.setting.scope != "block":
         return layer
-    if isinstance(layer, Attention):
-        return Block(layer, Dense(cell.setting.dim))
-    assert isinstance(layer, FeedForward)
-    exact = catalog.load(EXACT)
-    return Block(exact(config(exact, replace(cell, options={}))), layer)
+    if isinstance(layer, FeedForward):
+        exact = catalog.load(EXACT)
+        return Block(exact(config(exact, replace(cell, options={}))), layer)
+    return Block(layer, Dense(cell.setting.dim))
+
+
+def _is_core(module: Layer | Block, cell: Cell) -> bool:
+    """Whether the core alone runs. A feed-forward alone takes x at any scope: it has none."""
+    return cell.setting.scope == "core" and isinstance(module, Attention)
 
 
 def _whole(
-    module: Layer | Block, cell: Cell
-) -> tuple[Callable[..., Tensor], tuple[tuple[int, ...], ...]]:
-    """What runs, and the shapes of its inputs: q, k and v for a core, else x.
+    module: Layer | Block, cell: Cell, **like: Any
+) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]]:
+    """What runs, and its inputs: those of a core by its own names, else x."""
+    batch, tokens = cell.setting.batch, cell.seq
+    if _is_core(module, cell):
+        assert isinstance(module, Attention)
+        specs = module.inputs.values()
+        return module.mix, tuple(spec.random(module, batch, tokens, **like) for spec in specs)
+    return module, (torch.randn(batch, tokens, cell.setting.dim, **like),)
 
-    A feed-forward alone takes x at any scope: it has no q, k and v.
-    """
-    if cell.setting.scope == "core" and isinstance(module, Attention):
-        heads = (module.heads, module.kv_heads, module.kv_heads)
-        return module.mix, tuple((cell.setting.batch, cell.seq, H, module.head_dim) for H in heads)
-    return module, ((cell.setting.batch, cell.seq, cell.setting.dim),)
+
+def _width(module: Layer | Block, cell: Cell) -> int:
+    """Of the output."""
+    if _is_core(module, cell):
+        assert isinstance(module, Attention)
+        return module.value_dim
+    return cell.setting.dim
 
 
 def _cast(module: Layer | Block, dtype: torch.dtype) -> Layer | Block:
@@ -136,12 +147,11 @@ def config(variant: type[Layer], cell: Cell) -> Any:
     if wrong:
         raise Unsupported(f"{cell.variant} has no option {wrong[0]!r}")
     setting = cell.setting
-    shape: dict[str, Any] = {"dim": setting.dim, "tokens": cell.seq, "causal": setting.causal}
-    if issubclass(variant, Attention):
-        shape |= {
-            "heads": setting.heads, "kv_heads": setting.kv_heads, "head_dim": setting.head_dim,
-            "core": setting.scope == "core",
-        }  # fmt: skip
+    shape: dict[str, Any] = {
+        "dim": setting.dim, "tokens": cell.seq, "causal": setting.causal, "heads": setting.heads,
+        "kv_heads": setting.kv_heads, "head_dim": setting.head_dim, "core": setting.scope == "core",
+    }  # fmt: skip
+    shape = {name: value for name, value in shape.items() if name in known}
     return variant.Config(**(shape | dict(cell.options)))
 
 
@@ -176,30 +186,29 @@ def _decoding(
 ) -> Subject:
     """The step of the context's last token, so that blocks that divide the context are full."""
     mixer = module.mixer if isinstance(module, Block) else module
-    if isinstance(mixer, Attention) and not isinstance(mixer, Decodable):
+    if not isinstance(mixer, Decodable | FeedForward):
         raise Unsupported(f"{mixer.card.title} cannot decode token by token")
     if cell.setting.padding:
         raise Unsupported("decoding takes no padding")
-    with torch.no_grad():
-        state = (
-            mixer.start(cell.setting.batch, cell.seq - 1) if isinstance(mixer, Decodable) else None
-        )
-    run, shapes = _one(module, cell)
-    inputs = tuple(torch.randn(*shape, device=place, dtype=dtype) for shape in shapes)
+    state: Any = None
+    if isinstance(mixer, Decodable):
+        with torch.no_grad():
+            state = mixer.init_state(cell.setting.batch, cell.seq - 1)
+    run, inputs = _one(module, cell, device=place, dtype=dtype)
     run = engines.load(cell.setting.engine).prepare(run)
 
     @torch.no_grad()
     def step() -> Tensor:
         return run(*inputs) if state is None else run(*inputs, state)[0]
 
-    parts = [] if state is None else vars(state).values()
-    kept = tuple(part for part in parts if isinstance(part, Tensor))
-    return Subject(step, module, shapes[0][-1], inputs, kept)
+    return Subject(step, module, _width(module, cell), inputs, tuple(tensors_of(state)))
 
 
-def _one(module: Any, cell: Cell) -> tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]:
+def _one(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any], tuple[Tensor, ...]]:
     """As `_whole`, for one token of each sequence."""
-    if cell.setting.scope == "core" and isinstance(module, Decodable):
-        heads = (module.heads, module.kv_heads, module.kv_heads)
-        return module.mix_step, tuple((cell.setting.batch, H, module.head_dim) for H in heads)
-    return module.decode, ((cell.setting.batch, cell.setting.dim),)
+    batch = cell.setting.batch
+    if _is_core(module, cell):
+        specs = module.inputs.values()
+        inputs = (spec.of_token(spec.random(module, batch, 1, **like)) for spec in specs)
+        return module.mix_step, tuple(inputs)
+    return module.decode, (torch.randn(batch, cell.setting.dim, **like),)

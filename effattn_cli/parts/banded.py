@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from effattn_cli.attention import Decodable, every_head
+from effattn_cli.attention import Decodable, repeat_kv
 from effattn_cli.parts.exact import exact
 
 
@@ -32,7 +32,7 @@ def banded(
     B, H, T, K = q_BHTK.shape
     cut = _cut(T, before, after, always)
     # Here kv heads are repeated: on CUDA no fused kernel takes both a mask and fewer kv heads.
-    k_BHTK, v_BHTK = (every_head(x, H) for x in (k_BGTK, v_BGTK))
+    k_BHTK, v_BHTK = (repeat_kv(x, H) for x in (k_BGTK, v_BGTK))
     out_ZPCK = scaled_dot_product_attention(
         cut.queries(q_BHTK),
         cut.slots(k_BHTK, k_BHTK[:, :, :always]),
@@ -163,7 +163,7 @@ class Ring:
     always: int
 
     @classmethod
-    def start(
+    def init(
         cls,
         layer: "Decodable[Ring]",
         batch: int,

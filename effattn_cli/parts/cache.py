@@ -17,7 +17,7 @@ class Cache:
     length: int
 
     @classmethod
-    def start(
+    def init(
         cls, layer: "Decodable[Cache]", batch: int, context: int, heads: int | None = None
     ) -> "Cache":
         """`context` random keys and values, and room for one token more at least.

@@ -73,7 +73,7 @@ class DecodableKernel(Decodable[Sums]):
         real = None if real_BT is None else torch.split(real_BT, tokens, dim=1)
         return torch.cat(list(_bidirectional(self, q, k, v, real)), dim=2)
 
-    def start(self, batch: int, context: int) -> Sums:
+    def init_state(self, batch: int, context: int) -> Sums:
         shape = (batch, self.heads, self.head_dim + 1, self.width)
         return Sums(wide(self.blank(*shape, random=context > 0)).abs() * context)
 
@@ -116,7 +116,7 @@ def _causal(layer: DecodableKernel, q: Pieces, k: Pieces, v: Pieces) -> Iterator
 def _gate(layer: DecodableKernel, k_BHTK: Tensor) -> Tensor | None:
     if layer.gate is None:
         return None
-    return layer.gate(merge_heads(k_BHTK.to(layer.place.dtype))).mT[..., None]
+    return layer.gate(merge_heads(k_BHTK.to(layer.like.dtype))).mT[..., None]
 
 
 def _quotient(layer: DecodableKernel, sums_BHTE: Tensor, gate_BHT1: Tensor | None = None) -> Tensor:

@@ -40,9 +40,7 @@ class Members:
     length: int
 
     @classmethod
-    def start(
-        cls, k_BHSK: Tensor, v_BHSK: Tensor, shape: tuple[int, int], length: int
-    ) -> "Members":
+    def init(cls, k_BHSK: Tensor, v_BHSK: Tensor, shape: tuple[int, int], length: int) -> "Members":
         """`length` tokens, the members of each cluster being any of them."""
         (B, H, _, _), (C, W) = k_BHSK.shape, shape
         wide = torch.promote_types(k_BHSK.dtype, torch.float32)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from effattn_cli.attention import every_head
+from effattn_cli.attention import repeat_kv
 
 
 def exact(
@@ -25,7 +25,7 @@ def exact(
     if grouped and q_BHTK.device.type == "cuda":
         half = q_BHTK.dtype in {torch.float16, torch.bfloat16}
         if mask is not None or not half:  # no fused kernel takes fewer kv heads there
-            k_BGSK, v_BGSK = (every_head(x, q_BHTK.shape[1]) for x in (k_BGSK, v_BGSK))
+            k_BGSK, v_BGSK = (repeat_kv(x, q_BHTK.shape[1]) for x in (k_BGSK, v_BGSK))
             grouped = False
     return scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=causal, enable_gqa=grouped

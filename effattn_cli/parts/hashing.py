@@ -112,7 +112,7 @@ class Sorted:
     length: int
 
     @classmethod
-    def start(cls, row_BHSE: Tensor, buckets: int, rounds: int, context: int) -> "Sorted":
+    def init(cls, row_BHSE: Tensor, buckets: int, rounds: int, context: int) -> "Sorted":
         """The first `context` rows as tokens in random buckets."""
         B, H, S, _ = row_BHSE.shape
         bucket_BHRT = torch.randint(buckets, (B, H, rounds, context), device=row_BHSE.device)

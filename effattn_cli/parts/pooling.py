@@ -71,7 +71,7 @@ class NearAndMixed:
     length: int
 
     @classmethod
-    def start(
+    def init(
         cls, layer: "Decodable[NearAndMixed]", batch: int, context: int, *, far: int, near: int
     ) -> "NearAndMixed":
         """Random content; room for so many mixtures and so many near tokens."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from effattn_cli.attention import Decodable, Unsupported, merge_heads
+from effattn_cli.attention import Decodable, Unsupported
 from effattn_cli.parts.relative import RelativeScores
 
 Pair = tuple[Tensor, Tensor]  # keys and values
@@ -73,15 +73,14 @@ class DecodableSegments(Decodable[Segment]):
 
     def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
         """In training W_k and W_v learn through the memory too, but the tokens in it do not."""
-        q_BGTK, k_BGTK, v_BGTK = self.project(x_BTD)
         stopped = None
         if torch.is_grad_enabled():
-            _, *past = self.project(x_BTD.detach())
-            stopped = self._repeat(past[0]), self._repeat(past[1])
-        y_BHTK = self.attend(q_BGTK, self._repeat(k_BGTK), self._repeat(v_BGTK), real_BT, stopped)
-        return self.projections["out"](merge_heads(y_BHTK))
+            _, *past = self.repeated(self.project(x_BTD.detach()))
+            stopped = past[0], past[1]
+        q_BHTK, k_BHTK, v_BHTK = self.repeated(self.project(x_BTD))
+        return self.output(self.attend(q_BHTK, k_BHTK, v_BHTK, real_BT, stopped))
 
-    def start(self, batch: int, context: int) -> Segment:
+    def init_state(self, batch: int, context: int) -> Segment:
         passed = max(0, context - 1) // self.segment * self.segment
         shape = (batch, self.heads, self.remembered(passed) + self.segment, self.head_dim)
         k_BHSK, v_BHSK = (self.blank(*shape, random=True) for _ in range(2))

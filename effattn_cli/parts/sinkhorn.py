@@ -154,7 +154,7 @@ class SortedBlocks:
     length: int
 
     @classmethod
-    def start(
+    def init(
         cls,
         layer: "Decodable[SortedBlocks]",
         batch: int,

@@ -30,7 +30,7 @@ class TokenMixer(Attention):
         v_BHTK: Tensor,
         real_BT: Tensor | None = None,
     ) -> Tensor:
-        return self._split(self.mix_tokens(merge_heads(v_BHTK), real_BT))
+        return self.split("q", self.mix_tokens(merge_heads(v_BHTK), real_BT))
 
     def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
         return self.mix_tokens(x_BTD, real_BT)

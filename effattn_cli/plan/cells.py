@@ -87,9 +87,12 @@ def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
     if request.baseline == "none":
         return Plan(tuple(asked), None, notes)
     baseline = _baseline(request.baseline, catalog)
-    if _is_feed_forward(baseline, catalog) and any(c.setting.scope != "block" for c in asked):
-        why = f"--baseline: {baseline.name} replaces the feed-forward, a core has none"
-        raise UsageError(why, "give --scope block")
+    scopes = catalog.variant(baseline.name).scopes
+    if any(cell.setting.scope not in scopes for cell in asked):
+        why = "replaces the feed-forward, a core has none"
+        if scopes[0] == "layer":
+            why = "is a plain module, whose core is not known"
+        raise UsageError(f"--baseline: {baseline.name} {why}", f"give --scope {scopes[0]}")
     beside = [_beside(cell, baseline) for cell in asked]
     cells = dict.fromkeys([*beside, *asked])
     return Plan(tuple(cells), beside[0].label, notes)
@@ -117,15 +120,15 @@ def _asked(
     catalog: Catalog,
     tokens: int | None,
 ) -> Iterator[Cell]:
-    """A feed-forward variant has no q, k and v: it is measured in a block, whatever the scopes, and
-    so is the baseline beside it. One sweep holds the whole survey, each table like with like.
+    """A variant that has no core, or no layer either, is measured at the first scope that it has,
+    and so is the baseline beside it. One sweep holds the whole survey, each table like with like.
     """
     for choice in choices:
-        is_feed_forward = _is_feed_forward(choice, catalog)
+        scopes = catalog.variant(choice.name).scopes
         for seq, setting in itertools.product(seqs, settings):
             cell = _cell(choice, seq, setting, tokens)
-            if is_feed_forward:
-                cell = replace(cell, setting=replace(cell.setting, scope="block"))
+            if setting.scope not in scopes:
+                cell = replace(cell, setting=replace(cell.setting, scope=scopes[0]))
             yield cell
 
 
@@ -155,16 +158,21 @@ def _consistent(setting: Setting, own_kv_heads: Any) -> Setting:
     return replace(setting, head_dim=None) if usual else setting
 
 
-def _is_feed_forward(choice: Choice, catalog: Catalog) -> bool:
-    return catalog.variant(choice.name).card.kind == "feed-forward"
-
-
 def _moved(choices: Iterable[Choice], scopes: Sequence[str], catalog: Catalog) -> Iterator[str]:
-    """A note of the variants that are measured at another scope than was asked for."""
-    names = dict.fromkeys(c.name for c in choices if _is_feed_forward(c, catalog))
-    if names and set(scopes) != {"block"}:
-        what = ", ".join(names) + (" replaces" if len(names) == 1 else " replace")
-        yield f"{what} the feed-forward: measured at scope block, beside the baseline there"
+    """Notes of the variants that are measured at another scope than was asked for."""
+    names: dict[str, dict[str, None]] = {"block": {}, "layer": {}}
+    for choice in choices:
+        there = catalog.variant(choice.name).scopes
+        if not set(scopes) <= set(there):
+            names[there[0]][choice.name] = None
+    for scope, moved in names.items():
+        if moved:
+            one = len(moved) == 1
+            why = {
+                "block": "replaces the feed-forward" if one else "replace the feed-forward",
+                "layer": "is a plain module" if one else "are plain modules",
+            }[scope]
+            yield f"{', '.join(moved)} {why}: measured at scope {scope}, beside the baseline there"
 
 
 def _baseline(word: str, catalog: Catalog) -> Choice:

@@ -200,7 +200,7 @@ def _variant(task: jobs.Task) -> type[Layer]:
 
 
 def _loaded(name: str, path: str | None) -> type[Layer]:
-    return catalog.load(name, None if path is None else Path(path), kind=Layer)
+    return catalog.load(name, path, kind=Layer)
 
 
 HANDLERS: dict[type, Callable[[Any, Answer], None]] = {

@@ -25,7 +25,7 @@ def softmax(case: Case) -> float:
 @other
 def linformer(case: Case) -> float:
     """The softmax over R mixtures."""
-    return SOFTMAX * H * case.tokens * case.knobs.rank
+    return SOFTMAX * H * case.tokens * case.options.rank
 
 
 @other
@@ -34,7 +34,7 @@ def longformer(case: Case) -> float:
 
     The band's part is made once: a difference, two comparisons, both at once, and a choice.
     """
-    N, half, M = case.tokens, case.knobs.window // 2, case.knobs.global_tokens
+    N, half, M = case.tokens, case.options.window // 2, case.options.global_tokens
     block, looks = cut(half, 0 if case.causal else half)
     slots = looks + looks // block * M
     rows = triangle(M) if case.causal else M * N

@@ -10,14 +10,14 @@ def mixture(case: Case, choices: int, *, wide: int, hidden: int = HIDDEN) -> Wor
 
     An expert has a share of capacity / experts of a group in seats.
     """
-    knobs, N = case.knobs, case.tokens
-    group = min(N, getattr(knobs, "group", N))
-    capacity = knobs.capacity if case.train else knobs.eval_capacity
+    options, N = case.options, case.tokens
+    group = min(N, getattr(options, "group", N))
+    capacity = options.capacity if case.train else options.eval_capacity
     groups = ceil(N, group)
-    seats = groups * knobs.experts * min(group, int(group * capacity / knobs.experts))
+    seats = groups * options.experts * min(group, int(group * capacity / options.experts))
     rows = min(choices * groups * group, seats)
     experts = product(rows, D, wide) + product(rows, hidden, D)
-    return product(N, D, knobs.experts) + experts
+    return product(N, D, options.experts) + experts
 
 
 @form
@@ -48,14 +48,14 @@ def st_moe(case: Case) -> Work:
 @form
 def product_key_memory(case: Case) -> Work:
     """H queries a token, whose two halves score J keys each; the values are only gathered."""
-    knobs, N = case.knobs, case.tokens
-    half = knobs.width // 2
-    find = 2 * knobs.queries * product(N, half, knobs.keys)
-    return product(N, D, knobs.queries * knobs.width) + find
+    options, N = case.options, case.tokens
+    half = options.width // 2
+    find = 2 * options.queries * product(N, half, options.keys)
+    return product(N, D, options.queries * options.width) + find
 
 
 @form
 def scaling_transformers(case: Case) -> Work:
     """A controller of rank R, and the dense layers: many tokens use most units between them."""
-    N, R = case.tokens, case.knobs.rank
+    N, R = case.tokens, case.options.rank
     return product(N, D, R) + product(N, R, HIDDEN) + 2 * product(N, D, HIDDEN)

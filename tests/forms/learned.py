@@ -26,7 +26,7 @@ def reformer(case: Case) -> Work:
 
     A hash of b bits is the nearest of 2^(b - 1) axes and their negatives, of 6 bits at most.
     """
-    C, rounds = case.knobs.bucket_size, case.knobs.hashes
+    C, rounds = case.options.bucket_size, case.options.hashes
     bits = up(log2(2 * case.tokens / C))
     hashes = ceil(bits, 6)
     axes = sum(2 ** ((bits + i) // hashes - 1) for i in range(hashes))
@@ -49,17 +49,17 @@ def routing_transformer(case: Case) -> Work:
 @form
 def clustered(case: Case) -> Work:
     """Hashes of S bits, rounds of k-means on these and 1, and C queries in place of all."""
-    knobs, N = case.knobs, case.tokens
-    hashing = H * product(N, K, knobs.bits, learn=0)
-    nearness = H * product(N, knobs.bits + 1, knobs.clusters, learn=0)
-    return hashing + knobs.iterations * nearness + attention(knobs.clusters * N)
+    options, N = case.options, case.tokens
+    hashing = H * product(N, K, options.bits, learn=0)
+    nearness = H * product(N, options.bits + 1, options.clusters, learn=0)
+    return hashing + options.iterations * nearness + attention(options.clusters * N)
 
 
 @form
 def clusterformer(case: Case) -> Work:
     """A product with each centre for all heads, and chunks of C tokens."""
-    C = case.knobs.chunk
-    return product(case.tokens, D, case.knobs.clusters, learn=0) + attention(
+    C = case.options.chunk
+    return product(case.tokens, D, case.options.clusters, learn=0) + attention(
         even(case.tokens, C) * C
     )
 

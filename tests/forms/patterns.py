@@ -45,20 +45,20 @@ def softmax(case: Case) -> Work:
 @form
 def all_attention(case: Case) -> Work:
     """The tokens, and M vectors that every query sees."""
-    return attention(every(case) + case.tokens * case.knobs.vectors)
+    return attention(every(case) + case.tokens * case.options.vectors)
 
 
 @form
 def local(case: Case) -> Work:
     """The last W keys, or W / 2 on either side."""
-    W = case.knobs.window
+    W = case.options.window
     return band(case.tokens, W - 1, 0) if case.causal else band(case.tokens, W // 2, W // 2)
 
 
 @form
 def longformer(case: Case) -> Work:
     """W / 2 keys on either side (causal: before) and M global ones, which see all themselves."""
-    N, half, M = case.tokens, case.knobs.window // 2, case.knobs.global_tokens
+    N, half, M = case.tokens, case.options.window // 2, case.options.global_tokens
     rows = attention(triangle(M) if case.causal else M * N)
     return rows + band(N, half, 0 if case.causal else half, first=M)
 
@@ -66,14 +66,14 @@ def longformer(case: Case) -> Work:
 @form
 def adaptive_span(case: Case) -> Work:
     """Every head scores as far back as it may learn to look, S keys; the mask learns."""
-    made = band(case.tokens, case.knobs.span - 1, 0)
+    made = band(case.tokens, case.options.span - 1, 0)
     return Work(made.forward, 2 * made.forward, made.needed)
 
 
 @form
 def swin_1d(case: Case) -> Work:
     """Windows of W after a short one of W / 2, with biases that learn."""
-    W = case.knobs.window
+    W = case.options.window
     short = W // 2
     whole, rest = divmod(case.tokens - short, W)
     return attention(short**2 + whole * W**2 + rest**2, mask_learns=True)
@@ -82,14 +82,14 @@ def swin_1d(case: Case) -> Work:
 @form
 def blockwise(case: Case) -> Work:
     """In every head, each of n blocks of queries sees one of n blocks of keys."""
-    n = case.knobs.blocks
+    n = case.options.blocks
     return attention(n * ceil(case.tokens, n) ** 2)
 
 
 @form
 def image_transformer(case: Case) -> Work:
     """Each block up to the query, and the M tokens before it, a block of keys at a time."""
-    block, M, N = case.knobs.block, case.knobs.memory, case.tokens
+    block, M, N = case.options.block, case.options.memory, case.tokens
     blocks = ceil(N, block)
     made = blocks * triangle(block)
     made += sum((blocks - back) * block**2 for back in range(1, ceil(M, block) + 1))
@@ -106,7 +106,7 @@ def sparse_transformer(case: Case) -> Work:
     The length is cut into some 8 chunks of blocks; those of its own chunk a block scores all.
     """
     N, L = case.tokens, 2 ** floor(log2(case.tokens) / 2 + 1 / 2)
-    C = min(case.knobs.summary, L)
+    C = min(case.options.summary, L)
     group = max(1, ceil(N, L) // 8)
     chunks = ceil(N, group * L)
     own = chunks * group * triangle(L)
@@ -131,8 +131,8 @@ def axial_transformer(case: Case) -> Work:
 @form
 def big_bird(case: Case) -> Work:
     """The first and the last block see all; others both of them, 3 around themselves, R more."""
-    C, blocks = case.knobs.block_size, ceil(case.tokens, case.knobs.block_size)
-    rows = (blocks - 2) * (5 + case.knobs.random_blocks) * C**2
+    C, blocks = case.options.block_size, ceil(case.tokens, case.options.block_size)
+    rows = (blocks - 2) * (5 + case.options.random_blocks) * C**2
     ends = attention(2 * C * even(case.tokens, C))
     return ends + attention(rows, admitted=rows - 2 * C**2)  # twice the first or last is near
 
@@ -140,8 +140,8 @@ def big_bird(case: Case) -> Work:
 @form
 def etc(case: Case) -> Work:
     """M global tokens see all by labelled scores; long ones see them, and r on either side."""
-    N, M, r = case.tokens, case.knobs.global_tokens, case.knobs.radius
-    labels = scores(N * (2 * case.knobs.max_distance + 3))
+    N, M, r = case.tokens, case.options.global_tokens, case.options.radius
+    labels = scores(N * (2 * case.options.max_distance + 3))
     long, block = N - M, 16 * ceil(2 * r, 64)
     rows, looks = even(long, block), block + 2 * even(r, block)
     near = attention(rows * looks, admitted=window(long, r, r), mask_learns=True)
@@ -152,7 +152,7 @@ def etc(case: Case) -> Work:
 @form
 def memory_compressed(case: Case) -> Work:
     """Stretches of C tokens make a key and a value; causal, query t sees t // C and token 0."""
-    C, stretches = case.knobs.compression, ceil(case.tokens, case.knobs.compression)
+    C, stretches = case.options.compression, ceil(case.tokens, case.options.compression)
     pairs = C * triangle(stretches) if case.causal else case.tokens * stretches
     return 2 * H * product(stretches, C * K, K) + attention(pairs)
 
@@ -163,9 +163,9 @@ def poolingformer(case: Case) -> Work:
 
     A stretch of S tokens is pooled by S weights, each a linear map of the whole stretch.
     """
-    knobs, N = case.knobs, case.tokens
-    S, X = knobs.pool_size, knobs.pool_stride
-    near, far, stretches = knobs.window // 2, knobs.pool_window // (2 * X), ceil(N, X)
+    options, N = case.options, case.tokens
+    S, X = options.pool_size, options.pool_stride
+    near, far, stretches = options.window // 2, options.pool_window // (2 * X), ceil(N, X)
     pool = H * (product(stretches, S * K, S) + product(stretches, S, K))
     again = 3 * product(N, D, D)
     return band(N, near, near) + again + 2 * pool + X * band(stretches, far, far)
@@ -177,7 +177,7 @@ def long_short_transformer(case: Case) -> Work:
 
     Causal: at their own keys so far, all W before them, and at one mixture of each chunk.
     """
-    W, R, N = case.knobs.window, case.knobs.rank, case.tokens
+    W, R, N = case.options.window, case.options.rank, case.tokens
     segments = ceil(N, W)
     if case.causal:
         chunk = ceil(N, R)
@@ -215,7 +215,7 @@ def segments(tokens: int, length: int) -> list[int]:
 @form
 def transformer_xl(case: Case) -> Work:
     """Segments of L see up to M tokens before them; r is projected for each distance."""
-    L, M = case.knobs.segment, case.knobs.memory
+    L, M = case.options.segment, case.options.memory
     work = product(M + L + 1, D, D, learn=1)
     for i, length in enumerate(segments(case.tokens, L)):
         work += relative(length, min(i * L, M))
@@ -225,8 +225,8 @@ def transformer_xl(case: Case) -> Work:
 @form
 def compressive_transformer(case: Case) -> Work:
     """So too, and C compressed tokens behind these; no gradient reaches the convolutions."""
-    knobs = case.knobs
-    L, M, C, ratio = knobs.segment, knobs.memory, knobs.compressed, knobs.compression
+    options = case.options
+    L, M, C, ratio = options.segment, options.memory, options.compressed, options.compression
     lengths = segments(case.tokens, L)
     work = product(M + C + L + 1, D, D, learn=1)
     for i, length in enumerate(lengths):

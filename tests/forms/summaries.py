@@ -24,7 +24,7 @@ CHUNK = 64  # tokens whose products with each other a causal kernel forms
 @form
 def linformer(case: Case) -> Work:
     """Two mixtures of N keys and values to R, then R keys a query."""
-    N, R = case.tokens, case.knobs.rank
+    N, R = case.tokens, case.options.rank
     return 2 * product(R, N, D) + attention(N * R)
 
 
@@ -34,9 +34,9 @@ def nystromformer(case: Case) -> Work:
 
     The gradient of the filter: each block of C tokens with all that W shifts of it meet.
     """
-    N, M, W = case.tokens, case.knobs.landmarks, case.knobs.kernel
+    N, M, W = case.tokens, case.options.landmarks, case.options.kernel
     met = product(D, even(N, C := min(CHUNK, N)), C + W - 1).forward
-    inverse = scores(M * M) + 4 * case.knobs.iterations * H * product(M, M, M)
+    inverse = scores(M * M) + 4 * case.options.iterations * H * product(M, M, M)
     summary = attention(M * N) + H * product(M, M, K)
     filtered = product(N * D, W, 1, learn=1) + Work(backward=met)
     return inverse + summary + attention(N * M) + filtered
@@ -45,14 +45,14 @@ def nystromformer(case: Case) -> Work:
 @form
 def set_transformer(case: Case) -> Work:
     """M points read all, become keys and values, and are read by all."""
-    pairs = case.tokens * case.knobs.points
-    return attention(pairs) + 2 * product(case.knobs.points, D, D) + attention(pairs)
+    pairs = case.tokens * case.options.points
+    return attention(pairs) + 2 * product(case.options.points, D, D) + attention(pairs)
 
 
 @form
 def luna(case: Case) -> Work:
     """L queries read all and are read; causal, two linear attentions in chunks, over v and w."""
-    N, L = case.tokens, case.knobs.length
+    N, L = case.tokens, case.options.length
     if not case.causal:
         return attention(L * N) + product(L, D, D) + attention(N * L)
     rows = even(N, CHUNK)
@@ -66,10 +66,10 @@ def perceiver(case: Case) -> Work:
 
     Causal: the latents are the last M tokens, and the output too.
     """
-    N, M = case.tokens, case.knobs.latents
+    N, M = case.tokens, case.options.latents
     square = product(M, D, D)
     layer = 6 * square + attention(triangle(M) if case.causal else M * M)
-    work = 3 * square + case.knobs.layers * layer  # what was read, and a feed-forward on it
+    work = 3 * square + case.options.layers * layer  # what was read, and a feed-forward on it
     if case.causal:
         return work + attention(M * N, admitted=triangle(N) - triangle(N - M))
     return work + attention(M * N) + 3 * square + attention(N * M)
@@ -78,7 +78,7 @@ def perceiver(case: Case) -> Work:
 @form
 def token_learner(case: Case) -> Work:
     """A narrow MLP gives each token S weights, by which S tokens are sums of all."""
-    N, narrow, S = case.tokens, case.knobs.bottleneck, case.knobs.learned
+    N, narrow, S = case.tokens, case.options.bottleneck, case.options.learned
     return product(N, D, narrow) + product(N, narrow, S) + product(S, N, D)
 
 
@@ -88,7 +88,7 @@ def charformer(case: Case) -> Work:
 
     To make it, ones tell M times over who is in a block: of what counts, of scores, of shares.
     """
-    M, S = case.knobs.block, case.knobs.downsample
+    M, S = case.options.block, case.options.downsample
     period = lcm(*range(1, M + 1))
     rows = even(case.tokens, period)
     blocks = product(rows, period, M, learn=0) + 2 * product(rows, period, M, learn=1)
@@ -116,7 +116,7 @@ def linear_transformer(case: Case) -> Work:
 @form
 def performer(case: Case) -> Work:
     """F fixed directions for q, and for k with its square as one channel more."""
-    N, F = case.tokens, case.knobs.features
+    N, F = case.tokens, case.options.features
     made = H * product(N, K, F, learn=1) + H * product(N, K + 1, F, learn=1)
     return made + linear(case, F)
 
@@ -124,7 +124,7 @@ def performer(case: Case) -> Work:
 @form
 def random_feature_attention(case: Case) -> Work:
     """R fixed directions, of each a sine and a cosine."""
-    R = case.knobs.directions
+    R = case.options.directions
     return 2 * H * product(case.tokens, K, R, learn=1) + linear(case, 2 * R)
 
 

@@ -20,7 +20,7 @@ class Case:
     tokens: int
     causal: bool
     train: bool
-    knobs: Any  # the variant's Config, with its defaults
+    options: Any  # the variant's Config, with its defaults
 
 
 @dataclass(frozen=True)

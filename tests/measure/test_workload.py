@@ -59,7 +59,7 @@ def test_decoding_a_block_equals_its_causal_forward(name: str) -> None:
     block: Any = subject.module
     assert isinstance(block, Block)
     assert isinstance(block.mixer, Decodable)
-    want, state = subject.call(), block.mixer.start(2, 0)
+    want, state = subject.call(), block.mixer.init_state(2, 0)
     for t in range(10):
         y, state = block.decode(subject.inputs[0][:, t], state)
         torch.testing.assert_close(y, want[:, t])

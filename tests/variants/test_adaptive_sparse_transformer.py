@@ -24,7 +24,7 @@ def test_equals_its_reference_across_blocks(
     qkv = layer.project(4 * laws.tokens_in(50).double())
     real_BT = torch.arange(50) < torch.tensor([[50], [31]])
     got, want = layer.attend(*qkv, real_BT), reference(layer, *qkv, real_BT)
-    keep_BT = layer.kept(real_BT)
+    keep_BT = layer.output_mask(real_BT)
     for out in (got, want):
         assert out.isfinite().all()
     got, want = (out.transpose(1, 2)[keep_BT] for out in (got, want))

@@ -34,7 +34,7 @@ def test_every_query_weighs_every_vector_beside_its_tokens(causal: bool) -> None
 def test_decoding_keeps_the_vectors_once_for_each_sequence() -> None:
     layer = laws.make(AllAttention, 40, vectors=7, causal=True)
     assert isinstance(layer, Decodable)
-    state = layer.start(3, 20)
+    state = layer.init_state(3, 20)
     assert state.k_BGRK.shape == (3, 4, 47, 16)
     assert torch.equal(state.v_BGRK[1, :, :7], layer.get_parameter("v_HMK"))
     assert state.length == 27

@@ -20,7 +20,7 @@ def test_options_equal_the_reference(block: int, downsample: int, calibrate: boo
     for mask in (None, real_BT):
         got = layer.attend(v_BHTK, v_BHTK, v_BHTK, mask)
         want = reference(layer, v_BHTK, v_BHTK, v_BHTK, mask)
-        keep_BT = layer.kept(torch.ones_like(real_BT) if mask is None else mask)
+        keep_BT = layer.output_mask(torch.ones_like(real_BT) if mask is None else mask)
         got, want = (x.transpose(1, 2)[keep_BT] for x in (got, want))
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
@@ -46,7 +46,11 @@ def test_a_clear_preference_takes_one_size() -> None:
 def test_a_run_is_kept_if_a_character_of_it_is_real() -> None:
     layer = laws.make(Charformer, 7, downsample=3)
     real_BT = torch.arange(7) < torch.tensor([[7], [4], [3]])
-    assert layer.kept(real_BT).tolist() == [[True] * 3, [True, True, False], [True, False, False]]
+    assert layer.output_mask(real_BT).tolist() == [
+        [True] * 3,
+        [True, True, False],
+        [True, False, False],
+    ]
     assert layer(laws.tokens_in(7)).shape == (2, 3, laws.D)
 
 

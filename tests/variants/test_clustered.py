@@ -79,8 +79,8 @@ def test_error_falls_with_clusters_and_with_topk() -> None:
     q, k, v = inputs(250)
     want = softmax_attention(3 * q, k, v)
 
-    def error(**knobs: int) -> float:
-        y = layer_of(250, bits=63, **knobs).attend(3 * q, k, v)
+    def error(**options: int) -> float:
+        y = layer_of(250, bits=63, **options).attend(3 * q, k, v)
         return ((y - want).norm() / want.norm()).item()
 
     assert error(clusters=4) > error(clusters=60) > error(clusters=200)
@@ -95,7 +95,7 @@ def test_chunks_hold_the_tokens_of_one_cluster() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("options", "message"),
     [
         ({"clusters": 0}, "clusters 0 is below 1"),
         ({"bits": 0}, "bits 0 is below 1"),
@@ -105,7 +105,7 @@ def test_chunks_hold_the_tokens_of_one_cluster() -> None:
         ({"causal": True}, "Clustered attention cannot be causal"),
     ],
 )
-def test_refusals(knobs: dict[str, Any], message: str) -> None:
+def test_refusals(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Unsupported) as caught:
-        layer_of(50, **knobs)
+        layer_of(50, **options)
     assert str(caught.value) == message

@@ -72,7 +72,7 @@ def test_flops_grow_in_line_with_the_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("options", "message"),
     [
         ({"segment": 0}, "segment 0 is below 1"),
         ({"compressed": -1}, "compressed -1 is below 0"),
@@ -81,6 +81,6 @@ def test_flops_grow_in_line_with_the_length() -> None:
         ({"compression": 3}, "compression 3 does not divide the segment"),
     ],
 )
-def test_refuses(knobs: dict[str, Any], message: str) -> None:
+def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Unsupported, match=f"^{re.escape(message)}$"):
-        laws.make(Compressive, 50, causal=True, **knobs)
+        laws.make(Compressive, 50, causal=True, **options)

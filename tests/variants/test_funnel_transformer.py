@@ -20,7 +20,7 @@ def test_equals_its_reference_across_blocks(
     layer = laws.make(Funnel, tokens, dtype=torch.float64, separate_cls=separate)
     qkv = layer.project(laws.tokens_in(tokens).double())
     real_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, tokens // 2)]])
-    keep_BT = layer.kept(real_BT)
+    keep_BT = layer.output_mask(real_BT)
     both = layer.attend(*qkv, real_BT), reference(layer, *qkv, real_BT)
     got, want = (out_BHPK.transpose(1, 2)[keep_BT] for out_BHPK in both)
     torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
@@ -40,7 +40,7 @@ def test_keeps_pairs_of_real_tokens(
     separate: bool, tokens: int, real: int, kept: list[bool]
 ) -> None:
     layer = laws.make(Funnel, tokens, separate_cls=separate)
-    assert layer.kept(torch.arange(tokens)[None] < real)[0].tolist() == kept
+    assert layer.output_mask(torch.arange(tokens)[None] < real)[0].tolist() == kept
 
 
 @torch.no_grad()

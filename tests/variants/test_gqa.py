@@ -34,7 +34,7 @@ def test_equals_sdpa_whose_kv_heads_are_copies() -> None:
 def test_decoding_keeps_kv_heads_only(kv_heads: int) -> None:
     layer = laws.make(GroupedQuery, 100, heads=8, kv_heads=kv_heads, causal=True)
     assert isinstance(layer, Decodable)
-    assert layer.start(3, 70).k_BGRK.shape == (3, kv_heads, 100, 8)
+    assert layer.init_state(3, 70).k_BGRK.shape == (3, kv_heads, 100, 8)
 
 
 def test_refuses_kv_heads_that_do_not_divide_the_heads() -> None:

@@ -81,7 +81,7 @@ def test_what_decoding_keeps_does_not_grow_with_the_context() -> None:
     layer = image(40, block=6, memory=9)
     assert isinstance(layer, Decodable)
     for context in (0, 100_000):
-        assert layer.start(3, context).k_BGRK.shape == (3, 4, 15, 16)
+        assert layer.init_state(3, context).k_BGRK.shape == (3, 4, 15, 16)
 
 
 @pytest.mark.parametrize(

@@ -47,5 +47,5 @@ def test_long_sums_neither_stand_still_nor_overflow(
 def test_decoding_keeps_as_much_after_any_context() -> None:
     layer = laws.make(LinearTransformer, 10_000, causal=True)
     assert isinstance(layer, Decodable)
-    sizes = {layer.start(2, context).sum_BHEF.numel() for context in (0, 1, 9_999)}
+    sizes = {layer.init_state(2, context).sum_BHEF.numel() for context in (0, 1, 9_999)}
     assert sizes == {2 * 4 * (16 + 1) * 16}

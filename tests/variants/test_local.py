@@ -62,7 +62,7 @@ def test_what_decoding_keeps_does_not_grow_with_the_context() -> None:
     layer = laws.make(Local, 40, kv_heads=2, window=6, causal=True)
     assert isinstance(layer, Decodable)
     for context in (0, 10, 100_000):
-        assert layer.start(3, context).k_BGRK.shape == (3, 2, 6, 16)
+        assert layer.init_state(3, context).k_BGRK.shape == (3, 2, 6, 16)
 
 
 def test_refuses_a_window_without_keys() -> None:

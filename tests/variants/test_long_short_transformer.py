@@ -54,9 +54,9 @@ def test_decoding_equals_the_forward(options: dict[str, int]) -> None:
 
 def test_decoding_keeps_the_window_and_a_mixture_of_each_chunk() -> None:
     layer = long_short(100, causal=True, window=8, rank=5)
-    assert layer.start(3, 60).k_BHRK.shape == (3, 4, 8 + 5, 16)
+    assert layer.init_state(3, 60).k_BHRK.shape == (3, 4, 8 + 5, 16)
     layer = long_short(100, causal=True, window=8, chunk=10)
-    assert layer.start(3, 60).k_BHRK.shape == (3, 4, 8 + 10, 16)
+    assert layer.init_state(3, 60).k_BHRK.shape == (3, 4, 8 + 10, 16)
 
 
 @pytest.mark.parametrize(

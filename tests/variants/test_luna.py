@@ -42,7 +42,7 @@ def test_decodes_far_past_the_first_chunk(dtype: torch.dtype) -> None:
     layer = laws.make(Luna, 400, dtype=dtype, causal=True)
     assert isinstance(layer, Decodable)
     x = laws.tokens_in(400, dtype=dtype)
-    y, state = layer(x), layer.start(2, 0)
+    y, state = layer(x), layer.init_state(2, 0)
     for t in range(400):
         step, state = layer.decode(x[:, t], state)
     assert state.length == 400

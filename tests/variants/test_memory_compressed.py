@@ -90,10 +90,10 @@ def test_decoding_equals_the_forward(options: dict[str, int | str]) -> None:
 
 
 def test_what_decoding_keeps() -> None:
-    state = compressed(90, causal=True).start(3, 50)
+    state = compressed(90, causal=True).init_state(3, 50)
     assert state.k_BHRK.shape == (3, 4, 1 + 90 // 3, 16)
     assert state.new_k_BHCK.shape == (3, 4, 3, 16)
-    local = compressed(90, causal=True, layer="local", block_size=8).start(3, 50)
+    local = compressed(90, causal=True, layer="local", block_size=8).init_state(3, 50)
     assert local.k_BGRK.shape == (3, 4, 8, 16)
     assert local.length == 50 % 8
 

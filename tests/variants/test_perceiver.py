@@ -20,7 +20,7 @@ def test_options_equal_the_reference(causal: bool, latents: int, layers: int) ->
     for mask in (None, real_BT):
         got, want = layer.attend(*qkv, mask), reference(layer, *qkv, mask)
         assert got.shape == want.shape
-        keep_BT = layer.kept(torch.ones_like(real_BT) if mask is None else mask)
+        keep_BT = layer.output_mask(torch.ones_like(real_BT) if mask is None else mask)
         got, want = (x.transpose(1, 2)[keep_BT] for x in (got, want))
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
@@ -43,7 +43,7 @@ def test_causal_output_is_of_the_last_tokens_and_never_of_later_ones() -> None:
 def test_decoding_past_the_latents_equals_the_last_output(layers: int) -> None:
     layer = laws.make(Perceiver, 30, dtype=torch.float64, causal=True, latents=6, layers=layers)
     assert isinstance(layer, Decodable)
-    x, state = laws.tokens_in(30).double(), layer.start(2, 0)
+    x, state = laws.tokens_in(30).double(), layer.init_state(2, 0)
     for t in range(30):
         step, state = layer.decode(x[:, t], state)
         torch.testing.assert_close(step, layer(x[:, : t + 1])[:, -1], rtol=1e-9, atol=1e-9)
@@ -53,7 +53,7 @@ def test_decoding_past_the_latents_equals_the_last_output(layers: int) -> None:
 def test_decoding_with_more_layers_keeps_latents_as_they_were_made() -> None:
     layer = laws.make(Perceiver, 30, dtype=torch.float64, causal=True, latents=6, layers=3)
     assert isinstance(layer, Decodable)
-    x, state = laws.tokens_in(30).double(), layer.start(2, 0)
+    x, state = laws.tokens_in(30).double(), layer.init_state(2, 0)
     steps = []
     for t in range(30):
         step, state = layer.decode(x[:, t], state)

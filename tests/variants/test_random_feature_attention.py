@@ -35,7 +35,7 @@ def test_gate_equals_its_reference_across_chunks_and_pieces(
 def test_gated_decoding_equals_the_forward() -> None:
     layer = laws.make(Rfa, 40, dtype=torch.float64, gate=True, causal=True)
     assert isinstance(layer, Decodable)
-    x, state, steps = laws.tokens_in(40).double(), layer.start(laws.B, 0), []
+    x, state, steps = laws.tokens_in(40).double(), layer.init_state(laws.B, 0), []
     for t in range(40):
         step, state = layer.decode(x[:, t], state)
         steps.append(step)

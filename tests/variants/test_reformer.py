@@ -71,7 +71,7 @@ def test_a_step_is_the_last_row_of_a_forward_over_the_tokens_so_far() -> None:
     shape = {"bucket_size": 8, "hashes": 3, "causal": True}
     layer = laws.make(Reformer, 90, dtype=torch.float64, **shape)
     assert isinstance(layer, Decodable)
-    x, state = laws.tokens_in(90).double(), layer.start(2, 0)
+    x, state = laws.tokens_in(90).double(), layer.init_state(2, 0)
     for t in range(90):
         step, state = layer.decode(x[:, t], state)
         torch.testing.assert_close(step, layer(x[:, : t + 1])[:, t], rtol=1e-9, atol=1e-9)
@@ -116,7 +116,7 @@ def test_a_bucket_is_told_by_the_direction_alone() -> None:
     assert len(bucket_BHRT.unique()) > 100
 
 
-def test_refuses_knobs_below_1() -> None:
+def test_refuses_options_below_1() -> None:
     with pytest.raises(Unsupported, match=r"^bucket_size 0 is below 1$"):
         laws.make(Reformer, 50, bucket_size=0)
     with pytest.raises(Unsupported, match=r"^hashes -1 is below 1$"):

@@ -94,7 +94,7 @@ def test_the_mean_over_clusters_and_nothing_for_a_token_in_none() -> None:
 def test_a_step_is_the_last_row_of_a_forward_over_the_tokens_so_far() -> None:
     layer = layer_of(90, clusters=6, window=9, causal=True)
     assert isinstance(layer, Decodable)
-    x, state = laws.tokens_in(90).double(), layer.start(2, 0)
+    x, state = laws.tokens_in(90).double(), layer.init_state(2, 0)
     for t in range(90):
         step, state = layer.decode(x[:, t], state)
         torch.testing.assert_close(step, layer(x[:, : t + 1])[:, t], rtol=1e-9, atol=1e-9)
@@ -105,7 +105,7 @@ def test_a_step_is_the_last_row_of_a_forward_over_the_tokens_so_far() -> None:
 def test_a_random_context_fills_clusters_with_tokens_that_are_there(context: int) -> None:
     layer = layer_of(60, clusters=4, window=10, causal=True)
     assert isinstance(layer, Decodable)
-    state = layer.start(3, context)
+    state = layer.init_state(3, context)
     filled = state.score_BHCW.isfinite()
     assert filled.sum(-1).unique().tolist() == [min(10, context)]
     for cluster, mask in zip(state.place_BHCW.flatten(0, 2), filled.flatten(0, 2), strict=True):
@@ -146,4 +146,4 @@ def test_refusals() -> None:
     layer = layer_of(50, share_qk=False, causal=True)
     assert isinstance(layer, Decodable)
     with pytest.raises(Unsupported, match=r"^Routing Transformer decodes only with share_qk$"):
-        layer.start(1, 0)
+        layer.init_state(1, 0)

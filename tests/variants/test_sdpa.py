@@ -29,7 +29,7 @@ def test_a_backend_that_cannot_run_here_fails_instead_of_giving_way_to_another()
         layer(laws.tokens_in(40))
     assert isinstance(layer, Decodable)
     with pytest.raises(RuntimeError):
-        layer.decode(laws.tokens_in(40)[:, 0], layer.start(laws.B, 10))
+        layer.decode(laws.tokens_in(40)[:, 0], layer.init_state(laws.B, 10))
 
 
 @torch.no_grad()

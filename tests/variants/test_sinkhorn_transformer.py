@@ -127,7 +127,7 @@ def test_blocks_of_root_n(tokens: int, block: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("options", "message"),
     [
         ({"block_size": 0}, "block_size 0 is below 1"),
         ({"iterations": 0}, "iterations 0 is below 1"),
@@ -136,7 +136,7 @@ def test_blocks_of_root_n(tokens: int, block: int) -> None:
         ({"sortcut": 2, "causal": True}, "Sinkhorn Transformer with sortcut cannot be causal"),
     ],
 )
-def test_refusals(knobs: dict[str, Any], message: str) -> None:
+def test_refusals(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Unsupported) as caught:
-        layer_of(50, **knobs)
+        layer_of(50, **options)
     assert str(caught.value) == message

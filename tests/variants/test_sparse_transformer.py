@@ -74,7 +74,7 @@ def test_decoding_equals_the_forward(options: dict[str, int | str]) -> None:
 def test_fixed_decoding_keeps_a_block_and_the_summaries_only() -> None:
     layer = sparse(1000, stride=100, summary=4)
     assert isinstance(layer, Decodable)
-    assert layer.start(3, 999).k_BGRK.shape == (3, 4, 100 + 10 * 4, 16)
+    assert layer.init_state(3, 999).k_BGRK.shape == (3, 4, 100 + 10 * 4, 16)
 
 
 @pytest.mark.parametrize(("tokens", "stride"), [(1, 1), (1024, 32), (4096, 64), (12288, 128)])

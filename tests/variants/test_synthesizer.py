@@ -49,7 +49,7 @@ def test_projects_and_keeps_only_what_is_read(logits: str, read: str) -> None:
     layer = laws.make(Synthesizer, 20, logits=logits, causal=True)
     assert isinstance(layer, Decodable)
     assert set(layer.projections) == {*read, "v", "out"}
-    assert layer.start(2, 3).k_BGRK.shape[-1] == (16 if "k" in read else 0)
+    assert layer.init_state(2, 3).k_BGRK.shape[-1] == (16 if "k" in read else 0)
     layer(laws.tokens_in(20)).square().sum().backward()
     assert all(p.grad is not None for p in layer.parameters())
 
@@ -60,7 +60,7 @@ def test_a_fixed_term_is_not_learned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("options", "message"),
     [
         ({"rank": 0}, "rank 0 is below 1"),
         ({"logits": "dense+dense"}, "logits 'dense+dense' names a term twice"),
@@ -71,6 +71,6 @@ def test_a_fixed_term_is_not_learned() -> None:
         ),
     ],
 )
-def test_refuses(knobs: dict[str, Any], message: str) -> None:
+def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Unsupported, match=f"^{re.escape(message)}$"):
-        laws.make(Synthesizer, 50, **knobs)
+        laws.make(Synthesizer, 50, **options)

@@ -18,7 +18,7 @@ def test_options_equal_the_reference(learned: int, fuse: bool) -> None:
     for mask in (None, real_BT):
         got = layer.attend(v_BHTK, v_BHTK, v_BHTK, mask)
         want = reference(layer, v_BHTK, v_BHTK, v_BHTK, mask)
-        keep_BT = layer.kept(torch.ones_like(real_BT) if mask is None else mask)
+        keep_BT = layer.output_mask(torch.ones_like(real_BT) if mask is None else mask)
         got, want = (x.transpose(1, 2)[keep_BT] for x in (got, want))
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
@@ -29,7 +29,7 @@ def test_keeps_as_many_tokens_as_it_learns_however_long_the_input() -> None:
     for tokens in (1, 3, 50):
         real_BT = torch.ones(2, tokens, dtype=torch.bool)
         assert layer(laws.tokens_in(tokens)).shape == (2, 5, laws.D)
-        assert layer.kept(real_BT).tolist() == [[True] * 5] * 2
+        assert layer.output_mask(real_BT).tolist() == [[True] * 5] * 2
 
 
 @torch.no_grad()

@@ -74,7 +74,7 @@ def test_decoding_past_many_segments(segment: int, memory: int) -> None:
 def test_a_state_is_as_long_as_its_context_makes_it(context: int) -> None:
     layer = laws.make(XL, 64, causal=True, segment=8, memory=16)
     assert isinstance(layer, Decodable)
-    state = layer.start(2, context)
+    state = layer.init_state(2, context)
     assert state.passed + state.length == context
     assert state.k_BHSK.shape[2] == min(state.passed, 16) + 8
 
@@ -100,13 +100,13 @@ def test_flops_grow_in_line_with_the_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("options", "message"),
     [
         ({"segment": 0}, "segment 0 is below 1"),
         ({"memory": -1}, "memory -1 is below 0"),
         ({"causal": False}, "Transformer-XL is always causal"),
     ],
 )
-def test_refuses(knobs: dict[str, Any], message: str) -> None:
+def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Unsupported, match=f"^{re.escape(message)}$"):
-        laws.make(XL, 50, **{"causal": True, **knobs})
+        laws.make(XL, 50, **{"causal": True, **options})

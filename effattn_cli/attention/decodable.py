@@ -1,0 +1,75 @@
+"""A variant that can produce token by token, and what it keeps between two tokens."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from effattn_cli.attention.mixer import Attention
+
+State = TypeVar("State")
+
+
+class Decodable(Attention, Generic[State]):
+    """A variant that can produce token by token. Decode support is this type, not a flag.
+
+    A state is a dataclass of tensors, or a tree of such. `step` may write into the tensors of the
+    state it is given, but only where a later state looks: stepping twice from one state gives the
+    same answer twice.
+    """
+
+    def init_state(self, batch: int, context: int) -> State:
+        """The state after `context` tokens of random content, made without running them.
+
+        `init_state(batch, 0)` is the empty state. Room for `config.tokens` tokens in all.
+        """
+        raise NotImplementedError
+
+    def step(self, *inputs: Any) -> tuple[Tensor, State]:
+        """One token: `step(q_BHK, k_BHK, v_BHK, state)` gives the mixed values (B, H, V), and the
+        state that holds the token too. The inputs are those of `attend`, without the tokens' axis.
+        """
+        raise NotImplementedError
+
+    def mix_step(self, *given: Any) -> tuple[Tensor, State]:
+        """`step`, with the key-value heads repeated for a variant that is not grouped; the state
+        is the last of what is given.
+        """
+        *inputs, state = given
+        return self.step(*self.repeated(tuple(inputs)), state)
+
+    def project_step(self, x_BD: Tensor, state: State) -> tuple[tuple[Tensor, ...], State]:
+        """The inputs of one step. A layer whose projections know of earlier tokens, by a short
+        convolution, say, reads them from the state and gives back a new one.
+        """
+        given = self.project(x_BD.unsqueeze(1))
+        pairs = zip(self.inputs.values(), given, strict=True)
+        return tuple(spec.of_token(tensor) for spec, tensor in pairs), state
+
+    def decode(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
+        """One token through the whole layer: (B, D) to (B, D)."""
+        inputs, state = self.project_step(x_BD, state)
+        y_BHV, state = self.mix_step(*inputs, state)
+        return self.output(y_BHV.unsqueeze(2)).squeeze(1), state
+
+    def blank(self, *shape: int, random: bool = False) -> Tensor:
+        """A tensor for a state, on the layer's device and in its dtype; zeros unless random."""
+        make: Any = torch.randn if random else torch.zeros
+        return make(*shape, device=self.like.device, dtype=self.like.dtype)
+
+
+def tensors_of(state: object) -> Iterator[Tensor]:
+    """All tensors of a state, however deep they are nested in dataclasses, lists and mappings."""
+    if isinstance(state, Tensor):
+        yield state
+    elif is_dataclass(state) and not isinstance(state, type):
+        for item in fields(state):
+            yield from tensors_of(getattr(state, item.name))
+    elif isinstance(state, Mapping):
+        for part in state.values():
+            yield from tensors_of(part)
+    elif isinstance(state, list | tuple):
+        for part in state:
+            yield from tensors_of(part)

@@ -1,0 +1,73 @@
+"""The variants of all sources, by name, and what the source text of each says."""
+
+import ast
+from collections.abc import Sequence
+from os import PathLike, fspath
+
+from effattn_cli import declared
+from effattn_cli.cards import Variant
+from effattn_cli.catalog.sources import BrokenPlugin, Source, bundled, installed, named
+from effattn_cli.errors import UsageError, unknown
+
+
+class Catalog:
+    """The variants of all sources, by name."""
+
+    def __init__(self, plugins: Sequence[str | PathLike[str]] = ()) -> None:
+        self._sources: dict[str, Source] = {}
+        self._variants: dict[str, Variant] = {}
+        for source in (*bundled(), *installed()):
+            self._add(source)
+        for plugin in plugins:
+            for source in named(fspath(plugin)):
+                self._add(source)
+
+    def _add(self, source: Source) -> None:
+        other = self._sources.get(source.name)
+        if other is not None and other.path.resolve() != source.path.resolve():
+            raise UsageError(
+                f"two variants are named {source.name!r}: {other.path} and {source.path}",
+                "rename one of the files",
+            )
+        self._sources[source.name] = source
+
+    def names(self) -> list[str]:
+        return sorted(self._sources)
+
+    def source(self, name: str) -> Source:
+        if name not in self._sources:
+            raise unknown("variant", name, self._sources)
+        return self._sources[name]
+
+    def variant(self, name: str) -> Variant:
+        """What the source says of the variant, read without importing it.
+
+        Raises:
+            UsageError: there is no such variant.
+            BrokenPlugin: its source cannot be read; the message says why.
+        """
+        source = self.source(name)
+        if name not in self._variants:
+            self._variants[name] = describe(source)
+        return self._variants[name]
+
+
+def describe(source: Source) -> Variant:
+    """Reads a variant's card, options and summary from its source text."""
+    try:
+        text = source.path.read_text(encoding="utf-8")
+        said = declared.read(text, source.class_name)
+    except (OSError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise BrokenPlugin(f"{source.path}: {error}") from error
+    plugin = source.plugin  # a profile is no place for where a bundled one was installed
+    return Variant(
+        name=source.name,
+        summary=(ast.get_docstring(said.node) or "").partition("\n")[0],
+        card=said.card,
+        decode=said.decodes,
+        options=said.options,
+        origin=source.origin,
+        path=f"variants/{source.path.name}" if plugin is None else plugin,
+        code=declared.code(text),
+        plain=said.plain,
+    )
