@@ -120,7 +120,7 @@ def peaks() -> None:
             path = Path(folder, f"known_{size}.py")
             path.write_text(KNOWN.format(size=size * 10**6))
             cell = Cell(variant=path.stem, seq=1024, setting=Setting(dim=64, heads=2))
-            task = Task(cell=cell, path=str(path))
+            task = Task(cell=cell, plugin=str(path))
             job = Job(request=MeasureMemory(task=task, sampling=Sampling()))
             watched = outcome.answer(server.run(job), Watched, 60.0)
             assert isinstance(watched, Watched)

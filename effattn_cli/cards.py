@@ -1,6 +1,7 @@
 """What a variant says of itself, and what is known of it without running it."""
 
 from collections.abc import Collection, Mapping
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -35,7 +36,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     survey: SurveyRow | None = None
     lra: float | None = None  # Long Range Arena: average accuracy, arXiv:2011.04006, Table 1
     padding: bool = True
-    requires: tuple[str, ...] = ()  # packages or devices that it cannot do without
+    requires: tuple[str, ...] = ()  # packages, or a kind of device, that it cannot do without
     notes: tuple[str, ...] = ()  # each deliberate difference from the paper, or a doubt
     exempt: Mapping[str, str] = field(default_factory=dict)  # law -> why it does not hold here
 
@@ -66,6 +67,23 @@ def plain_card(name: str, parameters: Collection[str]) -> Card:
         padding=False,
         notes=("a plain torch.nn.Module: effattn does not know what it computes",),
     )
+
+
+#: Kinds of devices that a card can require, in capitals or not; all else is a package.
+DEVICES = frozenset({"cuda", "mps", "xpu"})
+
+
+def unmet(card: Card, device: str | None = None) -> str | None:
+    """What the variant cannot do without and does not have, in words: a package, or another kind
+    of device than this one.
+    """
+    for name in card.requires:
+        if name.lower() in DEVICES:
+            if device is not None and device.partition(":")[0] != name.lower():
+                return f"{card.title} needs a device of the kind {name.lower()}"
+        elif find_spec(name) is None:
+            return f"{card.title} needs the package {name!r}, which is not installed"
+    return None
 
 
 class Option(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,16 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
+from effattn_cli.attention import Card, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact
+from effattn_cli.parts.rotary import Rotary
 
 CACHED = 2**20  # numbers of gathered keys at a time that stay in the caches of a CPU
 NEAR = 5  # blocks that every block sees: the first, the last, itself and one on either side
 
 
 @final
-class BigBird(Attention):
+class BigBird(Rotary):
     """Each block of tokens sees the first block, the last, those beside it, and R random ones.
 
     The first and the last block see all. A row is one softmax over its blocks, each counted once
@@ -45,7 +46,7 @@ class BigBird(Attention):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Attention.Config):
+    class Config(Rotary.Config):
         block_size: int = 64
         """Tokens of a block."""
         random_blocks: int = 3

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from effattn_cli.attention import Attention, Card, Unsupported
+from effattn_cli.attention import Card, Unsupported
 from effattn_cli.parts.blocks import even, fold, key_mask, unfold
+from effattn_cli.parts.rotary import Rotary
 
 
 @final
-class Blockwise(Attention):
+class Blockwise(Rotary):
     """Cuts the tokens into n blocks; in head h, block i of the queries sees block p_h(i) alone.
 
     p_h is the identity for most heads and a cyclic shift for the others: p(i) = i + s mod n
@@ -36,7 +37,7 @@ class Blockwise(Attention):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Attention.Config):
+    class Config(Rotary.Config):
         blocks: int = 2
         """How many blocks (n in the paper, 2 or 3 there)."""
         shifted: int | None = None

@@ -7,10 +7,11 @@ from torch import Tensor
 from effattn_cli.attention import Card, Decodable
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
+from effattn_cli.parts.rotary import Rotary
 
 
 @final
-class GroupedQuery(Decodable[Cache]):
+class GroupedQuery(Rotary, Decodable[Cache]):
     """Exact attention in which a group of query heads shares the keys and values of one kv head.
 
     out_h = softmax(q_h k_g^T / sqrt K) v_g with g = h // (H / G) (GQA, Ainslie et al. 2023,

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from effattn_cli.attention import Card, Decodable, Unsupported
 from effattn_cli.parts.banded import Ring, banded
+from effattn_cli.parts.rotary import Rotary
 
 
 @final
-class Local(Decodable[Ring]):
+class Local(Rotary, Decodable[Ring]):
     """Each query sees only the `window` keys around it, or up to it where causal.
 
     out_i = softmax over j of (q_i k_j / sqrt K) v_j with |i - j| <= W // 2, or i - W < j <= i
@@ -36,7 +37,7 @@ class Local(Decodable[Ring]):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Decodable.Config):
+    class Config(Rotary.Config):
         window: int = 256
         """Keys that a query sees; 256 is what tensor2tensor's local attention takes."""
 

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported
 from effattn_cli.parts.banded import Ring, banded
 from effattn_cli.parts.exact import exact
+from effattn_cli.parts.rotary import Rotary
 
 
 @final
-class Longformer(Decodable[Ring]):
+class Longformer(Rotary, Decodable[Ring]):
     """Each query sees a window around it and the global tokens, which see and are seen by all.
 
     A local row is one softmax over the keys |i - j| <= W / 2 and the first M, each counted once; a
@@ -41,7 +42,7 @@ class Longformer(Decodable[Ring]):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Decodable.Config):
+    class Config(Rotary.Config):
         window: int = 512
         """Keys in the window, half on either side; the authors' and transformers' default."""
         global_tokens: int = 1
@@ -86,8 +87,8 @@ class Longformer(Decodable[Ring]):
         if self.causal:
             return super().forward(x_BTD, real_BT)
         rows = (
-            self.split("q", self.projections["global_q"](x_BTD[:, : self.first])),
-            self.split("k", self.projections["global_k"](x_BTD)),
+            self.at(self.split("q", self.projections["global_q"](x_BTD[:, : self.first]))),
+            self.at(self.split("k", self.projections["global_k"](x_BTD))),
             self.split("v", self.projections["global_v"](x_BTD)),
         )
         q_BHTK, k_BGTK, v_BGTK = self.project(x_BTD)

@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from effattn_cli.attention import Card, Decodable
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
+from effattn_cli.parts.rotary import Rotary
 
 BACKENDS = {
     "math": SDPBackend.MATH,
@@ -20,7 +21,7 @@ BACKENDS = {
 
 
 @final
-class SDPA(Decodable[Cache]):
+class SDPA(Rotary, Decodable[Cache]):
     """Exact softmax attention through torch's fused kernels, the baseline of every comparison.
 
     out = softmax(q k^T / sqrt K) v in tiles with a running maximum and sum, so that the N x N
@@ -42,7 +43,7 @@ class SDPA(Decodable[Cache]):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Decodable.Config):
+    class Config(Rotary.Config):
         backend: Literal["auto", "math", "flash", "efficient", "cudnn"] = "auto"
         """The kernel to insist on."""
 

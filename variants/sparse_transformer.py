@@ -12,12 +12,13 @@ from effattn_cli.parts.blocks import even
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.lse_merge import Part, hide, union
+from effattn_cli.parts.rotary import Rotary
 
 CHUNKS = 8  # of queries, at least, that look at all summaries before them without a mask
 
 
 @final
-class SparseTransformer(Decodable[Cache]):
+class SparseTransformer(Rotary, Decodable[Cache]):
     """Each query sees about sqrt N near keys and sqrt N far ones, in one softmax over both sets.
 
     With stride L, query i sees the keys j <= i of its block of L and the last C of each block
@@ -46,7 +47,7 @@ class SparseTransformer(Decodable[Cache]):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Decodable.Config):
+    class Config(Rotary.Config):
         pattern: Literal["fixed", "strided"] = "fixed"
         """The far keys: fixed for text, strided for images and other periodic data."""
         stride: int | None = None

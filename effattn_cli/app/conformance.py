@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from effattn_cli.catalog import Catalog
+from effattn_cli.catalog.sources import absolute
 from effattn_cli.errors import NothingMeasured
 from effattn_cli.host.processes import usual_memory_limit
 from effattn_cli.records import Failure
@@ -28,15 +29,14 @@ class Finding:
 
 def findings(catalog: Catalog, name: str, launcher: Launcher, seconds: float) -> Iterator[Finding]:
     """A finding for each law, in a process of its own, so that none can spoil another."""
-    plugin = catalog.source(name).plugin
-    path = None if plugin is None else str(plugin)
+    plugin = absolute(catalog.source(name).plugin)
     job = Job(request=ListLaws())
     listed = outcome.answer(launcher.run(job), Laws, job.timeout)
     if isinstance(listed, Failure):
         raise NothingMeasured("the checking process ended before the first law")
     memory = usual_memory_limit()
     for law in [LOADING, *listed.names]:
-        request = CheckLaw(variant=name, path=path, law=law)
+        request = CheckLaw(variant=name, plugin=plugin, law=law)
         job = Job(request=request, timeout=seconds, memory=memory)
         found = finding(law, outcome.answer(launcher.run(job), Checked, seconds))
         yield found

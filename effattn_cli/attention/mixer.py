@@ -18,7 +18,6 @@ class Attention(Layer):
     the heads (`output`). In the scope `core` only `attend` runs, on random inputs.
     """
 
-    config: "Attention.Config"
     #: What the core is given, by name and in the order of `attend`.
     inputs: ClassVar[Mapping[str, Input]] = QKV
     #: True if `attend` takes k and v with fewer heads than q; else they are repeated for it.
@@ -33,6 +32,8 @@ class Attention(Layer):
         kv_heads: int | None = None
         head_dim: int | None = None
         core: bool = False  # the mechanism alone, without the projections around it
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from effattn_cli import variants
+from effattn_cli.cards import unmet
+from effattn_cli.catalog.registry import describe
 from effattn_cli.catalog.sources import BrokenPlugin, Source, installed, named
+from effattn_cli.errors import Unsupported
 
 if TYPE_CHECKING:
     from effattn_cli.attention import Attention, Layer
@@ -30,11 +33,19 @@ def load(name: str, plugin: Place | None = None, *, kind: Any = None) -> Any:
 
     Raises:
         BrokenPlugin: there is no such class, not just one, or it is of another kind.
+        Unsupported: its file imports a package that its card requires, and that is not there.
     """
     from effattn_cli.attention import Attention, FeedForward  # noqa: PLC0415
 
     source = _source(name, plugin)
-    cls = _class(source, _import(source))
+    try:
+        module = _import(source)
+    except ModuleNotFoundError as error:
+        missing = unmet(describe(source).card) if source.plugin else None
+        if missing is None:
+            raise
+        raise Unsupported(missing) from error
+    cls = _class(source, module)
     if issubclass(cls, FeedForward) != (cls.card.kind == "feed-forward"):
         raise BrokenPlugin(f"{name!r}: a FeedForward, and no other, has the kind 'feed-forward'")
     wanted = kind or Attention

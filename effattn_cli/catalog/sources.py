@@ -101,6 +101,17 @@ def file_of(module: str) -> Path | None:
     return Path(found.origin) if found is not None and found.origin else None
 
 
+def absolute(plugin: str | None) -> str | None:
+    """The same for a process that runs in another folder."""
+    if plugin is None:
+        return None
+    place, colon, class_name = plugin.rpartition(":")
+    for path, rest in ((plugin, ""), (place, colon + class_name)):
+        if path and Path(path).exists():
+            return f"{Path(path).absolute()}{rest}"
+    return plugin
+
+
 def name_of(path: Path) -> str:
     """The variant in the file `linear_transformer.py` is `linear-transformer`."""
     return path.stem.replace("_", "-")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from effattn_cli import catalog, engines
 from effattn_cli.attention import Attention, Decodable, FeedForward, Layer, PlainModule
 from effattn_cli.attention.decodable import tensors_of
+from effattn_cli.cards import unmet
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure.transformer_block import Block, Dense
 from effattn_cli.records import Cell
@@ -60,6 +61,9 @@ def build(
     Raises:
         Unsupported: the variant cannot do what the cell asks for.
     """
+    missing = unmet(variant.card, cell.setting.device)
+    if missing is not None:
+        raise Unsupported(missing)
     setting = replace(
         cell.setting,
         device=device or cell.setting.device,

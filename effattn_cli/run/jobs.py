@@ -4,18 +4,27 @@ What a process answers is decoded by the type that its job asks for: a plugin ca
 channel of its process, and whatever it writes there is at most a failed cell.
 """
 
+from collections.abc import Mapping
+
 from msgspec import Raw, Struct
 
+from effattn_cli.cards import Variant
+from effattn_cli.catalog.sources import absolute
 from effattn_cli.machine import Count, Machine, Size
 from effattn_cli.records import Cell, Cost, Memory, Reason, Run, Sampling, Usage
 from effattn_cli.setting import Dtype
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """A cell, and the file that its variant is in; None for a bundled one."""
+    """A cell, and the plugin that its variant is in; None for a bundled one."""
 
     cell: Cell
-    path: str | None
+    plugin: str | None = None
+
+
+def task(cell: Cell, variants: Mapping[str, Variant]) -> Task:
+    """The task of a cell of one of these variants."""
+    return Task(cell=cell, plugin=absolute(variants[cell.variant].plugin))
 
 
 class CountCost(Struct, frozen=True, kw_only=True, tag=True):
@@ -63,7 +72,7 @@ class CheckLaw(Struct, frozen=True, kw_only=True, tag=True):
     """Hold a variant to a law. Answer: `Checked`."""
 
     variant: str
-    path: str | None
+    plugin: str | None
     law: str
 
 

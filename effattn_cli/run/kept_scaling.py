@@ -15,7 +15,7 @@ from effattn_cli.cards import Variant
 from effattn_cli.records import Cell
 from effattn_cli.run import outcome
 from effattn_cli.run.fork_server import Launcher
-from effattn_cli.run.jobs import CountCost, Counted, Job, Task
+from effattn_cli.run.jobs import CountCost, Counted, Job, task
 from effattn_cli.setting import Setting
 
 LENGTHS = (4096, 16384)
@@ -26,9 +26,10 @@ LARGEST = 1 << 20  # bytes of the file
 
 def of(launcher: Launcher, variant: Variant) -> Scaling | None:
     """None where the variant cannot be counted."""
-    setting = Setting(causal=variant.card.causal == "always")
+    causal = variant.card.causal == "always"
+    setting = Setting(scope=variant.scopes[0], causal=causal)
     cells = (Cell(variant=variant.name, seq=seq, setting=setting) for seq in LENGTHS)
-    tasks = tuple(Task(cell=cell, path=variant.plugin) for cell in cells)
+    tasks = tuple(task(cell, {variant.name: variant}) for cell in cells)
     answers = launcher.run(Job(request=CountCost(tasks=tasks), timeout=SECONDS)).answers
     counted = [outcome.decoded(raw, Counted) for raw in answers]
     costs = [one.cost for one in counted if isinstance(one, Counted)]

@@ -24,6 +24,7 @@ from effattn_cli.run.jobs import (
     Task,
     Timed,
     Watched,
+    task,
 )
 from effattn_cli.run.sweep_state import TOO_LATE, SweepState
 
@@ -223,7 +224,7 @@ class Scheduler:
         )
 
     def _task(self, cell: Cell) -> Task:
-        return Task(cell=cell, path=self._variants[cell.variant].plugin)
+        return task(cell, self._variants)
 
 
 def _seconds(call: float) -> str:

@@ -12,6 +12,7 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Layer
+from effattn_cli.cards import unmet
 from effattn_cli.devices import energy, fingerprint
 from effattn_cli.errors import EffattnError, Unsupported
 from effattn_cli.host import heap
@@ -126,7 +127,7 @@ def _laws(_: jobs.ListLaws, answer: Answer) -> None:
 def _check(request: jobs.CheckLaw, answer: Answer) -> None:
     """Whether the variant keeps one law; "loading" stands for being there at all."""
     with _unchanged():
-        variant = _loaded(request.variant, request.path)
+        variant = _loaded(request.variant, request.plugin)
         told = _exemptions(variant) if request.law == "loading" else _kept(variant, request.law)
     answer(told)
 
@@ -140,6 +141,9 @@ def _exemptions(variant: type[Layer]) -> jobs.Checked:
 
 def _kept(variant: type[Layer], law: str) -> jobs.Checked:
     why = variant.card.exempt.get(law)
+    missing = unmet(variant.card, "cpu")
+    if missing is not None:
+        return jobs.Checked(skipped=missing)
     try:
         skipped = laws.LAWS[law](variant)
     except laws.Broken as error:
@@ -196,11 +200,11 @@ def _state() -> dict[str, object]:
 
 
 def _variant(task: jobs.Task) -> type[Layer]:
-    return _loaded(task.cell.variant, task.path)
+    return _loaded(task.cell.variant, task.plugin)
 
 
-def _loaded(name: str, path: str | None) -> type[Layer]:
-    return catalog.load(name, path, kind=Layer)
+def _loaded(name: str, plugin: str | None) -> type[Layer]:
+    return catalog.load(name, plugin, kind=Layer)
 
 
 HANDLERS: dict[type, Callable[[Any, Answer], None]] = {

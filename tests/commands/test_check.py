@@ -102,7 +102,7 @@ def test_an_exemption_is_told_and_has_to_be_needed(tmp_path: Path) -> None:
     path.write_text(MEAN.format(exempt=exempt))
     told: list[Checked] = []
     for law in ("causality", "any length", "loading", "padding", "gradients"):
-        worker.run(CheckLaw(variant="mean", path=str(path), law=law), told.append)
+        worker.run(CheckLaw(variant="mean", plugin=str(path), law=law), told.append)
     assert told == [
         Checked(skipped="exempt: it is a mean"),
         Checked(broken="the variant keeps this law; remove the exemption from its card"),

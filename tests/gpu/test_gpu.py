@@ -162,7 +162,7 @@ def test_a_cell_that_takes_more_than_it_may_is_out_of_memory() -> None:
     cell = Cell(
         variant="softmax", seq=8192, setting=Setting(device="cuda")
     )  # its scores alone take 2 GiB
-    task = Task(cell=cell, path=None)
+    task = Task(cell=cell, plugin=None)
     with ForkServer() as server:
         roomy, tight = (
             outcome.answer(

@@ -36,7 +36,7 @@ class Known(Attention):
 
 
 def measured(cell: Cell, path: Path | None = None) -> Memory:
-    task = Task(cell=cell, path=str(path) if path else None)
+    task = Task(cell=cell, plugin=str(path) if path else None)
     job = Job(request=MeasureMemory(task=task, sampling=Sampling()))
     watched = outcome.answer(server().run(job), Watched, 60.0)
     assert isinstance(watched, Watched)

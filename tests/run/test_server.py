@@ -57,7 +57,7 @@ def watching(path: Path | None = None, **more: object) -> Job:
 def task(path: Path | None = None) -> Task:
     setting = Setting(dim=64, heads=2)
     cell = Cell(variant="bad" if path else "sdpa", seq=64, setting=setting)
-    return Task(cell=cell, path=str(path) if path else None)
+    return Task(cell=cell, plugin=str(path) if path else None)
 
 
 def failure_of(server: ForkServer, job: Job) -> Failure | None:
@@ -143,7 +143,7 @@ from effattn_cli.records import Cell, Sampling
 from effattn_cli.run.fork_server import ForkServer
 from effattn_cli.run.jobs import Job, MeasureMemory, Task
 
-task = Task(cell=Cell(variant="bad", seq=64), path=sys.argv[1])
+task = Task(cell=Cell(variant="bad", seq=64), plugin=sys.argv[1])
 with ForkServer() as server:
     server.run(Job(request=MeasureMemory(task=task, sampling=Sampling()), timeout=600))
 """
@@ -185,7 +185,7 @@ def test_a_fresh_process_each_time(server: ForkServer) -> None:
 
 def test_what_was_used_of_a_feed_forward_reaches_the_record(server: ForkServer) -> None:
     cell = Cell(variant="gshard", seq=64, setting=Setting(dim=64, heads=2, scope="block"))
-    job = Job(request=MeasureMemory(task=Task(cell=cell, path=None), sampling=SAMPLING))
+    job = Job(request=MeasureMemory(task=Task(cell=cell, plugin=None), sampling=SAMPLING))
     told = outcome.answer(server.run(job), Watched, job.timeout)
     record = results.watched(Record(cell=cell), told)
     assert record.usage is not None

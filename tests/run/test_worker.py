@@ -29,7 +29,7 @@ cells = [
     for name in catalog.bundled_names()
     for phase, causal in (("forward", False), ("train", False), ("decode", True))
 ]
-tasks = [Task(cell=cell, path=None) for cell in cells]
+tasks = [Task(cell=cell, plugin=None) for cell in cells]
 for task in tasks:
     worker._variant(task)
 before, kept = set(sys.modules), []

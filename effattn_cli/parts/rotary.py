@@ -1,0 +1,76 @@
+"""Rotary positions: queries and keys turned by angles that grow with their places."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from effattn_cli.attention import Attention, Unsupported
+
+
+class Rotary(Attention):
+    """Turns q and k after their projections, where the option `rotary` asks for it.
+
+    Of a head's first R numbers, a = x_r and b = x_(r + R/2) become a cos - b sin and b cos + a sin
+    of the angle t base^(-2 r / R) at place t, so that a score depends on the distance of two tokens
+    (RoFormer, Su et al. 2021, arXiv:2104.09864; halves in place of neighbours, and a part of the
+    width only, as in GPT-NeoX and Llama). The core knows nothing of it.
+    """
+
+    config: "Rotary.Config"
+    cos_TR: Tensor
+    sin_TR: Tensor
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Attention.Config):
+        rotary: float = 0.0
+        """The part of a head's width that is turned by its position: 1 in Llama, 0.25 in GPT-NeoX
+        and in Qwen3-Next; 0 for none."""
+        rotary_base: float = 10_000.0
+        """The angles go from 1 down to about 1 / base; 500000 in Llama 3."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if not 0 <= config.rotary <= 1:
+            raise Unsupported(f"rotary {config.rotary} is not from 0 to 1")
+        if config.rotary_base <= 1:
+            raise Unsupported(f"rotary_base {config.rotary_base} is not above 1")
+        self.turned = int(self.head_dim * config.rotary) // 2 * 2
+        if self.turned and config.core:
+            raise Unsupported("rotary positions belong to the projections, a core has none")
+        if self.turned:
+            cos_TR, sin_TR = _table(config.tokens, self.turned, config.rotary_base)
+            self.register_buffer("cos_TR", cos_TR, persistent=False)
+            self.register_buffer("sin_TR", sin_TR, persistent=False)
+
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
+        return self._placed(super().project(x_BTD), 0)
+
+    def project_step(self, x_BD: Tensor, state: Any) -> tuple[tuple[Tensor, ...], Any]:
+        """A state of such a variant says how many tokens it holds, as its `length`."""
+        given = self._placed(super().project(x_BD.unsqueeze(1)), state.length)
+        return tuple(x_BHxK.squeeze(2) for x_BHxK in given), state
+
+    def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
+        q_BHTK, k_BGTK, *rest = inputs
+        return self.at(q_BHTK, first), self.at(k_BGTK, first), *rest
+
+    def at(self, x_BHTK: Tensor, first: int = 0) -> Tensor:
+        """Queries or keys of the tokens from place `first` on, turned."""
+        if not self.turned:
+            return x_BHTK
+        place = slice(first, first + x_BHTK.shape[2])
+        cos_TR, sin_TR = self.cos_TR[place], self.sin_TR[place]
+        half = self.turned // 2
+        a, b = x_BHTK[..., :half], x_BHTK[..., half : self.turned]
+        rest = x_BHTK[..., self.turned :]
+        return torch.cat([a * cos_TR - b * sin_TR, b * cos_TR + a * sin_TR, rest], dim=-1)
+
+
+def _table(tokens: int, width: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the angles, (T, R / 2), worked out in float64."""
+    rate_R = base ** -(torch.arange(0, width, 2, dtype=torch.float64) / width)
+    angle_TR = torch.arange(tokens, dtype=torch.float64)[:, None] * rate_R
+    dtype = torch.get_default_dtype()
+    return angle_TR.cos().to(dtype), angle_TR.sin().to(dtype)
