@@ -29,7 +29,13 @@ PRELOADED = {"real": "torch.fx.experimental.symbolic_shapes", "fake": "torch._dy
 END = b"end\n"  # behind the last answer: what is left of the process is to take it down
 
 
-def main() -> None:
+def run() -> None:
+    """What the parent starts."""
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone before it was ready
+        _serve()
+
+
+def _serve() -> None:
     processes.die_with_parent()  # nobody listens to the end of stdin while torch loads
     from effattn_cli.run import worker  # noqa: PLC0415
 
@@ -45,7 +51,7 @@ def main() -> None:
     following = Child.fork(replies)
     for line in iter(sys.stdin.buffer.readline, b""):
         running = following
-        _write(replies, _line(_run(running, line)))
+        _write(replies, _line(_reply(running, line)))
         # The parent works on the reply while the system takes down what it came from, and while
         # the process of the next job is made. That job waits until all else is gone.
         following = Child.fork(replies)
@@ -85,7 +91,7 @@ def _write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _run(child: Child, line: bytes) -> Reply:
+def _reply(child: Child, line: bytes) -> Reply:
     """The reply to a job; its process may not be gone yet."""
     killed = processes.killed_for_memory()
     with contextlib.suppress(BrokenPipeError), os.fdopen(child.job, "wb") as job:
@@ -179,8 +185,3 @@ def _drain(ready: list[int], texts: dict[int, bytes], watched: list[int]) -> Non
             watched.remove(fd)  # closed; without this, select would spin on it
         keep = MAX_ANSWERS if fd == answers else KEPT_OUTPUT
         texts[fd] = (texts[fd] + part)[-keep:]
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):  # the parent is gone before it was ready
-        main()
