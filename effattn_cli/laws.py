@@ -5,18 +5,19 @@ breaks it, and gives the reason where it does not apply. A variant that a law is
 on its card, under `exempt`.
 """
 
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields, make_dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from effattn_cli.analysis.cost.scaling import exponent, measured_exponent
-from effattn_cli.attention import Attention, Decodable, FeedForward, Layer
+from effattn_cli.attention import Attention, Decodable, FeedForward, Layer, PlainModule
+from effattn_cli.errors import Unsupported
 from effattn_cli.measure.counting import count
 from effattn_cli.records import Cell
-from effattn_cli.setting import Setting
+from effattn_cli.setting import Scope, Setting
 
 B, D, H = 2, 64, 4  # the shapes of every law: small, and no two alike
 
@@ -43,6 +44,22 @@ def make(
     heads = {"heads": H} if issubclass(variant, Attention) else {}
     config = variant.Config(**{"dim": D, "tokens": tokens, **heads, **shape})
     return variant(config).to(dtype).eval()
+
+
+def with_options(variant: type[Kind], options: Mapping[str, Any]) -> type[Kind]:
+    """The same variant with other defaults.
+
+    Raises:
+        Unsupported: it has no such option.
+    """
+    for name in options:
+        if name not in variant.options():
+            raise Unsupported(f"{variant.card.title} has no option {name!r}")
+    if not options:
+        return variant
+    defaults = [(name, Any, value) for name, value in options.items()]
+    config = make_dataclass("Config", defaults, bases=(variant.Config,), frozen=True, kw_only=True)
+    return type(variant.__name__, (variant,), {"Config": config})
 
 
 def tokens_in(tokens: int, *, dtype: torch.dtype = torch.float32, seed: int = 1) -> Tensor:
@@ -177,23 +194,36 @@ def causality(variant: type[Layer]) -> str | None:
 @law
 @torch.no_grad()
 def decoding(variant: type[Layer]) -> str | None:
-    """Decoding token by token equals the causal forward; a step can be repeated."""
+    """Decoding token by token equals the causal forward; a step can be repeated.
+
+    With every layout of heads at a few tokens, and as far as a window turns over or a memory fills
+    up, as the layer says by its `horizon` and `period`.
+    """
     if not issubclass(variant, Decodable | FeedForward):
         return "it does not decode token by token"
     for shape in [{}, {"kv_heads": H // 2}] if issubclass(variant, Attention) else [{}]:
-        _decodes(make(variant, 70, dtype=torch.float64, causal=True, **shape))
+        _decodes(make(variant, 70, dtype=torch.float64, causal=True, **shape), 70)
+    if issubclass(variant, Decodable):
+        near = make(variant, 70, causal=True)
+        tokens = near.horizon + 2 * near.period + 70
+        _decodes(make(variant, tokens, dtype=torch.float64, causal=True), tokens, every=9)
     return None
 
 
-def _decodes(layer: Layer) -> None:
-    x = tokens_in(70, dtype=torch.float64)
+def _decodes(layer: Layer, tokens: int, *, every: int = 1) -> None:
+    """Each step against the forward; one in so many is made twice from its state."""
+    x = tokens_in(tokens, dtype=torch.float64)
     y, state = layer(x), _state(layer, 0)
-    for t in range(70):
-        once, _ = _step(layer, x[:, t], state)
+    last = y.shape[1]  # Perceiver AR keeps the outputs of the last tokens only
+    for t in range(tokens):
+        once = _step(layer, x[:, t], state)[0] if t % every == 0 else None
         step, state = _step(layer, x[:, t], state)
-        _require(torch.equal(once, step), f"decoding step {t} twice from one state differs")
-        _close(step, y[:, t], f"decoding step {t} differs from the causal forward")
-    step, _ = _step(layer, x[:, 0], _state(layer, 50))
+        same = once is None or torch.equal(once, step)
+        _require(same, f"decoding step {t} twice from one state differs")
+        if t >= tokens - last:
+            want = y[:, t - tokens + last]
+            _close(step, want, f"decoding step {t} differs from the causal forward")
+    step, _ = _step(layer, x[:, 0], _state(layer, tokens // 2))
     _require(bool(step.isfinite().all()), "a step after a random context is not finite")
 
 
@@ -204,6 +234,26 @@ def _state(layer: Layer, context: int) -> Any:
 
 def _step(layer: Any, x_BD: Tensor, state: Any) -> tuple[Tensor, Any]:
     return (layer.decode(x_BD), None) if state is None else layer.decode(x_BD, state)
+
+
+@law
+@torch.no_grad()
+def inputs_are_left_as_they_were(variant: type[Layer]) -> None:
+    """A call does not write into its inputs: that would spoil the next one on the same tensors."""
+    for causal in modes(variant):
+        layer = make(variant, 80, causal=causal)
+        _leaves(layer, {"x": tokens_in(80)})
+        if isinstance(layer, Attention):
+            torch.manual_seed(1)
+            inputs = {name: spec.random(layer, B, 80) for name, spec in layer.inputs.items()}
+            _leaves(layer.mix, inputs)
+
+
+def _leaves(call: Callable[..., object], inputs: Mapping[str, Tensor]) -> None:
+    before = {name: tensor.clone() for name, tensor in inputs.items()}
+    call(*inputs.values())
+    for name, tensor in inputs.items():
+        _require(torch.equal(tensor, before[name]), f"a call changes its input {name}")
 
 
 @law
@@ -221,14 +271,17 @@ def gradients(variant: type[Layer]) -> None:
 
 
 @law
-def growth(variant: type[Layer]) -> None:
+def growth(variant: type[Layer]) -> str | None:
     """FLOPs and peak memory grow from 4k to 16k tokens as the card states, to 0.1 in the exponent.
 
     Measured on the core, or on the feed-forward alone, on fake tensors, at a width that real
     models have.
     """
+    if not variant.card.time:
+        return "the card does not say how it grows"
+    scope: Scope = "layer" if issubclass(variant, PlainModule) else "core"
     for causal in modes(variant):
-        setting = Setting(causal=causal)
+        setting = Setting(causal=causal, scope=scope)
         at = {
             seq: count(variant, Cell(variant="", seq=seq, setting=setting)).cost
             for seq in (4096, 16384)
@@ -245,6 +298,7 @@ def growth(variant: type[Layer]) -> None:
             said, is_ = exponent(order, 4096, 16384), measured_exponent(got)
             message = f"{what} grow like N^{is_:.2f}, the card says {order} (N^{said:.2f})"
             _require(abs(said - is_) <= 0.1, message)
+    return None
 
 
 @law

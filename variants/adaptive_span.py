@@ -53,7 +53,7 @@ class AdaptiveSpan(Decodable[Ring]):
         for name, least in (("span", 1), ("ramp", 1)):
             if getattr(config, name) < least:
                 raise Unsupported(f"{name} {getattr(config, name)} is below {least}")
-        self.span, self.ramp = config.span, config.ramp
+        self.span, self.ramp, self.horizon = config.span, config.ramp, config.span
         self.span_H = nn.Parameter(torch.linspace(0, 1, self.heads))  # z / S
 
     def attend(

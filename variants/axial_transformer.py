@@ -69,7 +69,7 @@ class AxialTransformer(Decodable[Grid]):
         super().__init__(config)
         if config.width is not None and config.width < 1:
             raise Unsupported(f"width {config.width} is below 1")
-        self.width = config.width or near_root(config.tokens)
+        self.width = self.period = config.width or near_root(config.tokens)
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None

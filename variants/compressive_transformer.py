@@ -64,6 +64,7 @@ class CompressiveTransformer(DecodableSegments):
         if config.segment % config.compression:
             raise Unsupported(f"compression {config.compression} does not divide the segment")
         self.memory, self.ratio = config.memory, config.compression
+        self.horizon = config.segment + config.memory + config.compressed * config.compression
         width = self.heads * self.head_dim
         # Convolutions whose kernel is their stride.
         self.compress_k = nn.Linear(config.compression * width, width)

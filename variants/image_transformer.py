@@ -58,6 +58,8 @@ class ImageTransformer(Decodable[Cache]):
             raise Unsupported(f"across {config.across} is below 2")
         self.block, self.across = config.block, config.across or 0
         self.memory = (self.across + 1) * self.block if self.across else config.memory
+        self.period = self.block * max(1, self.across)
+        self.horizon = self.memory + self.block
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None

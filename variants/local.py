@@ -45,7 +45,7 @@ class Local(Rotary, Decodable[Ring]):
         super().__init__(config)
         if config.window < 1:
             raise Unsupported(f"window {config.window} is below 1")
-        self.window = config.window
+        self.window = self.horizon = config.window
 
     def attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None

@@ -64,7 +64,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
             if value is not None and value < 1:
                 raise Unsupported(f"{name} {value} is below 1")
         self.window, self.rank = config.window, 1 if config.causal else config.rank
-        self.chunk = config.chunk or -(-config.tokens // config.rank)
+        self.chunk = self.period = config.chunk or -(-config.tokens // config.rank)
         wide = self.heads * self.head_dim
         self.logits = nn.Linear(wide, self.heads * self.rank, bias=False)
         self.near_norm, self.far_norm = nn.LayerNorm(wide), nn.LayerNorm(wide)

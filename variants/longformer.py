@@ -55,6 +55,7 @@ class Longformer(Rotary, Decodable[Ring]):
         if config.global_tokens < 1:
             raise Unsupported(f"global_tokens {config.global_tokens} is below 1")
         self.reach, self.first = config.window // 2, config.global_tokens
+        self.horizon = self.reach + self.first
 
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
         made = super().make_projections(dim)

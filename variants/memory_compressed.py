@@ -73,7 +73,8 @@ class MemoryCompressed(Decodable[Ring | Memory]):
         if config.layer not in {"compressed", "local"}:
             raise Unsupported(f"layer {config.layer!r} is neither compressed nor local")
         self.stride, self.block = config.compression, config.block_size
-        self.local = config.layer == "local"
+        self.local, self.horizon = config.layer == "local", config.block_size
+        self.period = 1 if self.local else self.stride
         if not self.local:
             self.squeeze_k_HJK, self.squeeze_v_HJK = self._kernel(), self._kernel()
 

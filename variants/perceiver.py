@@ -58,6 +58,7 @@ class Perceiver(Decodable[Latents]):
         ),
         exempt={
             "growth": "up to 16k tokens much of the work is the latents' own, which never grows",
+            "decoding": "past M tokens and with two layers or more, a latent stays as it was made",
         },
     )
 
@@ -74,7 +75,8 @@ class Perceiver(Decodable[Latents]):
             raise Unsupported(f"latents {config.latents} is below 1")
         if config.layers < 0:
             raise Unsupported(f"layers {config.layers} is below 0")
-        self.latents, width = config.latents, self.heads * self.head_dim
+        self.latents, self.horizon = config.latents, config.latents
+        width = self.heads * self.head_dim
         if not self.causal:
             self.latents_MD = nn.Parameter(torch.randn(config.latents, width) * 0.02)
             self.query = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width, bias=False))

@@ -69,7 +69,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.block = config.block_size or near_root(config.tokens)
+        self.block = self.period = config.block_size or near_root(config.tokens)
         for name, least in (("block_size", 1), ("iterations", 1), ("sortcut", 0)):
             given = getattr(config, name)
             if given is not None and given < least:

@@ -65,7 +65,7 @@ class SparseTransformer(Rotary, Decodable[Cache]):
         if config.summary < 1:
             raise Unsupported(f"summary {config.summary} is below 1")
         self.fixed = config.pattern == "fixed"
-        self.stride = config.stride or 2 ** int((math.log2(config.tokens) + 1) / 2)
+        self.stride = self.period = config.stride or 2 ** int((math.log2(config.tokens) + 1) / 2)
         self.summary = min(config.summary, self.stride)
 
     def attend(

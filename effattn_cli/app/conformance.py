@@ -1,13 +1,14 @@
 """Whether a variant keeps the laws that the bundled ones keep."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from effattn_cli.catalog import Catalog
-from effattn_cli.catalog.sources import absolute
-from effattn_cli.errors import NothingMeasured
+from effattn_cli.catalog.sources import absolute, named
+from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.host.processes import usual_memory_limit
+from effattn_cli.plan.variant_choices import Choice, select
 from effattn_cli.records import Failure
 from effattn_cli.run import outcome
 from effattn_cli.run.fork_server import Launcher
@@ -27,16 +28,37 @@ class Finding:
     output: tuple[str, ...] = ()  # the last lines that it printed, where it failed
 
 
-def findings(catalog: Catalog, name: str, launcher: Launcher, seconds: float) -> Iterator[Finding]:
+def subject(text: str, plugins: Sequence[str]) -> tuple[Catalog, Choice]:
+    """What a name, a file, or a class stands for: `linformer:rank=8`, `mine.py`, `mine.py:Mine`.
+
+    Raises:
+        UsageError: it is unknown, or stands for several.
+    """
+    place, options = (text, "") if "=" not in text else text.rsplit(":", 1)
+    if "." in place:  # no name has a dot: it is a file, or a class in a file or a module
+        (name,) = (source.name for source in named(place))
+        plugins = [*plugins, place]
+    else:
+        name = place
+    catalog = Catalog(plugins)
+    choices = select([f"{name}:{options}" if options else name], catalog)
+    if len(choices) != 1:
+        raise UsageError(f"{text!r} stands for {len(choices)} variants: name one")
+    return catalog, choices[0]
+
+
+def findings(
+    catalog: Catalog, choice: Choice, launcher: Launcher, seconds: float
+) -> Iterator[Finding]:
     """A finding for each law, in a process of its own, so that none can spoil another."""
-    plugin = absolute(catalog.source(name).plugin)
+    name, plugin = choice.name, absolute(catalog.source(choice.name).plugin)
     job = Job(request=ListLaws())
     listed = outcome.answer(launcher.run(job), Laws, job.timeout)
     if isinstance(listed, Failure):
         raise NothingMeasured("the checking process ended before the first law")
     memory = usual_memory_limit()
     for law in [LOADING, *listed.names]:
-        request = CheckLaw(variant=name, plugin=plugin, law=law)
+        request = CheckLaw(variant=name, plugin=plugin, law=law, options=choice.options)
         job = Job(request=request, timeout=seconds, memory=memory)
         found = finding(law, outcome.answer(launcher.run(job), Checked, seconds))
         yield found

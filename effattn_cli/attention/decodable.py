@@ -20,6 +20,13 @@ class Decodable(Attention, Generic[State]):
     same answer twice.
     """
 
+    #: Steps after which the work of a step repeats: a row, a block, a segment. What decoding costs
+    #: is the mean over so many.
+    period: int = 1
+    #: Tokens after which decoding has done all that it ever does: a window has turned over, a
+    #: memory is full. The law of decoding looks past it.
+    horizon: int = 512
+
     def init_state(self, batch: int, context: int) -> State:
         """The state after `context` tokens of random content, made without running them.
 

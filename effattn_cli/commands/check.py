@@ -1,6 +1,5 @@
 """`effattn check`: does a variant keep the laws that the bundled ones keep?"""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,11 @@ BROKEN = 1  # exit code: a law does not hold
 
 def check(
     variant: Annotated[
-        str, typer.Argument(help="A variant, or its file.", autocompletion=variant_names)
+        str,
+        typer.Argument(
+            help="A variant with options, `linformer:rank=8`, or its file.",
+            autocompletion=variant_names,
+        ),
     ],
     plugin: Annotated[
         list[str] | None, typer.Option("--plugin", help="A file or folder with variants.")
@@ -24,21 +27,18 @@ def check(
 ) -> None:
     """Hold a variant to the laws: shapes, causality, padding, gradients, growth and more."""
     from effattn_cli.app import conformance
-    from effattn_cli.catalog import Catalog, name_of
     from effattn_cli.quantities import parse_seconds
     from effattn_cli.report.catalog import conformance_view
     from effattn_cli.report.console import stdout
     from effattn_cli.run.fork_server import ForkServer
 
     seconds = parse_seconds(time_limit)
-    file = Path(variant) if variant.endswith(".py") else None
-    catalog = Catalog([*(plugin or []), *([file] if file else [])])
-    name = name_of(file) if file else variant
-    catalog.variant(name)  # what is wrong with its card shows before torch loads
+    catalog, choice = conformance.subject(variant, plugin or [])
+    catalog.variant(choice.name)  # what is wrong with its card shows before torch loads
     with ForkServer() as server:
-        findings = list(conformance.findings(catalog, name, server, seconds))
+        findings = list(conformance.findings(catalog, choice, server, seconds))
     if json:
-        typer.echo(conformance_view.as_json(name, findings))
+        typer.echo(conformance_view.as_json(choice.label, findings))
     else:
-        stdout().print(conformance_view.table(name, findings))
+        stdout().print(conformance_view.table(choice.label, findings))
     raise typer.Exit(BROKEN if any(item.status == "broken" for item in findings) else 0)

@@ -33,7 +33,8 @@ class DecodableSegments(Decodable[Segment]):
         super().__init__(config)
         if segment < 1:
             raise Unsupported(f"segment {segment} is below 1")
-        self.segment, self.most = segment, most
+        self.segment, self.period, self.most = segment, segment, most
+        self.horizon = segment + most
         self.positions = RelativeScores(config.dim, self.heads, self.head_dim)
 
     def remembered(self, passed: int) -> int:

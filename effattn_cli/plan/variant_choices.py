@@ -33,6 +33,12 @@ class Choice:
     name: str
     options: Mapping[str, Value] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """As it is typed: `linformer:rank=64`."""
+        options = ",".join(f"{name}={value}" for name, value in self.options.items())
+        return f"{self.name}:{options}" if options else self.name
+
 
 @dataclass
 class _Term:

@@ -6,9 +6,9 @@ channel of its process, and whatever it writes there is at most a failed cell.
 
 from collections.abc import Mapping
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
-from effattn_cli.cards import Variant
+from effattn_cli.cards import Value, Variant
 from effattn_cli.catalog.sources import absolute
 from effattn_cli.machine import Count, Machine, Size
 from effattn_cli.records import Cell, Cost, Memory, Reason, Run, Sampling, Usage
@@ -74,6 +74,7 @@ class CheckLaw(Struct, frozen=True, kw_only=True, tag=True):
     variant: str
     plugin: str | None
     law: str
+    options: Mapping[str, Value] = field(default_factory=dict)  # those that are not as usual
 
 
 class Nothing(Struct, frozen=True, kw_only=True, tag=True):

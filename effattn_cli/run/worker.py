@@ -128,6 +128,7 @@ def _check(request: jobs.CheckLaw, answer: Answer) -> None:
     """Whether the variant keeps one law; "loading" stands for being there at all."""
     with _unchanged():
         variant = _loaded(request.variant, request.plugin)
+        variant = laws.with_options(variant, request.options)
         told = _exemptions(variant) if request.law == "loading" else _kept(variant, request.law)
     answer(told)
 

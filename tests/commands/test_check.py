@@ -47,7 +47,7 @@ def test_a_new_variant_passes_and_runs(tmp_path: Path) -> None:
     assert [line.split()[0] for line in found.stdout.splitlines()[:-2]] == [
         "skipped" if law == "decoding" else "ok" for law in ["loading", *LAWS]
     ]
-    assert found.stdout.splitlines()[-1] == "my-variant: 11 held, 1 skipped"
+    assert found.stdout.splitlines()[-1] == "my-variant: 12 held, 1 skipped"
     shape = ["-s", "64", "--dim", "64", "--heads", "2", "--rounds", "1", "--out", "p.yaml"]
     swept = effattn(*profile.split()[1:], *shape, cwd=tmp_path)
     assert swept.returncode == 0, swept.stderr
@@ -93,7 +93,7 @@ def test_a_broken_law_is_told_in_plain_words(tmp_path: Path) -> None:
     message = "output at position 0 changes when token 1 changes, but the card says causal"
     assert f"BROKEN causality {message}" in words
     assert "skipped padding the card says that it takes no padding" in words
-    assert words.endswith("mean: 8 held, 1 broken, 3 skipped")
+    assert words.endswith("mean: 9 held, 1 broken, 3 skipped")
 
 
 def test_an_exemption_is_told_and_has_to_be_needed(tmp_path: Path) -> None:
@@ -185,3 +185,75 @@ def test_a_failure_becomes_a_finding() -> None:
         failure = Failure(reason=reason, message="KeyError: x", output=("last",))  # type: ignore[arg-type]
         found = finding("growth", failure)
         assert (found.status, found.words, found.output) == ("broken", words, ("last",))
+
+
+RING = """
+from dataclasses import dataclass
+
+from effattn_cli.attention import Card, Decodable
+from effattn_cli.parts.banded import Ring, banded
+
+
+class Short(Decodable[Ring]):
+    "A window whose ring is one slot short."
+
+    grouped = True
+    card = Card(title="Short", families=("own",), paper="", year=2026, time="N w", memory="N",
+                causal="optional", kind="own mechanism")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Decodable.Config):
+        window: int = 256
+
+    def attend(self, q, k, v, real=None):
+        return banded(q, k, v, before=self.config.window - 1, after=0)
+
+    def init_state(self, batch, context):
+        return Ring.init(self, batch, context, last=max(1, self.config.window - 1))
+
+    def step(self, q, k, v, state):
+        state = state.append(k, v)
+        return state.attend(q), state
+"""
+
+
+@pytest.mark.parametrize("options", ["", ":window=16"])
+def test_decoding_is_looked_at_past_a_window(tmp_path: Path, options: str) -> None:
+    path = tmp_path / "short.py"
+    path.write_text(RING)
+    ended = effattn("check", f"{path}{options}")
+    assert ended.returncode == 1
+    step = 15 if options else 255
+    words = " ".join(ended.stdout.split())
+    assert f"decoding step {step} differs from the causal forward" in words
+    assert ended.stdout.splitlines()[-1].startswith(f"short{options}: ")
+
+
+def test_a_call_that_changes_its_input_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mean.py"
+    path.write_text(MEAN.format(exempt="{}").replace("    return", "    q.mul_(2)\n    return"))
+    ended = effattn("check", str(path))
+    assert "a call changes its input q" in " ".join(ended.stdout.split())
+
+
+def test_a_plain_module_is_held_to_what_it_can_be_held_to() -> None:
+    ended = effattn("check", "tests.plugins.two_plain:Mixer")
+    words = " ".join(ended.stdout.split())
+    assert ended.returncode == 0, ended.stdout
+    assert "skipped growth the card does not say how it grows" in words
+    assert "skipped causality the card says that it is never causal" in words
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("linformer:rank=8,16", "'linformer:rank=8,16' stands for 2 variants: name one"),
+        ("linformer:ranks=8", "unknown option"),
+        ("linform", "unknown variant 'linform'"),
+        ("nothing.py", "there is no plugin file or folder 'nothing.py'"),
+    ],
+)
+def test_what_is_no_variant_is_one_line(asked: str, says: str) -> None:
+    ended = effattn("check", asked)
+    assert ended.returncode == 2
+    assert says in ended.stderr.splitlines()[0]
