@@ -72,7 +72,10 @@ class Cell(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Cost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Counted on fake tensors, without running anything: exact for the eager program."""
+    """Counted on fake tensors, without running anything: exact for the eager program.
+
+    Of a call; where the steps of decoding differ, the mean over a period of them.
+    """
 
     matmul_flops: Size
     other_flops: Size  # elementwise and reductions, one per element and pass
@@ -81,6 +84,8 @@ class Cost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     write_bytes: Size
     peak_bytes: Size  # live at the worst moment, beyond inputs and weights
     operators: Size = 0  # that were dispatched, views left out
+    steps: Count = 1  # of decoding, over which it is the mean; the peak is that of the worst
+    worst_flops: Size | None = None  # of the dearest of these steps
 
     @property
     def flops(self) -> int:
@@ -116,7 +121,7 @@ class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One process for one cell: warm-up and samples. A round of a sweep has a run of each cell."""
 
-    samples: Samples  # seconds a call, in order, none dropped
+    samples: Samples  # seconds a call, or a mean over a period of steps; in order, none dropped
     warmup: Size  # calls before the first sample
     first_seconds: Positive  # the first call, with whatever is done once (compiling, autotuning)
     stopped: str  # why sampling ended: "steady", "time", or "count"
@@ -130,6 +135,7 @@ class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         None  # seconds until a call had started all its work on an accelerator
     )
     gpu: Gpu | None = None  # at the end of the run
+    worst_step: Positive | None = None  # seconds of the dearest step of a period, where they differ
 
     @property
     def median(self) -> float:
@@ -186,6 +192,17 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.prediction is not None:
             return "predicted"
         return "measured" if self.runs else "pending"
+
+    @property
+    def steps(self) -> int:
+        """The calls that a sample stands for: steps of decoding, where these differ."""
+        return self.cost.steps if self.cost is not None else 1
+
+    @property
+    def worst_step(self) -> float | None:
+        """Seconds of the dearest step of decoding; None where all are alike."""
+        seconds = [run.worst_step for run in self.runs if run.worst_step is not None]
+        return median(seconds) if seconds and self.failure is None else None
 
     @property
     def samples(self) -> tuple[float, ...]:

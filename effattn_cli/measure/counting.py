@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from effattn_cli.attention import Layer
+from effattn_cli.measure import decoding_costs
 from effattn_cli.measure.operator_counter import Counter
 from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell, Cost
@@ -20,13 +21,20 @@ def count(variant: type[Layer], cell: Cell) -> Counted:
     """Counts the cell's eager program on fake CPU tensors, whatever its device.
 
     On a CPU attention stays one fused operator; fake tensors of other devices would decompose it.
+
+    Raises:
+        Uncountable: the program does something whose cost is not known.
     """
     with FakeTensorMode(allow_non_fake_inputs=True):
         subject = build(variant, cell, device="cpu", eager=True)
-        if cell.setting.phase == "train":
-            subject.call()  # makes the upstream gradient, which is an input
-        counter = Counter()
-        counter.watch(*subject.tensors)
-        with counter:
-            subject.call()
-    return Counted(counter.cost, sum(tensor.nbytes for tensor in subject.tensors))
+        if subject.decoding is not None:
+            cost = decoding_costs.mean(subject.decoding, subject.inputs + subject.weights)
+        else:
+            if cell.setting.phase == "train":
+                subject.call()  # makes the upstream gradient, which is an input
+            counter = Counter()
+            counter.watch(*subject.tensors)
+            with counter:
+                subject.call()
+            cost = counter.cost
+    return Counted(cost, sum(tensor.nbytes for tensor in subject.tensors))

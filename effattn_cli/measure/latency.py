@@ -10,10 +10,11 @@ from effattn_cli.analysis.cost.time_estimate import WARM_SECONDS
 from effattn_cli.attention import Layer
 from effattn_cli.devices import nvml
 from effattn_cli.devices.energy import Meter
-from effattn_cli.devices.timing import Block, block, overwriting
+from effattn_cli.devices.timing import Block, Times, block, overwriting
 from effattn_cli.host import heap
 from effattn_cli.host.background_load import BackgroundLoad
 from effattn_cli.measure import reference_kernel
+from effattn_cli.measure.output_check import check
 from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell, Run, Sampling
 from effattn_cli.stats.median import half_width
@@ -44,19 +45,61 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
     time_some = block(
         cell.setting.device, subject.call, overwriting(cell.setting.device) if cold else None
     )
+    periods = Periods(time_some, subject.steps)
     most = 1 if cell.setting.device == "cpu" else BLOCK_CALLS
     before = reference_kernel.seconds(cell.setting.device)
     meter = None if cold else Meter.start(cell.setting.device)  # overwriting draws energy too
-    found = sample(time_some, sampling, most, faults)
+    run = periods.per_call(sample(periods.time, sampling, most, faults))
     if meter is not None:
-        calls = found.warmup + len(found.samples)
-        found = replace(found, joules=meter.joules(calls, found.median))
+        run = replace(run, joules=meter.joules(periods.calls, run.median))
     spent = time.monotonic() - started
-    if found.is_busy and spent < sampling.time_limit / 2:
-        found = _quieter(found, sample(time_some, sampling, most))  # the heap has grown by now
+    if run.is_busy and spent < sampling.time_limit / 2:  # the heap has grown by now
+        run = _quieter(run, periods.per_call(sample(periods.time, sampling, most)))
+    check(subject.call(), cell, subject.width)  # which many calls may have spoilt
     kernel = (before + reference_kernel.seconds(cell.setting.device)) / 2
-    gpu = nvml.at_work(cell.setting.device, subject.call, found.median)
-    return replace(found, gpu=gpu, calibration=round(kernel, 9))
+    gpu = nvml.at_work(cell.setting.device, subject.call, run.median)
+    return replace(run, gpu=gpu, calibration=round(kernel, 9))
+
+
+class Periods:
+    """Times periods of so many calls, whose work differs, where a sample is the mean of one."""
+
+    def __init__(self, time_some: Block, steps: int) -> None:
+        self._time_some, self.steps = time_some, steps
+        self.calls = 0
+        self._first: float | None = None
+        self._worst: list[float] = []  # the longest call of each period
+
+    def time(self, count: int) -> Times:
+        """The seconds of so many periods."""
+        times = self._time_some(count * self.steps)
+        self.calls += count * self.steps
+        if self._first is None:
+            self._first = times.seconds[0]
+        if self.steps == 1:
+            return times
+        periods = _parts(times.seconds, self.steps)
+        self._worst += map(max, periods)
+        launches = map(sum, _parts(times.launches, self.steps))
+        return Times([*map(sum, periods)], [*launches])
+
+    def per_call(self, run: Run) -> Run:
+        """A run whose samples are of periods, as one whose samples are of calls."""
+        if self.steps == 1:
+            return run
+        worst = self._worst[-len(run.samples) :]
+        return replace(
+            run,
+            samples=tuple(round(seconds / self.steps, 9) for seconds in run.samples),
+            launch=None if run.launch is None else round(run.launch / self.steps, 9),
+            warmup=run.warmup * self.steps,
+            first_seconds=round(self._first or run.first_seconds, 9),
+            worst_step=round(median(worst), 9),
+        )
+
+
+def _parts(items: Sequence[float], size: int) -> list[Sequence[float]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _quieter(first: Run, again: Run) -> Run:

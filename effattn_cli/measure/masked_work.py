@@ -4,15 +4,17 @@ Blocks and bands are scored whole, and a mask hides what the mechanism does not 
 is executed, and counted, but of no use. Which scores are hidden can depend on the data.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from effattn_cli.measure.operator_counter import is_pointwise, is_product, is_view, products
+from effattn_cli.measure.operator_flops import is_pointwise, is_product, is_view, products
 from effattn_cli.measure.traffic import tensors
 
+SLICE = 1 << 20  # numbers that are looked at together
 LOW = -1e3  # added to a score: its exponential is 0 beside any other's
 #: Operators that pass numbers on, beside the elementwise ones.
 PASSES = frozenset({"cat", "clone", "_to_copy", "copy", "constant_pad_nd"})
@@ -92,11 +94,16 @@ def _hides(name: str, given: dict[str, Any], out: Tensor) -> float | None:
     """The share of scores to which the operator gives no weight; None: it weighs nothing."""
     if name in {"_softmax", "_safe_softmax", "_softmax_backward_data"}:
         weights = given.get("output", out)
-        return int((weights == 0).sum()) / weights.numel()
+        return 1 - int(weights.count_nonzero()) / weights.numel()
     if name == "tril" and out.is_floating_point():
-        above = torch.ones(out.shape[-2:]).triu(given.get("diagonal", 0) + 1)
-        return float(above.mean())
+        return _above(out.shape[-2], out.shape[-1], given.get("diagonal", 0))
     return None
+
+
+def _above(rows: int, columns: int, diagonal: int) -> float:
+    """The share of a matrix above a diagonal."""
+    above = sum(min(columns, max(0, columns - row - diagonal - 1)) for row in range(rows))
+    return above / (rows * columns)
 
 
 def _share_low(mask: Tensor) -> float:
@@ -104,5 +111,21 @@ def _share_low(mask: Tensor) -> float:
     for dim, stride in enumerate(mask.stride()):
         if stride == 0:  # expanded: one of all alike is enough
             mask = mask.narrow(dim, 0, 1)
-    low = ~mask if mask.dtype == torch.bool else mask < LOW
-    return int(low.sum()) / low.numel()
+    if mask.dtype == torch.bool:
+        return 1 - int(mask.count_nonzero()) / mask.numel()
+    low = sum(int((part < LOW).count_nonzero()) for part in _slices(mask))
+    return low / mask.numel()
+
+
+def _slices(x: Tensor) -> Iterator[Tensor]:
+    """Views of up to `SLICE` numbers: what is worked out of each takes little memory."""
+    if x.numel() <= SLICE or not x.ndim:
+        yield x
+        return
+    rows = SLICE * len(x) // x.numel()
+    if rows:
+        for first in range(0, len(x), rows):
+            yield x[first : first + rows]
+    else:
+        for row in x:
+            yield from _slices(row)

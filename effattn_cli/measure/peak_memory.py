@@ -7,32 +7,28 @@ it what the call made the allocator take from the driver, as the driver says.
 
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.autograd.profiler import profile  # torch.profiler's imports inductor: a second a cell
+from torch.autograd.profiler import (  # torch.profiler's imports inductor: a second a cell
+    profile,
+    record_function,
+)
 
 from effattn_cli import engines
 from effattn_cli.attention import Layer
 from effattn_cli.devices import nvml
 from effattn_cli.host import heap
 from effattn_cli.measure.masked_work import Masked
+from effattn_cli.measure.output_check import check
 from effattn_cli.measure.workload import Subject, build
 from effattn_cli.records import Cell, Memory, Sampling
 
+CALL = "effattn: a call"  # marks where one begins
 LONG = 1.0  # seconds; above it a call is not repeated for warming up or for a second opinion
-
-
-class NotFinite(ArithmeticError):
-    """The output holds NaN or infinity."""
-
-
-class WrongShape(ValueError):
-    """The output does not have the shape or dtype that the contract asks for."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,7 @@ class Watched:
     memory: Memory
     events: list[Any]  # of the profiler
     masked_flops: int | None
+    warnings: tuple[str, ...] = ()
 
 
 def measure(
@@ -54,33 +51,57 @@ def measure(
     """
     heap.return_freed_memory()
     subject = build(variant, cell, seed=sampling.seed)
-    saved: dict[int, int] = {}
-    masked = None
+    first = _First()
     long = (
         cell.setting.device == "cpu" and cell.setting.phase != "train" and (expected or 0.0) >= LONG
     )
     if not long:
-        with ExitStack() as watching:
-            if engines.load(cell.setting.engine).RUNS_EAGERLY:
-                watching.enter_context(_noting(saved))
-                masked = watching.enter_context(Masked())
-            _check(subject.call(), cell, subject.width)
-    for tensor in subject.tensors:
-        saved.pop(tensor.untyped_storage().data_ptr(), None)
+        first = _first(subject, cell)
     watch = _on_cpu if cell.setting.device == "cpu" else _on_accelerator
     seen = watch(subject, cell)
-    _check(seen.out, cell, subject.width)
+    check(seen.out, cell, subject.width)
     found = Memory(
         peak_bytes=seen.peak_bytes,
         input_bytes=_bytes(subject.inputs),
         weight_bytes=_bytes(subject.weights),
         state_bytes=_bytes(subject.state),
-        saved_bytes=sum(saved.values()),
+        saved_bytes=first.saved_bytes,
         method=seen.method,
         resident_bytes=seen.resident_bytes,
         call_seconds=round(seen.seconds, 9),
     )
-    return Watched(found, seen.events, masked.flops if masked else None)
+    return Watched(found, seen.events, first.masked_flops, first.warnings)
+
+
+@dataclass(frozen=True)
+class _First:
+    """What the first call showed."""
+
+    saved_bytes: int = 0
+    masked_flops: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def _first(subject: Subject, cell: Cell) -> _First:
+    """A call under modes that see every operator, or without them where they cannot follow it."""
+    if not engines.load(cell.setting.engine).RUNS_EAGERLY:
+        check(subject.call(), cell, subject.width)
+        return _First()
+    saved: dict[int, int] = {}
+    try:
+        with _noting(saved), Masked() as masked:
+            for _ in range(subject.steps):
+                out = subject.call()
+    except Exception as error:  # noqa: BLE001  theirs, or the variant's own: then it comes again
+        out = subject.call()
+        why = str(error).partition("\n")[0][:200] or type(error).__name__
+        warning = f"what masks throw away and a backward keeps is not known: {why}"
+        check(out, cell, subject.width)
+        return _First(warnings=(warning,))
+    check(out, cell, subject.width)
+    for tensor in subject.tensors:
+        saved.pop(tensor.untyped_storage().data_ptr(), None)
+    return _First(sum(saved.values()), masked.flops // subject.steps)
 
 
 def _noting(saved: dict[int, int]) -> "saved_tensors_hooks":
@@ -106,22 +127,28 @@ class _Seen:
     method: str
 
 
-def _on_cpu(subject: Subject, _: Cell) -> _Seen:
+def _on_cpu(subject: Subject, cell: Cell) -> _Seen:  # noqa: ARG001
     with profile(use_kineto=True, profile_memory=True) as recorded:
         started = time.perf_counter()
-        out = subject.call()
-        seconds = time.perf_counter() - started
+        for _ in range(subject.steps):
+            with record_function(CALL):
+                out = subject.call()
+        seconds = (time.perf_counter() - started) / subject.steps
     events = list(recorded.kineto_results.events())
     resident = None if seconds > LONG else _resident(subject)
     return _Seen(out, seconds, _highest(events), resident, events, "allocation records")
 
 
 def _highest(events: Iterable[Any]) -> int:
-    """The highest running sum of the allocation records, from zero at the start."""
-    records = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
+    """The highest running sum of the allocation records, from zero at the start of each call."""
+    records = [
+        (event.start_ns(), event.nbytes() if event.name() == "[memory]" else None)
+        for event in events
+        if event.name() in {"[memory]", CALL}
+    ]
     live = peak = 0
     for _, size in sorted(records, key=lambda record: record[0]):
-        live += size
+        live = 0 if size is None else live + size
         peak = max(peak, live)
     return peak
 
@@ -131,21 +158,23 @@ def _resident(subject: Subject) -> int | None:
     if not heap.reset_resident_peak():
         return None
     before = heap.resident()
-    subject.call()
+    for _ in range(subject.steps):
+        subject.call()
     return max(0, heap.resident_peak() - before)
 
 
 def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
     torch.accelerator.empty_cache()
-    torch.accelerator.reset_peak_memory_stats()
-    before = torch.accelerator.memory_allocated()
     torch.accelerator.synchronize()
     held = nvml.resident(cell.setting.device)
-    started = time.perf_counter()
-    out = subject.call()
-    torch.accelerator.synchronize()
-    seconds = time.perf_counter() - started
-    peak = torch.accelerator.max_memory_allocated() - before
+    peak, started = 0, time.perf_counter()
+    for _ in range(subject.steps):
+        torch.accelerator.reset_peak_memory_stats()
+        before = torch.accelerator.memory_allocated()
+        out = subject.call()
+        torch.accelerator.synchronize()
+        peak = max(peak, torch.accelerator.max_memory_allocated() - before)
+    seconds = (time.perf_counter() - started) / subject.steps
     holds = nvml.resident(cell.setting.device)  # the allocator keeps what it took
     taken = None if held is None or holds is None else max(0, holds - held)
     with profile(use_kineto=True, use_device=torch.device(cell.setting.device).type) as recorded:
@@ -153,14 +182,6 @@ def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
         torch.accelerator.synchronize()
     events = list(recorded.kineto_results.events())
     return _Seen(out, seconds, peak, taken, events, "allocator peak")
-
-
-def _check(out: Tensor, cell: Cell, width: int) -> None:
-    if not isinstance(out, Tensor) or out.shape[0] != cell.setting.batch or out.shape[-1] != width:
-        got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise WrongShape(f"the output is {got}, expected ({cell.setting.batch}, ..., {width})")
-    if not out.isfinite().all():
-        raise NotFinite("the output holds NaN or infinity")
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -36,6 +36,12 @@ class Subject:
     width: int  # of the output
     inputs: tuple[Tensor, ...]
     state: tuple[Tensor, ...] = ()
+    decoding: "Decoding | None" = None  # where `call` is a step, and the next call the next step
+
+    @property
+    def steps(self) -> int:
+        """Calls after which their work repeats."""
+        return len(self.decoding.contexts) if self.decoding is not None else 1
 
     @property
     def weights(self) -> tuple[Tensor, ...]:
@@ -185,27 +191,57 @@ def _training(
     return train
 
 
+class Decoding:
+    """Steps of decoding, one a call: as many as a period has, then again from the first.
+
+    The last of them adds the context's last token. A period ends where the context does, so that
+    blocks that divide it are full.
+    """
+
+    def __init__(
+        self, run: Callable[..., Any], inputs: tuple[Tensor, ...], mixer: Any, cell: Cell
+    ) -> None:
+        self._run, self._inputs = run, inputs
+        self._mixer, self._batch = mixer, cell.setting.batch
+        steps = min(mixer.period, cell.seq) if isinstance(mixer, Decodable) else 1
+        self.contexts = range(cell.seq - steps, cell.seq)  # tokens before each step
+        self.first = self._state = self.state(self.contexts[0])
+        self._next = 0
+
+    @torch.no_grad()
+    def state(self, context: int) -> Any:
+        """After so many tokens; None of a feed-forward, which keeps nothing between them."""
+        if not isinstance(self._mixer, Decodable):
+            return None
+        return self._mixer.init_state(self._batch, context)
+
+    @torch.no_grad()
+    def step(self, state: Any) -> tuple[Tensor, Any]:
+        if state is None:
+            return self._run(*self._inputs), None
+        out, state = self._run(*self._inputs, state)
+        return out, state
+
+    def __call__(self) -> Tensor:
+        out, state = self.step(self._state)
+        self._next = (self._next + 1) % len(self.contexts)
+        self._state = state if self._next else self.first
+        return out
+
+
 def _decoding(
     module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype
 ) -> Subject:
-    """The step of the context's last token, so that blocks that divide the context are full."""
     mixer = module.mixer if isinstance(module, Block) else module
     if not isinstance(mixer, Decodable | FeedForward):
         raise Unsupported(f"{mixer.card.title} cannot decode token by token")
     if cell.setting.padding:
         raise Unsupported("decoding takes no padding")
-    state: Any = None
-    if isinstance(mixer, Decodable):
-        with torch.no_grad():
-            state = mixer.init_state(cell.setting.batch, cell.seq - 1)
     run, inputs = _one(module, cell, device=place, dtype=dtype)
     run = engines.load(cell.setting.engine).prepare(run)
-
-    @torch.no_grad()
-    def step() -> Tensor:
-        return run(*inputs) if state is None else run(*inputs, state)[0]
-
-    return Subject(step, module, _width(module, cell), inputs, tuple(tensors_of(state)))
+    decoding = Decoding(run, inputs, mixer, cell)
+    state = tuple(tensors_of(decoding.first))
+    return Subject(decoding, module, _width(module, cell), inputs, state, decoding)
 
 
 def _one(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any], tuple[Tensor, ...]]:

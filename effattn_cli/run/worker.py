@@ -16,7 +16,14 @@ from effattn_cli.cards import unmet
 from effattn_cli.devices import energy, fingerprint
 from effattn_cli.errors import EffattnError, Unsupported
 from effattn_cli.host import heap
-from effattn_cli.measure import ceilings, dispatched_kernels, expert_usage, latency, peak_memory
+from effattn_cli.measure import (
+    ceilings,
+    dispatched_kernels,
+    expert_usage,
+    latency,
+    output_check,
+    peak_memory,
+)
 from effattn_cli.measure.counting import count
 from effattn_cli.records import Reason
 from effattn_cli.run import jobs
@@ -62,9 +69,9 @@ def _unicode(text: str) -> str:
 def _reason(error: BaseException) -> Reason:
     if isinstance(error, Unsupported):
         return "unsupported"
-    if isinstance(error, peak_memory.NotFinite):
+    if isinstance(error, output_check.NotFinite):
         return "not-finite"
-    if isinstance(error, peak_memory.WrongShape):
+    if isinstance(error, output_check.WrongShape):
         return "wrong-shape"
     full = ("can't allocate memory", "out of memory", "not enough memory", "ALLOC_FAILED")
     exhausted = isinstance(error, MemoryError | torch.OutOfMemoryError)
@@ -96,7 +103,7 @@ def _watch(request: jobs.MeasureMemory, answer: Answer) -> None:
             kernels=kernels,
             masked_flops=watched.masked_flops,
             usage=usage,
-            warnings=dispatched_kernels.warnings(cell, kernels),
+            warnings=(*watched.warnings, *dispatched_kernels.warnings(cell, kernels)),
         )
     )
 

@@ -5,13 +5,16 @@ from itertools import accumulate, chain
 from types import SimpleNamespace
 
 import pytest
+import torch
+from torch import Tensor
 
+from effattn_cli import catalog
 from effattn_cli.attention import Attention
 from effattn_cli.devices import energy, nvml
 from effattn_cli.devices.timing import Block, Call, Times
 from effattn_cli.host import heap
 from effattn_cli.machine import Gpu
-from effattn_cli.measure import latency, reference_kernel
+from effattn_cli.measure import latency, output_check, reference_kernel
 from effattn_cli.measure.latency import GROWING_CALLS, _quieter, sample
 from effattn_cli.records import Cell, Sampling
 from effattn_cli.setting import Cache, Setting
@@ -173,7 +176,8 @@ def test_on_an_accelerator_a_cold_cache_is_overwritten_before_each_call(
 
         return run
 
-    monkeypatch.setattr(latency, "build", lambda *_, seed: SimpleNamespace(call=lambda: None))
+    subject = SimpleNamespace(call=lambda: torch.ones(1, 64), steps=1, width=64)
+    monkeypatch.setattr(latency, "build", lambda *_, seed: subject)
     monkeypatch.setattr(latency, "block", block)
     monkeypatch.setattr(latency, "overwriting", lambda _: overwrite)
     monkeypatch.setattr(energy.Meter, "start", metered.append)
@@ -185,3 +189,32 @@ def test_on_an_accelerator_a_cold_cache_is_overwritten_before_each_call(
     assert metered == ([] if cache == "cold" else ["cuda"])  # overwriting draws energy too
     assert found.gpu == Gpu(sm_mhz=1, celsius=2, throttle_reasons=())
     assert found.launch == 1e-5
+
+
+def test_a_sample_of_decoding_is_the_mean_of_a_period_and_the_worst_step_is_kept() -> None:
+    steps = [1e-3, 1e-3, 1e-3, 9e-3]  # the last one closes a row
+    periods = latency.Periods(playing([9.0, *steps[1:], *steps * 200], launch=1e-4), 4)
+    run = periods.per_call(sample(periods.time, Sampling()))
+    assert set(run.samples) == {3e-3}
+    assert (run.worst_step, run.first_seconds, run.launch) == (9e-3, 9.0, 1e-4)
+    assert run.warmup % 4 == 0
+    assert periods.calls == run.warmup + 4 * len(run.samples)
+
+
+def test_steps_that_are_alike_have_no_worst() -> None:
+    periods = latency.Periods(playing(steady(1e-3)), 1)
+    run = sample(periods.time, Sampling())
+    assert periods.per_call(run) is run
+    assert run.worst_step is None
+
+
+def test_an_output_that_many_calls_have_spoilt_fails_the_cell() -> None:
+    class Grows(Attention):
+        card = catalog.load("linformer").card
+
+        def attend(self, q: Tensor, k: Tensor, v: Tensor, real: Tensor | None = None) -> Tensor:
+            return q.mul_(2) * 1  # into its input: after 128 calls it is infinite
+
+    cell = Cell(variant="grows", seq=8, setting=Setting(dim=16, heads=2))
+    with pytest.raises(output_check.NotFinite):
+        latency.measure(Grows, cell, Sampling(max_samples=256, precision=0.001))
