@@ -187,9 +187,10 @@ class Scheduler:
             failure = Failure(reason="timeout", message=message)
             self.state.enter(replace(record, failure=failure))
             return False
-        call = self.state.seconds(record) or 0.0
-        if not time_estimate.affordable(call, self._sampling):
-            self.state.skip(record.cell, f"a call would take about {_seconds(call)}")
+        seconds = self.state.sample_seconds(record)
+        if not time_estimate.affordable(seconds, self._sampling):
+            what = "a call" if record.steps == 1 else f"a period of {record.steps} steps"
+            self.state.skip(record.cell, f"{what} would take about {_seconds(seconds)}")
             return False
         if self._out_of_time(record):
             self.state.skip(record.cell, TOO_LATE)

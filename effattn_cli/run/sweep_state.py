@@ -109,6 +109,10 @@ class SweepState:
         nearest = [*islice(self._shorter(record), 1)]
         return prediction.seconds(record, nearest, self.expect(record.cell))
 
+    def sample_seconds(self, record: Record) -> float:
+        """What a sample of the cell takes, as far as is known now: a call, or a period of them."""
+        return (self.seconds(record) or 0.0) * record.steps
+
     def _shorter(self, record: Record) -> Iterator[Record]:
         """Records of the same curve that a prediction can rest on, the nearest first."""
         return (self._records[cell] for cell in self._curve_of[record.cell].shorter(record.cell))
@@ -128,7 +132,7 @@ class SweepState:
 
     def next_seconds(self, record: Record) -> float:
         """What the cell's next process will take."""
-        call, sampling = self.seconds(record) or 0.0, self._profile.sampling
+        call, sampling = self.sample_seconds(record), self._profile.sampling
         return time_estimate.run_seconds(call, sampling, memory=record.memory is None)
 
     def left(self, cell: Cell) -> int:
@@ -156,6 +160,6 @@ class SweepState:
         if not left:
             return 0.0
         memory = record.memory is None
-        call = self.seconds(record) or 0.0
+        call = self.sample_seconds(record)
         runs, sampling = left - memory, self._profile.sampling
         return time_estimate.runs_seconds(call, sampling, runs=runs, memory=memory)

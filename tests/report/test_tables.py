@@ -4,7 +4,8 @@ from hypothesis import given
 from inline_snapshot import snapshot
 from msgspec.structs import replace
 
-from effattn_cli.records import Record
+from effattn_cli.analysis.cost import utilisation
+from effattn_cli.records import Bandwidth, Record
 from effattn_cli.report.profile import footnotes
 from effattn_cli.report.profile.tables import tables
 from tests.builders import (
@@ -246,3 +247,32 @@ def test_outliers_are_told_with_where_most_are() -> None:
     found = a_profile(calm, replace(calm, cell=a_cell("sdpa", 2048), runs=far))
     told = "outliers: 3 samples far from the rest, none dropped; most: sdpa at 2k (3 of 60)"
     assert told in screen(tables(found), 100)
+
+
+def beside(fraction: float) -> str:
+    """A table whose one cell takes so little time that it is so many times its roofline."""
+    record = measured(a_cell(), MS)
+    assert record.cost is not None
+    wide = (Bandwidth(working_set_bytes=1, speed=1e18),)
+    rate = record.cost.matmul_flops * 1 / MS / fraction
+    roofline = replace(utilisation.ANY, threads=2, device="cpu", flops=rate, bandwidths=wide)
+    return screen(tables(a_profile(record, rooflines=(roofline,))), 200)
+
+
+def test_what_is_faster_than_its_device_can_be_is_implausible_not_a_slow_machine() -> None:
+    assert "roofline above" not in beside(0.9) + beside(1.04)
+    little, far = beside(1.3), beside(29.0)
+    assert "roofline above 100 %: it was measured on a slower machine" in little
+    assert "implausible" not in little
+    assert "implausible: sdpa is up to 29 times as fast as this device can do what was" in far
+    assert "slower machine" not in far
+
+
+def test_steps_that_differ_are_told_with_the_dearest() -> None:
+    record = measured(a_cell("axial-transformer", phase="decode"), MS)
+    assert record.cost is not None
+    runs = tuple(replace(run, worst_step=9 * MS) for run in record.runs)
+    dear = replace(record, runs=runs, cost=replace(record.cost, steps=64))
+    told = "axial-transformer: a mean step is shown; one step in 64 takes 9.00 ms at 1k, 9x that"
+    assert told in screen(tables(a_profile(dear)), 200)
+    assert "a mean step is shown" not in screen(tables(a_profile(record)), 200)

@@ -14,7 +14,7 @@ from effattn_cli.units import clean
 
 OTHERS = (
     "status", "runs", "samples", "outliers", "background_load", "peak_predicted", "resident_bytes",
-    "launch_seconds", "useful_flops", "moved_bytes", "reason", "message",
+    "launch_seconds", "worst_step_seconds", "useful_flops", "moved_bytes", "reason", "message",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def _others(record: Record) -> Iterator[object]:
     yield record.peak_bytes is not None and record.memory is None
     yield record.memory.resident_bytes if record.memory else None
     yield gpu_notes.launch(record)
+    yield record.worst_step
     yield record.useful_flops
     yield record.cost.moved_bytes if record.cost else None
     yield from (record.failure.reason, record.failure.message) if record.failure else (None, None)

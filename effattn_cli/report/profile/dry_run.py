@@ -38,11 +38,15 @@ def table(profile: Profile, calls: Mapping[Cell, float | None]) -> Lines:
 
 def _total(profile: Profile, calls: Mapping[Cell, float | None]) -> str:
     sampling, budget = profile.sampling, profile.sampling.time_budget
-    each = [calls[record.cell] or 0.0 for record in profile.records if record.failure is None]
+    samples = [
+        (calls[record.cell] or 0.0) * record.steps
+        for record in profile.records
+        if record.failure is None
+    ]
     seconds = sum(
-        time_estimate.cell_seconds(call, sampling)
-        for call in each
-        if time_estimate.affordable(call, sampling)
+        time_estimate.cell_seconds(sample, sampling)
+        for sample in samples
+        if time_estimate.affordable(sample, sampling)
     )
     if not seconds:
         return "nothing to measure"
@@ -60,7 +64,7 @@ def _row(record: Record, call: float | None, sampling: Sampling) -> Row:
     ]
     if record.failure is not None:
         return Row(cells=(*first, Text(phrases.reason(record.failure), "red")))
-    fits = time_estimate.affordable(call or 0.0, sampling)
+    fits = time_estimate.affordable((call or 0.0) * record.steps, sampling)
     return Row(
         cells=(
             *first,

@@ -7,6 +7,7 @@ from effattn_cli.analysis.reliability import outliers, slow_runs
 from effattn_cli.records import Record
 from effattn_cli.report.profile import gpu_notes, usage_notes
 
+DEARER = 2.0  # times a mean step, from which on the dearest one is worth a line
 LEAST = 0.01  # of the FLOPs: what masks throw away is not worth a line below it
 
 
@@ -14,6 +15,7 @@ def lines(records: Sequence[Record]) -> Iterator[str]:
     yield from _outliers(records)
     yield from _slow(records)
     yield from _masked(records)
+    yield from _worst_steps(records)
     yield from usage_notes.lines(records)
     yield from gpu_notes.lines(records)
     yield from _warnings(records)
@@ -50,6 +52,20 @@ def _masked(records: Iterable[Record]) -> Iterator[str]:
         if max(shares) >= LEAST:
             span = usage_notes.span(shares, units.percent)
             yield f"{name}: {span} of its FLOPs go into scores that a mask throws away"
+
+
+def _worst_steps(records: Iterable[Record]) -> Iterator[str]:
+    """A line for each variant whose steps of decoding differ, where that matters most."""
+    worst: dict[str, tuple[float, Record]] = {}
+    for record in records:
+        if record.worst_step is not None and record.seconds:
+            times, label = record.worst_step / record.seconds, units.clean(record.cell.label)
+            if times > DEARER and times > worst.get(label, (0.0, record))[0]:
+                worst[label] = times, record
+    for label, (times, record) in worst.items():
+        step, length = units.seconds(record.worst_step or 0.0), units.length(record.cell.seq)
+        of = f"one step in {record.steps}" if record.cost else "the dearest step of a period"
+        yield f"{label}: a mean step is shown; {of} takes {step} at {length}, {times:.3g}x that"
 
 
 def _warnings(records: Sequence[Record]) -> Iterator[str]:

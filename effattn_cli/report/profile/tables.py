@@ -18,6 +18,7 @@ from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.report.profile import footnotes, gpu_notes
 
 Field = tuple[Column, Callable[[Record], Text]]
+IMPLAUSIBLE = 2.0  # of a roofline: more than a machine's own speed explains
 BEYOND = 1.05  # of a roofline: more than what differs from one measurement to the next
 
 
@@ -189,6 +190,29 @@ def _range(record: Record) -> str:
     return f"{units.seconds(min(record.samples))} … {units.seconds(max(record.samples))}"
 
 
+def _beyond(fractions: Iterable[tuple[float, Record]]) -> Iterator[str]:
+    """What is said of cells that are faster than their device can be.
+
+    A little: the device was slower when its roofline was measured. Much more, while others stay
+    below: the variant does not do what was counted.
+    """
+    above = [(fraction, record) for fraction, record in fractions if fraction > BEYOND]
+    if not above:
+        return
+    by_label: dict[str, float] = {}
+    for fraction, record in above:
+        label = units.clean(record.cell.label)
+        by_label[label] = max(fraction, by_label.get(label, 0.0))
+    far = {label: most for label, most in by_label.items() if most > IMPLAUSIBLE}
+    for label, most in far.items():
+        yield (
+            f"implausible: {label} is up to {most:.3g} times as fast as this device can do what was"
+            " counted; look at what it computes: effattn check"
+        )
+    if len(far) < len(by_label):
+        yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
+
+
 def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     """A line for each mark that occurs."""
     pairs = [(part, record) for part in parts for record in part.series.records]
@@ -202,9 +226,7 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     if busy:
         cores = f"{max(busy):.1f} cores busy"
         yield f"! other processes kept up to {cores}: the latency may be too high"
-    fractions = [part.fraction(record) for part, record in pairs]
-    if max(fractions, default=0.0) > BEYOND:
-        yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
+    yield from _beyond([(part.fraction(record), record) for part, record in pairs])
     found = [part.comparison(record, LATENCY) for part, record in pairs]
     if any(point is not None and point.ordering == "close" for point in found):
         yield "? too close to call: the intervals overlap"
