@@ -86,15 +86,27 @@ def _require(holds: bool, message: str) -> None:  # noqa: FBT001
 @law
 @torch.no_grad()
 def shape_and_dtype(variant: type[Layer]) -> None:
-    """The output is (B, T', D) in the input's dtype, and finite, in fp32, bf16 and fp16."""
+    """The output is (B, T', D) in the input's dtype, and finite, in fp32, bf16 and fp16; and in
+    fp32 where torch's default dtype is another.
+    """
+    single = torch.float32
     for causal in modes(variant):
-        for dtype in (torch.float32, torch.bfloat16, torch.float16):
-            layer = make(variant, 96, dtype=dtype, causal=causal)
-            y = layer(tokens_in(96, dtype=dtype))
-            want = out_shape(layer, 96)
-            _require(y.shape == want, f"gives shape {tuple(y.shape)} in place of {want}")
-            _require(y.dtype == dtype, f"gives {y.dtype} for {dtype}")
-            _require(bool(y.isfinite().all()), f"gives values that are not finite in {dtype}")
+        for dtype in (single, torch.bfloat16, torch.float16):
+            _is_in(make(variant, 96, dtype=dtype, causal=causal), dtype)
+        torch.set_default_dtype(torch.float64)
+        try:
+            _is_in(make(variant, 96, dtype=single, causal=causal), single)
+        except RuntimeError as error:
+            raise Broken(f"fails where torch's default dtype is float64: {error}") from error
+        finally:
+            torch.set_default_dtype(single)
+
+
+def _is_in(layer: Layer, dtype: torch.dtype) -> None:
+    y, want = layer(tokens_in(96, dtype=dtype)), out_shape(layer, 96)
+    _require(y.shape == want, f"gives shape {tuple(y.shape)} in place of {want}")
+    _require(y.dtype == dtype, f"gives {y.dtype} for {dtype}")
+    _require(bool(y.isfinite().all()), f"gives values that are not finite in {dtype}")
 
 
 @law

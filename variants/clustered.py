@@ -89,7 +89,7 @@ class Clustered(Attention):
     def _clusters(self, q_GTK: Tensor, real_GT: Tensor | None) -> Tensor:
         """Hashed in float32 at least: rounding could change a bit."""
         planes_LS = self.planes_LS.to(torch.promote_types(q_GTK.dtype, torch.float32))
-        bit_GTS = (q_GTK.to(planes_LS.dtype) @ planes_LS[:-1] + planes_LS[-1] > 0) * 2.0 - 1
+        bit_GTS = (q_GTK.to(planes_LS.dtype) @ planes_LS[:-1] + planes_LS[-1] > 0).float() * 2 - 1
         G, T, _ = q_GTK.shape
         group = max(1, CACHED // (T * self.clusters)) if pieces_pay(q_GTK) else G
         reals = [None] * G if real_GT is None else torch.split(real_GT, group)

@@ -11,7 +11,7 @@ from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge
 from effattn_cli.parts.banded import Ring
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.latents import LatentLayer, feed_forward
+from effattn_cli.parts.latents import LatentLayer, feed_forward, last_places
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,30 @@ class Perceiver(Decodable[Latents]):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
         if self.causal:
-            y_BHMK = _last(self.latents, q_BHTK, k_BHTK, v_BHTK, real_BT)
-            return self.split("q", self._work(self.read(merge_heads(y_BHMK))))
+            place_BM = last_places(self.latents, q_BHTK[:, 0], real_BT)
+            q_BHMK = q_BHTK.take_along_dim(place_BM[:, None, :, None], dim=2)
+            return self._read(q_BHMK, k_BHTK, v_BHTK, place_BM)
         q_BHMK = self.split("q", self.query(self.latents_MD.unsqueeze(0)))
         y_BHMK = exact(q_BHMK.expand(len(q_BHTK), -1, -1, -1), k_BHTK, v_BHTK, real_BT)
         z_BMD = self.norm(self._work(self.latents_MD + self.read(merge_heads(y_BHMK))))
         return exact(q_BHTK, self.split("q", self.key(z_BMD)), self.split("q", self.value(z_BMD)))
+
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        """Causal: only the last tokens ask, so only they are projected to queries."""
+        if not self.causal:
+            return super().forward(x_BTD, real_BT)
+        place_BM = last_places(self.latents, x_BTD, real_BT)
+        x_BMD = x_BTD.take_along_dim(place_BM[..., None], dim=1)
+        inputs = self.project_each({"q": x_BMD, "k": x_BTD, "v": x_BTD})
+        q_BHMK, k_BHTK, v_BHTK = self.repeated(inputs)
+        return self.output(self._read(q_BHMK, k_BHTK, v_BHTK, place_BM))
+
+    def _read(self, q_BHMK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, place_BM: Tensor) -> Tensor:
+        """Latents of what each of the last tokens reads up to itself."""
+        at_T = torch.arange(k_BHTK.shape[2], device=k_BHTK.device)
+        seen_BxMT = (at_T <= place_BM.unsqueeze(2)).unsqueeze(1)
+        y_BHMK = scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, attn_mask=seen_BxMT)
+        return self.split("q", self._work(self.read(merge_heads(y_BHMK))))
 
     def _work(self, z_BMD: Tensor) -> Tensor:
         z_BMD = z_BMD + self.feed(z_BMD)
@@ -128,18 +146,3 @@ class Perceiver(Decodable[Latents]):
             y_BHK = ring.append(k_BHK, v_BHK).attend(q_BHK)
             z_BD = layer.finish(z_BD, y_BHK.flatten(1))
         return z_BD.view_as(q_BHK), replace(state, length=state.length + 1)
-
-
-def _last(
-    count: int, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
-) -> Tensor:
-    """What each of the last real tokens, at most `count`, reads up to itself."""
-    T, at_T = q_BHTK.shape[2], torch.arange(q_BHTK.shape[2], device=q_BHTK.device)
-    M = min(count, T)
-    if real_BT is None:
-        place_BM, q_BHMK = at_T[None, T - M :], q_BHTK[:, :, T - M :]
-    else:
-        place_BM = (real_BT.sum(1, keepdim=True) - M).clamp(min=0) + at_T[:M]
-        q_BHMK = q_BHTK.take_along_dim(place_BM[:, None, :, None], dim=2)
-    seen_BxMT = (at_T <= place_BM.unsqueeze(2)).unsqueeze(1)
-    return scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, attn_mask=seen_BxMT)

@@ -104,7 +104,11 @@ class Attention(Layer):
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         """The inputs of `mix`, in order; (B, 1, D) gives those of one decoding step."""
-        made = {name: self.split(name, self.projections[name](x_BTD)) for name in self.projected}
+        return self.project_each(dict.fromkeys(self.projected, x_BTD))
+
+    def project_each(self, tokens: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """The same, each from its own tokens: queries of some, say, and keys and values of all."""
+        made = {name: self.split(name, self.projections[name](x)) for name, x in tokens.items()}
         return tuple(made[name] if name in made else made["q"] for name in self.inputs)
 
     def split(self, name: str, y_BTE: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Transformer layers on latents: a few vectors that work in place of all tokens."""
 
+import torch
 from torch import Tensor, nn
 
 from effattn_cli.attention import merge_heads
@@ -27,6 +28,15 @@ class LatentLayer(nn.Module):
     def finish(self, z_BMD: Tensor, y_BMD: Tensor) -> Tensor:
         z_BMD = z_BMD + self.out(y_BMD)
         return z_BMD + self.feed(z_BMD)
+
+
+def last_places(count: int, x_BTD: Tensor, real_BT: Tensor | None) -> Tensor:
+    """The places (B, M) of the last real tokens, at most so many; (1, M) where all are real."""
+    T = x_BTD.shape[1]
+    place_M = torch.arange(min(count, T), device=x_BTD.device)
+    if real_BT is None:
+        return place_M[None] + (T - len(place_M))
+    return place_M + (real_BT.sum(1, keepdim=True) - len(place_M)).clamp(min=0)
 
 
 def feed_forward(width: int) -> nn.Sequential:
