@@ -114,7 +114,7 @@ def hamming_clusters(
         sums_GCE = row_GTE.new_zeros(G * C, S + 1)
         sums_GCE.index_add_(0, (cluster_GT + first_G1).flatten(), row_GTE.flatten(0, 1))
         sums_GCE = sums_GCE.view(G, C, S + 1)
-        most_GCS = (sums_GCE[..., :-1] > 0) * 2.0 - 1
+        most_GCS = (sums_GCE[..., :-1] > 0).to(row_GTE.dtype) * 2 - 1
         centre_GCS = torch.where(sums_GCE[..., -1:] > 0, most_GCS, centre_GCS)
     return cluster_GT
 
