@@ -5,6 +5,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
 from tests.decoding import equals_the_forward
+from tests.equality import mean_error
 from tests.references.adaptive_span import reference
 from tests.references.sdpa import reference as exact
 
@@ -50,8 +51,7 @@ def test_becomes_exact_as_the_spans_grow() -> None:
     for span in (1, 40, 100, 300):
         layer = adaptive(200, span=span)
         torch.nn.init.ones_(layer.get_parameter("span_H"))
-        qkv = layer.project(laws.tokens_in(200).double())
-        errors.append((layer.attend(*qkv) - exact(layer, *qkv, None)).abs().mean().item())
+        errors.append(mean_error(layer, exact))
     assert errors == sorted(errors, reverse=True)
     assert errors[2] > 1e-4
     assert errors[3] < 1e-12

@@ -7,6 +7,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts import rows
 from effattn_cli.parts.entmax import entmax
+from tests.equality import equals_its_reference
 from tests.references.adaptive_sparse_transformer import reference
 
 Sparse = catalog.load("adaptive-sparse-transformer")
@@ -21,14 +22,7 @@ def test_equals_its_reference_across_blocks(
     monkeypatch.setattr(module, "ROWS", 16)
     monkeypatch.setattr(rows, "CACHED", 1)
     layer = laws.make(Sparse, 50, dtype=torch.float64, alpha=alpha, causal=causal)
-    qkv = layer.project(4 * laws.tokens_in(50).double())
-    real_BT = torch.arange(50) < torch.tensor([[50], [31]])
-    got, want = layer.attend(*qkv, real_BT), reference(layer, *qkv, real_BT)
-    keep_BT = layer.output_mask(real_BT)
-    for out in (got, want):
-        assert out.isfinite().all()
-    got, want = (out.transpose(1, 2)[keep_BT] for out in (got, want))
-    torch.testing.assert_close(got, want, rtol=1e-7, atol=1e-7)
+    equals_its_reference(layer, reference, padded=True, scale=4, tolerance=1e-7)
 
 
 @pytest.mark.parametrize("spread", [0.01, 1, 30])

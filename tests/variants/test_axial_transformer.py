@@ -5,6 +5,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
 from tests.decoding import equals_the_forward
+from tests.equality import equals_its_reference
 from tests.references.axial_transformer import reference
 from tests.references.sdpa import reference as exact
 
@@ -20,15 +21,7 @@ def axial(tokens: int, **options: int | bool) -> Attention:
 @pytest.mark.parametrize("width", [1, 7, 50, 200])
 def test_equals_its_reference(width: int, causal: bool, padded: bool) -> None:
     layer = axial(100, width=width, causal=causal)
-    real_BT = torch.arange(100) < torch.tensor([[100], [43]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    mask_BT = real_BT if padded else None
-    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(100).double()))
-    both = layer.attend(q, k, v, mask_BT), reference(layer, q, k, v, mask_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), (q, k, v)) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @pytest.mark.parametrize(("causal", "seen"), [(False, range(40)), (True, range(24))])
@@ -40,12 +33,10 @@ def test_query_23_reads_every_token_that_it_may(causal: bool, seen: range) -> No
     assert grad_BHTK.abs().sum((0, 1, 3)).nonzero().flatten().tolist() == list(seen)
 
 
-@torch.no_grad()
 @pytest.mark.parametrize(("causal", "width"), [(False, 60), (False, 1), (True, 60)])
 def test_one_row_or_one_column_is_exact_attention(causal: bool, width: int) -> None:
     layer = axial(60, width=width, causal=causal)
-    qkv = layer.project(laws.tokens_in(60).double())
-    torch.testing.assert_close(layer.attend(*qkv), exact(layer, *qkv, None), rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, exact)
 
 
 @torch.no_grad()

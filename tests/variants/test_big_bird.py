@@ -8,6 +8,7 @@ from torch import Tensor
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference, mean_error
 from tests.references.big_bird import reference, seen_blocks
 from tests.references.sdpa import reference as exact
 
@@ -33,16 +34,7 @@ def test_equals_its_reference_across_blocks(
     tokens: int, block: int, random: int, padded: bool
 ) -> None:
     layer = big_bird(tokens, block_size=block, random_blocks=random)
-    real_BT = torch.arange(tokens) < torch.tensor([[tokens], [tokens // 3]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(tokens).double()))
-    qkv = (q, k, v)
-    mask_BT = real_BT if padded else None
-    both = layer.attend(*qkv, mask_BT), reference(layer, *qkv, mask_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), qkv) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 def test_each_row_weighs_its_blocks_once() -> None:
@@ -92,8 +84,7 @@ def test_becomes_exact_as_random_blocks_are_added() -> None:
     errors = []
     for random in (0, 4, 12, 21):
         layer = big_bird(200, block_size=8, random_blocks=random)  # 25 blocks
-        q, k, v = layer.project(laws.tokens_in(200).double())
-        errors.append((layer.attend(q, k, v) - exact(layer, q, k, v, None)).abs().mean().item())
+        errors.append(mean_error(layer, exact))
     assert errors == sorted(errors, reverse=True)
     assert errors[2] > 1e-4
     assert errors[3] < 1e-12

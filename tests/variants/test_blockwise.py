@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference
 from tests.references.blockwise import reference, shift
 from tests.references.sdpa import reference as exact
 
@@ -20,15 +21,7 @@ def blockwise(tokens: int, **options: int) -> Attention:
 )
 def test_equals_its_reference(options: dict[str, int], padded: bool) -> None:
     layer = blockwise(100, **options)
-    real_BT = torch.arange(100) < torch.tensor([[100], [43]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    mask_BT = real_BT if padded else None
-    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(100).double()))
-    both = layer.attend(q, k, v, mask_BT), reference(layer, q, k, v, mask_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), (q, k, v)) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +40,7 @@ def test_twelve_heads_shift_as_in_the_paper(blocks: int, shifts: list[int]) -> N
 
 def test_one_block_is_exact_attention() -> None:
     layer = blockwise(60, blocks=1)
-    qkv = layer.project(laws.tokens_in(60).double())
-    torch.testing.assert_close(layer.attend(*qkv), exact(layer, *qkv, None), rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, exact)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts.clusters import by_cluster, hamming_clusters
+from tests.equality import equals_its_reference
 from tests.references.clustered import clusters, reference
 from tests.references.sdpa import softmax_attention
 
@@ -36,15 +37,7 @@ def inputs(tokens: int) -> tuple[Tensor, ...]:
 )
 def test_equals_its_reference(shape: dict[str, Any], padded: bool) -> None:
     layer = layer_of(90, **shape)
-    real_BT = torch.arange(90) < torch.tensor([[90], [33]])
-    mask = real_BT if padded else None
-    q, k, v = (x.requires_grad_() for x in inputs(90))
-    both = layer.attend(q, k, v, mask), reference(layer, q, k, v, mask)
-    keep = real_BT if padded else torch.ones_like(real_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), (q, k, v)) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from torch import Tensor
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference
 from tests.references.clusterformer import reference
 from tests.references.sdpa import softmax_attention
 
@@ -26,15 +27,7 @@ def inputs(tokens: int) -> tuple[Tensor, ...]:
 @pytest.mark.parametrize(("clusters", "chunk"), [(1, 16), (8, 30), (200, 1), (5, 48)])
 def test_equals_its_reference_across_chunks(clusters: int, chunk: int, padded: bool) -> None:
     layer = layer_of(96, clusters=clusters, chunk=chunk)
-    real_BT = torch.arange(96) < torch.tensor([[96], [41]])
-    mask = real_BT if padded else None
-    q, k, v = (x.requires_grad_() for x in inputs(96))
-    both = layer.attend(q, k, v, mask), reference(layer, q, k, v, mask)
-    keep = real_BT if padded else torch.ones_like(real_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), (q, k, v)) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
+from tests.equality import mean_error
 from tests.references.etc import reference
 from tests.references.sdpa import reference as exact
 
@@ -66,8 +67,7 @@ def test_becomes_exact_as_the_window_grows_if_labels_say_nothing() -> None:
     for radius in (4, 16, 64, 200):
         layer = etc(200, global_tokens=2, radius=radius)
         torch.nn.init.zeros_(layer.labels_HKL)
-        q, k, v = layer.project(laws.tokens_in(200).double())
-        errors.append((layer.attend(q, k, v) - exact(layer, q, k, v, None)).abs().mean().item())
+        errors.append(mean_error(layer, exact))
     assert errors == sorted(errors, reverse=True)
     assert errors[2] > 1e-4
     assert errors[3] < 1e-12

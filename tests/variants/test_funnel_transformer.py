@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts import rows
+from tests.equality import equals_its_reference
 from tests.references.funnel_transformer import reference
 
 Funnel = catalog.load("funnel-transformer")
@@ -18,12 +19,7 @@ def test_equals_its_reference_across_blocks(
     monkeypatch.setattr(rows, "LEAST", block)
     monkeypatch.setattr(rows, "CACHED", 1)
     layer = laws.make(Funnel, tokens, dtype=torch.float64, separate_cls=separate)
-    qkv = layer.project(laws.tokens_in(tokens).double())
-    real_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, tokens // 2)]])
-    keep_BT = layer.output_mask(real_BT)
-    both = layer.attend(*qkv, real_BT), reference(layer, *qkv, real_BT)
-    got, want = (out_BHPK.transpose(1, 2)[keep_BT] for out_BHPK in both)
-    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=True)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention, Decodable
 from effattn_cli.errors import Unsupported
 from tests.decoding import equals_the_forward
+from tests.equality import mean_error
 from tests.references.image_transformer import reference
 from tests.references.sdpa import reference as exact
 
@@ -63,8 +64,7 @@ def test_becomes_exact_as_the_memory_grows() -> None:
     errors = []
     for memory in (0, 32, 100, 200):
         layer = image(200, block=16, memory=memory)
-        qkv = layer.project(laws.tokens_in(200).double())
-        errors.append((layer.attend(*qkv) - exact(layer, *qkv, None)).abs().mean().item())
+        errors.append(mean_error(layer, exact))
     assert errors == sorted(errors, reverse=True)
     assert errors[2] > 1e-4
     assert errors[3] < 1e-12

@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.parts import chunked
+from tests.equality import equals_its_reference
 from tests.references.linear_transformer import reference
 
 LinearTransformer = catalog.load("linear-transformer")
@@ -19,13 +20,7 @@ def test_equals_its_reference_across_chunks_and_pieces(
     monkeypatch.setattr(chunked, "pieces_pay", lambda _: pieces)
     monkeypatch.setattr(chunked, "CACHED", 1)
     layer = laws.make(LinearTransformer, tokens, dtype=torch.float64, causal=causal)
-    real_BT = torch.arange(tokens) < torch.tensor([[tokens], [tokens // 2]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    mask_BT = real_BT if padded else None
-    qkv = layer.project(laws.tokens_in(tokens).double())
-    both = layer.attend(*qkv, mask_BT), reference(layer, *qkv, mask_BT)
-    got, want = (out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both)
-    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
 from tests.decoding import equals_the_forward
+from tests.equality import equals_its_reference, mean_error
 from tests.references.local import reference
 from tests.references.sdpa import reference as exact
 
@@ -16,16 +17,7 @@ Local = catalog.load("local")
 @pytest.mark.parametrize("window", [1, 2, 7, 64, 100])
 def test_equals_its_reference_across_blocks(window: int, causal: bool, padded: bool) -> None:
     layer = laws.make(Local, 150, dtype=torch.float64, kv_heads=2, window=window, causal=causal)
-    real_BT = torch.arange(150) < torch.tensor([[150], [83]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(150).double()))
-    qkv = (q, k, v)
-    mask_BT = real_BT if padded else None
-    both = layer.attend(*qkv, mask_BT), reference(layer, *qkv, mask_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), qkv) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +37,7 @@ def test_becomes_exact_as_the_window_grows(causal: bool) -> None:
     errors = []
     for window in (8, 32, 128, 400):
         layer = laws.make(Local, 200, dtype=torch.float64, window=window, causal=causal)
-        qkv = layer.project(laws.tokens_in(200).double())
-        errors.append((layer.attend(*qkv) - exact(layer, *qkv, None)).abs().mean().item())
+        errors.append(mean_error(layer, exact))
     assert errors == sorted(errors, reverse=True)
     assert errors[2] > 1e-4
     assert errors[3] < 1e-12

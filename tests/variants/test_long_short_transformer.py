@@ -6,6 +6,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
 from tests.decoding import equals_the_forward
+from tests.equality import equals_its_reference
 from tests.references.long_short_transformer import reference
 
 LongShortTransformer = catalog.load("long-short-transformer")
@@ -33,16 +34,7 @@ def long_short(tokens: int, **options: int | bool) -> Any:
 )
 def test_equals_its_reference(options: dict[str, int], causal: bool, padded: bool) -> None:
     layer = long_short(70, causal=causal, **options)
-    real_BT = torch.arange(70) < torch.tensor([[70], [33]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(70).double()))
-    qkv = (q, k, v)
-    mask_BT = real_BT if padded else None
-    both = layer.attend(*qkv, mask_BT), reference(layer, *qkv, mask_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), qkv) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @torch.no_grad()

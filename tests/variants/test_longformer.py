@@ -5,6 +5,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
 from tests.decoding import equals_the_forward
+from tests.equality import equals_its_reference, mean_error
 from tests.references.longformer import reference, seen
 from tests.references.sdpa import reference as exact
 from tests.references.sdpa import softmax_attention
@@ -23,16 +24,7 @@ def test_equals_its_reference_across_blocks(
     window: int, first: int, causal: bool, padded: bool
 ) -> None:
     layer = longformer(150, kv_heads=2, window=window, global_tokens=first, causal=causal)
-    real_BT = torch.arange(150) < torch.tensor([[150], [61]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(150).double()))
-    qkv = (q, k, v)
-    mask_BT = real_BT if padded else None
-    both = layer.attend(*qkv, mask_BT), reference(layer, *qkv, mask_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), qkv) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +53,8 @@ def test_global_rows_of_the_layer_have_projections_of_their_own() -> None:
     layer, x_BTD = longformer(60, window=8, global_tokens=3), laws.tokens_in(60).double()
     for part in ("global_q", "global_k", "global_v"):
         torch.nn.init.normal_(layer.projections[part].get_parameter("weight"))
-    local_BHTK = reference(layer, *layer.project(x_BTD), None)
+    q_BHTK, k_BHTK, v_BHTK = layer.project(x_BTD)
+    local_BHTK = reference(layer, q_BHTK, k_BHTK, v_BHTK, None)
     q_BHTK, k_BHTK, v_BHTK = (
         layer.projections[f"global_{part}"](x_BTD).unflatten(2, (4, 16)).transpose(1, 2)
         for part in "qkv"
@@ -77,8 +70,7 @@ def test_becomes_exact_as_the_window_grows(causal: bool) -> None:
     errors = []
     for window in (8, 32, 128, 400):
         layer = longformer(200, window=window, causal=causal)
-        qkv = layer.project(laws.tokens_in(200).double())
-        errors.append((layer.attend(*qkv) - exact(layer, *qkv, None)).abs().mean().item())
+        errors.append(mean_error(layer, exact))
     assert errors == sorted(errors, reverse=True)
     assert errors[2] > 1e-4
     assert errors[3] < 1e-12

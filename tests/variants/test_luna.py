@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference
 from tests.references.luna import reference
 
 Luna = catalog.load("luna")
@@ -13,10 +14,7 @@ Luna = catalog.load("luna")
 @pytest.mark.parametrize("length", [1, 5, 40])
 def test_other_lengths_equal_the_reference(causal: bool, length: int) -> None:
     layer = laws.make(Luna, 150, dtype=torch.float64, causal=causal, length=length)
-    qkv = layer.project(laws.tokens_in(150).double())
-    torch.testing.assert_close(
-        layer.attend(*qkv), reference(layer, *qkv, None), rtol=1e-9, atol=1e-9
-    )
+    equals_its_reference(layer, reference)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts.landmarks import segment_means
+from tests.equality import equals_its_reference, mean_error
 from tests.references.nystromformer import reference
 from tests.references.sdpa import reference as exact
 
@@ -19,24 +20,21 @@ def test_is_exact_when_every_token_is_a_landmark() -> None:
         layer = laws.make(
             Nystromformer, 24, dtype=torch.float64, landmarks=24, kernel=0, iterations=iterations
         )
-        qkv = layer.project(laws.tokens_in(24).double())
-        errors.append((layer.attend(*qkv) - exact(layer, *qkv, None)).abs().max())
+        errors.append(mean_error(layer, exact))
     assert errors[0] > 2 * errors[1]
     assert errors[2] < 1e-9
 
 
+@pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize(("landmarks", "iterations", "kernel"), [(5, 1, 0), (7, 3, 5), (100, 6, 1)])
-def test_options_equal_the_reference(landmarks: int, iterations: int, kernel: int) -> None:
+def test_options_equal_the_reference(
+    landmarks: int, iterations: int, kernel: int, padded: bool
+) -> None:
     layer = laws.make(
         Nystromformer, 61, dtype=torch.float64,
         landmarks=landmarks, iterations=iterations, kernel=kernel,
     )  # fmt: skip
-    qkv = layer.project(laws.tokens_in(61).double())
-    real_BT = torch.arange(61) < torch.tensor([[61], [4]])
-    for mask in (None, real_BT):
-        got, want = layer.attend(*qkv, mask), reference(layer, *qkv, mask)
-        keep = real_BT[:, None, :, None] if mask is not None else torch.tensor(1)
-        torch.testing.assert_close(got * keep, want * keep, rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @pytest.mark.parametrize(("tokens", "kernel"), [(150, 65), (130, 1), (9, 33), (64, 5)])

@@ -4,25 +4,20 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference
 from tests.references.perceiver import reference
 
 Perceiver = catalog.load("perceiver")
 
 
+@pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(("latents", "layers"), [(1, 0), (7, 1), (40, 3)])
-def test_options_equal_the_reference(causal: bool, latents: int, layers: int) -> None:
+def test_options_equal_the_reference(latents: int, layers: int, causal: bool, padded: bool) -> None:
     layer = laws.make(
         Perceiver, 40, dtype=torch.float64, causal=causal, latents=latents, layers=layers
     )
-    qkv = layer.project(laws.tokens_in(40).double())
-    real_BT = torch.arange(40) < torch.tensor([[40], [12]])
-    for mask in (None, real_BT):
-        got, want = layer.attend(*qkv, mask), reference(layer, *qkv, mask)
-        assert got.shape == want.shape
-        keep_BT = layer.output_mask(torch.ones_like(real_BT) if mask is None else mask)
-        got, want = (x.transpose(1, 2)[keep_BT] for x in (got, want))
-        torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference, relative_error
 from tests.references.performer import reference
 from tests.references.sdpa import reference as exact
 
@@ -15,9 +16,7 @@ def test_error_falls_with_the_root_of_the_features(causal: bool) -> None:
     errors = []
     for features in (64, 1024, 16384):
         layer = laws.make(Performer, 60, dtype=torch.float64, features=features, causal=causal)
-        qkv = layer.project(laws.tokens_in(60).double())
-        want = exact(layer, *qkv, None)
-        errors.append((layer.attend(*qkv) - want).norm() / want.norm())
+        errors.append(relative_error(layer, exact))
     assert errors[0] > 2.5 * errors[1] > 2.5**2 * errors[2]  # ideally 4 and 4^2
     assert errors[2] < 0.05
 
@@ -25,10 +24,7 @@ def test_error_falls_with_the_root_of_the_features(causal: bool) -> None:
 @pytest.mark.parametrize("causal", [False, True])
 def test_relu_equals_its_reference(causal: bool) -> None:
     layer = laws.make(Performer, 150, dtype=torch.float64, kernel="relu", causal=causal)
-    qkv = layer.project(laws.tokens_in(150).double())
-    torch.testing.assert_close(
-        layer.attend(*qkv), reference(layer, *qkv, None), rtol=1e-9, atol=1e-9
-    )
+    equals_its_reference(layer, reference)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

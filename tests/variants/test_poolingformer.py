@@ -5,6 +5,7 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference
 from tests.references.poolingformer import reference
 
 Poolingformer = catalog.load("poolingformer")
@@ -26,16 +27,7 @@ def test_equals_its_reference(
     layer = poolingformer(
         70, window=window, pool_window=wide, pool_size=size, pool_stride=stride, pooling=pooling
     )
-    real_BT = torch.arange(70) < torch.tensor([[70], [33]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(70).double()))
-    qkv = (q, k, v)
-    mask_BT = real_BT if padded else None
-    both = layer.attend(*qkv, mask_BT), reference(layer, *qkv, mask_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), qkv) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded)
 
 
 def test_a_query_hears_of_tokens_as_far_as_both_windows_reach() -> None:

@@ -7,6 +7,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts import chunked
+from tests.equality import equals_its_reference
 from tests.references.random_feature_attention import reference
 
 Rfa = catalog.load("random-feature-attention")
@@ -21,14 +22,8 @@ def test_gate_equals_its_reference_across_chunks_and_pieces(
     monkeypatch.setattr(chunked, "CACHED", 1)
     monkeypatch.setattr(chunked, "CHUNK", 16)
     layer = laws.make(Rfa, tokens, dtype=torch.float64, gate=True, causal=True)
-    inputs = layer.project(laws.tokens_in(tokens).double())
-    got, want = layer.attend(*inputs), reference(layer, *inputs, None)
-    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
-    upstream = torch.randn_like(got)
-    wanted = [*inputs, *(p for n, p in layer.named_parameters() if "projections" not in n)]
-    grads = [torch.autograd.grad(out, wanted, upstream, retain_graph=True) for out in (got, want)]
-    for mine, theirs in zip(*grads, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+    own = [p for name, p in layer.named_parameters() if "projections" not in name]
+    equals_its_reference(layer, reference, parameters=own)
 
 
 @torch.no_grad()

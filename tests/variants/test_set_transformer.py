@@ -3,6 +3,7 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference
 from tests.references.set_transformer import reference
 
 SetTransformer = catalog.load("set-transformer")
@@ -18,10 +19,7 @@ def test_a_permuted_set_gives_the_permuted_output() -> None:
 @pytest.mark.parametrize("points", [1, 5, 64])
 def test_other_numbers_of_points_equal_the_reference(points: int) -> None:
     layer = laws.make(SetTransformer, 40, dtype=torch.float64, points=points)
-    qkv = layer.project(laws.tokens_in(40).double())
-    torch.testing.assert_close(
-        layer.attend(*qkv), reference(layer, *qkv, None), rtol=1e-9, atol=1e-9
-    )
+    equals_its_reference(layer, reference)
 
 
 def test_every_token_reads_every_other() -> None:

@@ -6,6 +6,7 @@ from effattn_cli.measure.counting import count
 from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 from tests.decoding import equals_the_forward
+from tests.equality import equals_its_reference
 from tests.references.gqa import reference
 
 Softmax = catalog.load("softmax")
@@ -14,10 +15,7 @@ Softmax = catalog.load("softmax")
 @pytest.mark.parametrize("causal", [False, True])
 def test_shares_kv_heads_within_a_group(causal: bool) -> None:
     layer = laws.make(Softmax, 50, dtype=torch.float64, kv_heads=2, causal=causal)
-    qkv, real_BT = layer.project(laws.tokens_in(50).double()), torch.arange(50) < 41
-    got_BHTK = layer.attend(*qkv, real_BT.expand(laws.B, -1))
-    want_BHTK = reference(layer, *qkv, real_BT.expand(laws.B, -1))
-    torch.testing.assert_close(got_BHTK[:, :, :41], want_BHTK[:, :, :41], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=True)
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention, Decodable
 from effattn_cli.errors import Unsupported
 from tests.decoding import equals_the_forward
+from tests.equality import equals_its_reference
 from tests.references.sdpa import reference as exact
 from tests.references.sparse_transformer import reference
 
@@ -54,14 +55,12 @@ def test_query_10_weighs_these_keys_once_each(pattern: str, head: int, keys: lis
     torch.testing.assert_close(weights_T, want_T)
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("options", [{"stride": 60}, {"stride": 6, "summary": 6},
                                      {"pattern": "strided", "stride": 60},
                                      {"pattern": "strided", "stride": 1}])  # fmt: skip
 def test_is_exact_attention_where_the_sets_hold_all(options: dict[str, int | str]) -> None:
     layer = sparse(60, **options)
-    qkv = layer.project(laws.tokens_in(60).double())
-    torch.testing.assert_close(layer.attend(*qkv), exact(layer, *qkv, None), rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, exact)
 
 
 @torch.no_grad()

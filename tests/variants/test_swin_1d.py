@@ -4,6 +4,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention
 from effattn_cli.errors import Unsupported
+from tests.equality import equals_its_reference
 from tests.references.sdpa import reference as exact
 from tests.references.swin_1d import reference
 
@@ -26,16 +27,7 @@ def swin(tokens: int, **options: int | bool) -> Attention:
 )  # fmt: skip
 def test_equals_its_reference(options: dict[str, int], padded: bool) -> None:
     layer = swin(60, **options)
-    bias = layer.get_parameter("bias")
-    real_BT = torch.arange(60) < torch.tensor([[60], [23]])
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    mask_BT = real_BT if padded else None
-    q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(60).double()))
-    both = layer.attend(q, k, v, mask_BT), reference(layer, q, k, v, mask_BT)
-    outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
-    torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
-    grads = [torch.autograd.grad(out.square().sum(), (q, k, v, bias)) for out in outs]
-    torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, padded=padded, parameters=[layer.get_parameter("bias")])
 
 
 @pytest.mark.parametrize(
@@ -57,8 +49,7 @@ def test_tokens_see_their_window_and_no_other(shift: int, windows: list[tuple[in
 def test_one_window_without_bias_is_exact_attention() -> None:
     layer = swin(60, window=60, shift=0)
     torch.nn.init.zeros_(layer.get_parameter("bias"))
-    qkv = layer.project(laws.tokens_in(60).double())
-    torch.testing.assert_close(layer.attend(*qkv), exact(layer, *qkv, None), rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, exact)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
 from effattn_cli.parts import rows
 from tests.decoding import equals_the_forward
+from tests.equality import equals_its_reference
 from tests.references.synthesizer import reference
 
 Synthesizer = catalog.load("synthesizer")
@@ -28,11 +29,7 @@ def test_equals_its_reference_across_blocks(
     layer = laws.make(Synthesizer, 30, dtype=torch.float64, logits=logits, causal=causal)
     if "+" in logits:
         torch.nn.init.normal_(layer.get_parameter("shares"))
-    qkv = layer.project(laws.tokens_in(23).double())
-    real_BT = torch.arange(23) < torch.tensor([[23], [14]])
-    both = layer.attend(*qkv, real_BT), reference(layer, *qkv, real_BT)
-    got, want = (out.transpose(1, 2)[real_BT] for out in both)
-    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+    equals_its_reference(layer, reference, tokens=23, padded=True)
 
 
 @torch.no_grad()
