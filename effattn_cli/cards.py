@@ -33,6 +33,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory: str  # the most alive at once beyond inputs and weights; the same notation
     causal: Causal
     kind: Kind
+    aliases: tuple[str, ...] = ()  # other names, in small letters, without "attention"
     survey: SurveyRow | None = None
     lra: float | None = None  # Long Range Arena: average accuracy, arXiv:2011.04006, Table 1
     padding: bool = True

@@ -28,6 +28,8 @@ from effattn_cli.commands.score import score
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
 from effattn_cli.errors import EffattnError
+from effattn_cli.report import stand_ins
+from effattn_cli.setting import FORMER
 from effattn_cli.units import clean
 
 INTERRUPTED = 130
@@ -66,9 +68,12 @@ def main() -> NoReturn:
     """Runs the command line; the only place where a process of effattn ends."""
     if sys.stdout is None:  # closed by whoever called
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    stand_ins.register()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an ASCII terminal has no µ, and loses no line
+            stream.reconfigure(errors=stand_ins.NAME)  # an ASCII terminal has no µ
+    if not os.environ.get("COLUMNS", "").strip("0").isdigit():  # a width of nothing shows nothing
+        os.environ.pop("COLUMNS", None)
     gc.set_threshold(SURVIVORS)
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]  # it may stand anywhere
@@ -104,6 +109,9 @@ def _words(error: Exception) -> tuple[str, str | None, int]:
         message, _, near = str(told).partition(" Did you mean ")
         others = getattr(error, "possibilities", None)  # the nearest is the first
         near = f"{others[0]!r}" if others else near.partition(", ")[0].rstrip("?")
+        former = getattr(error, "option_name", "").removeprefix("--")
+        if former in FORMER:
+            near = f"'--{FORMER[former]} {former}'"
         near = f"{near}?" if near else ""
         names = getattr(getattr(error, "param", None), "opts", None) or [""]
         if names[0].startswith("-") and names[0] not in message:

@@ -6,10 +6,12 @@ EffattnError
 └── NothingMeasured   4  no cell could be run at all
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 LONGEST = 600  # letters in a message
+NEAR = 0.6  # likeness from 0 to 1 of a word to the one that may have been meant
 
 
 class EffattnError(Exception):
@@ -38,10 +40,25 @@ class NothingMeasured(EffattnError):
     exit_code = 4
 
 
-def unknown(what: str, value: str, valid: Iterable[str]) -> UsageError:
-    """An error for a name that is none of `valid`, with the nearest valid one as its hint."""
+def unknown(
+    what: str, value: str, valid: Iterable[str], synonyms: Mapping[str, str] | None = None
+) -> UsageError:
+    """An error for a name that is none of `valid`, with the nearest valid one as its hint.
+
+    A word that is a name or one of `synonyms` but for its spelling leads to that, then the
+    beginning of a name to the name, and then a word to the one that looks most like it.
+    """
     names = sorted(valid)
     value = value if len(value) <= 60 else f"{value[:57]}..."
-    near = get_close_matches(value.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(names)}"
+    known = {_bare(word): name for word, name in (synonyms or {}).items()}
+    known |= {_bare(name): name for name in names}
+    begun = [name for name in names if len(value) > 2 and name.startswith(value.lower())]
+    likely = [*begun, *get_close_matches(value.lower(), names, 1, NEAR), None]
+    near = known.get(_bare(value), likely[0])
+    hint = f"did you mean {near!r}?" if near else f"valid: {', '.join(names)}"
     return UsageError(f"unknown {what} {value!r}", hint)
+
+
+def _bare(word: str) -> str:
+    """The word by its letters and figures, without "attention" at its end."""
+    return re.sub(r"[^a-z0-9+]|-?attention$", "", word.lower().replace("_", "-"))

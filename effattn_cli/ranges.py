@@ -5,7 +5,7 @@ A range without a step doubles, and both ends are always in it. k is 1024.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from reprlib import repr as shortened
 
@@ -22,9 +22,26 @@ _VALUE = rf"{_NUMBER}(?:{_SUFFIX})?"
 _RANGE = re.compile(rf"({_VALUE})\.\.({_VALUE})(?::([x+/])({_VALUE}))?")
 _ALIAS = re.compile(rf"({_VALUE})-({_VALUE})([*+])({_VALUE})")  # as llama-bench has it
 
+
+def _powers(match: re.Match[str]) -> str:
+    """`pow2[7:10]`: what stands between two powers."""
+    ends = (int(match[1]) ** min(int(power), 64) for power in match.group(2, 3))
+    return "{}..{}".format(*ends)
+
+
+def _step(match: re.Match[str]) -> str:
+    """A step without a sign multiplies if it is as small as a factor is, and else is added."""
+    return f"{match[1]}:{'x' if match[2] in _FACTORS else '+'}{match[2]}"
+
+
+_FACTORS = {"2", "3", "4", "5", "8", "10"}
 #: What people write instead, each with what they mean; tried in turn, one on top of another.
-_REPAIRS = (
+_REPAIRS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\s", ""),
+    (r"^pow(\d{1,2})\[(\d{1,3}):(\d{1,3})\]$", _powers),
+    (r"[\[\]()]", ""),
+    (r"(?<=[0-9])_(?=[0-9])", ""),
+    (r"(?<![0-9.])([0-9]+(?:\.[0-9]+)?)[eE]\+?([0-9]{1,2})\b", lambda m: f"{float(m[0]):.0f}"),
     (r"(?<=[0-9])m\b", "M"),
     (r"(?<=[0-9])(?!(?:[kK]|Ki|Mi?)\b)(?![gGtT])[A-Za-z]{1,3}\b", "k"),
     (r"(?<=[0-9kKiM])(?:-|–|—|~|to|…|\.{3,})(?=[0-9])", ".."),
@@ -32,7 +49,7 @@ _REPAIRS = (
     (r"^([^.:]+):(?=[0-9])", r"\1.."),
     (r"(?<=[0-9kKiM]):?\*(?=[0-9])", ":x"),
     (r"(?<=[0-9kKiM])(?=[x+/][0-9])", ":"),
-    (r"(\.\.[^:]+):(?=[0-9])", r"\1:x"),
+    (r"(\.\.[^:]+):([0-9][^:]*)", _step),
     (r"^([^.:]+)\.\.([^.:]+)", r"\2..\1"),
 )
 _LONGEST_REPAIR = 60  # letters: what is longer was not typed

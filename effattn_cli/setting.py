@@ -21,6 +21,7 @@ Scope = Literal["core", "layer", "block"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 #: What runs the module. Each is a file of the package `engines`.
 Engine = Literal["eager", "compile"]
+FORMER = {"compile": "engine"}  # what an option was called before; its name is now a value
 Alloc = Literal["retained", "default"]
 Cache = Literal["warm", "cold"]
 

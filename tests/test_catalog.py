@@ -49,6 +49,29 @@ def test_a_card_is_well_formed(name: str) -> None:
     assert len(lines) <= 150
 
 
+def test_what_else_the_field_calls_a_variant_belongs_to_it_alone() -> None:
+    aliases = [alias for name in NAMES for alias in Catalog().variant(name).card.aliases]
+    assert len(aliases) == len(set(aliases))
+    assert not set(aliases) & set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("flash-attention", "sdpa"), ("FlashAttention", "sdpa"), ("mqa", "gqa"), ("swa", "local"),
+        ("sliding_window", "local"), ("LinearAttention", "linear-transformer"),
+        ("moe", "switch-transformer"), ("bigbird", "big-bird"),
+        ("transformer_xl", "transformer-xl"), ("linfomer", "linformer"),
+        ("adaptive-sp", "adaptive-span"), ("mla", None), ("mamba2", None), ("kda", None),
+    ],
+)  # fmt: skip
+def test_a_word_leads_to_what_it_means_and_a_far_one_nowhere(word: str, name: str | None) -> None:
+    with pytest.raises(UsageError) as caught:
+        Catalog().source(word)
+    told = f"did you mean {name!r}?" if name else f"valid: {', '.join(NAMES)}"
+    assert caught.value.hint == told
+
+
 def test_a_file_and_a_folder_bring_plugins(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(PLUGIN)
     (tmp_path / "_helper.py").write_text("")

@@ -34,6 +34,7 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
         memory="N",
         causal="optional",
         kind="own mechanism",
+        aliases=("entmax",),
         survey=SurveyRow(complexity="N^2", decode=True, classes="Sparse"),
         notes=(
             "tau by Newton's method on a norm, to rounding, for every alpha: the authors bisect",

@@ -30,6 +30,7 @@ class AllAttention(Decodable[Cache]):
         memory="N",
         causal="optional",
         kind="own mechanism",
+        aliases=("persistent-memory",),
         notes=(
             "the paper drops the feed-forward layer that the vectors replace, outside of attention",
             "the authors keep keys and values divided by sqrt K and by sqrt M, and multiply them in"

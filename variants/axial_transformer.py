@@ -51,6 +51,7 @@ class AxialTransformer(Decodable[Grid]):
         memory="N",
         causal="optional",
         kind="own mechanism",
+        aliases=("axial",),
         survey=SurveyRow(complexity="N sqrt N", decode=True, classes="FP"),
         notes=(
             "the paper's row and column attention are layers of their own, in stacks; here they are"

@@ -33,6 +33,7 @@ class BigBird(Rotary):
         memory="N",
         causal="never",
         kind="approximates softmax",
+        aliases=("bigbird",),
         survey=SurveyRow(complexity="N", decode=False, classes="FP+M"),
         lra=55.01,
         notes=(

@@ -29,6 +29,7 @@ class Blockwise(Rotary):
         memory="N",
         causal="never",
         kind="approximates softmax",
+        aliases=("blockbert",),
         notes=(
             "time is N^2 / n, for the paper fixes the number n of blocks, not their size",
             "which heads shift is not in the paper: the last ones do, by 1, 2, ... n - 1 in turn",

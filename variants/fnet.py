@@ -25,6 +25,7 @@ class FNet(TokenMixer):
         memory="N",
         causal="never",
         kind="own mechanism",
+        aliases=("fourier",),
         padding=False,
         notes=(
             "no heads and no projections, as in the paper: the layer is the transform of x, and the"

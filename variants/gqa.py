@@ -29,6 +29,7 @@ class GroupedQuery(Rotary, Decodable[Cache]):
         memory="N",
         causal="optional",
         kind="exact",
+        aliases=("mqa", "multi-query", "grouped-query"),
         notes=("kv_heads: at most a quarter of the heads unless given, as in Llama 3 8B",),
     )
 

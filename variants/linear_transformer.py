@@ -27,6 +27,7 @@ class LinearTransformer(DecodableKernel):
         memory="N",
         causal="optional",
         kind="own mechanism",
+        aliases=("linear", "elu"),
         survey=SurveyRow(complexity="N", decode=True, classes="KR"),
         lra=50.55,
         notes=("1e-6 is added to the denominator, as the authors' code has it",),

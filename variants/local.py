@@ -29,6 +29,7 @@ class Local(Rotary, Decodable[Ring]):
         memory="N",
         causal="optional",
         kind="approximates softmax",
+        aliases=("swa", "sliding-window", "window", "windowed"),
         lra=46.06,
         notes=(
             "exact to the token, not to the block",

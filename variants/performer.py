@@ -30,6 +30,7 @@ class Performer(DecodableKernel):
         memory="N",
         causal="optional",
         kind="approximates softmax",
+        aliases=("favor", "favor+"),
         survey=SurveyRow(complexity="N", decode=True, classes="KR"),
         lra=51.41,
         notes=(

@@ -29,6 +29,7 @@ class ProductKeyMemory(FeedForward):
         memory="N",
         causal="optional",
         kind="feed-forward",
+        aliases=("pkm", "product-keys"),
         survey=SurveyRow(complexity="N^2", decode=True, classes="Sparse"),
         notes=(
             "the survey prints the order of the attention, which is left as it is; time and memory"

@@ -31,6 +31,7 @@ class RandomFeatureAttention(DecodableKernel):
         memory="N",
         causal="optional",
         kind="own mechanism",
+        aliases=("rfa",),
         survey=SurveyRow(complexity="N", decode=True, classes="KR"),
         notes=(
             "estimates can be negative: the denominator is at least D e^-2, the least that one key"

@@ -44,6 +44,7 @@ class Reformer(Decodable[Sorted]):
         memory="N",
         causal="optional",
         kind="approximates softmax",
+        aliases=("lsh",),
         survey=SurveyRow(complexity="N log N", decode=True, classes="LP"),
         lra=50.67,
         notes=(

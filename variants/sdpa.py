@@ -39,6 +39,7 @@ class SDPA(Rotary, Decodable[Cache]):
         memory="N",
         causal="optional",
         kind="exact",
+        aliases=("flash", "flash-attn", "fused", "full", "mha", "multi-head", "scaled-dot-product"),
         lra=54.39,
     )
 

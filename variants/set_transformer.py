@@ -28,6 +28,7 @@ class SetTransformer(Attention):
         memory="N",
         causal="never",
         kind="own mechanism",
+        aliases=("isab", "induced-set"),
         survey=SurveyRow(complexity="kN", decode=False, classes="M"),
         notes=(
             "only the two attentions of the ISAB: their residuals (the query added to the output),"

@@ -41,6 +41,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         memory="N",
         causal="optional",
         kind="own mechanism",
+        aliases=("sinkhorn",),
         survey=SurveyRow(complexity="B^2", decode=True, classes="LP"),
         lra=51.39,
         notes=(

@@ -29,6 +29,7 @@ class Softmax(Rotary, Decodable[Cache]):
         memory="N^2",
         causal="optional",
         kind="exact",
+        aliases=("eager", "naive", "vanilla", "math"),
         lra=54.39,
         notes=("under torch.compile, Inductor may put a fused kernel in its place",),
     )

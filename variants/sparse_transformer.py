@@ -35,6 +35,7 @@ class SparseTransformer(Rotary, Decodable[Cache]):
         memory="N",
         causal="always",
         kind="approximates softmax",
+        aliases=("strided",),
         survey=SurveyRow(complexity="N sqrt N", decode=True, classes="FP"),
         lra=51.24,
         notes=(

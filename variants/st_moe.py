@@ -25,6 +25,7 @@ class STMoE(Mixture):
         memory="N",
         causal="optional",
         kind="feed-forward",
+        aliases=("stable-moe",),
         survey=SurveyRow(complexity="N^2", decode=True, classes="Sparse"),
         notes=(
             "the survey prints the order of the attention, which is left as it is; time and memory"

@@ -27,6 +27,7 @@ class TransformerXL(DecodableSegments):
         memory="N",
         causal="always",
         kind="own mechanism",
+        aliases=("txl",),
         survey=SurveyRow(complexity="N^2", decode=True, classes="RC"),
         notes=(
             "the survey's N is the length of a segment: a run over many segments is linear in N",

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from contextlib import suppress
 from os import PathLike, fspath
 
 from effattn_cli import declared
@@ -36,8 +37,16 @@ class Catalog:
 
     def source(self, name: str) -> Source:
         if name not in self._sources:
-            raise unknown("variant", name, self._sources)
+            raise unknown("variant", name, self._sources, self._synonyms())
         return self._sources[name]
+
+    def _synonyms(self) -> dict[str, str]:
+        """Other names of the variants whose source can be read, each with the name here."""
+        synonyms: dict[str, str] = {}
+        for name in self.names():
+            with suppress(BrokenPlugin):
+                synonyms |= dict.fromkeys(self.variant(name).card.aliases, name)
+        return synonyms
 
     def variant(self, name: str) -> Variant:
         """What the source says of the variant, read without importing it.

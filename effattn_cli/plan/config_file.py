@@ -11,7 +11,7 @@ from effattn_cli.axis_readers import SWITCH
 from effattn_cli.errors import UsageError, unknown
 from effattn_cli.plan.request import OPTIONS, Request
 from effattn_cli.plan.text_files import small_text
-from effattn_cli.setting import AXES
+from effattn_cli.setting import AXES, FORMER
 
 MAX_DEPTH = 2  # a mapping of lists
 
@@ -63,7 +63,8 @@ def _option(key: yaml.Node, path: Path) -> str:
     word = _text(key, str(path))
     name = word.replace("-", "_")
     if name not in OPTIONS:
-        error = unknown("option", word, [item.replace("_", "-") for item in OPTIONS])
+        former = {old: f"{new}: {old}" for old, new in FORMER.items()}
+        error = unknown("option", word, [item.replace("_", "-") for item in OPTIONS], former)
         raise UsageError(f"{path}: {error}", error.hint)
     return name
 

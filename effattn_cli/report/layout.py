@@ -5,11 +5,13 @@ rich's own table can do neither, and a failed cell's reason is a sentence, not a
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
+
+from effattn_cli.report.stand_ins import in_ascii
 
 NARROWEST = 14  # columns that a folded name gets even where there is no room
 
@@ -37,6 +39,9 @@ class Grid:
     rows: Sequence[Row]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.ascii_only and not self._is_ascii:
+            yield self._in_ascii()
+            return
         layout = self._layout(options.max_width)
         titles = [Text(self.columns[index].title, "bold") for index in layout.shown]
         yield from layout.lines(titles)
@@ -48,6 +53,21 @@ class Grid:
                 yield from layout.across(row.cells, console, options.max_width)
             else:
                 yield from layout.lines([row.cells[index] for index in layout.shown])
+
+    @property
+    def _is_ascii(self) -> bool:
+        texts = [column.title for column in self.columns]
+        texts += [cell.plain for row in self.rows for cell in row.cells]
+        return all(text.isascii() for text in texts)
+
+    def _in_ascii(self) -> "Grid":
+        """The same with stand-ins, put in before the widths are reckoned: some are longer."""
+        columns = [replace(column, title=in_ascii(column.title)) for column in self.columns]
+        rows = [
+            replace(row, cells=tuple(Text(in_ascii(cell.plain), cell.style) for cell in row.cells))
+            for row in self.rows
+        ]
+        return Grid(columns, rows)
 
     def _layout(self, room: int) -> "_Layout":
         """The first of ever tighter layouts that fits; else the last, its names folded."""

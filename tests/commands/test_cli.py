@@ -128,7 +128,7 @@ def test_ctrl_c_saves_and_the_run_can_go_on(tmp_path: Path) -> None:
     words = [*TINY, "-s", "64,128,256", "--rounds", "9", "--threads", "1", "--out", str(path)]
     words += ["--plugin", str(plugin), "-v", "mine"]
     run = subprocess.Popen([*MODULE, *words], stderr=subprocess.PIPE, text=True)
-    while not path.exists() or '"runs":[{' not in path.read_text():
+    while not path.exists() or '"runs": [{' not in path.read_text():
         time.sleep(0.05)
         assert run.poll() is None
     started = time.monotonic()
@@ -214,3 +214,18 @@ def test_a_saved_profile_is_resumed_by_its_name(tmp_path: Path) -> None:
     found = store.read(path)
     assert found.finished
     assert [len(record.runs) for record in found.records] == [2] * 4
+
+
+@pytest.mark.parametrize("columns", ["0", "", "-5", "wide"])
+def test_a_width_that_is_none_is_taken_for_none(columns: str) -> None:
+    found = alone("show", "ref:epyc-zen5-2-threads", COLUMNS=columns)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout == alone("show", "ref:epyc-zen5-2-threads", COLUMNS="160").stdout
+
+
+def test_an_ascii_terminal_is_told_all_in_ascii() -> None:
+    found = alone("show", "ref:epyc-zen5-2-threads", COLUMNS="160", PYTHONIOENCODING="ascii")
+    assert found.stdout.isascii()
+    assert "us +-5 %" in found.stdout
+    known = alone("show", "ref:epyc-zen5-2-threads", COLUMNS="160")
+    assert found.stdout.count("?") == known.stdout.count("?")
