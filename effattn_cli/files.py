@@ -6,7 +6,8 @@ What only writing takes is imported there: every answer from a profile comes by 
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from effattn_cli.errors import EffattnError
@@ -17,6 +18,10 @@ class CannotWrite(EffattnError):
     """A file cannot be written; an earlier one of that name is as it was."""
 
     exit_code = 2
+
+
+class Busy(CannotWrite):
+    """Another process is writing it."""
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -136,12 +141,29 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def new_path(profile: Profile) -> Path:
-    """A new file in the user's data folder, named after the time and the variants."""
+def _new_paths(profile: Profile) -> Iterator[Path]:
+    """Files in the user's data folder, named after the time, the variants and a number."""
     folder = made(saved_folder())
     names = "-".join(name for name in profile.variants if name != profile.baseline) or "profile"
-    stamp = profile.created[:19].replace(":", "").replace("T", "-")
-    return folder / f"{stamp}-{names[:60]}.yaml"
+    stem = f"{profile.created[:19].replace(':', '').replace('T', '-')}-{names[:60]}"
+    yield folder / f"{stem}.yaml"
+    for number in count(2):
+        yield folder / f"{stem}-{number}.yaml"
+
+
+@contextmanager
+def locked_new(profile: Profile) -> Iterator[Path]:
+    """A name in the user's data folder that no file has, held for this process alone.
+
+    Raises:
+        CannotWrite: there is no such folder, and it cannot be made.
+    """
+    for path in _new_paths(profile):
+        with ExitStack() as lock, suppress(Busy):
+            lock.enter_context(locked(path))
+            if not path.exists():
+                yield path
+                return
 
 
 def check(path: Path) -> None:
@@ -169,11 +191,12 @@ def _clear(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[Path]:
     """Holds `path` for this process alone.
 
     Raises:
-        CannotWrite: another process is writing it, or its folder cannot be written.
+        Busy: another process is writing it.
+        CannotWrite: its folder cannot be written.
     """
     import filelock  # noqa: PLC0415
 
@@ -182,12 +205,12 @@ def locked(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout as error:
-        raise CannotWrite(f"cannot write {str(path)!r}: another process does") from error
+        raise Busy(f"cannot write {str(path)!r}: another process does") from error
     except OSError as error:
         raise CannotWrite(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     try:
         _clear(path)
-        yield
+        yield path
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()

@@ -166,3 +166,16 @@ def test_a_killed_run_is_resumed_and_nothing_is_left(tmp_path: Path, sign: str) 
         assert kept(old.runs, new.runs)
         assert old.memory in (None, new.memory)
     assert [item.name for item in tmp_path.iterdir()] == ["p.yaml"]
+
+
+def test_sweeps_that_begin_in_one_second_have_names_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "saved_folder", lambda: tmp_path)
+    profile = a_profile()
+    with files.locked_new(profile) as first, files.locked_new(profile) as second:
+        assert (first.stem + "-2", first.parent) == (second.stem, second.parent)
+        first.write_text("")
+    with files.locked_new(profile) as third:
+        assert third == second
+    assert [path.name for path in tmp_path.iterdir()] == [first.name]

@@ -2,7 +2,8 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
-from effattn_cli import files, store
+from effattn_cli import files, store, units
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.app import Note
 from effattn_cli.app.named_profiles import changeable, unless_there
@@ -28,6 +29,7 @@ from effattn_cli.run.events import Step
 from effattn_cli.run.fork_server import Launcher
 from effattn_cli.run.jobs import Described, DescribeMachine, Job
 from effattn_cli.run.scheduler import Scheduler
+from effattn_cli.setting import Setting
 
 Watch = Callable[[Step], None]
 
@@ -75,11 +77,11 @@ def planned(order: Order, launcher: Launcher, note: Note) -> Profile:
         refuse_replacing(order)
     here, devices = machine(launcher, wanted.devices)
     wanted = wanted.placed(devices)
-    for line in wanted.notes:
+    settings = {cell.setting for cell in wanted.cells}
+    for line in (*wanted.notes, *_thread_notes(settings)):
         note(line)
     names = {cell.variant for cell in wanted.cells}
     kept = kept_rooflines.kept(here)
-    settings = {cell.setting for cell in wanted.cells}
     known = {utilisation.of(setting, kept) for setting in settings}
     return replace(
         a_profile(here),
@@ -104,9 +106,25 @@ def measured(profile: Profile, path: Path, context: RunContext) -> Profile:
         raise Interrupted(path) from None
 
 
-def destination(order: Order, profile: Profile) -> Path:
-    """Where a new sweep is saved."""
-    return order.out or files.new_path(profile)
+@contextmanager
+def destination(order: Order, profile: Profile, before: Path | None = None) -> Iterator[Path]:
+    """Where the sweep is saved, held for this process alone; `before` is the file that it has."""
+    named = before or order.out
+    with files.locked(named) if named else files.locked_new(profile) as path:
+        refuse_replacing(order)  # another run may have finished it meanwhile
+        yield path
+
+
+def _thread_notes(settings: Collection[Setting]) -> Iterator[str]:
+    """What a reader would not expect of the threads that are measured with."""
+    counts, cores = sorted({setting.threads for setting in settings}), processor.cores()
+    asked = processor.threads_asked_for()
+    if asked is not None and asked[1] not in counts:
+        name, number = asked
+        used = f"the sweep has --threads {','.join(map(str, counts))}"
+        yield f"{name} is {number}, but {used}; --threads {number} would follow it"
+    if counts[-1] > cores:
+        yield f"{counts[-1]} threads share {units.number(cores, 'core')} and wait for one another"
 
 
 def dry_run(

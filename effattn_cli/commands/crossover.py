@@ -53,7 +53,7 @@ def crossover(
 def _measured(order: "Order", *, quiet: bool) -> "Profile":
     from rich.console import Console
 
-    from effattn_cli import files, store
+    from effattn_cli import store
     from effattn_cli.app import live_crossover, sweep
     from effattn_cli.commands.notes import note, told
     from effattn_cli.report.profile.progress import Progress
@@ -64,9 +64,10 @@ def _measured(order: "Order", *, quiet: bool) -> "Profile":
     with ForkServer() as server:
         wanted = sweep.planned(order, server, note)
         live_crossover.refuse_nothing_to_cross(wanted)
-        path = sweep.destination(order, wanted)
-        with files.locked(path), Progress(Console(stderr=True), quiet=quiet) as progress:
-            sweep.refuse_replacing(order)
+        with (
+            sweep.destination(order, wanted) as path,
+            Progress(Console(stderr=True), quiet=quiet) as progress,
+        ):
             context = RunContext.of(wanted.sampling, server, store.Writer(path), progress)
             found = live_crossover.searched(wanted, context, note)
     told(f"saved: {path}")

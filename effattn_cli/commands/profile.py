@@ -89,7 +89,7 @@ def _planned(order: "Order", *, quiet: bool) -> int:
 def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
     from rich.console import Console
 
-    from effattn_cli import files, store
+    from effattn_cli import store
     from effattn_cli.app import sweep
     from effattn_cli.commands.notes import note, told
     from effattn_cli.report.console import print_profile
@@ -100,9 +100,10 @@ def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
     sweep.interruptible()
     with ForkServer() as server:
         profile, before = sweep.prepared(order, server, note)
-        path = before or sweep.destination(order, profile)
-        with files.locked(path), Progress(Console(stderr=True), quiet=quiet) as progress:
-            sweep.refuse_replacing(order)  # another run may have finished it meanwhile
+        with (
+            sweep.destination(order, profile, before) as path,
+            Progress(Console(stderr=True), quiet=quiet) as progress,
+        ):
             context = RunContext.of(profile.sampling, server, store.Writer(path), progress)
             profile = sweep.measured(profile, path, context)
     if json:

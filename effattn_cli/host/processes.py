@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from effattn_cli.host import heap
+from effattn_cli.host import container, heap
 from effattn_cli.machine import Machine
 
 LINUX = sys.platform == "linux"
@@ -74,10 +74,13 @@ def kill_children(spare: Collection[int] = ()) -> None:
 
 
 def children() -> list[int]:
+    """The processes right below this one."""
     try:
         text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    except OSError:
-        return []
+    except OSError:  # a kernel without that list, or no Linux
+        import psutil  # noqa: PLC0415
+
+        return [child.pid for child in psutil.Process().children()]
     return [int(word) for word in text.split()]
 
 
@@ -96,14 +99,4 @@ def available_memory() -> int:
     """Bytes that can be allocated without swapping, container limits respected."""
     import psutil  # noqa: PLC0415
 
-    free = [int(psutil.virtual_memory().available)]
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ):
-        with contextlib.suppress(OSError, ValueError):
-            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-    return max(0, min(free))
+    return container.free_memory(int(psutil.virtual_memory().available))

@@ -22,6 +22,14 @@ def allowed() -> float:
     return container.cores(len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1)
 
 
+def threads_asked_for() -> tuple[str, int] | None:
+    """The variable that sets how many threads numeric libraries begin, and its number."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        if (number := os.environ.get(name, "").partition(",")[0].strip()).isdigit():
+            return name, int(number)
+    return None
+
+
 def cores() -> int:
     """Whole cores of that: with one more it would be stopped when the quota is spent."""
     return max(1, int(allowed()))

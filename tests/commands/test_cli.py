@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -229,3 +230,21 @@ def test_an_ascii_terminal_is_told_all_in_ascii() -> None:
     assert "us +-5 %" in found.stdout
     known = alone("show", "ref:epyc-zen5-2-threads", COLUMNS="160")
     assert found.stdout.count("?") == known.stdout.count("?")
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "told"),
+    [
+        (["--threads", "999"], {}, "note: 999 threads share "),
+        (["--threads", "2"], {"OMP_NUM_THREADS": "1"},
+         "note: OMP_NUM_THREADS is 1, but the sweep has --threads 2; --threads 1 would follow it"),
+        (["--threads", "2"], {"MKL_NUM_THREADS": "1"}, "note: MKL_NUM_THREADS is 1, but"),
+        (["--threads", "1"], {"OMP_NUM_THREADS": "1"}, ""),
+    ],
+)  # fmt: skip
+def test_threads_that_a_reader_would_not_expect_are_told(
+    words: list[str], variables: Any, told: str
+) -> None:
+    found = effattn(*TINY, *words, "--dry-run", "--quiet", **variables)
+    assert found.returncode == 0
+    assert told in found.stderr if told else "threads" not in found.stderr.lower()
