@@ -48,10 +48,10 @@ class Linformer(Attention):
             raise Unsupported(f"sharing {config.sharing!r} is none of none, headwise, key-value")
         own = (self.heads,) if config.sharing == "none" else ()
         shape = (*own, config.tokens, config.rank)
-        self.mix_k = nn.Parameter(torch.randn(*shape) * config.rank**-0.5)
+        self.mix_k = nn.Parameter(torch.randn(*shape).mul_(config.rank**-0.5))
         self.mix_v = self.mix_k
         if config.sharing != "key-value":
-            self.mix_v = nn.Parameter(torch.randn(*shape) * config.rank**-0.5)
+            self.mix_v = nn.Parameter(torch.randn(*shape).mul_(config.rank**-0.5))
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None

@@ -64,8 +64,8 @@ class ProductKeyMemory(FeedForward):
         self.keys, self.best = J, config.best
         self.to_query = nn.Linear(config.dim, 2 * H * P, bias=False)
         self.norm = nn.LayerNorm(P)
-        self.keys_ZPJ = nn.Parameter(torch.randn(2 * H, P, J) * P**-0.5)  # Z: halves of heads
-        self.values_SD = nn.Parameter(torch.randn(J * J, config.dim) * config.dim**-0.5)
+        self.keys_ZPJ = nn.Parameter(torch.randn(2 * H, P, J).mul_(P**-0.5))  # Z: halves of heads
+        self.values_SD = nn.Parameter(torch.randn(J * J, config.dim).mul_(config.dim**-0.5))
         # Of two sorted lists, pair (i, j) is among the k best only if (i + 1) (j + 1) <= k.
         ranks = [(i, j) for i in range(self.best) for j in range(self.best // (i + 1))]
         self.first_C: Tensor

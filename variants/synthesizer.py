@@ -61,7 +61,7 @@ class Synthesizer(Decodable[Cache]):
         self.columns = round(config.tokens**0.5)
         for term in self.terms:
             for name, shape in self._shapes(term, config.tokens, config.rank).items():
-                made = torch.randn(self.heads, *shape) * shape[-2] ** -0.5
+                made = torch.randn(self.heads, *shape).mul_(shape[-2] ** -0.5)
                 learned = term != "fixed-random"
                 self.register_parameter(name, nn.Parameter(made, requires_grad=learned))
         self.shares = nn.Parameter(torch.zeros(len(self.terms))) if len(self.terms) > 1 else None

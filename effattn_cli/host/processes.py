@@ -13,6 +13,8 @@ from effattn_cli.host import container, heap
 from effattn_cli.machine import Machine
 
 LINUX = sys.platform == "linux"
+INSTRUMENTS = 192 * 2**20  # bytes
+THREAD = 16 * 2**20  # bytes
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -32,6 +34,18 @@ def adopt_orphans() -> None:
     """Grandchildren whose parent dies become this process's children, so it can end them."""
     if LINUX:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def with_allowance(limit: int, *, threads: int = 1, built: int = 0) -> int:
+    """Bytes for a process in which a cell may take `limit`: what has been counted decides whether
+    a cell fits, and this is the net below it, for what nobody counted.
+
+    Beside the cell there are what the instruments hold, 64 MiB that a retained heap takes at a
+    time, stacks and buffers of the threads, and the gaps of a heap that nothing is returned to.
+    Of the `built` bytes of weights, inputs and state there may be copies while they are made, in
+    float32 and before they are scaled.
+    """
+    return limit + limit // 4 + INSTRUMENTS + threads * THREAD + 2 * built
 
 
 def limit_memory(extra: int) -> None:

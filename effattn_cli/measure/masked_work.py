@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from effattn_cli.measure.operator_flops import is_pointwise, is_product, is_view, products
@@ -27,6 +28,8 @@ class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
     out of scores; and, before and after each of these, the products that made the scores and those
     that weigh with them.
     """
+
+    supports_higher_order_operators = True  # what is inside them is not seen
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -48,7 +51,7 @@ class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if func.namespace == "prim" or is_view(func):
+        if isinstance(func, HigherOrderOperator) or func.namespace == "prim" or is_view(func):
             return out
         outs = list(tensors(out))
         for first in outs[:1]:

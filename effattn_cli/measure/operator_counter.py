@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from effattn_cli.measure.operator_flops import is_view, work
@@ -28,6 +29,8 @@ class Uncountable(Exception):
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what runs inside it. `watch` names tensors that exist before; they cost nothing."""
+
+    supports_higher_order_operators = True  # it is told of them, and says that it cannot count
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -72,6 +75,8 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            raise Uncountable(f"it calls {func.name()}, whose work is not known")
         out = func(*args, **kwargs)
         if func.namespace == "prim" or is_view(func):
             return out

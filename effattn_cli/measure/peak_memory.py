@@ -5,6 +5,7 @@ system allows by the peak of the resident size. On an accelerator: the allocator
 it what the call made the allocator take from the driver, as the driver says.
 """
 
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ def _first(subject: Subject, cell: Cell) -> _First:
             for _ in range(subject.steps):
                 out = subject.call()
     except Exception as error:  # noqa: BLE001  theirs, or the variant's own: then it comes again
+        if "torch._dynamo" in sys.modules:  # it remembers what it gave up on
+            torch._dynamo.reset()
         out = subject.call()
         why = str(error).partition("\n")[0][:200] or type(error).__name__
         warning = f"what masks throw away and a backward keeps is not known: {why}"

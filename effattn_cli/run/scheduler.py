@@ -30,7 +30,7 @@ from effattn_cli.run.sweep_state import TOO_LATE, SweepState
 
 COUNT_SECONDS = 120.0  # for counting a variant's cells; each takes milliseconds
 COMPILE_SECONDS = 300.0  # beyond the time limit, for a compiled cell
-HEADROOM = 1.25  # a retained heap holds more than what is alive
+HEADROOM = 1.25  # of an accelerator's memory: its allocator holds more than what is alive
 
 
 class Scheduler:
@@ -76,8 +76,7 @@ class Scheduler:
         """Counts these cells, in one process while none takes it down."""
         while left:
             tasks = tuple(self._task(record.cell) for record in left)
-            limit = self._context.memory_limit
-            job = Job(request=CountCost(tasks=tasks), timeout=seconds, memory=limit)
+            job = Job(request=CountCost(tasks=tasks), timeout=seconds, memory=self._net())
             reply = self._context.launcher.run(job)
             for record, raw in zip(left, reply.answers, strict=False):
                 told = outcome.decoded(raw, Counted)
@@ -139,9 +138,9 @@ class Scheduler:
             task=self._task(record.cell),
             sampling=self._sampling,
             expected=self.state.seconds(record),
-            device_memory=self._process_memory(record.cell),
+            device_memory=self._device_memory(record.cell),
         )
-        job = self._job(request, record.cell)
+        job = self._job(request, record)
         return outcome.answer(self._context.launcher.run(job), Watched, job.timeout)
 
     def _time(self, record: Record, stage: str) -> Timed | Failure:
@@ -150,18 +149,19 @@ class Scheduler:
         request = MeasureLatency(
             task=self._task(record.cell),
             sampling=self._sampling,
-            device_memory=self._process_memory(record.cell),
+            device_memory=self._device_memory(record.cell),
         )
-        job = self._job(request, record.cell)
+        job = self._job(request, record)
         return outcome.answer(self._context.launcher.run(job), Timed, job.timeout)
 
-    def _job(self, request: MeasureMemory | MeasureLatency, cell: Cell) -> Job:
+    def _job(self, request: MeasureMemory | MeasureLatency, record: Record) -> Job:
+        cell = record.cell
         compiled = cell.setting.engine == "compile"
         on_cpu = cell.setting.device == "cpu"
         return Job(
             request=request,
             timeout=self._sampling.time_limit + (COMPILE_SECONDS if compiled else 0),
-            memory=self._process_memory(cell) if on_cpu else None,
+            memory=self._net(record) if on_cpu else None,
         )
 
     def _enter(self, record: Record, stage: str) -> None:
@@ -171,7 +171,15 @@ class Scheduler:
         self._context.saver.add(record)
         self._tell(record, stage)
 
-    def _process_memory(self, cell: Cell) -> int:
+    def _net(self, record: Record | None = None) -> int:
+        """Bytes of the machine's own memory for a process that holds one cell, or only counts."""
+        limit = self._context.memory_limit
+        if record is None or record.cost is None or record.needs_bytes is None:
+            return processes.with_allowance(limit)
+        threads, built = record.cell.setting.threads, record.needs_bytes - record.cost.peak_bytes
+        return processes.with_allowance(limit, threads=threads, built=built)
+
+    def _device_memory(self, cell: Cell) -> int:
         return int(self._limit(cell) * HEADROOM)
 
     def _limit(self, cell: Cell) -> int:

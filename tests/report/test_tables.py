@@ -249,14 +249,14 @@ def test_outliers_are_told_with_where_most_are() -> None:
     assert told in screen(tables(found), 100)
 
 
-def beside(fraction: float) -> str:
-    """A table whose one cell takes so little time that it is so many times its roofline."""
+def beside(fraction: float, *others: Record) -> str:
+    """A table with a cell that takes so little time that it is so many times its roofline."""
     record = measured(a_cell(), MS)
     assert record.cost is not None
     wide = (Bandwidth(working_set_bytes=1, speed=1e18),)
     rate = record.cost.matmul_flops * 1 / MS / fraction
     roofline = replace(utilisation.ANY, threads=2, device="cpu", flops=rate, bandwidths=wide)
-    return screen(tables(a_profile(record, rooflines=(roofline,))), 200)
+    return screen(tables(a_profile(record, *others, rooflines=(roofline,))), 200)
 
 
 def test_what_is_faster_than_its_device_can_be_is_implausible_not_a_slow_machine() -> None:
@@ -266,6 +266,9 @@ def test_what_is_faster_than_its_device_can_be_is_implausible_not_a_slow_machine
     assert "implausible" not in little
     assert "implausible: sdpa is up to 29 times as fast as this device can do what was" in far
     assert "slower machine" not in far
+    both = beside(29.0, measured(a_cell("linformer"), 2 * MS))
+    assert "implausible" not in both  # the baseline does what it says: the roofline is too low
+    assert "slower machine" in both
 
 
 def test_steps_that_differ_are_told_with_the_dearest() -> None:

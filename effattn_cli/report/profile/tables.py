@@ -190,24 +190,25 @@ def _range(record: Record) -> str:
     return f"{units.seconds(min(record.samples))} … {units.seconds(max(record.samples))}"
 
 
-def _beyond(fractions: Iterable[tuple[float, Record]]) -> Iterator[str]:
+def _beyond(parts: Iterable[_Table]) -> Iterator[str]:
     """What is said of cells that are faster than their device can be.
 
-    A little: the device was slower when its roofline was measured. Much more, while others stay
-    below: the variant does not do what was counted.
+    A little, or as much as the baseline, of which it is known what it does: the device was slower
+    when its roofline was measured. Much more: the variant does not do what was counted.
     """
-    above = [(fraction, record) for fraction, record in fractions if fraction > BEYOND]
-    if not above:
-        return
     by_label: dict[str, float] = {}
-    for fraction, record in above:
-        label = units.clean(record.cell.label)
-        by_label[label] = max(fraction, by_label.get(label, 0.0))
-    far = {label: most for label, most in by_label.items() if most > IMPLAUSIBLE}
+    usual = 1.0
+    for part in parts:
+        for record in part.series.records:
+            fraction, label = part.fraction(record), record.cell.label
+            if fraction > BEYOND:
+                by_label[label] = max(fraction, by_label.get(label, 0.0))
+        usual = max(usual, by_label.get(part.baseline or "", 0.0))
+    far = {label: most for label, most in by_label.items() if most > IMPLAUSIBLE * usual}
     for label, most in far.items():
         yield (
-            f"implausible: {label} is up to {most:.3g} times as fast as this device can do what was"
-            " counted; look at what it computes: effattn check"
+            f"implausible: {units.clean(label)} is up to {most:.3g} times as fast as this device"
+            " can do what was counted; look at what it computes: effattn check"
         )
     if len(far) < len(by_label):
         yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
@@ -226,7 +227,7 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     if busy:
         cores = f"{max(busy):.1f} cores busy"
         yield f"! other processes kept up to {cores}: the latency may be too high"
-    yield from _beyond([(part.fraction(record), record) for part, record in pairs])
+    yield from _beyond(parts)
     found = [part.comparison(record, LATENCY) for part, record in pairs]
     if any(point is not None and point.ordering == "close" for point in found):
         yield "? too close to call: the intervals overlap"
