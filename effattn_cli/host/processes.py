@@ -36,16 +36,17 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def with_allowance(limit: int, *, threads: int = 1, built: int = 0) -> int:
+def with_allowance(limit: int, *, threads: int = 1, needs: int | None = None) -> int:
     """Bytes for a process in which a cell may take `limit`: what has been counted decides whether
     a cell fits, and this is the net below it, for what nobody counted.
 
     Beside the cell there are what the instruments hold, 64 MiB that a retained heap takes at a
-    time, stacks and buffers of the threads, and the gaps of a heap that nothing is returned to.
-    Of the `built` bytes of weights, inputs and state there may be copies while they are made, in
-    float32 and before they are scaled.
+    time, and stacks and buffers of the threads. What the cell `needs`, as counted, it may take
+    thrice: weights are made in float32 and scaled before they are what they stay, and a heap that
+    returns nothing has gaps.
     """
-    return limit + limit // 4 + INSTRUMENTS + threads * THREAD + 2 * built
+    spare = limit // 4 if needs is None else 2 * needs
+    return limit + spare + INSTRUMENTS + threads * THREAD
 
 
 def limit_memory(extra: int) -> None:

@@ -76,7 +76,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         if isinstance(func, HigherOrderOperator):
-            raise Uncountable(f"it calls {func.name()}, whose work is not known")
+            raise Uncountable(f"it calls {func}, whose work is not known")
         out = func(*args, **kwargs)
         if func.namespace == "prim" or is_view(func):
             return out

@@ -174,10 +174,10 @@ class Scheduler:
     def _net(self, record: Record | None = None) -> int:
         """Bytes of the machine's own memory for a process that holds one cell, or only counts."""
         limit = self._context.memory_limit
-        if record is None or record.cost is None or record.needs_bytes is None:
+        if record is None:
             return processes.with_allowance(limit)
-        threads, built = record.cell.setting.threads, record.needs_bytes - record.cost.peak_bytes
-        return processes.with_allowance(limit, threads=threads, built=built)
+        threads = record.cell.setting.threads
+        return processes.with_allowance(limit, threads=threads, needs=record.needs_bytes)
 
     def _device_memory(self, cell: Cell) -> int:
         return int(self._limit(cell) * HEADROOM)
