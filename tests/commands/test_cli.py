@@ -15,7 +15,7 @@ from tests.rounds import kept
 from tests.running import MODULE, alone, effattn
 
 #: The budget is far from what is needed: beside other load 60 s were not enough.
-FAST = "--dim 64 --heads 2 --precision 0.5 --rounds 2 --time-budget 10m".split()
+FAST = "--dim 64 --heads 2 --threads 1 --precision 0.5 --rounds 2 --time-budget 10m".split()
 TINY = ["profile", "-v", "linformer:rank=16", "-s", "64,128", "--quiet", *FAST]
 
 

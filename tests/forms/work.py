@@ -1,18 +1,22 @@
 """The arithmetic of closed forms: what a product costs forward and backward, and for which pairs.
 
-A form is a function named after its variant. It is written from the mechanism and from how its
-blocks are cut, and never from what the counter said. H heads, K head width, D = H K.
+A form is a function `form(case)` in a file named after its variant. It is written from the mechanism,
+never from what the counter said, and knows nothing of how an implementation cuts its work: where that
+decides what is computed, the form is `at_least` what the definition admits. Sizes of blocks that the
+definition leaves open are pinned by the file's `OPTIONS`, and the operations outside of products, where
+they are fixed, are those of its `elementwise(case)`. H heads, K head width, D = H K.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import ceil as up
-from math import log2, sqrt
+from dataclasses import dataclass, replace
 from typing import Any
 
 D, H = 512, 8
 K = D // H
-CACHED = 2**20  # scores that variants which hold them hold at a time
+HIDDEN = 4 * D  # units of a feed-forward
+SOFTMAX = 4  # passes over the scores: maximum, difference, exponential, sum
+USUAL = 1.45  # of what the definition admits: blocks and bands are scored whole
+#: A causal kernel's chunks form the products of their own tokens with each other, beside the sums.
+CHUNKED = 2.1
 
 
 @dataclass(frozen=True)
@@ -27,72 +31,50 @@ class Case:
 class Work:
     """FLOPs of matrix products; a multiply-add is two.
 
-    `needed` is the forward work without the pairs that are scored and then masked out.
+    With a `slack` of 1 they are what is computed, to the last one; else the least that can be, and
+    that many times as much is still well made.
     """
 
     forward: int = 0
     backward: int = 0
-    needed: int = 0
+    slack: float = 1.0
 
     def __add__(self, other: "Work") -> "Work":
         return Work(
             self.forward + other.forward,
             self.backward + other.backward,
-            self.needed + other.needed,
+            max(self.slack, other.slack),
         )
 
     def __rmul__(self, times: int) -> "Work":
-        return Work(times * self.forward, times * self.backward, times * self.needed)
+        return Work(times * self.forward, times * self.backward, self.slack)
 
 
-Form = Callable[[Case], Work]
-FORMS: dict[str, Form] = {}
-Other = Callable[[Case], float]
-OTHERS: dict[str, Other] = {}
-
-
-def form(function: Form) -> Form:
-    FORMS[_named(function)] = function
-    return function
-
-
-def other(function: Other) -> Other:
-    """A form of the forward work outside of products: operations on each element."""
-    OTHERS[_named(function)] = function
-    return function
-
-
-def _named(function: Callable[..., Any]) -> str:
-    return function.__name__.replace("_", "-")
+def at_least(work: Work, slack: float = USUAL) -> Work:
+    """How its blocks are cut decides what an implementation computes beyond this."""
+    return replace(work, slack=slack)
 
 
 def product(rows: int, inner: int, columns: int, *, learn: int = 2) -> Work:
     """(rows, inner) by (inner, columns); backward, one product for each operand that learns."""
     flops = 2 * rows * inner * columns
-    return Work(flops, learn * flops, flops)
+    return Work(flops, learn * flops)
 
 
-def scores(pairs: int, *, admitted: int | None = None, width: int = K, learn: int = 2) -> Work:
+def scores(pairs: int, *, width: int = K, learn: int = 2) -> Work:
     """A product of `width` for each pair of a query and a key, in all heads."""
-    flops = 2 * H * width
-    return Work(flops * pairs, learn * flops * pairs, flops * (admitted or pairs))
+    flops = 2 * H * width * pairs
+    return Work(flops, learn * flops)
 
 
-def attention(pairs: int, *, admitted: int | None = None, mask_learns: bool = False) -> Work:
-    """Scores and weighted values; `pairs` as computed, of which `admitted` count.
+def attention(pairs: int, *, mask_learns: bool = False) -> Work:
+    """Scores and weighted values.
 
     Backward, four products more; five in the fused kernel, which makes the scores again. A mask
     that learns is not for that one.
     """
-    both = 2 * scores(pairs, admitted=admitted)
-    return both if mask_learns else Work(both.forward, both.forward * 5 // 2, both.needed)
-
-
-def near_root(tokens: int) -> int:
-    """About sqrt N: a multiple of 16 that divides N, of those within sqrt 2, else rounded up."""
-    root = sqrt(tokens)
-    able = [n for n in range(16, tokens, 16) if tokens % n == 0 and 1 / 2 <= n * n / tokens <= 2]
-    return min(able, key=lambda n: round(abs(log2(n / root)), 9)) if able else up(root)
+    both = 2 * scores(pairs)
+    return both if mask_learns else Work(both.forward, both.forward * 5 // 2)
 
 
 def ceil(number: int, size: int) -> int:
@@ -115,33 +97,39 @@ def every(case: Case) -> int:
     return triangle(case.tokens) if case.causal else case.tokens**2
 
 
-def stairs(tokens: int, block: int) -> int:
-    """Pairs where each query scores all keys up to the end of its block of queries."""
-    blocks, rest = divmod(tokens, block)
-    return triangle(tokens) + blocks * triangle(block - 1) + triangle(max(0, rest - 1))
-
-
-def at_once(queries: int, keys: int, least: int = 64) -> int:
-    """Queries of a block whose scores in all heads stay in a cache."""
-    return min(queries, max(least, CACHED // (H * keys)))
-
-
 def window(tokens: int, before: int, after: int) -> int:
     """Pairs of each query with so many keys before it, itself, and so many after it."""
+    before, after = min(before, tokens - 1), min(after, tokens - 1)
     return tokens * (before + 1 + after) - triangle(before) - triangle(after)
 
 
-def cut(before: int, after: int) -> tuple[int, int]:
-    """The queries of a block, a quarter of the window in whole sixteens, and the keys it scores."""
-    block = 16 * max(1, ceil(before + after, 64))
-    return block, even(before, block) + block + even(after, block)
+def cut_up(tokens: int, length: int) -> list[int]:
+    """The lengths of the segments."""
+    return [min(length, tokens - at) for at in range(0, tokens, length)]
 
 
-def band(tokens: int, before: int, after: int, *, first: int = 0) -> Work:
-    """That window and the `first` keys, which stand beside each block of keys."""
-    block, looks = cut(before, after)
-    far = sum(max(0, tokens - before - 1 - key) for key in range(first))
-    return attention(
-        even(tokens, block) * (looks + looks // block * first),
-        admitted=window(tokens, before, after) + far,
-    )
+def relative_attention(queries: int, memory: int) -> Work:
+    """Content and position scores of a segment that sees a memory and itself, causal."""
+    seen = memory * queries + triangle(queries)
+    return at_least(attention(seen, mask_learns=True) + scores(seen))
+
+
+def linear(case: Case, features: int) -> Work:
+    """phi(q) (phi(k)^T [v, 1])."""
+    work = 2 * H * product(case.tokens, features, K + 1)
+    return at_least(work, CHUNKED) if case.causal else work
+
+
+def mixture(case: Case, choices: int, *, wide: int, hidden: int = HIDDEN) -> Work:
+    """A router, and two layers for each pair of a token and an expert that has a seat.
+
+    An expert has a share of capacity / experts of a group in seats.
+    """
+    options, N = case.options, case.tokens
+    group = min(N, getattr(options, "group", N))
+    capacity = options.capacity if case.train else options.eval_capacity
+    groups = ceil(N, group)
+    seats = groups * options.experts * min(group, int(group * capacity / options.experts))
+    rows = min(choices * groups * group, seats)
+    experts = product(rows, D, wide) + product(rows, hidden, D)
+    return product(N, D, options.experts) + experts

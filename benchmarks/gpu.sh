@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# What only a machine with a GPU can show, in under nine minutes, from a checkout: no build, no network.
+#
+#   benchmarks/gpu.sh FOLDER [--device cuda]
+#
+# FOLDER gets seven files, each written as its part goes on, so that whatever ends the script early leaves
+# what was known by then: summary.txt (what ran, how long, how it ended), machine.txt, tests.txt, main.txt,
+# main.yaml, reference.txt and reference.yaml. A part that fails stops no other. With `--device cpu` the
+# same script runs anywhere, to show that it works. PYTHON names the interpreter that has torch and what
+# pyproject.toml lists; the checkout itself need not be installed.
+set -uo pipefail
+
+usage() { echo "usage: benchmarks/gpu.sh FOLDER [--device cuda]" >&2; exit 2; }
+[ $# -eq 1 ] || { [ $# -eq 3 ] && [ "$2" = --device ]; } || usage
+mkdir -p "$1" || exit 2
+out=$(cd "$1" && pwd)
+device=${3:-cuda}
+cd "$(dirname "$0")/.." || exit 2
+python=${PYTHON:-python3}
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 COLUMNS=160
+export XDG_DATA_HOME=$(mktemp -d)  # rooflines are measured here, not taken from an earlier day
+trap 'rm -rf "$XDG_DATA_HOME"' EXIT
+
+# part NAME SECONDS COMMAND...: at most so long; what it prints goes to FOLDER/NAME.txt as it comes.
+part() {
+  local name=$1 limit=$2 begun=$SECONDS
+  shift 2
+  timeout --signal=INT --kill-after=10 "$limit" "$@" 2>&1 | head -c 8000000 > "$out/$name.txt"
+  echo "$name: exit ${PIPESTATUS[0]} after $((SECONDS - begun)) of at most $limit s: $*" | tee -a "$out/summary.txt"
+}
+
+effattn=("$python" -m effattn_cli)
+: > "$out/summary.txt"
+part machine 40 "${effattn[@]}" devices --device "$device"
+nvidia-smi >> "$out/machine.txt" 2>&1
+part tests 170 "$python" -m pytest -q -m gpu -p no:cacheprovider --tb=short --maxfail=40 tests/gpu
+part main 60 "${effattn[@]}" profile --variant linformer --seq 1k..64k --dtype bf16 --device "$device" \
+  --time-budget 40s --out "$out/main.yaml" --force
+part reference 240 "${effattn[@]}" profile --variant all --seq 1k..16k:x4 --phase forward,train,decode \
+  --dtype bf16 --device "$device" --rounds 2 --time-limit 10s --time-budget 200s \
+  --out "$out/reference.yaml" --force
+echo "all: $SECONDS s" | tee -a "$out/summary.txt"

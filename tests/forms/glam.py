@@ -1,0 +1,6 @@
+from tests.forms.work import HIDDEN, Case, Work, mixture
+
+
+def form(case: Case) -> Work:
+    """Two experts a token, of many."""
+    return mixture(case, 2, wide=HIDDEN)
