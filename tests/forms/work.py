@@ -1,10 +1,12 @@
 """The arithmetic of closed forms: what a product costs forward and backward, and for which pairs.
 
-A form is a function `form(case)` in a file named after its variant. It is written from the mechanism,
-never from what the counter said, and knows nothing of how an implementation cuts its work: where that
-decides what is computed, the form is `at_least` what the definition admits. Sizes of blocks that the
-definition leaves open are pinned by the file's `OPTIONS`, and the operations outside of products, where
-they are fixed, are those of its `elementwise(case)`. H heads, K head width, D = H K.
+A form is a function `form(case)` in a file named after its variant. It is written from the
+mechanism, never from what the counter said, and knows nothing of how an implementation cuts its
+work: where that decides what is computed, the form is `at_least` what the definition admits. Sizes
+of blocks that the definition leaves open are pinned by the file's `OPTIONS`, and the operations
+outside of products, where they are fixed, are those of its `elementwise(case)`.
+
+H heads, K head width, D = H K.
 """
 
 from dataclasses import dataclass, replace
