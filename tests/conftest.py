@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from effattn_cli.app.sweep import a_profile
+from effattn_cli.devices.fingerprint import fingerprint
+from effattn_cli.run import kept_rooflines
 from tests import running
 
 # One thread for the tests' own small tensors: on a busy machine two wait for one another.
@@ -15,3 +18,14 @@ torch.set_num_threads(1)
 def _servers_end() -> Iterator[None]:
     yield
     running.end()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's; in this one a roofline is kept, which takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        machine = a_profile(fingerprint("cpu"))
+        known = [running.a_roofline("cpu", "float32", threads) for threads in range(1, 5)]
+        kept_rooflines.keep(machine, known)
+        yield

@@ -84,8 +84,13 @@ def _surroundings(
         servers.ForkServer, rooflines.measure = server, roofline
 
 
+def a_roofline(device: str, dtype: Dtype, threads: int) -> Roofline:
+    """One that nobody measured."""
+    return replace(utilisation.ANY, device=device, dtype=dtype, threads=threads)
+
+
 def _a_roofline(_: Launcher, device: str, dtype: Dtype, threads: int) -> tuple[Roofline, ...]:
-    return (replace(utilisation.ANY, device=device, dtype=dtype, threads=threads),)
+    return (a_roofline(device, dtype, threads),)
 
 
 @cache

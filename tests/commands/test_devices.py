@@ -14,6 +14,7 @@ from tests.fake_launcher import FakeLauncher
 from tests.running import alone
 
 
+@pytest.mark.slow  # half a minute; CI's main job measures a roofline too
 def test_what_is_measured_is_kept_and_used(tmp_path: Path) -> None:
     here: dict[str, Any] = {"XDG_DATA_HOME": str(tmp_path)}
     first = alone("devices", "--json", "-d", "cpu", **here)

@@ -29,7 +29,6 @@ def profiled(tmp_path: Path, name: str, *words: str) -> tuple[dict[str, Any], st
     [
         ("custom_operator", "forward", "it calls effattn_tests::mix, whose work is not known"),
         ("flex", "forward", "it calls flex_attention, whose work is not known"),
-        ("data_dependent", "forward", "_local_scalar_dense"),
         ("data_dependent", "train", "_local_scalar_dense"),
     ],
 )
