@@ -1,7 +1,7 @@
 """The counted FLOPs of every bundled variant are those of its closed form.
 
 Lengths: 2304 is 48 x 48 and holds nine blocks of 256, so that few blocks are filled up; 1500 and
-750 leave a rest almost everywhere; at 16384 what is computed in vain at the ends counts little.
+750 leave a rest almost everywhere; at 8192 what is computed in vain at the ends counts little.
 """
 
 from importlib import import_module
@@ -19,7 +19,7 @@ from tests.forms.work import Case
 
 NAMES = catalog.bundled_names()
 LENGTHS: dict[Phase, tuple[int, ...]] = {"forward": (2304, 1500), "train": (750,)}
-LONG = 16384
+LONG = 8192
 
 
 def forms(name: str) -> Any:

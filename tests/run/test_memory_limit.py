@@ -15,7 +15,7 @@ CAUSAL = {"adaptive-span", "compressive-transformer", "image-transformer", "spar
 def measured_at_its_own_need(tmp_path: Path, variant: str, *words: str) -> None:
     """Measured with a limit of one byte more than what is counted."""
     sweep = ["profile", "-v", variant, "--baseline", "none", "--rounds", "1", "-q", "--json"]
-    sweep += ["--causal" if variant in CAUSAL else "--no-causal", *words]
+    sweep += ["--threads", "1", "--causal" if variant in CAUSAL else "--no-causal", *words]
     none = effattn(*sweep, "--memory-limit", "1KiB", "--out", str(tmp_path / "none.yaml"))
     (record,) = json.loads(none.stdout)["records"]
     assert record["failure"]["reason"] == "out-of-memory"
