@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from effattn_cli import engines
 from effattn_cli.analysis.cost import time_estimate, utilisation
 from effattn_cli.analysis.reliability import slow_runs
 from effattn_cli.host import processes
@@ -29,7 +30,6 @@ from effattn_cli.run.jobs import (
 from effattn_cli.run.sweep_state import TOO_LATE, SweepState
 
 COUNT_SECONDS = 120.0  # for counting a variant's cells; each takes milliseconds
-COMPILE_SECONDS = 300.0  # beyond the time limit, for a compiled cell
 HEADROOM = 1.25  # of an accelerator's memory: its allocator holds more than what is alive
 
 
@@ -156,11 +156,10 @@ class Scheduler:
 
     def _job(self, request: MeasureMemory | MeasureLatency, record: Record) -> Job:
         cell = record.cell
-        compiled = cell.setting.engine == "compile"
         on_cpu = cell.setting.device == "cpu"
         return Job(
             request=request,
-            timeout=self._sampling.time_limit + (COMPILE_SECONDS if compiled else 0),
+            timeout=self._sampling.time_limit + engines.load(cell.setting.engine).PREPARING,
             memory=self._net(record) if on_cpu else None,
         )
 
