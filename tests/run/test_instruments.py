@@ -16,7 +16,8 @@ def profiled(tmp_path: Path, name: str, *words: str) -> tuple[dict[str, Any], st
     path = tmp_path / "p.yaml"
     found = effattn(
         "profile", "--plugin", str(PLUGINS / f"{name}.py"), "-v", name.replace("_", "-"),
-        "-s", "256", "--baseline", "none", "--rounds", "1", "--threads", "1", "-q", "--out", str(path), *words,
+        "-s", "256", "--baseline", "none", "--rounds", "1", "--threads", "1", "-q",
+        "--out", str(path), *words,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     shown = effattn("show", str(path), "--json")

@@ -11,7 +11,7 @@ from effattn_cli.errors import UsageError
 from effattn_cli.metrics import Metric, metric
 from effattn_cli.records import Cell
 
-_LIMIT = re.compile(r"\s*([\w.]{1,20})\s*>\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%\s*")
+_LIMIT = re.compile(r"\s*([\w.-]{1,20})\s*>\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%\s*")
 
 
 @dataclass(frozen=True, slots=True)
