@@ -1,5 +1,6 @@
 """Files of the real command: a disk that is full, a folder that is closed, a run that is killed."""
 
+import os
 import resource
 import signal
 import subprocess
@@ -27,8 +28,10 @@ def effattn(*words: str, file_size: int | None = None) -> "subprocess.CompletedP
         if file_size is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
+    # Where the tests' coverage is measured, that would write files of its own.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
     return subprocess.run(
-        [sys.executable, "-m", "effattn_cli", *words],
+        [sys.executable, "-m", "effattn_cli", *words], env=environment,
         capture_output=True, text=True, timeout=120, check=False, preexec_fn=limit,
     )  # fmt: skip
 

@@ -125,16 +125,29 @@ def test_every_axis_of_the_sweep_runs(tmp_path: Path, words: list[str]) -> None:
 
 
 def test_ctrl_c_saves_and_the_run_can_go_on(tmp_path: Path) -> None:
-    path, plugin = tmp_path / "p.yaml", tmp_path / "mine.py"
-    assert effattn("new", "mine", "--folder", str(tmp_path)).returncode == 0
+    path, plugin, gate = (tmp_path / name for name in ("p.yaml", "mine.py", "closed"))
+    plugin.write_text(f"""
+import time
+from pathlib import Path
+from effattn_cli.attention import Card, variant
+
+@variant(card=Card(title="Mine", families=("own",), paper="", year=2026, time="N", memory="N",
+                   causal="never", kind="own mechanism"))
+def mine(q, k, v):
+    while Path({str(gate)!r}).exists():
+        time.sleep(0.01)
+    return q + k + v
+""")
     words = [*TINY, "-s", "64,128,256", "--rounds", "9", "--threads", "1", "--out", str(path)]
     words += ["--plugin", str(plugin), "-v", "mine"]
     run = subprocess.Popen([*MODULE, *words], stderr=subprocess.PIPE, text=True)
     while not path.exists() or '"runs": [{' not in path.read_text():
         time.sleep(0.05)
         assert run.poll() is None
+    gate.touch()  # from here on the sweep cannot come to its end
     run.send_signal(signal.SIGINT)
     _, told = run.communicate(timeout=60)
+    gate.unlink()
     assert run.returncode == 130
     assert f"effattn profile --resume {path} --plugin {plugin} goes on" in told
     before = store.read(path)
