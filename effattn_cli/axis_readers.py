@@ -52,10 +52,10 @@ def devices(text: str, _: str) -> tuple[str, ...]:
 
 def switch(text: str, flag: str) -> tuple[bool, ...]:
     """`yes`, `no`, or both."""
-    found = [SWITCH.get(item.strip().lower()) for item in text.split(",")]
-    if None in found:
+    values = [SWITCH.get(item.strip().lower()) for item in text.split(",")]
+    if None in values:
         raise UsageError(f"{flag}: expected yes or no, got {text!r}")
-    return tuple(dict.fromkeys(value for value in found if value is not None))
+    return tuple(dict.fromkeys(value for value in values if value is not None))
 
 
 SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}

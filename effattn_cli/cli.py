@@ -105,8 +105,8 @@ def _words(error: Exception) -> tuple[str, str | None, int]:
         return str(error), error.hint, error.exit_code
     if isinstance(error, TyperException):
         # The error of an argument that is missing holds no message until it is formatted.
-        told = getattr(error, "message", "") or error.format_message()
-        message, _, near = str(told).partition(" Did you mean ")
+        text = getattr(error, "message", "") or error.format_message()
+        message, _, near = str(text).partition(" Did you mean ")
         others = getattr(error, "possibilities", None)  # the nearest is the first
         near = f"{others[0]!r}" if others else near.partition(", ")[0].rstrip("?")
         former = getattr(error, "option_name", "").removeprefix("--")

@@ -97,9 +97,9 @@ def _plain_options(
         if parameter in PLAIN_PARAMETERS:
             continue
         if default is None:
-            known = ", ".join(PLAIN_PARAMETERS)
+            names = ", ".join(PLAIN_PARAMETERS)
             why = "has no default, and is no size that effattn can give"
-            raise ValueError(f"{name}: its parameter {parameter!r} {why} ({known})")
+            raise ValueError(f"{name}: its parameter {parameter!r} {why} ({names})")
         try:
             value = ast.literal_eval(default)
         except ValueError:
@@ -153,8 +153,8 @@ def options(node: Node, tree: ast.Module) -> Iterator[Option]:
     """
     own = {option.name: option for option in _own_options(node)}
     for base in node.bases if isinstance(node, ast.ClassDef) else ():
-        found = _class(_name(base), tree)
-        for option in options(*found) if found is not None else ():
+        parent = _class(_name(base), tree)
+        for option in options(*parent) if parent is not None else ():
             yield own.pop(option.name, option)
     yield from own.values()
 
@@ -168,12 +168,12 @@ def _own_options(node: Node) -> Iterator[Option]:
         default = None if item.value is None else _literal(item.value)
         if not isinstance(default, Value | None):
             raise TypeError(f"the default of {ast.unparse(item.target)} must be a number or a text")
-        told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        is_doc = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         yield Option(
             name=ast.unparse(item.target),
             type=ast.unparse(item.annotation),
             default=default,
-            help=str(after.value.value) if told else "",  # type: ignore[union-attr]
+            help=str(after.value.value) if is_doc else "",  # type: ignore[union-attr]
         )
 
 
@@ -183,10 +183,10 @@ def decodes(name: str, tree: ast.Module) -> bool:
     """
     if _imported_from(name, tree) == (CONTRACT, DECODABLE):
         return True
-    found = _class(name, tree)
-    if found is None:
+    class_node = _class(name, tree)
+    if class_node is None:
         return False
-    node, tree = found
+    node, tree = class_node
     return any(decodes(_name(base), tree) for base in node.bases)
 
 

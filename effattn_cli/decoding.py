@@ -50,12 +50,12 @@ def converted(kind: type[T], data: Any) -> T:
         Wrong: a value is of another type, out of range, missing, or unknown.
     """
     try:
-        found = msgspec.convert(data, kind)
+        value = msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         raise explained(error, kind, data) from None
     except RecursionError:
         raise Wrong("lists and mappings nest too deep") from None
-    return found
+    return value
 
 
 def explained(error: msgspec.ValidationError, kind: Any, data: Any) -> Wrong:
@@ -81,8 +81,8 @@ def _at(info: Any, value: Any, path: str) -> tuple[Any, Any, str]:
         elif match[2] is not None:
             number = int(match[2])
             info = _item(info, number)
-            known = isinstance(value, list | tuple) and number < len(value)
-            value = value[number] if known else None
+            is_there = isinstance(value, list | tuple) and number < len(value)
+            value = value[number] if is_there else None
             where += match[0]
         else:
             info = getattr(info, "value_type", None)
@@ -133,11 +133,11 @@ def _item(info: Any, number: int) -> Any:
 
 
 def _worded(message: str, info: Any, value: Any) -> Wrong:
-    if found := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL):
+    if match := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL):
         names = [field.encode_name for field in getattr(info, "fields", ())]
-        return Wrong(f"unknown key {shortened(found[1])}", _nearest(found[1], names))
-    if found := re.fullmatch(r"Object missing required field `(.*)`", message):
-        return Wrong(f"{found[1]!r} is missing")
+        return Wrong(f"unknown key {shortened(match[1])}", _nearest(match[1], names))
+    if match := re.fullmatch(r"Object missing required field `(.*)`", message):
+        return Wrong(f"{match[1]!r} is missing")
     if type(value) is int and abs(value) > LARGEST:
         return Wrong("a number of more than 63 bits is out of range")
     if isinstance(value, float) and not isfinite(value):

@@ -50,11 +50,11 @@ def unknown(
     """
     names = sorted(valid)
     value = value if len(value) <= 60 else f"{value[:57]}..."
-    known = {_bare(word): name for word, name in (synonyms or {}).items()}
-    known |= {_bare(name): name for name in names}
+    by_spelling = {_bare(word): name for word, name in (synonyms or {}).items()}
+    by_spelling |= {_bare(name): name for name in names}
     begun = [name for name in names if len(value) > 2 and name.startswith(value.lower())]
     likely = [*begun, *get_close_matches(value.lower(), names, 1, NEAR), None]
-    near = known.get(_bare(value), likely[0])
+    near = by_spelling.get(_bare(value), likely[0])
     hint = f"did you mean {near!r}?" if near else f"valid: {', '.join(names)}"
     return UsageError(f"unknown {what} {value!r}", hint)
 

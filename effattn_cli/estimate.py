@@ -33,8 +33,8 @@ class Estimate:
         spread = math.log(self.high / self.value if distance > 0 else self.value / self.low)
         if distance == 0:
             return 0.5
-        found = _NORMAL.cdf(SIGMAS * distance / spread) if spread > 0 else float(distance > 0)
-        return min(max(found, 1 - most), most)
+        at_most = _NORMAL.cdf(SIGMAS * distance / spread) if spread > 0 else float(distance > 0)
+        return min(max(at_most, 1 - most), most)
 
     def within(self, probability: float) -> float:
         """The limit that is kept with this probability."""

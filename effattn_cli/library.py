@@ -67,19 +67,19 @@ def references() -> dict[str, Path]:
 
 def newest() -> dict[str, Path]:
     """The saved profiles from the newest on: `@1`, `@2`, ...; none that is broken."""
-    known, ages = saved(), {}
-    for name, path in known.items():
+    profiles, ages = saved(), {}
+    for name, path in profiles.items():
         with suppress(UsageError):  # the listing shows it, with the reason
             ages[name] = store.created(path)
-    return {name: known[name] for name in sorted(ages, key=lambda n: (ages[n], n), reverse=True)}
+    return {name: profiles[name] for name in sorted(ages, key=lambda n: (ages[n], n), reverse=True)}
 
 
 def _profiles(folder: Path, before: str = "") -> dict[str, Path]:
     try:
-        found = sorted(folder.glob(f"*{SUFFIX}"))
+        paths = sorted(folder.glob(f"*{SUFFIX}"))
     except OSError as error:
         raise UsageError(f"cannot read {str(folder)!r}: {error.strerror or error}") from error
-    return {before + path.stem: path for path in found if not path.name.startswith(".")}
+    return {before + path.stem: path for path in paths if not path.name.startswith(".")}
 
 
 def _by_age(name: str) -> Path:
@@ -93,28 +93,28 @@ def _by_age(name: str) -> Path:
     return order[number - 1]
 
 
-def _by_name(name: str, known: dict[str, Path]) -> Path:
-    if name in known:
-        return known[name]
-    found = [other for other in known if name and other.startswith(name)]
-    if len(found) == 1:
-        return known[found[0]]
-    if found:
-        they = f"they are {', '.join(found[:3])}{' and others' if len(found) > 3 else ''}"
-        raise UsageError(f"{len(found)} profiles begin with {_shown(name)}", they)
-    near = _nearest(name, [*references(), *known])
+def _by_name(name: str, profiles: dict[str, Path]) -> Path:
+    if name in profiles:
+        return profiles[name]
+    matches = [other for other in profiles if name and other.startswith(name)]
+    if len(matches) == 1:
+        return profiles[matches[0]]
+    if matches:
+        they = f"they are {', '.join(matches[:3])}{' and others' if len(matches) > 3 else ''}"
+        raise UsageError(f"{len(matches)} profiles begin with {_shown(name)}", they)
+    near = _nearest(name, [*references(), *profiles])
     hint = f"did you mean {near!r}?" if near else None
     if os.sep in name or name.endswith(SUFFIX):
         raise UsageError(f"cannot read {name!r}: there is no such file", hint)
     raise UsageError(f"no profile {_shown(name)}", hint or "effattn profiles lists them")
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def _nearest(name: str, names: Iterable[str]) -> str | None:
     """The one that begins most like `name`, or that has a word like it; the last of several."""
     wanted = name.removesuffix(SUFFIX).rpartition(os.sep)[2][:100]
     pieces = {
         piece: other
-        for other in known
+        for other in names
         if wanted
         for piece in (other, other[: len(wanted)], *other.removeprefix(REFERENCE).split("-"))
     }

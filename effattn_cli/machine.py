@@ -71,8 +71,8 @@ class Machine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def words(self) -> str:
         """The machine in a few words."""
-        known = self.cpu, self.cores, self.accelerator
-        return " ".join(str(word) for word in known if word is not None)
+        parts = self.cpu, self.cores, self.accelerator
+        return " ".join(str(word) for word in parts if word is not None)
 
 
 FACTS: Mapping[str, Fact] = {

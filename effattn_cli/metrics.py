@@ -122,8 +122,8 @@ def latency_interval(record: Record) -> Bounds | None:
 
 
 def _latency_bounds(record: Record, value: float) -> tuple[Bounds, bool]:
-    found = latency_interval(record)
-    return (found, True) if found is not None else _within(UNKNOWN, known=False)(record, value)
+    bounds = latency_interval(record)
+    return (bounds, True) if bounds is not None else _within(UNKNOWN, known=False)(record, value)
 
 
 def _latency_band(record: Record, _: float) -> Bounds:
@@ -292,16 +292,16 @@ def metric(name: str) -> Metric:
     Raises:
         UsageError: there is none; the nearest is the hint.
     """
-    found = _PERCENTILE.fullmatch(name)
-    if found and float(found[1]) > 0:
-        return percentile(float(found[1]) / 100)
+    match = _PERCENTILE.fullmatch(name)
+    if match and float(match[1]) > 0:
+        return percentile(float(match[1]) / 100)
     if name not in METRICS:
         raise unknown("metric", name, [*METRICS, "p95"])
     return METRICS[name]
 
 
-def wins(found: Metric, ratio: float) -> bool:
+def wins(kind: Metric, ratio: float) -> bool:
     """Whether the newer, or the first, of two values is the better one, `ratio` being it over the
     other.
     """
-    return ratio > 1 if found.higher_is_better else ratio < 1
+    return ratio > 1 if kind.higher_is_better else ratio < 1

@@ -84,10 +84,10 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if batch > self.shape.batch:
             raise OutsidePolicy(f"batch {batch} is more than the policy's {self.shape.batch}")
-        found = next((rule for rule in self.rules if rule.up_to >= seq), None)
-        if found is None or seq < 1:
+        first_rule = next((rule for rule in self.rules if rule.up_to >= seq), None)
+        if first_rule is None or seq < 1:
             raise OutsidePolicy(f"no rule for {seq} tokens, they go up to {self.rules[-1].up_to}")
-        return found
+        return first_rule
 
     def build(self, rule: Rule, plugins: Sequence[Path] = ()) -> "Attention":
         """The rule's module, with fresh weights, for up to `rule.up_to` tokens. Imports torch.

@@ -68,11 +68,11 @@ def parse_share(text: str, option: str) -> float:
     (0.25, 0.25)
     """
     message = f"{option}: {shortened(text)} is no share like 5% or 0.05, from 0 to below 1"
-    found = _SHARE.fullmatch(text.strip())
-    share = Fraction(found[1]) / (100 if found[2] else 1) if found else Fraction(1)
+    match = _SHARE.fullmatch(text.strip())
+    share = Fraction(match[1]) / (100 if match[2] else 1) if match else Fraction(1)
     if share < 1:
         return float(share)
-    percent = found is not None and not found[2] and 1 < share < 100
+    percent = match is not None and not match[2] and 1 < share < 100
     raise UsageError(message, f"did you mean '{text.strip()}%'?" if percent else None)
 
 
@@ -98,5 +98,5 @@ def _seconds(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     parts = match.groups() if match else ()
     scales = DURATIONS.values()
-    told = [(part, scale) for part, scale in zip(parts, scales, strict=False) if part]
-    return float(sum(Fraction(part) * scale for part, scale in told) / Fraction(MICRO))
+    given = [(part, scale) for part, scale in zip(parts, scales, strict=False) if part]
+    return float(sum(Fraction(part) * scale for part, scale in given) / Fraction(MICRO))

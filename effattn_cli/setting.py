@@ -227,13 +227,13 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
 
     def apart(self, others: Iterable["Setting"]) -> str:
         """What sets it apart from the others: `train, causal`; nothing where it is alone."""
-        texts, each = self.texts(), [other.texts() for other in others]
-        return ", ".join(texts[name] for name in texts if len({o[name] for o in each}) > 1)
+        texts, other_texts = self.texts(), [other.texts() for other in others]
+        return ", ".join(texts[name] for name in texts if len({o[name] for o in other_texts}) > 1)
 
     @property
     def options(self) -> str:
         """The options of a sweep of nothing but this setting, as they are typed."""
-        usual, told = USUAL.values(), []
+        usual, flags = USUAL.values(), []
         for name, value in self.values().items():
             axis, given = AXES[name], value != usual[name]
             if name == "threads":  # usually all cores, which may be others elsewhere
@@ -242,8 +242,8 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
                 given = given and self.phase != "decode"
             if given:
                 text = "" if axis.switch else f" {axis.write(value)}"
-                told.append(flag(name, value) + text)
-        return " ".join(told)
+                flags.append(flag(name, value) + text)
+        return " ".join(flags)
 
 
 #: By the name of the field, in the order of titles.

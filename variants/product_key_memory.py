@@ -103,11 +103,11 @@ class ProductKeyMemory(FeedForward):
         return i_HNS.gather(-1, self.first_C[at_HNS]), j_HNS.gather(-1, self.second_C[at_HNS])
 
     def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:
-        found = sum(weight.numel() for weight in self.parameters()) - self.values_SD.numel()
+        weights = sum(weight.numel() for weight in self.parameters()) - self.values_SD.numel()
         H = self.keys_ZPJ.shape[0] // 2
         return Usage(
-            total_parameters=found + self.values_SD.numel(),
-            active_parameters=found + H * self.best * self.values_SD.shape[1],
+            total_parameters=weights + self.values_SD.numel(),
+            active_parameters=weights + H * self.best * self.values_SD.shape[1],
         )
 
 

@@ -58,8 +58,8 @@ def _sensitivity(timed: Iterable[tuple[Record, int, float]], device: str) -> flo
         if record.cell.setting.device == device:
             latency = log(record.runs[place].median)
             runs.setdefault(id(record), []).append((log(seconds), latency))
-    found = variance.sensitivity([*runs.values()])
-    return 1.0 if found is None else found.slope
+    sensitivity = variance.sensitivity([*runs.values()])
+    return 1.0 if sensitivity is None else sensitivity.slope
 
 
 def outliers(record: Record) -> tuple[float, ...]:

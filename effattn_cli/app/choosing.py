@@ -56,11 +56,11 @@ class Case:
         return choose(self.candidates, seq, self.required, prefer, self.scored)
 
 
-def case_of(question: Question, note: Note, told: Note) -> Case:
+def case_of(question: Question, note: Note, tell: Note) -> Case:
     """The records of one setting that answer the question; `told` is given the names of profiles
     that nobody named.
     """
-    profiles = _named(question, note) if question.profiles else _newest(question, told)
+    profiles = _named(question, note) if question.profiles else _newest(question, tell)
     pooled = pool(profiles)
     records = _narrowed(pooled, question, note)
     scores = joined(profiles)
@@ -100,7 +100,7 @@ def _named(question: Question, note: Note) -> list[Profile]:
     return profiles
 
 
-def _newest(question: Question, told: Note) -> list[Profile]:
+def _newest(question: Question, tell: Note) -> list[Profile]:
     """The newest saved profiles that have such cells, all of the newest one's machine."""
     kept: dict[str, Profile] = {}
     first: UsageError | None = None
@@ -117,22 +117,22 @@ def _newest(question: Question, told: Note) -> list[Profile]:
     if not kept:
         hint = "effattn profile -v all, or name a profile: effattn choose ref:..."
         raise first or UsageError("no profile is saved yet", hint)
-    told(f"from {', '.join(kept)}")
+    tell(f"from {', '.join(kept)}")
     return list(kept.values())
 
 
 def _published(variants: Mapping[str, Variant]) -> dict[str, Variant]:
     """Published scores for a profile that was made before cards had them."""
-    known = dict(variants)
+    by_name = dict(variants)
     if any(variant.card.lra is not None for variant in variants.values()):
-        return known
+        return by_name
     catalog = Catalog()
     for name, variant in variants.items():
         if variant.plugin is None:
             with suppress(UsageError, BrokenPlugin):
                 score = catalog.variant(name).card.lra
-                known[name] = replace(variant, card=replace(variant.card, lra=score))
-    return known
+                by_name[name] = replace(variant, card=replace(variant.card, lra=score))
+    return by_name
 
 
 def policy(case: Case, choices: Sequence[Choice]) -> Policy | None:

@@ -60,20 +60,20 @@ def findings(
     for law in [LOADING, *listed.names]:
         request = CheckLaw(variant=name, plugin=plugin, law=law, options=choice.options)
         job = Job(request=request, timeout=seconds, memory=memory)
-        found = finding(law, outcome.answer(launcher.run(job), Checked, seconds))
-        yield found
-        if law == LOADING and found.status == "broken":
+        result = finding(law, outcome.answer(launcher.run(job), Checked, seconds))
+        yield result
+        if law == LOADING and result.status == "broken":
             yield Finding(law="all other laws", status="skipped", words="it cannot be loaded")
             return
 
 
-def finding(law: str, told: Checked | Failure) -> Finding:
+def finding(law: str, answer: Checked | Failure) -> Finding:
     """From what the law's process answered."""
-    if isinstance(told, Failure):
-        word = {"raised": "raised ", "unsupported": "refused: "}.get(told.reason, "")
-        return Finding(law=law, status="broken", words=word + told.message, output=told.output)
-    if told.broken is not None:
-        return Finding(law=law, status="broken", words=told.broken)
-    if told.skipped is not None:
-        return Finding(law=law, status="skipped", words=told.skipped)
+    if isinstance(answer, Failure):
+        word = {"raised": "raised ", "unsupported": "refused: "}.get(answer.reason, "")
+        return Finding(law=law, status="broken", words=word + answer.message, output=answer.output)
+    if answer.broken is not None:
+        return Finding(law=law, status="broken", words=answer.broken)
+    if answer.skipped is not None:
+        return Finding(law=law, status="skipped", words=answer.skipped)
     return Finding(law=law, status="held")

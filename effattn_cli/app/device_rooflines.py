@@ -23,15 +23,15 @@ def measured(
     """
     here, names = machine(launcher, AXES["device"].read(devices, "--device"))
     profile = a_profile(here)
-    known = () if refresh else kept_rooflines.kept(here)
-    there = {(roofline.device, roofline.dtype, roofline.threads) for roofline in known}
+    kept = () if refresh else kept_rooflines.kept(here)
+    there = {(roofline.device, roofline.dtype, roofline.threads) for roofline in kept}
     missing = [p for p in _places(names.values(), here.cores) if p not in there]
     for number, (device, dtype, threads) in enumerate(missing, start=1):
         progress(number, len(missing))
-        known = (*known, *kept_rooflines.measure(launcher, device, dtype, threads))
+        kept = (*kept, *kept_rooflines.measure(launcher, device, dtype, threads))
     if missing:
-        return kept_rooflines.keep(profile, known)
-    return replace(profile, rooflines=known)
+        return kept_rooflines.keep(profile, kept)
+    return replace(profile, rooflines=kept)
 
 
 def _places(devices: Iterable[str], cores: int) -> Iterator[tuple[str, Dtype, int]]:

@@ -21,11 +21,11 @@ def counted(
     """
     every = list(variants)
     kept = kept_scaling.Kept.read(f"effattn {__version__}, torch {version('torch')}")
-    found = {variant.name: kept.find(variant) for variant in every}
-    missing = [variant for variant in every if found[variant.name] is None]
+    by_name = {variant.name: kept.find(variant) for variant in every}
+    missing = [variant for variant in every if by_name[variant.name] is None]
     for number, variant in enumerate(missing, start=1):
         progress(number, len(missing), variant.name)
-        scaling = found[variant.name] = kept_scaling.of(launcher, variant)
+        scaling = by_name[variant.name] = kept_scaling.of(launcher, variant)
         if scaling is not None:
             kept.add(variant, scaling)
-    return found
+    return by_name

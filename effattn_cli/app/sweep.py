@@ -82,14 +82,14 @@ def planned(order: Order, launcher: Launcher, note: Note) -> Profile:
         note(line)
     names = {cell.variant for cell in wanted.cells}
     kept = kept_rooflines.kept(here)
-    known = {utilisation.of(setting, kept) for setting in settings}
+    needed = {utilisation.of(setting, kept) for setting in settings}
     return replace(
         a_profile(here),
         sampling=how,
         baseline=wanted.baseline,
         variants={name: catalog.variant(name) for name in sorted(names)},
         records=tuple(Record(cell=cell) for cell in wanted.cells),
-        rooflines=tuple(roofline for roofline in kept if roofline in known),
+        rooflines=tuple(roofline for roofline in kept if roofline in needed),
     )
 
 
@@ -176,10 +176,10 @@ def machine(launcher: Launcher, devices: Iterable[str]) -> tuple[Machine, dict[s
     reply = launcher.run(Job(request=DescribeMachine(device=",".join(names))))
     if not reply.answers:
         raise NothingMeasured("the measuring process ended while it looked at the machine")
-    told = outcome.decoded(reply.answers[0], Described)
-    if not isinstance(told, Described):
-        raise UsageError(told.message, told.hint)
-    return told.machine, dict(zip(names, told.devices, strict=True))
+    answer = outcome.decoded(reply.answers[0], Described)
+    if not isinstance(answer, Described):
+        raise UsageError(answer.message, answer.hint)
+    return answer.machine, dict(zip(names, answer.devices, strict=True))
 
 
 def _resumed(order: Order, path: Path) -> Profile:
@@ -194,12 +194,12 @@ def _resumed(order: Order, path: Path) -> Profile:
     profile = store.read(path)
     catalog = Catalog(order.plugins)
     variants = {}
-    for name, known in profile.variants.items():
+    for name, saved in profile.variants.items():
         if name not in catalog.names():
-            hint = "--plugin says where it is" if known.plugin else None
+            hint = "--plugin says where it is" if saved.plugin else None
             raise UsageError(f"cannot resume: there is no variant {name!r}", hint)
         variants[name] = catalog.variant(name)
-        if variants[name].code != known.code:
+        if variants[name].code != saved.code:
             raise UsageError(
                 f"cannot resume: the code of {name!r} has changed since", "measure it anew"
             )

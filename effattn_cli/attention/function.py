@@ -24,8 +24,8 @@ def variant(
 
         def attend(self: Attention, *given: Tensor | None) -> Tensor:
             *tensors, real = given if len(given) > len(inputs) else (*given, None)
-            known = {"real": real, "causal": self.causal}
-            return function(*tensors, **{name: known[name] for name in known if name in asked})
+            extras = {"real": real, "causal": self.causal}
+            return function(*tensors, **{name: extras[name] for name in extras if name in asked})
 
         own = {"card": card, "inputs": inputs, "attend": attend}
         about = {"__module__": function.__module__, "__doc__": function.__doc__}

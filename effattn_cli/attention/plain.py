@@ -43,8 +43,8 @@ class PlainModule(Layer):
         if card is None:
             card = plain_card(module_class.__name__, set(parameters))
         about = {"__module__": module_class.__module__, "__doc__": module_class.__doc__}
-        known = {"card": card, "module_class": module_class, "Config": config}
-        return type(module_class.__name__, (PlainModule,), known | about)
+        namespace = {"card": card, "module_class": module_class, "Config": config}
+        return type(module_class.__name__, (PlainModule,), namespace | about)
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -75,6 +75,6 @@ class PlainModule(Layer):
 
 
 def _parameters(module_class: type[nn.Module]) -> dict[str, inspect.Parameter]:
-    found = dict(inspect.signature(module_class).parameters)
+    parameters = dict(inspect.signature(module_class).parameters)
     many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return {name: item for name, item in found.items() if item.kind not in many}
+    return {name: item for name, item in parameters.items() if item.kind not in many}

@@ -73,11 +73,11 @@ def named(plugin: str) -> list[Source]:
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", class_name).replace("_", "-").lower()
     if Path(place).is_file():
         return [Source(name, Path(place), plugin, class_name=class_name)]
-    found = file_of(place)
-    if found is None:
+    file = file_of(place)
+    if file is None:
         path_hint = "python -c 'import sys; print(sys.path)' shows where modules are looked for"
         raise UsageError(f"--plugin {plugin}: there is no module {place!r}", path_hint)
-    return [Source(name, found, plugin, place, class_name)]
+    return [Source(name, file, plugin, place, class_name)]
 
 
 @cache
@@ -91,14 +91,14 @@ def installed() -> tuple[Source, ...]:
 def file_of(module: str) -> Path | None:
     """The file of a module, found as an import would find it, and not imported."""
     folders: list[str] = sys.path
-    whole, found = "", None
+    whole, spec = "", None
     for part in module.split("."):
         whole = f"{whole}.{part}".lstrip(".")
-        found = PathFinder.find_spec(whole, folders)
-        if found is None:
+        spec = PathFinder.find_spec(whole, folders)
+        if spec is None:
             return None
-        folders = list(found.submodule_search_locations or [])
-    return Path(found.origin) if found is not None and found.origin else None
+        folders = list(spec.submodule_search_locations or [])
+    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def absolute(plugin: str | None) -> str | None:

@@ -133,18 +133,18 @@ def _answer(case: "Case", seq: int, *, json: bool, explain: bool, chart: bool | 
     from effattn_cli.report.choice import choice_json, recommendation
     from effattn_cli.report.console import stdout
 
-    found = case.at(seq)
-    relaxed = relaxations(found) if found.best is None else []
+    choice = case.at(seq)
+    relaxed = relaxations(choice) if choice.best is None else []
     if json:
-        typer.echo(choice_json.choice(found, case.setting, relaxed))
+        typer.echo(choice_json.choice(choice, case.setting, relaxed))
     else:
         console = stdout()
-        console.print(recommendation.answer(found, case.setting, relaxed), highlight=False)
+        console.print(recommendation.answer(choice, case.setting, relaxed), highlight=False)
         if explain:
             console.print()
-            console.print(recommendation.explanation(found), highlight=False)
-        terminal_chart.show(charts.of_choice(found), console, asked=chart)
-    return 0 if found.best is not None else NOTHING
+            console.print(recommendation.explanation(choice), highlight=False)
+        terminal_chart.show(charts.of_choice(choice), console, asked=chart)
+    return 0 if choice.best is not None else NOTHING
 
 
 def _plan(case: "Case", seqs: "Sequence[int]", *, json: bool) -> int:
@@ -164,12 +164,12 @@ def _longest(case: "Case", *, json: bool) -> int:
     from effattn_cli.report.choice import choice_json, context_view
     from effattn_cli.report.console import stdout
 
-    found = max_contexts(case.candidates, case.required)
+    contexts = max_contexts(case.candidates, case.required)
     if json:
-        typer.echo(choice_json.longest(found, case.setting, case.required))
+        typer.echo(choice_json.longest(contexts, case.setting, case.required))
     else:
-        stdout().print(context_view.longest(found, case.setting, case.required), highlight=False)
-    return 0 if any(each.seq for each in found) else NOTHING
+        stdout().print(context_view.longest(contexts, case.setting, case.required), highlight=False)
+    return 0 if any(each.seq for each in contexts) else NOTHING
 
 
 def _emit(case: "Case", seqs: "Sequence[int]", path: Path, *, force: bool, json: bool) -> int:

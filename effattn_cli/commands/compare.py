@@ -61,28 +61,31 @@ def compare(
     sides = _sides(old, new or [], variants)
     old = old if variants is None else f"{variants[0]} in {old}"
     metrics = {**comparing.PRIMARY, **{limit.metric.name: limit.metric for limit in limits}}
-    found = {
+    comparisons = {
         name: comparing.compare(*pair, threshold=share, metrics=metrics)
         for name, pair in sides.items()
     }
-    broken = {name: gate.breaches(each, limits, strict=strict) for name, each in found.items()}
+    broken = {
+        name: gate.breaches(comparison, limits, strict=strict)
+        for name, comparison in comparisons.items()
+    }
     if json:
-        typer.echo(change_phrases.as_json(old, found, broken))
+        typer.echo(change_phrases.as_json(old, comparisons, broken))
     elif markdown:
         from effattn_cli.report import markdown as writing
 
-        typer.echo(writing.compared(found, old=old, all=all))
+        typer.echo(writing.compared(comparisons, old=old, all=all))
     else:
         from effattn_cli.report import charts, terminal_chart
         from effattn_cli.report.compare import comparison_view
         from effattn_cli.report.console import stdout
 
         console = stdout()
-        console.print(comparison_view.report(found, old=old, all=all), highlight=False)
-        terminal_chart.show(charts.of_comparisons(found), console, asked=chart)
+        console.print(comparison_view.report(comparisons, old=old, all=all), highlight=False)
+        terminal_chart.show(charts.of_comparisons(comparisons), console, asked=chart)
     for line in (
-        *change_phrases.idle(gate.idle(found.values(), limits)),
-        *change_phrases.broken(broken, found),
+        *change_phrases.idle(gate.idle(comparisons.values(), limits)),
+        *change_phrases.broken(broken, comparisons),
     ):
         print(line, file=sys.stderr)
     raise typer.Exit(BROKEN if any(broken.values()) else 0)

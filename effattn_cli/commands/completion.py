@@ -21,5 +21,5 @@ def profile_names(incomplete: str) -> Iterable[str]:
     """Saved and reference profiles; their files are the shell's to complete."""
     from effattn_cli import library
 
-    known = [*library.saved(), *library.references()]
-    return [name for name in known if name.startswith(incomplete)]
+    names = [*library.saved(), *library.references()]
+    return [name for name in names if name.startswith(incomplete)]

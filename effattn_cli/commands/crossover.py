@@ -39,15 +39,15 @@ def crossover(
         hint = "effattn crossover PROFILE, or effattn crossover -v linformer"
         raise UsageError(f"name a saved profile, or a variant to measure: {why}", hint)
     if profile is not None:
-        found = read(profile, note)
+        result = read(profile, note)
     else:
-        found = _measured(Order(flags=USUAL | given, out=out, force=force), quiet=quiet)
+        result = _measured(Order(flags=USUAL | given, out=out, force=force), quiet=quiet)
     if json:
-        typer.echo(crossover_view.as_json(found))
+        typer.echo(crossover_view.as_json(result))
         return
     console = stdout()
-    console.print(crossover_view.table(found), highlight=False)
-    terminal_chart.show(charts.of_profile(found), console, asked=chart)
+    console.print(crossover_view.table(result), highlight=False)
+    terminal_chart.show(charts.of_profile(result), console, asked=chart)
 
 
 def _measured(order: "Order", *, quiet: bool) -> "Profile":
@@ -69,6 +69,6 @@ def _measured(order: "Order", *, quiet: bool) -> "Profile":
             Progress(Console(stderr=True), quiet=quiet) as progress,
         ):
             context = RunContext.of(wanted.sampling, server, store.Writer(path), progress)
-            found = live_crossover.searched(wanted, context, note)
+            result = live_crossover.searched(wanted, context, note)
     told(f"saved: {path}")
-    return found
+    return result

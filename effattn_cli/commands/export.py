@@ -27,9 +27,9 @@ def export(
     from effattn_cli.app import named_profiles
     from effattn_cli.report.profile import csv_export as exports
 
-    found = library.read(profile)
+    loaded = library.read(profile)
     writers = {"csv": exports.as_csv, "json": store.as_json, "md": exports.as_markdown}
-    text = writers[format](found).removesuffix("\n") + "\n"
+    text = writers[format](loaded).removesuffix("\n") + "\n"
     if out is None:
         typer.echo(text, nl=False)
     else:

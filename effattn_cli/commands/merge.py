@@ -22,10 +22,12 @@ def merge(
     from effattn_cli.app import named_profiles
     from effattn_cli.units import number
 
-    found = merged([library.read(name) for name in profiles], " ".join(["effattn", *sys.argv[1:]]))
+    combined = merged(
+        [library.read(name) for name in profiles], " ".join(["effattn", *sys.argv[1:]])
+    )
     with files.locked(out):
         named_profiles.unless_there(out, force=force)
-        store.Writer(out).write(found)
-    runs = sum(len(record.runs) for record in found.records)
-    told = f"{number(len(found.records), 'cell')}, {number(runs, 'run')}"
-    print(f"saved: {out} ({told})", file=sys.stderr)
+        store.Writer(out).write(combined)
+    runs = sum(len(record.runs) for record in combined.records)
+    summary = f"{number(len(combined.records), 'cell')}, {number(runs, 'run')}"
+    print(f"saved: {out} ({summary})", file=sys.stderr)

@@ -122,20 +122,20 @@ def filtered(values: Mapping[str, Any]) -> dict[str, Any]:
     from effattn_cli.errors import UsageError
     from effattn_cli.setting import flag
 
-    found: dict[str, Any] = {}
+    filters: dict[str, Any] = {}
     for name, axis in AXES.items():
         value = values.get(name)
         if value is None:
             continue
         if axis.switch:
-            found[name] = value
+            filters[name] = value
             continue
         meant = axis.read(value, flag(name))
         if len(meant) != 1:
             why = f"{flag(name)}: {value!r} stands for {len(meant)} values"
             raise UsageError(why, "one answer is for one setting: give one")
-        found[name] = meant[0]
-    return found
+        filters[name] = meant[0]
+    return filters
 
 
 def profile_argument(help: str) -> Any:

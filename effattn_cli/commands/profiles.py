@@ -38,10 +38,10 @@ def _lines(paths: "Mapping[str, Path]") -> "list[Entry]":
     from effattn_cli.errors import UsageError
     from effattn_cli.report.catalog.profile_list import Entry
 
-    found = []
+    lines = []
     for name, path in paths.items():
         try:
-            found.append(Entry(name=name, path=str(path), heading=store.heading(path)))
+            lines.append(Entry(name=name, path=str(path), heading=store.heading(path)))
         except UsageError as error:
-            found.append(Entry(name=name, path=str(path), broken=str(error)))
-    return found
+            lines.append(Entry(name=name, path=str(path), broken=str(error)))
+    return lines

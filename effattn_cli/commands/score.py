@@ -26,7 +26,7 @@ def score(
     from effattn_cli.units import number
 
     path = changeable(profile)
-    told = scores(values)
+    entered = scores(values)
     with files.locked(path):
-        store.Writer(path).write(scored(store.read(path), told, of, force=force))
-    print(f"saved: {path} ({number(len(told), 'score')} of {of!r})", file=sys.stderr)
+        store.Writer(path).write(scored(store.read(path), entered, of, force=force))
+    print(f"saved: {path} ({number(len(entered), 'score')} of {of!r})", file=sys.stderr)

@@ -21,14 +21,14 @@ def show(
     from effattn_cli.app.named_profiles import read
     from effattn_cli.commands.notes import note
 
-    found = read(profile, note)
+    loaded = read(profile, note)
     if json:
-        typer.echo(store.as_json(found))
+        typer.echo(store.as_json(loaded))
         return
 
     from effattn_cli.report import charts, terminal_chart
     from effattn_cli.report.console import print_profile, stdout
 
     console = stdout()
-    print_profile(found, console)
-    terminal_chart.show(charts.of_profile(found), console, asked=chart)
+    print_profile(loaded, console)
+    terminal_chart.show(charts.of_profile(loaded), console, asked=chart)

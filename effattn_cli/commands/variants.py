@@ -39,19 +39,19 @@ def variants(
     if name is not None:
         stdout().print(card_view.card(catalog.variant(name)))
         return
-    found, broken = [], {}
-    for known in catalog.names():
+    listed, broken = [], {}
+    for known_name in catalog.names():
         try:
-            found.append(catalog.variant(known))
+            listed.append(catalog.variant(known_name))
         except BrokenPlugin as error:
-            broken[known] = str(error)
+            broken[known_name] = str(error)
     if survey:
         from effattn_cli.report.catalog import survey_table
 
-        found = [item for item in found if item.card.survey is not None]
-        stdout().print(survey_table.table(found, _scalings(found)))
+        listed = [item for item in listed if item.card.survey is not None]
+        stdout().print(survey_table.table(listed, _scalings(listed)))
         return
-    stdout().print(card_view.listing(found, broken))
+    stdout().print(card_view.listing(listed, broken))
 
 
 def _scalings(variants: "Iterable[Variant]") -> "dict[str, Scaling | None]":

@@ -32,10 +32,10 @@ class Meter:
     @classmethod
     def start(cls, device: str) -> "Meter | None":
         """After a look at the idle device; None where nothing counts."""
-        found = _counter(device)
-        if found is None:
+        counter = _counter(device)
+        if counter is None:
             return None
-        read, limit = found
+        read, limit = counter
         before, begun = read(), time.monotonic()
         time.sleep(IDLE_SECONDS)
         after, now = read(), time.monotonic()
@@ -50,8 +50,8 @@ class Meter:
         drawn, elapsed = self.read() - self.at_start, time.monotonic() - self.begun
         if elapsed < SHORTEST or drawn <= 0:
             return None
-        found = max(0.0, drawn - self.idle * elapsed) / calls
-        return found if self.limit is None or found <= SLACK * self.limit * seconds else None
+        net = max(0.0, drawn - self.idle * elapsed) / calls
+        return net if self.limit is None or net <= SLACK * self.limit * seconds else None
 
 
 def prepare() -> None:
@@ -71,8 +71,8 @@ def _counter(device: str) -> tuple[Callable[[], float], float | None] | None:
 @cache
 def _rapl(folder: Path) -> tuple[Callable[[], float], float | None] | None:
     """All packages together."""
-    found = [*folder.glob("intel-rapl:?/energy_uj"), *folder.glob("amd-rapl:?/energy_uj")]
-    files = [file for file in found if not _is_platform(file.parent)]
+    counters = [*folder.glob("intel-rapl:?/energy_uj"), *folder.glob("amd-rapl:?/energy_uj")]
+    files = [file for file in counters if not _is_platform(file.parent)]
 
     def read() -> float:
         return sum(int(file.read_text()) for file in files) / 1e6
@@ -97,7 +97,7 @@ def _is_platform(domain: Path) -> bool:
 def _limit(package: Path) -> float:
     """Watts that the package may draw for a second or longer; 0 where that is not known."""
     try:
-        found = [int(file.read_text()) for file in package.glob("constraint_?_power_limit_uw")]
+        limits = [int(file.read_text()) for file in package.glob("constraint_?_power_limit_uw")]
     except (OSError, ValueError):
         return 0.0
-    return max(found, default=0) / 1e6
+    return max(limits, default=0) / 1e6

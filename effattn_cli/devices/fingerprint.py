@@ -49,8 +49,8 @@ def _resolve(name: str) -> str:
     if device.type == "cpu":
         return "cpu"
     if here is None or device.type != here.type:
-        found = here.type if here is not None else "cpu"
-        raise UsageError(f"device {name!r} is not here", f"try --device {found}")
+        kind = here.type if here is not None else "cpu"
+        raise UsageError(f"device {name!r} is not here", f"try --device {kind}")
     count = torch.accelerator.device_count()
     if (device.index or 0) >= count:
         raise UsageError(f"device {name!r} is not here", f"this machine has {count} {here.type}")
@@ -99,8 +99,8 @@ def _build() -> str:
 
 
 def _blas() -> str | None:
-    found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
-    return found[1] if found else None
+    match = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    return match[1] if match else None
 
 
 def _cpu_mhz() -> int | None:

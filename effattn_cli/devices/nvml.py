@@ -59,14 +59,14 @@ def max_mhz(device: str) -> tuple[int | None, int | None]:
 
 def watts(device: str) -> float | None:
     """The limit that the driver keeps the GPU's power below."""
-    found = _ask(device, "EnforcedPowerLimit")
-    return found / 1e3 if found else None
+    limit = _ask(device, "EnforcedPowerLimit")
+    return limit / 1e3 if limit else None
 
 
 def joules(device: str) -> float | None:
     """What the GPU has drawn since its driver was loaded."""
-    found = _ask(device, "TotalEnergyConsumption")
-    return None if found is None else found / 1e3
+    total = _ask(device, "TotalEnergyConsumption")
+    return None if total is None else total / 1e3
 
 
 def resident(device: str) -> int | None:

@@ -80,8 +80,8 @@ def kill_descendants(pid: int, spare: Collection[int] = ()) -> None:
 
 def kill_children(spare: Collection[int] = ()) -> None:
     """Ends every process below this one but those of `spare` and what is below them."""
-    while found := [child for child in children() if child not in spare]:
-        for child in found:  # the end of one brings its own children here
+    while orphans := [child for child in children() if child not in spare]:
+        for child in orphans:  # the end of one brings its own children here
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):

@@ -42,8 +42,8 @@ def measure(device: str, dtype: Dtype, threads: int) -> Roofline:
     return best
 
 
-def _rates(found: Roofline) -> tuple[float, float, float]:
-    return found.flops, found.exponentials, found.bandwidths[-1].speed
+def _rates(roofline: Roofline) -> tuple[float, float, float]:
+    return roofline.flops, roofline.exponentials, roofline.bandwidths[-1].speed
 
 
 def _best_of(one: Roofline, other: Roofline) -> Roofline:
@@ -52,7 +52,7 @@ def _best_of(one: Roofline, other: Roofline) -> Roofline:
         one,
         flops=max(one.flops, other.flops),
         exponentials=max(one.exponentials, other.exponentials),
-        bandwidths=tuple(max(pair, key=lambda known: known.speed) for pair in pairs),
+        bandwidths=tuple(max(pair, key=lambda point: point.speed) for pair in pairs),
         dispatch=min(one.dispatch, other.dispatch),
     )
 

@@ -14,14 +14,14 @@ MATH = "_scaled_dot_product_attention_math"
 def kernels(events: Iterable[Any]) -> tuple[str, ...]:
     """The dispatched kernels that computed attention, innermost names, without repetition."""
     names = {event.name().removeprefix("aten::") for event in events}
-    found = sorted(name for name in names if any(word in name.lower() for word in TELLING))
-    inner = [name for name in found if name.startswith("_") or "::" in name]
-    return tuple(name[:120] for name in inner or found)
+    dispatched = sorted(name for name in names if any(word in name.lower() for word in TELLING))
+    inner = [name for name in dispatched if name.startswith("_") or "::" in name]
+    return tuple(name[:120] for name in inner or dispatched)
 
 
 def warnings(cell: Cell, ran: Sequence[str]) -> tuple[str, ...]:
     """What a reader of the numbers has to know: a fallback, a graph that is not whole."""
-    found = []
+    lines = []
     if any(MATH in name for name in ran) and cell.options.get("backend") != "math":
-        found.append("no fused kernel took this: attention ran in steps that hold all scores")
-    return (*found, *engines.load(cell.setting.engine).warnings())
+        lines.append("no fused kernel took this: attention ran in steps that hold all scores")
+    return (*lines, *engines.load(cell.setting.engine).warnings())

@@ -75,14 +75,16 @@ def _pairs(queries: int, keys: int, *, causal: bool) -> int:
     return short * (short + 1) // 2 + max(queries - keys, 0) * keys
 
 
-def _attention(each: Callable[[int, int], int], first: int, causal_at: int) -> Callable[..., int]:
+def _attention(
+    per_pair: Callable[[int, int], int], first: int, causal_at: int
+) -> Callable[..., int]:
     """`each`: of a query and a key that it scores, by the widths of q k and of v."""
 
     def flops(*args: Any, **kwargs: Any) -> int:
         q, k, v = args[first : first + 3]
         causal = kwargs.get("is_causal", args[causal_at] if len(args) > causal_at else False)
         pairs = _pairs(q.shape[-2], k.shape[-2], causal=bool(causal))
-        return math.prod(q.shape[:-2]) * pairs * each(q.shape[-1], v.shape[-1])
+        return math.prod(q.shape[:-2]) * pairs * per_pair(q.shape[-1], v.shape[-1])
 
     return flops
 

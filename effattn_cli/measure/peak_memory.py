@@ -61,7 +61,7 @@ def measure(
     watch = _on_cpu if cell.setting.device == "cpu" else _on_accelerator
     seen = watch(subject, cell)
     check(seen.out, cell, subject.width)
-    found = Memory(
+    memory = Memory(
         peak_bytes=seen.peak_bytes,
         input_bytes=_bytes(subject.inputs),
         weight_bytes=_bytes(subject.weights),
@@ -71,7 +71,7 @@ def measure(
         resident_bytes=seen.resident_bytes,
         call_seconds=round(seen.seconds, 9),
     )
-    return Watched(found, seen.events, first.masked_flops, first.warnings)
+    return Watched(memory, seen.events, first.masked_flops, first.warnings)
 
 
 @dataclass(frozen=True)

@@ -152,8 +152,8 @@ def _cast(module: Layer | Block, dtype: torch.dtype) -> Layer | Block:
 
 def config(variant: type[Layer], cell: Cell) -> Any:
     """The cell's shape and options as the variant's own Config."""
-    known = {item.name for item in fields(variant.Config)}
-    wrong = sorted(set(cell.options) - known)
+    names = {item.name for item in fields(variant.Config)}
+    wrong = sorted(set(cell.options) - names)
     if wrong:
         raise Unsupported(f"{cell.variant} has no option {wrong[0]!r}")
     setting = cell.setting
@@ -161,7 +161,7 @@ def config(variant: type[Layer], cell: Cell) -> Any:
         "dim": setting.dim, "tokens": cell.seq, "causal": setting.causal, "heads": setting.heads,
         "kv_heads": setting.kv_heads, "head_dim": setting.head_dim, "core": setting.scope == "core",
     }  # fmt: skip
-    shape = {name: value for name, value in shape.items() if name in known}
+    shape = {name: value for name, value in shape.items() if name in names}
     return variant.Config(**(shape | dict(cell.options)))
 
 

@@ -174,11 +174,11 @@ class Mixture(FeedForward):
         wanted_E = seats.wanted_GE.sum(0)
         wanted = int(wanted_E.sum())
         made = max(1, wanted)  # nothing is, where all is padding
-        each = sum(weight.numel() for weight in self.experts.parameters())
+        per_expert = sum(weight.numel() for weight in self.experts.parameters())
         router = self.router_DE.numel()
         return Usage(
-            total_parameters=router + each,
-            active_parameters=router + each * self.choices // self.number,
+            total_parameters=router + per_expert,
+            active_parameters=router + per_expert * self.choices // self.number,
             dropped=(wanted - int(seats.end_E[-1])) / made,
             load=int(wanted_E.max()) * self.number / made,
         )

@@ -66,10 +66,10 @@ class DecodableSegments(Decodable[Segment]):
                 self.positions.attend(q_BHLK, k_BHSK, v_BHSK, r_HWK, start=start, causal=True)
             )
             if i < len(segments):
-                known = k_BHSK.detach(), v_BHSK.detach()
+                before = k_BHSK.detach(), v_BHSK.detach()
                 if stopped is not None:
-                    known = _joined(memory, (past[0], past[1]))
-                memory = self.remember(*known, i * self.segment)
+                    before = _joined(memory, (past[0], past[1]))
+                memory = self.remember(*before, i * self.segment)
         return torch.cat(outs, dim=2)
 
     def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:

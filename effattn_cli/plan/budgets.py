@@ -25,15 +25,15 @@ def limit(resource: str, text: str) -> Limit:
 
 
 def _latency(text: str) -> Limit:
-    found = _QUANTILE.fullmatch(text.strip())
-    if found is None and re.match(r"\s*p?[0-9.]+\s*[<>=]|\s*p[0-9]", text):
+    match = _QUANTILE.fullmatch(text.strip())
+    if match is None and re.match(r"\s*p?[0-9.]+\s*[<>=]|\s*p[0-9]", text):
         hint = "write 'p95<=50ms', or '50ms' for the median"
         raise UsageError(f"--latency: {shortened(text)} is no limit", hint)
     assert LATENCY.parse is not None
-    seconds = LATENCY.parse(found[2] if found else text, "--latency")
-    if found is None or found[1] is None:
+    seconds = LATENCY.parse(match[2] if match else text, "--latency")
+    if match is None or match[1] is None:
         return Limit(metric=LATENCY, max=seconds)
-    quantile = float(found[1]) / 100
+    quantile = float(match[1]) / 100
     if not quantile:
         raise UsageError("--latency: p0 is no limit", "write 'p95<=50ms'")
     return Limit(metric=percentile(quantile), max=seconds)

@@ -13,7 +13,7 @@ def scores(items: Iterable[str]) -> dict[str, float]:
     Raises:
         UsageError: one is no `LABEL=NUMBER`, or a label is given twice.
     """
-    found: dict[str, float] = {}
+    entered: dict[str, float] = {}
     for item in items:
         label, _, text = item.rpartition("=")
         value = number(text)
@@ -21,7 +21,7 @@ def scores(items: Iterable[str]) -> dict[str, float]:
             raise UsageError(
                 f"{shortened(item)} is not a variant and its score", "for example linformer=81.2"
             )
-        if label in found:
+        if label in entered:
             raise UsageError(f"{shortened(label)} has two scores")
-        found[label] = value
-    return found
+        entered[label] = value
+    return entered

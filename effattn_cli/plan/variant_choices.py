@@ -88,13 +88,13 @@ class _Reader:
     @cached_property
     def _readable(self) -> dict[str, Variant]:
         """All but the broken plugins, which harm only those who ask for them by name."""
-        found = {}
+        variants = {}
         for name in self._names:
             try:
-                found[name] = self._catalog.variant(name)
+                variants[name] = self._catalog.variant(name)
             except BrokenPlugin:
                 continue
-        return found
+        return variants
 
     def terms(self, word: str) -> list[_Term]:
         terms: list[_Term] = []
@@ -148,11 +148,11 @@ class _Reader:
             return [Choice(name) for name in self._matching(term.pattern)]
         if math.prod(map(len, term.values.values())) > MOST:
             raise UsageError(f"{term.pattern!r} stands for more than {MOST:,} choices of options")
-        known = _options(term.variant)
-        names = [name for name in known if name in term.values]  # in one order, so labels agree
+        options = _options(term.variant)
+        names = [name for name in options if name in term.values]  # in one order, so labels agree
         combinations = itertools.product(*(term.values[name] for name in names))
         return [
-            Choice(term.pattern, _unusual(known, dict(zip(names, values, strict=True))))
+            Choice(term.pattern, _unusual(options, dict(zip(names, values, strict=True))))
             for values in combinations
         ]
 
@@ -168,10 +168,10 @@ class _Reader:
         if pattern == "survey":
             return [name for name, v in self._readable.items() if v.card.survey]
         if re.search(r"[*?\[]", pattern):
-            found = [name for name in self._readable if fnmatchcase(name, pattern)]
-            if not found:
+            matches = [name for name in self._readable if fnmatchcase(name, pattern)]
+            if not matches:
                 raise unknown("variant", pattern, self._names)
-            return found
+            return matches
         return [self._catalog.variant(pattern).name]
 
 
@@ -184,24 +184,24 @@ def _options(variant: Variant) -> dict[str, Option]:
 def _take(term: _Term, variant: Variant, item: str) -> None:
     """Adds `key=value` to the term."""
     key, equals, text = item.partition("=")
-    name, known = key.strip().replace("-", "_"), _options(variant)
+    name, options = key.strip().replace("-", "_"), _options(variant)
     if not equals:
-        example = f"{variant.name}:{next(iter(known))}=..."
+        example = f"{variant.name}:{next(iter(options))}=..."
         raise UsageError(f"option {key!r} of {variant.name} has no value", f"write {example!r}")
     if name in AXES:
         hint = f"give {AXES[name]}, for all variants"
         raise UsageError(f"{name!r} is no option of {variant.name} alone", hint)
-    if name not in known:
-        raise unknown(f"option of {variant.name}", key, known)
-    term.option = known[name]
+    if name not in options:
+        raise unknown(f"option of {variant.name}", key, options)
+    term.option = options[name]
     value = convert(variant.name, term.option, text.strip())
     term.values.setdefault(name, []).append(value)
 
 
-def _unusual(known: Mapping[str, Option], values: Mapping[str, Value | None]) -> dict[str, Value]:
+def _unusual(options: Mapping[str, Option], values: Mapping[str, Value | None]) -> dict[str, Value]:
     """Without defaults, so that equal cells are equal however they were asked for."""
     return {
         name: value
         for name, value in values.items()
-        if value is not None and value != known[name].default
+        if value is not None and value != options[name].default
     }

@@ -46,9 +46,9 @@ def _line(series: Series, label: str, metric: Metric) -> Line:
 
 def _crossings(series: Series, baseline: str, metric: Metric) -> Iterator[tuple[float, str]]:
     for label in series.labels[:MAX_LINES]:
-        found = crossover(series, label, baseline, metric) if label != baseline else None
-        at = found.crossing.at if found is not None else None
-        if found is not None and at is not None and at > found.crossing.first:
+        crossed = crossover(series, label, baseline, metric) if label != baseline else None
+        at = crossed.crossing.at if crossed is not None else None
+        if crossed is not None and at is not None and at > crossed.crossing.first:
             yield at, f"{label} beats {baseline}"
 
 
@@ -73,12 +73,12 @@ def of_choice(choice: Choice) -> Iterator[Chart]:
         )
 
 
-def of_comparisons(found: Mapping[str, Comparison]) -> Iterator[Chart]:
+def of_comparisons(comparisons: Mapping[str, Comparison]) -> Iterator[Chart]:
     """The variants that changed most, old and new, in every setting of every new profile."""
-    for name, comparison in found.items():
+    for name, comparison in comparisons.items():
         partners = {id(pair.new): pair for pair in comparison.pairs}
         for series in by_setting(pair.new for pair in comparison.pairs):
-            above = [units.clean(name)] if len(found) > 1 else []
+            above = [units.clean(name)] if len(comparisons) > 1 else []
             above.append(series.setting.title)
             curves = {
                 label: [partners[id(record)] for record in series.curve(label)]

@@ -31,9 +31,9 @@ def crossovers(series: Series, baseline: str) -> Iterator[Crossover]:
     """Each variant against the baseline, in one metric after another."""
     for label in series.labels:
         for metric in CROSSING:
-            found = crossover(series, label, baseline, metric) if label != baseline else None
-            if found is not None:
-                yield found
+            crossed = crossover(series, label, baseline, metric) if label != baseline else None
+            if crossed is not None:
+                yield crossed
 
 
 def table(profile: Profile) -> Lines:
@@ -41,11 +41,11 @@ def table(profile: Profile) -> Lines:
     shown: list[RenderableType] = []
     marks: list[Crossover] = []
     for series in by_setting(profile.records):
-        found = list(crossovers(series, _baseline(profile)))
-        marks += found
-        if found:
-            before = [None, *found[:-1]]
-            rows = [_row(one, other) for one, other in zip(found, before, strict=True)]
+        crossings = list(crossovers(series, _baseline(profile)))
+        marks += crossings
+        if crossings:
+            before = [None, *crossings[:-1]]
+            rows = [_row(one, other) for one, other in zip(crossings, before, strict=True)]
             shown += [Text(series.setting.title, "bold"), Grid(COLUMNS, rows), Text()]
     if not shown:
         raise UsageError("no length was measured of both the baseline and another variant")
@@ -66,37 +66,43 @@ def _baseline(profile: Profile) -> str:
     return profile.baseline
 
 
-def _row(found: Crossover, before: Crossover | None) -> Row:
-    same = before is not None and before.label == found.label
+def _row(crossed: Crossover, before: Crossover | None) -> Row:
+    same = before is not None and before.label == crossed.label
     return Row(
         opens=not same,
         cells=(
-            Text("" if same else units.clean(found.label)),
-            Text(found.metric.name),
-            Text(place(found.crossing), "bold"),
-            Text(interval(found.crossing)),
-            Text(_end(found)),
+            Text("" if same else units.clean(crossed.label)),
+            Text(crossed.metric.name),
+            Text(place(crossed.crossing), "bold"),
+            Text(interval(crossed.crossing)),
+            Text(_end(crossed)),
         ),
     )
 
 
-def place(found: Crossing) -> str:
+def place(crossing: Crossing) -> str:
     """`~1.9k`, `already at 1k`, or `none up to 64k`."""
-    mark = "~" if found.predicted else ""
-    if found.at is None:
-        return f"{mark}none up to {units.length(found.last)}"
-    if found.at <= found.first:
-        return f"{mark}already at {units.length(found.first)}"
-    return mark + about(found.at)
+    mark = "~" if crossing.predicted else ""
+    if crossing.at is None:
+        return f"{mark}none up to {units.length(crossing.last)}"
+    if crossing.at <= crossing.first:
+        return f"{mark}already at {units.length(crossing.first)}"
+    return mark + about(crossing.at)
 
 
-def interval(found: Crossing) -> str:
+def interval(crossing: Crossing) -> str:
     """`1.72k to 2.11k`, with what lies beyond the measured lengths in words."""
-    if found.low is None:
+    if crossing.low is None:
         return ""
-    low = f"below {units.length(found.first)}" if found.low <= found.first else about(found.low)
-    high = f"beyond {units.length(found.last)}" if found.high is None else about(found.high)
-    if found.high is not None and found.high <= found.first:
+    low = (
+        f"below {units.length(crossing.first)}"
+        if crossing.low <= crossing.first
+        else about(crossing.low)
+    )
+    high = (
+        f"beyond {units.length(crossing.last)}" if crossing.high is None else about(crossing.high)
+    )
+    if crossing.high is not None and crossing.high <= crossing.first:
         return ""
     return f"{low} to {high}"
 
@@ -110,22 +116,22 @@ def about(seq: float) -> str:
     return f"{seq:.0f}" if seq < 1000 else f"{seq / 1024:.3g}k"
 
 
-def _end(found: Crossover) -> str:
-    last = found.last
+def _end(crossed: Crossover) -> str:
+    last = crossed.last
     ratio = last.ratio if last.ratio > 1 else 1 / last.ratio
     mark = "~" if last.predicted else ""
     close = " (too close to call)" if last.ordering == "close" else ""
     where = units.length(last.seq)
-    word = found.metric.better if last.ratio > 1 else found.metric.worse
+    word = crossed.metric.better if last.ratio > 1 else crossed.metric.worse
     return f"{mark}{units.ratio(ratio)} {word} at {where}{close}"
 
 
 def as_json(profile: Profile) -> str:
     """Lengths in tokens; null stands for "not up to the last length"."""
-    found = [
+    documents = [
         {"setting": series.setting.values(), "label": one.label, "metric": one.metric.name}
         | asdict(one.crossing)
         for series in by_setting(profile.records)
         for one in crossovers(series, _baseline(profile))
     ]
-    return json.dumps({"baseline": _baseline(profile), "crossings": found}, indent=1)
+    return json.dumps({"baseline": _baseline(profile), "crossings": documents}, indent=1)

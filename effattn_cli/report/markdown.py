@@ -8,12 +8,12 @@ from effattn_cli.report.compare import comparison_view
 from effattn_cli.report.layout import Grid
 
 
-def compared(found: Mapping[str, Comparison], *, old: str, all: bool) -> str:
+def compared(comparisons: Mapping[str, Comparison], *, old: str, all: bool) -> str:
     """What `effattn compare` tells, the tables of cells folded away."""
-    lines = ["### effattn compare", "", *map(_list, comparison_view.opening(found, old))]
-    for block in comparison_view.blocks(found, all=all):
+    lines = ["### effattn compare", "", *map(_list, comparison_view.opening(comparisons, old))]
+    for block in comparison_view.blocks(comparisons, all=all):
         lines += ["", *(folded if block.folds else titled)(block.title, block.grid)]
-    closing = [_list(line) for line in comparison_view.closing(found, all=all)]
+    closing = [_list(line) for line in comparison_view.closing(comparisons, all=all)]
     return "\n".join([*lines, "", *closing])
 
 
@@ -38,7 +38,7 @@ def _table(grid: Grid) -> Iterator[str]:
 
 def text(words: str) -> str:
     """Words as they are, whatever signs are in them."""
-    return re.sub(r"([\\`*_\[\]|<>#~@])", lambda found: f"&#{ord(found[1])};", words)
+    return re.sub(r"([\\`*_\[\]|<>#~@])", lambda match: f"&#{ord(match[1])};", words)
 
 
 def _list(line: str) -> str:

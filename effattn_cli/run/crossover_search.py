@@ -40,10 +40,10 @@ class CrossoverSearch:
         left = list(self._pairs())
         while left:  # one length of each variant in turn, so that the budget serves all of them
             left = [pair for pair in left if self._step(*pair)]
-        found = self._finished()
-        if any(record.runs for record in found.records):
-            self._context.saver.write(found)
-        return found
+        finished = self._finished()
+        if any(record.runs for record in finished.records):
+            self._context.saver.write(finished)
+        return finished
 
     def _pairs(self) -> Iterator[tuple[Cell, Cell]]:
         """Each curve, and that of the baseline beside it."""
@@ -85,8 +85,8 @@ class CrossoverSearch:
             records=(*self._measured.values(), *new),
         )
         saver = _Part(self._context.saver, self._profile)
-        found = Scheduler(profile, dataclasses.replace(self._context, saver=saver)).run()
-        self._measured = {record.cell: record for record in found.records}
+        result = Scheduler(profile, dataclasses.replace(self._context, saver=saver)).run()
+        self._measured = {record.cell: record for record in result.records}
 
     def _ratios(self, curve: Cell, baseline: Cell) -> Ratios:
         """As measured."""

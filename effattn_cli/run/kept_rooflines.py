@@ -25,8 +25,8 @@ FILE = "devices.yaml"
 def measure(launcher: Launcher, device: str, dtype: Dtype, threads: int) -> tuple[Roofline, ...]:
     """The roofline, or nothing where the device cannot compute in this dtype."""
     job = Job(request=MeasureRoofline(device=device, dtype=dtype, threads=threads))
-    told = outcome.answer(launcher.run(job), Roofline, job.timeout)
-    return (told,) if isinstance(told, Roofline) else ()
+    answer = outcome.answer(launcher.run(job), Roofline, job.timeout)
+    return (answer,) if isinstance(answer, Roofline) else ()
 
 
 def kept(machine: Machine) -> tuple[Roofline, ...]:

@@ -16,11 +16,11 @@ def answer(reply: Reply, kind: type[T], seconds: float) -> T | Failure:
     """The job's first answer, or why there is none. `seconds` is the limit it ran under."""
     output = tuple(line for line in reply.output if not line.startswith("USDT:"))[-5:]
     if reply.answers:
-        told = decoded(reply.answers[0], kind)
-        if isinstance(told, jobs.Problem):
+        value = decoded(reply.answers[0], kind)
+        if isinstance(value, jobs.Problem):
             # The exception's own line is the message; what was printed before it may explain it.
-            return Failure(reason=told.reason, message=told.message, output=output)
-        return told
+            return Failure(reason=value.reason, message=value.message, output=output)
+        return value
     if reply.timed_out:
         return Failure(reason="timeout", message=f"no answer within {seconds:g} s", output=output)
     if reply.starved:

@@ -6,56 +6,56 @@ from effattn_cli.records import Failure, Record
 from effattn_cli.run.jobs import Counted, Problem, Timed, Watched
 
 
-def counted(record: Record, told: Counted | Problem, memory_limit: int) -> Record:
+def counted(record: Record, answer: Counted | Problem, memory_limit: int) -> Record:
     """After counting: what the cell costs and needs; it fails at once if it cannot fit."""
-    if isinstance(told, Problem):
-        if told.reason == "unsupported":
-            return replace(record, failure=Failure(reason=told.reason, message=told.message))
-        return warned(record, f"its cost could not be counted: {told.message}")
-    needs = told.resident_bytes + told.cost.peak_bytes
-    record = replace(record, cost=told.cost, needs_bytes=needs)
+    if isinstance(answer, Problem):
+        if answer.reason == "unsupported":
+            return replace(record, failure=Failure(reason=answer.reason, message=answer.message))
+        return warned(record, f"its cost could not be counted: {answer.message}")
+    needs = answer.resident_bytes + answer.cost.peak_bytes
+    record = replace(record, cost=answer.cost, needs_bytes=needs)
     if needs > memory_limit:
         message = f"would need {_size(needs)}, the limit is {_size(memory_limit)}"
         return replace(record, failure=Failure(reason="out-of-memory", message=message))
     return record
 
 
-def watched(record: Record, told: Watched | Failure) -> Record:
+def watched(record: Record, answer: Watched | Failure) -> Record:
     """After the memory pass: the cell's memory, or why it has none."""
-    if isinstance(told, Failure):
-        return replace(record, failure=told)
+    if isinstance(answer, Failure):
+        return replace(record, failure=answer)
     return replace(
         record,
-        memory=told.memory,
-        masked_flops=told.masked_flops,
-        usage=told.usage,
-        kernels=told.kernels,
-        warnings=(*record.warnings, *told.warnings),
+        memory=answer.memory,
+        masked_flops=answer.masked_flops,
+        usage=answer.usage,
+        kernels=answer.kernels,
+        warnings=(*record.warnings, *answer.warnings),
     )
 
 
-def timed(record: Record, told: Timed | Failure) -> Record:
+def timed(record: Record, answer: Timed | Failure) -> Record:
     """After a run: one more, or why there is none."""
-    if isinstance(told, Failure):
-        return replace(record, failure=told)
+    if isinstance(answer, Failure):
+        return replace(record, failure=answer)
     return replace(
-        record, runs=(*record.runs, told.run), warnings=_joined(record.warnings, told.warnings)
+        record, runs=(*record.runs, answer.run), warnings=_joined(record.warnings, answer.warnings)
     )
 
 
-def retried(record: Record, place: int, told: Timed | Failure) -> Record:
+def retried(record: Record, place: int, answer: Timed | Failure) -> Record:
     """After a second try of a run: the one in which the machine was faster counts, whatever the
     cell took; the samples of the other are kept apart. One that failed takes nothing away from the
     runs that did not.
     """
-    if isinstance(told, Failure):
-        why = told.message or told.reason
+    if isinstance(answer, Failure):
+        why = answer.message or answer.reason
         return warned(record, f"a second try of round {place + 1} failed: {why}")
     runs = list(record.runs)
-    first, again = runs[place], told.run
+    first, again = runs[place], answer.run
     faster = (again.calibration or 0.0) < (first.calibration or 0.0)
     runs[place] = again.superseding(first) if faster else first.superseding(again)
-    return replace(record, runs=tuple(runs), warnings=_joined(record.warnings, told.warnings))
+    return replace(record, runs=tuple(runs), warnings=_joined(record.warnings, answer.warnings))
 
 
 def warned(record: Record, text: str) -> Record:

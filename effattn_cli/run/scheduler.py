@@ -79,8 +79,8 @@ class Scheduler:
             job = Job(request=CountCost(tasks=tasks), timeout=seconds, memory=self._net())
             reply = self._context.launcher.run(job)
             for record, raw in zip(left, reply.answers, strict=False):
-                told = outcome.decoded(raw, Counted)
-                counted = results.counted(record, told, self._limit(record.cell))
+                answer = outcome.decoded(raw, Counted)
+                counted = results.counted(record, answer, self._limit(record.cell))
                 self.state.enter(counted)
                 if counted.failure is not None:
                     self._tell(counted, "counting")
@@ -107,8 +107,8 @@ class Scheduler:
         """The cheapest cells first: each tells what the next longer one will take."""
         for record in sorted(self.state.open, key=lambda r: self.state.seconds(r) or 0.0):
             if record.memory is None and self._affordable(record):
-                told = self._watch(record)
-                self._enter(results.watched(record, told), "memory")
+                answer = self._watch(record)
+                self._enter(results.watched(record, answer), "memory")
 
     def _round(self, number: int) -> None:
         waiting = [r for r in self.state.open if len(r.runs) < number and r.memory is not None]
@@ -128,8 +128,8 @@ class Scheduler:
         for cell, place in slow:
             record = self.state[cell]
             if record.failure is None and not self._out_of_time(record):
-                told = self._time(record, "once more")
-                self._enter(results.retried(record, place, told), "once more")
+                answer = self._time(record, "once more")
+                self._enter(results.retried(record, place, answer), "once more")
 
     def _watch(self, record: Record) -> Watched | Failure:
         """The memory pass of a cell, in a process of its own."""

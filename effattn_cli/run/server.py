@@ -71,13 +71,13 @@ class Child:
 
     @classmethod
     def fork(cls, replies: int) -> "Child":
-        (waiting, job), (answers, told), (output, printed) = (os.pipe() for _ in range(3))
+        (waiting, job), (answers, answering), (output, printed) = (os.pipe() for _ in range(3))
         pid = os.fork()
         if pid == 0:
             for fd in (replies, job, answers, output):
                 os.close(fd)
-            _child(waiting, told, printed)
-        for fd in (waiting, told, printed):
+            _child(waiting, answering, printed)
+        for fd in (waiting, answering, printed):
             os.close(fd)
         return cls(pid, job, answers, output)
 
@@ -117,7 +117,7 @@ def _is_whole(line: bytes) -> bool:
     return False
 
 
-def _child(waiting: int, told: int, printed: int) -> NoReturn:
+def _child(waiting: int, answering: int, printed: int) -> NoReturn:
     """The forked process: nothing of the server's channels is left open in it."""
     from effattn_cli.run import worker  # noqa: PLC0415
 
@@ -133,13 +133,13 @@ def _child(waiting: int, told: int, printed: int) -> NoReturn:
             os.dup2(fd, target)
         if job.memory is not None:
             processes.limit_memory(job.memory)
-        code = worker.run(job.request, lambda answer: _write(told, _line(answer)))
+        code = worker.run(job.request, lambda answer: _write(answering, _line(answer)))
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
             if code == 0:
-                _write(told, END)
+                _write(answering, END)
         os._exit(code)
 
 
@@ -159,8 +159,8 @@ def _watch(
         _drain([fd for fd in (answers, output) if fd in ready], texts, watched)
         if texts[answers].endswith(END):
             code, ended = 0, True
-        elif (found := os.waitpid(pid, os.WNOHANG))[0]:
-            code, ended = os.waitstatus_to_exitcode(found[1]), True
+        elif (waited := os.waitpid(pid, os.WNOHANG))[0]:
+            code, ended = os.waitstatus_to_exitcode(waited[1]), True
     if not texts[answers].endswith(END):  # nothing may print while the rest is read
         processes.kill_descendants(pid)
     _read_rest(texts)

@@ -125,10 +125,10 @@ class SweepState:
         """The record with what is expected of it, or else with why there is nothing."""
         why = self._skipped.get(record.cell, TOO_LATE)
         sampled = [*islice((other for other in self._shorter(record) if other.runs), 1)]
-        found = prediction.prediction(record, sampled, self.expect(record.cell), why)
+        guess = prediction.prediction(record, sampled, self.expect(record.cell), why)
         message = f"{why}, and no shorter length was measured"
-        failure = Failure(reason="too-costly", message=message) if found is None else None
-        return replace(record, prediction=found, failure=failure)
+        failure = Failure(reason="too-costly", message=message) if guess is None else None
+        return replace(record, prediction=guess, failure=failure)
 
     def next_seconds(self, record: Record) -> float:
         """What the cell's next process will take."""

@@ -136,8 +136,8 @@ def _check(request: jobs.CheckLaw, answer: Answer) -> None:
     with _unchanged():
         variant = _loaded(request.variant, request.plugin)
         variant = laws.with_options(variant, request.options)
-        told = _exemptions(variant) if request.law == "loading" else _kept(variant, request.law)
-    answer(told)
+        verdict = _exemptions(variant) if request.law == "loading" else _kept(variant, request.law)
+    answer(verdict)
 
 
 def _exemptions(variant: type[Layer]) -> jobs.Checked:

@@ -34,5 +34,5 @@ def _rank(number: int) -> int:
 
 def half_width(samples: Sequence[float]) -> float | None:
     """Half the interval, relative to the median."""
-    found = interval(samples)
-    return None if found is None else (found[1] - found[0]) / 2 / median(samples)
+    bounds = interval(samples)
+    return None if bounds is None else (bounds[1] - bounds[0]) / 2 / median(samples)

@@ -39,9 +39,9 @@ def heading(path: Path) -> Heading:
     data = reading.content(path)
     with reading.refused(str(path)):
         start = reading.start_of_records(data)
-        found = _quick(data, start) if start is not None else _slow(data)
-        _time(found.created)
-    return found
+        head = _quick(data, start) if start is not None else _slow(data)
+        _time(head.created)
+    return head
 
 
 def created(path: Path) -> datetime:
@@ -50,19 +50,19 @@ def created(path: Path) -> datetime:
     Raises:
         UsageError: as `heading`.
     """
-    found = _CREATED.search(reading.content(path, FIRST_BYTES))
-    if found is None:
+    match = _CREATED.search(reading.content(path, FIRST_BYTES))
+    if match is None:
         return heading(path).when
     with reading.refused(str(path)):
-        return _time(found[1].decode())
+        return _time(match[1].decode())
 
 
 def _time(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise Wrong(f"created: expected a time, got {text[:40]!r}") from None
-    return found.replace(tzinfo=found.tzinfo or UTC)
+    return time.replace(tzinfo=time.tzinfo or UTC)
 
 
 def _quick(data: bytes, start: int) -> Heading:
@@ -73,9 +73,9 @@ def _quick(data: bytes, start: int) -> Heading:
     if all(name.endswith(b":") and not name.startswith(b"?") for name in names):
         cards = b"".join(b"- " + name[:-1] + b"\n" for name in names)
     head = reading.head(before + mark + cards + end + after)
-    known = {name: head[name] for name in ("created", "machine", "finished") if name in head}
+    kept = {name: head[name] for name in ("created", "machine", "finished") if name in head}
     count = data.count(b"\n- cell: {", start - 1)  # what a running sweep has added is no new cell
-    plain = known | {"variants": list(head.get("variants", ())), "cells": count}
+    plain = kept | {"variants": list(head.get("variants", ())), "cells": count}
     return converted(Heading, plain)
 
 

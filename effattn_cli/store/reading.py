@@ -88,11 +88,11 @@ def profile(data: bytes) -> Profile:
     if start is None:
         return _consistent(converted(Profile, head(data)))
     version, plain = versioned(data[:start])
-    found = converted(Profile, plain | {"records": []})
-    records = tuple(_records(data, start, version, finished=found.finished))
-    if not found.finished:  # while a sweep runs, what is newer is added behind what is older
+    whole = converted(Profile, plain | {"records": []})
+    records = tuple(_records(data, start, version, finished=whole.finished))
+    if not whole.finished:  # while a sweep runs, what is newer is added behind what is older
         records = tuple({record.cell: record for record in records}.values())
-    return _consistent(replace(found, records=records))
+    return _consistent(replace(whole, records=records))
 
 
 def start_of_records(data: bytes) -> int | None:
@@ -108,11 +108,11 @@ def head(data: bytes) -> dict[str, Any]:
 
 def versioned(data: bytes) -> tuple[int, dict[str, Any]]:
     """The version of the format, and `head`."""
-    found = tree(data.removesuffix(RECORDS))
-    if not isinstance(found, dict) or "effattn_profile" not in found:
+    document = tree(data.removesuffix(RECORDS))
+    if not isinstance(document, dict) or "effattn_profile" not in document:
         raise Wrong("not an effattn profile (no key 'effattn_profile')")
-    version = schema(found.pop("effattn_profile"), SCHEMA)
-    return version, upgrading.head(found) if version == 1 else found
+    version = schema(document.pop("effattn_profile"), SCHEMA)
+    return version, upgrading.head(document) if version == 1 else document
 
 
 def schema(version: Any, newest: int) -> int:

@@ -196,13 +196,13 @@ def _pooled(
 ) -> dict[str, tuple[int, Change]]:
     """By label: over how many cells, and the mean change of what has noise."""
     mine = {label: [tested[p] for p in here if p in tested] for label, here in places.items()}
-    mine = {label: each for label, each in mine.items() if each}
+    mine = {label: cells for label, cells in mine.items() if cells}
     judgements = judged(
         [*map(pooled, mine.values())], threshold, higher_is_better=metric.higher_is_better
     )
     return {
-        label: (len(each), change)
-        for (label, each), change in zip(mine.items(), judgements, strict=True)
+        label: (len(cells), change)
+        for (label, cells), change in zip(mine.items(), judgements, strict=True)
     }
 
 

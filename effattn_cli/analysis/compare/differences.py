@@ -37,23 +37,25 @@ def axes(old: Sequence[Record], new: Sequence[Record]) -> Iterator[Difference]:
             yield Difference(name, ", ".join(sorted(before)), ", ".join(sorted(after)))
 
 
-def differences(found: Comparison) -> list[Difference]:
+def differences(comparison: Comparison) -> list[Difference]:
     """Hardware, software and code, then what keeps cells from having a partner."""
     return [
-        *machine.differences(found.old.machine, found.new.machine),
-        *codes(found.old, found.new),
-        *samplings(found.old, found.new),
-        *axes(found.only_old, found.only_new),
+        *machine.differences(comparison.old.machine, comparison.new.machine),
+        *codes(comparison.old, comparison.new),
+        *samplings(comparison.old, comparison.new),
+        *axes(comparison.only_old, comparison.only_new),
     ]
 
 
-def drifted(found: Comparison) -> list[str]:
+def drifted(comparison: Comparison) -> list[str]:
     """Variants that changed although nothing is known to be different: did the machine change?"""
-    if found.slowdown is not None or machine.differences(found.old.machine, found.new.machine):
+    if comparison.slowdown is not None or machine.differences(
+        comparison.old.machine, comparison.new.machine
+    ):
         return []
-    before, after = found.old.variants, found.new.variants
+    before, after = comparison.old.variants, comparison.new.variants
     labels = []
-    for mean in found.means:
+    for mean in comparison.means:
         name = mean.label.partition(":")[0]
         latency = mean.changes.get("latency")
         same = name in before and name in after and before[name].code == after[name].code

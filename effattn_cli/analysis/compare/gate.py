@@ -37,33 +37,33 @@ def parse(text: str) -> GateLimit:
     Raises:
         UsageError: it is no limit; the message says how one is written.
     """
-    found = _LIMIT.fullmatch(text)
-    if found is None:
+    match = _LIMIT.fullmatch(text)
+    if match is None:
         raise UsageError(f"--fail-if: expected a limit, got {text[:60]!r}", "as latency>5%")
-    return GateLimit(metric(found[1].lower()), float(found[2]) / 100)
+    return GateLimit(metric(match[1].lower()), float(match[2]) / 100)
 
 
-def breaches(found: Comparison, limits: Sequence[GateLimit], *, strict: bool) -> list[Breach]:
+def breaches(comparison: Comparison, limits: Sequence[GateLimit], *, strict: bool) -> list[Breach]:
     """What breaks the limits: a cell that got worse, or that was measured and now fails.
 
     An unclear cell breaks none, unless `strict`: then it does where its interval goes beyond the
     limit, and so does a cell that was measured and now is not.
     """
-    return [breach for limit in limits for breach in _of(found, limit, strict=strict)]
+    return [breach for limit in limits for breach in _of(comparison, limit, strict=strict)]
 
 
-def idle(found: Iterable[Comparison], limits: Sequence[GateLimit]) -> list[GateLimit]:
+def idle(comparisons: Iterable[Comparison], limits: Sequence[GateLimit]) -> list[GateLimit]:
     """Those that nothing can break: no cell has the metric on both sides."""
-    present = {name for each in found for pair in each.pairs for name in pair.changes}
+    present = {name for each in comparisons for pair in each.pairs for name in pair.changes}
     return [limit for limit in limits if limit.metric.name not in present]
 
 
-def _of(found: Comparison, limit: GateLimit, *, strict: bool) -> Iterator[Breach]:
-    for pair in found.pairs:
+def _of(comparison: Comparison, limit: GateLimit, *, strict: bool) -> Iterator[Breach]:
+    for pair in comparison.pairs:
         why = _why(pair, limit, strict=strict)
         if why:
             yield Breach(limit, pair.cell, why)
-    for record in found.only_old if strict else ():
+    for record in comparison.only_old if strict else ():
         if record.status == "measured":
             yield Breach(limit, record.cell, "not in the new profile")
 

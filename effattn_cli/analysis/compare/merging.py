@@ -55,9 +55,11 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
 
 
 def _refusal(apart: Sequence[Difference], number: int) -> str:
-    told = "; ".join(f"{item.what}: {item.old[:60]} against {item.new[:60]}" for item in apart[:4])
+    listed = "; ".join(
+        f"{item.what}: {item.old[:60]} against {item.new[:60]}" for item in apart[:4]
+    )
     more = f"; and {len(apart) - 4} more" if len(apart) > 4 else ""
-    return f"cannot merge the profiles 1 and {number}: {told}{more}"
+    return f"cannot merge the profiles 1 and {number}: {listed}{more}"
 
 
 def _joined(one: Record, other: Record) -> Record:

@@ -60,9 +60,9 @@ def seconds(record: Record, others: Iterable[Record], expect: Expect) -> float |
     near = anchor(record, others)
     if near is None or near.cost is None:
         return expect(record.cost)
-    known = call_seconds(near)
-    assert known is not None
-    return known * expect(record.cost) / expect(near.cost)
+    near_seconds = call_seconds(near)
+    assert near_seconds is not None
+    return near_seconds * expect(record.cost) / expect(near.cost)
 
 
 def prediction(

@@ -40,8 +40,8 @@ def next_length(
     if high / low <= CLOSE or high - low <= 2 * GRAIN:
         return _beside(at, sorted(measured), first, last)
     edge = (high / low) ** EDGE
-    found = _rounded(min(max(at, low * edge), high / edge))
-    return min(max(found, low + GRAIN), high - GRAIN)
+    candidate = _rounded(min(max(at, low * edge), high / edge))
+    return min(max(candidate, low + GRAIN), high - GRAIN)
 
 
 def _beside(at: float, measured: Sequence[int], first: int, last: int) -> int | None:
@@ -51,8 +51,8 @@ def _beside(at: float, measured: Sequence[int], first: int, last: int) -> int | 
     if len(near) >= ENOUGH:
         return None
     _, low, high = max((b / a, a, b) for a, b in pairwise([least, *near, most]))
-    found = _rounded(math.sqrt(low * high))
-    return found if least <= found <= most and found not in near else None
+    candidate = _rounded(math.sqrt(low * high))
+    return candidate if least <= candidate <= most and candidate not in near else None
 
 
 def _guess(expected: Mapping[int, float], first: int, last: int) -> int:

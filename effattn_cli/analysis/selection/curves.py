@@ -191,18 +191,20 @@ class Curve:
     def _beyond(self, seq: int) -> Estimate | None:
         shorter = seq < self.seqs[0]
         place = 0 if shorter else len(self.seqs) - 1
-        near, known = self.seqs[place], self.value(place)
+        near, near_value = self.seqs[place], self.value(place)
         exponent = self._growth(near, seq)
         if exponent is None or not near / REACH <= seq <= near * REACH:
             return None
         factor = (seq / near) ** exponent
         band = prediction.band(seq / near)
-        high = known.high * factor * band
+        high = near_value.high * factor * band
         return replace(
-            known,
-            value=known.value * factor,
-            low=known.low * factor / band,
-            high=max(high, known.high) if shorter else high,  # what is done once does not shrink
+            near_value,
+            value=near_value.value * factor,
+            low=near_value.low * factor / band,
+            high=max(high, near_value.high)
+            if shorter
+            else high,  # what is done once does not shrink
             basis="predicted",
             sources=(near,),
             growth=exponent,

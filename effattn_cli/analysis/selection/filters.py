@@ -58,8 +58,8 @@ def _refuse_another_machine(mine: Machine, theirs: Machine) -> None:
     raise UsageError(message, "give those of one machine")
 
 
-def _side(found: Difference, value: str) -> str:
-    return f"{found.what} {value}"
+def _side(difference: Difference, value: str) -> str:
+    return f"{difference.what} {value}"
 
 
 def narrowed(records: Iterable[Record], wanted: Mapping[str, Any]) -> list[Record]:

@@ -34,15 +34,15 @@ def joined(profiles: Iterable[Profile]) -> Scores | None:
     Raises:
         UsageError: two tell of different things.
     """
-    found: Scores | None = None
+    combined: Scores | None = None
     for scores in (profile.scores for profile in profiles):
-        if found is None or scores is None:
-            found = found or scores
-        elif scores.of != found.of:
+        if combined is None or scores is None:
+            combined = combined or scores
+        elif scores.of != combined.of:
             raise UsageError(
-                f"the profiles hold scores of different things: {found.of!r} and {scores.of!r}",
+                f"the profiles hold scores of different things: {combined.of!r} and {scores.of!r}",
                 "take one profile, or enter the same scores in both: effattn score",
             )
         else:
-            found = replace(found, values={**scores.values, **found.values})
-    return found
+            combined = replace(combined, values={**scores.values, **combined.values})
+    return combined

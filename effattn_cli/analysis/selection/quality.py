@@ -35,8 +35,8 @@ class Quality:
         if self.exact:
             return (0.0,)
         own, published = (0.0 if value is None else -value for value in (self.score, self.lra))
-        known = (self.score is None, own, self.lra is None, published)
-        return (1.0, *known, KINDS.index(self.kind), not self.usual)
+        ranks = (self.score is None, own, self.lra is None, published)
+        return (1.0, *ranks, KINDS.index(self.kind), not self.usual)
 
     def at_least(self, other: "Quality") -> bool:
         """Whether there is evidence that it is no worse."""

@@ -150,8 +150,8 @@ def evaluate(one: Candidate, seq: int, required: Requirements) -> Evaluation:
         if estimate is not None:
             estimates[resource] = estimate
     if rejection is None and not estimates:
-        known = any(curve.seqs for curve in one.curves.values())
-        rejection = Rejection(why="far" if known else "unmeasured")
+        has_points = any(curve.seqs for curve in one.curves.values())
+        rejection = Rejection(why="far" if has_points else "unmeasured")
     headrooms = tuple(
         Headroom(limit=limit, estimate=estimates.get(limit.resource)) for limit in required.limits
     )

@@ -55,7 +55,7 @@ def max_context(one: Candidate, required: Requirements, most: int | None = None)
         return evaluate(one, seq, required)
 
     knots = _knots(one, required, most)
-    seq = _longest(knots, at, lambda found: found.fits)
+    seq = _longest(knots, at, lambda evaluation: evaluation.fits)
     after = None if seq is None or seq >= knots[-1] else at(_next(seq, knots))
     return MaxContext(
         candidate=one,
@@ -68,18 +68,22 @@ def max_context(one: Candidate, required: Requirements, most: int | None = None)
 
 def max_contexts(candidates: Iterable[Candidate], required: Requirements) -> list[MaxContext]:
     """The one with the longest context first; those with none, last."""
-    each = [max_context(one, required) for one in candidates]
-    return sorted(each, key=lambda r: (-(r.seq or 0), r.candidate.quality.order, r.candidate.label))
+    contexts = [max_context(one, required) for one in candidates]
+    return sorted(
+        contexts, key=lambda r: (-(r.seq or 0), r.candidate.quality.order, r.candidate.label)
+    )
 
 
 def relaxations(choice: Choice) -> list[Relaxation]:
     """The nearest changes that make something fit, the smallest first, one of each kind."""
     lost = [one for one in choice.evaluations if not one.fits][:NEAREST]
     kept: list[Relaxation] = []
-    for change in sorted(_changes(lost, choice), key=lambda each: (len(each.limits), each.cost)):
+    for change in sorted(
+        _changes(lost, choice), key=lambda change: (len(change.limits), change.cost)
+    ):
         if not any(o.gives_up <= change.gives_up for o in kept if o.cost <= change.cost):
             kept.append(change)
-    return sorted(kept, key=lambda each: (each.inexact, each.cost))[:TOLD]
+    return sorted(kept, key=lambda change: (change.inexact, change.cost))[:TOLD]
 
 
 def _changes(lost: Sequence[Evaluation], choice: Choice) -> Iterator[Relaxation]:
@@ -167,18 +171,21 @@ def _next(seq: int, knots: Sequence[int]) -> int:
     return min(after, *(knot for knot in knots if knot > seq))
 
 
-def _is_known(found: Evaluation) -> bool:
+def _is_known(evaluation: Evaluation) -> bool:
     """Whether it is known why the candidate does not fit."""
-    rejected = found.rejection is not None and found.rejection.why not in {"unmeasured", "far"}
-    broken = any(h.estimate and h.probability < found.confidence for h in found.headrooms)
+    rejected = evaluation.rejection is not None and evaluation.rejection.why not in {
+        "unmeasured",
+        "far",
+    }
+    broken = any(h.estimate and h.probability < evaluation.confidence for h in evaluation.headrooms)
     return rejected or broken
 
 
-def _surely(found: Evaluation) -> bool:
-    ends = [h.estimate is not None and h.estimate.high <= h.limit.max for h in found.headrooms]
-    return found.fits and all(ends)
+def _surely(evaluation: Evaluation) -> bool:
+    ends = [h.estimate is not None and h.estimate.high <= h.limit.max for h in evaluation.headrooms]
+    return evaluation.fits and all(ends)
 
 
-def _perhaps(found: Evaluation) -> bool:
-    ends = [h.estimate is not None and h.estimate.low <= h.limit.max for h in found.headrooms]
-    return found.rejection is None and all(ends)
+def _perhaps(evaluation: Evaluation) -> bool:
+    ends = [h.estimate is not None and h.estimate.low <= h.limit.max for h in evaluation.headrooms]
+    return evaluation.rejection is None and all(ends)

@@ -29,8 +29,8 @@ def table(name: str, findings: Sequence[Finding]) -> RenderableType:
         mark, style = MARKS[item.status]
         grid.add_row(Text(mark, style), Text(item.law), Text(clean(item.words)))
     counts = Counter(item.status for item in findings)
-    told = ", ".join(f"{counts[status]} {status}" for status in MARKS if counts[status])
-    return Group(grid, Text(), Text(clean(f"{name}: {told}")))
+    summary = ", ".join(f"{counts[status]} {status}" for status in MARKS if counts[status])
+    return Group(grid, Text(), Text(clean(f"{name}: {summary}")))
 
 
 def as_json(name: str, findings: Sequence[Finding]) -> str:

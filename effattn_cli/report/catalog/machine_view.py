@@ -76,8 +76,8 @@ def _accelerator(machine: Machine) -> Iterator[str]:
         yield machine.accelerator
     if machine.accelerator_memory_bytes:
         free = machine.accelerator_free_bytes
-        told = f" ({units.size(free)} free at the start)" if free is not None else ""
-        yield units.size(machine.accelerator_memory_bytes) + told
+        free_text = f" ({units.size(free)} free at the start)" if free is not None else ""
+        yield units.size(machine.accelerator_memory_bytes) + free_text
     if machine.accelerator_sm_mhz:
         yield f"up to {machine.accelerator_sm_mhz} MHz"
     if machine.accelerator_memory_mhz:

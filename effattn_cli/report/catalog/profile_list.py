@@ -40,9 +40,11 @@ def listing(saved: Sequence[Entry], references: Sequence[Entry], *, hidden: int 
 
 def _lines(line: Entry, mark: str) -> list[RenderableType]:
     """The name on a line of its own, to be copied; what is known of it below."""
-    told = Text(units.clean(line.broken or ""), "red") if line.broken else Text(_about(line), "dim")
+    about = (
+        Text(units.clean(line.broken or ""), "red") if line.broken else Text(_about(line), "dim")
+    )
     first = Text(f"{mark:5}").append(units.clean(line.name), "bold")
-    return [first, Padding.indent(told, 5)]
+    return [first, Padding.indent(about, 5)]
 
 
 def _about(line: Entry) -> str:
@@ -54,10 +56,10 @@ def _about(line: Entry) -> str:
     return f"{head.when:%Y-%m-%d %H:%M %Z}; {machine(head.machine)}; {cells}{end}: {names}"
 
 
-def machine(found: Machine) -> str:
+def machine(here: Machine) -> str:
     """The accelerator where there is one, else the CPU and its cores."""
-    cores = "1 core" if found.cores == 1 else f"{found.cores} cores"
-    return units.clean(found.accelerator or f"{found.cpu}, {cores}")
+    cores = "1 core" if here.cores == 1 else f"{here.cores} cores"
+    return units.clean(here.accelerator or f"{here.cpu}, {cores}")
 
 
 def as_json(lines: Sequence[Entry]) -> str:

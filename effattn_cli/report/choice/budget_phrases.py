@@ -117,12 +117,12 @@ def misses(headroom: Headroom) -> str:
     return f"{verb}, more than {named}"
 
 
-def rejection(found: Rejection, seq: int | None) -> str:
+def rejection(lost: Rejection, seq: int | None) -> str:
     """Why a variant is out of the question."""
-    if found.failure is None:
-        return WHY[found.why]
-    where = "" if found.seq is None or found.seq == seq else f"at {units.length(found.seq)} "
-    return where + phrases.reason(found.failure)
+    if lost.failure is None:
+        return WHY[lost.why]
+    where = "" if lost.seq is None or lost.seq == seq else f"at {units.length(lost.seq)} "
+    return where + phrases.reason(lost.failure)
 
 
 def rounded_up(value: float, metric: Metric) -> str:

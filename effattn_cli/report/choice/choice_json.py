@@ -15,9 +15,9 @@ from effattn_cli.setting import Setting
 Document = dict[str, Any]
 
 
-def choice(found: Choice, setting: Setting, relaxed: Sequence[Relaxation]) -> str:
+def choice(chosen: Choice, setting: Setting, relaxed: Sequence[Relaxation]) -> str:
     relaxations = {"relaxations": [*map(_relaxation, relaxed)]}
-    return _text(_question(found.required, setting) | _choice(found) | relaxations)
+    return _text(_question(chosen.required, setting) | _choice(chosen) | relaxations)
 
 
 def plan(choices: Sequence[Choice], setting: Setting) -> str:
@@ -25,16 +25,16 @@ def plan(choices: Sequence[Choice], setting: Setting) -> str:
     return _text(question | {"lengths": [*map(_choice, choices)]})
 
 
-def longest(found: Sequence[MaxContext], setting: Setting, required: Requirements) -> str:
-    reaches = [
+def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirements) -> str:
+    rcontextes = [
         {
-            "label": each.candidate.label,
-            "longest": each.seq,
-            "surely": each.lower,
-            "at_most": each.upper,
-            "open": each.open,
+            "label": context.candidate.label,
+            "longest": context.seq,
+            "surely": context.lower,
+            "at_most": context.upper,
+            "open": context.open,
         }
-        for each in found
+        for context in contexts
     ]
     return _text(_question(required, setting) | {"reaches": reaches})
 
@@ -64,39 +64,39 @@ def _limit(limit: Limit) -> Document:
     return {"resource": limit.resource, "most": limit.max, "share": limit.metric.quantile}
 
 
-def _relaxation(found: Relaxation) -> Document:
+def _relaxation(change: Relaxation) -> Document:
     return {
-        "label": found.label,
-        "seq": found.seq,
-        "limits": [*map(_limit, found.limits)],
-        "inexact": found.inexact,
-        "cost": found.cost,
-        "words": recommendation.relaxation(found),
+        "label": change.label,
+        "seq": change.seq,
+        "limits": [*map(_limit, change.limits)],
+        "inexact": change.inexact,
+        "cost": change.cost,
+        "words": recommendation.relaxation(change),
     }
 
 
-def _choice(found: Choice) -> Document:
+def _choice(chosen: Choice) -> Document:
     return {
-        "seq": found.seq,
-        "prefer": found.prefer,
-        "scored": found.scored,
-        "recommended": found.best.label if found.best else None,
-        "candidates": [_evaluation(one, found) for one in found.evaluations],
+        "seq": chosen.seq,
+        "prefer": chosen.prefer,
+        "scored": chosen.scored,
+        "recommended": chosen.best.label if chosen.best else None,
+        "candidates": [_evaluation(one, chosen) for one in chosen.evaluations],
     }
 
 
-def _evaluation(one: Evaluation, found: Choice) -> Document:
+def _evaluation(one: Evaluation, chosen: Choice) -> Document:
     binding = one.binding
     return {
         "label": one.label,
         "variant": one.candidate.variant,
         "options": dict(one.candidate.options),
         "fits": one.fits,
-        "verdict": recommendation.verdict(one, found),
+        "verdict": recommendation.verdict(one, chosen),
         "chance": one.probability if one.known else None,
         "certain": one.certain,
         "binding": binding.limit.resource if binding and not one.rejection else None,
-        "dominated_by": found.dominated.get(one.label),
+        "dominated_by": chosen.dominated.get(one.label),
         "quality": asdict(one.candidate.quality),
         "estimates": {
             name: asdict(estimate) | {"how": budget_phrases.basis(estimate)}

@@ -25,10 +25,10 @@ def plan(choices: Sequence[Choice], setting: Setting) -> Lines:
         Column(title="chance", right=True),
     )
     rows = []
-    for each in choices:
-        best, seq = each.best, Text(units.length(each.seq))
+    for choice in choices:
+        best, seq = choice.best, Text(units.length(choice.seq))
         if best is None:
-            rows.append(Row(cells=(seq, Text(_nearest(each), "yellow"))))
+            rows.append(Row(cells=(seq, Text(_nearest(choice), "yellow"))))
             continue
         amounts = [
             Text(budget_phrases.amount(best.estimates.get(name), required.metric(name)))
@@ -41,13 +41,13 @@ def plan(choices: Sequence[Choice], setting: Setting) -> Lines:
     return Lines(Text(setting.title), asked, Text(), Grid(columns, rows), Text(note, "dim"))
 
 
-def _nearest(found: Choice) -> str:
+def _nearest(chosen: Choice) -> str:
     """`nothing fits; at 61 ms performer fits`."""
-    near = [recommendation.relaxation(each) for each in relaxations(found)[:1]]
+    near = [recommendation.relaxation(each) for each in relaxations(chosen)[:1]]
     return "; ".join(["nothing fits", *near])
 
 
-def longest(found: Sequence[MaxContext], setting: Setting, required: Requirements) -> Lines:
+def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirements) -> Lines:
     """How far each variant goes within the limits."""
     columns = (
         Column(title="variant", folds=1),
@@ -58,8 +58,8 @@ def longest(found: Sequence[MaxContext], setting: Setting, required: Requirement
         Column(title="what ends it"),
         Column(title=""),
     )
-    best = next((each for each in found if each.seq is not None), None)
-    said = _nowhere(found, required) if best is None else _furthest(best) + _exact(found)
+    best = next((each for each in contexts if each.seq is not None), None)
+    said = _nowhere(contexts, required) if best is None else _furthest(best) + _exact(contexts)
     note = "~ not a measured length. surely: the whole interval is within; at most: an end of it"
     return Lines(
         Text(setting.title),
@@ -67,14 +67,14 @@ def longest(found: Sequence[MaxContext], setting: Setting, required: Requirement
         Text(),
         Text(said, "bold"),
         Text(),
-        Grid(columns, [_context_row(each, required) for each in found]),
+        Grid(columns, [_context_row(each, required) for each in contexts]),
         Text(),
         Text(note, "dim"),
     )
 
 
-def _nowhere(found: Sequence[MaxContext], required: Requirements) -> str:
-    able = [each for each in found if each.candidate.rejection is None]
+def _nowhere(contexts: Sequence[MaxContext], required: Requirements) -> str:
+    able = [each for each in contexts if each.candidate.rejection is None]
     unknown = {_unknown(each, required) for each in able}
     if able and None not in unknown:
         names = " or ".join(sorted(name for name in unknown if name))
@@ -89,9 +89,9 @@ def _furthest(best: MaxContext) -> str:
     return f"{name} goes furthest: {_length(best, best.seq)}{more} tokens."
 
 
-def _exact(found: Sequence[MaxContext]) -> str:
+def _exact(contexts: Sequence[MaxContext]) -> str:
     """The same of exact attention, where it is not the one that goes furthest."""
-    able = [each for each in found if each.seq is not None]
+    able = [each for each in contexts if each.seq is not None]
     exact = next((each for each in able if each.candidate.quality.exact), None)
     if exact is None or exact is able[0]:
         return ""
@@ -99,40 +99,40 @@ def _exact(found: Sequence[MaxContext]) -> str:
     return f" Exact attention ({units.clean(exact.candidate.label)}): {_length(exact, exact.seq)}."
 
 
-def _context_row(each: MaxContext, required: Requirements) -> Row:
-    name = Text(units.clean(each.candidate.label))
-    rejection = each.candidate.rejection
+def _context_row(context: MaxContext, required: Requirements) -> Row:
+    name = Text(units.clean(context.candidate.label))
+    rejection = context.candidate.rejection
     if rejection is not None:
         return Row(cells=(name, Text(budget_phrases.rejection(rejection, None), "dim")))
-    lra = each.candidate.quality.lra
+    lra = context.candidate.quality.lra
     cells = [
-        Text("-" if seq is None else _length(each, seq))
-        for seq in (each.seq, each.lower, each.upper)
+        Text("-" if seq is None else _length(context, seq))
+        for seq in (context.seq, context.lower, context.upper)
     ]
-    ends = Text(_end(each, required))
+    ends = Text(_end(context, required))
     return Row(cells=(name, *cells, Text("" if lra is None else f"{lra:.1f}"), ends))
 
 
-def _length(each: MaxContext, seq: int) -> str:
-    points = [where for curve in each.candidate.curves.values() for where in curve.seqs]
+def _length(context: MaxContext, seq: int) -> str:
+    points = [where for curve in context.candidate.curves.values() for where in curve.seqs]
     return units.length(seq) if seq in points else f"~{units.length(seq)}"
 
 
-def _unknown(each: MaxContext, required: Requirements) -> str | None:
+def _unknown(context: MaxContext, required: Requirements) -> str | None:
     """What is limited, and known at no length."""
     asked = (limit.resource for limit in required.limits)
-    return next((name for name in asked if not each.candidate.curves[name].seqs), None)
+    return next((name for name in asked if not context.candidate.curves[name].seqs), None)
 
 
-def _end(each: MaxContext, required: Requirements) -> str:
-    if each.seq is None:
-        unknown = _unknown(each, required)
+def _end(context: MaxContext, required: Requirements) -> str:
+    if context.seq is None:
+        unknown = _unknown(context, required)
         return f"its {unknown} is not known" if unknown else "too much at every length"
-    if each.ends is None:
+    if context.ends is None:
         return "nothing seen; it may go further"
-    if each.ends.rejection is not None:
-        return budget_phrases.rejection(each.ends.rejection, None)
-    binding = each.ends.binding
+    if context.ends.rejection is not None:
+        return budget_phrases.rejection(context.ends.rejection, None)
+    binding = context.ends.binding
     return (
         ""
         if binding is None

@@ -70,26 +70,30 @@ def _sure(best: Evaluation) -> str:
 
 def _doubt(best: Evaluation, choice: Choice, setting: Setting) -> Iterator[Text]:
     """How to find out, where nothing was measured, or not alone."""
-    known = [h.estimate for h in best.headrooms if h.estimate is not None]
-    if any(estimate.busy for estimate in known):
+    estimates = [h.estimate for h in best.headrooms if h.estimate is not None]
+    if any(estimate.busy for estimate in estimates):
         yield Text("  Other processes kept the machine busy: measure again when it is idle.")
-    if any(estimate.busy or estimate.basis != "measured" for estimate in known):
+    if any(estimate.busy or estimate.basis != "measured" for estimate in estimates):
         yield Text(f"  To be sure: {phrases.measuring(best.label, choice.seq, setting)}")
 
 
 def _evidence(one: Evaluation, choice: Choice) -> str:
-    known = one.candidate.quality
-    own = "" if known.score is None else f", {known.score:g} in {units.clean(choice.scored or '')}"
-    if known.exact:
+    quality = one.candidate.quality
+    own = (
+        ""
+        if quality.score is None
+        else f", {quality.score:g} in {units.clean(choice.scored or '')}"
+    )
+    if quality.exact:
         return f"exact attention{own}"
-    return f"{known.kind}{own}, {_published(known)}"
+    return f"{quality.kind}{own}, {_published(quality)}"
 
 
-def _published(known: Quality) -> str:
-    if known.lra is None:
+def _published(quality: Quality) -> str:
+    if quality.lra is None:
         return "no published Long Range Arena score"
-    usual = "" if known.usual else " with the authors' options"
-    return f"published Long Range Arena average {known.lra:.1f} %{usual}"
+    usual = "" if quality.usual else " with the authors' options"
+    return f"published Long Range Arena average {quality.lra:.1f} %{usual}"
 
 
 def _nothing(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) -> Iterator[Text]:
@@ -98,23 +102,23 @@ def _nothing(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) ->
     unknown = far or [one for one in choice.evaluations if not one.rejection and not one.known]
     said = "Nothing is known to fit" if unknown else "Nothing fits"
     yield Text(f"{said} {limits(choice.required)} at {units.length(choice.seq)} tokens.", "bold")
-    for each in relaxed:
-        yield Text(f"  {relaxation(each)}")
+    for change in relaxed:
+        yield Text(f"  {relaxation(change)}")
     if far:
         yield Text(f"  To find out: {phrases.measuring(far[0].label, choice.seq, setting)}")
 
 
-def relaxation(each: Relaxation) -> str:
+def relaxation(change: Relaxation) -> str:
     """`at 24k longformer fits`, `at 61 ms performer fits`."""
-    name = units.clean(each.label)
-    if each.inexact:
+    name = units.clean(change.label)
+    if change.inexact:
         return f"without --exact {name} fits"
-    if each.seq is not None:
-        return f"at {units.length(each.seq)} tokens {name} fits"
+    if change.seq is not None:
+        return f"at {units.length(change.seq)} tokens {name} fits"
     looser = [
         ("" if limit.metric.quantile is None else f"{limit.metric.name} ")
         + budget_phrases.rounded_up(limit.max, limit.metric)
-        for limit in each.limits
+        for limit in change.limits
     ]
     return f"at {' and '.join(looser)} {name} fits"
 
@@ -146,8 +150,8 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str]) -> Row:
     name = Text(units.clean(one.label), "bold" if one is choice.best else "")
     if one.rejection is not None:
         return Row(cells=(name, Text(budget_phrases.rejection(one.rejection, choice.seq), "dim")))
-    known = one.candidate.quality
-    score = known.score if choice.scored else known.lra
+    quality = one.candidate.quality
+    score = quality.score if choice.scored else quality.lra
     return Row(
         cells=(
             name,

@@ -73,13 +73,13 @@ def plus_minus(change: Change) -> str:
     return f"({units.ratio(change.low)} to {units.ratio(change.high)})"
 
 
-def counts(found: Comparison) -> str:
+def counts(comparison: Comparison) -> str:
     """`latency: 2 slower, 1 faster, 3 same, 8 unclear; memory: 14 same`."""
     parts = []
-    for metric in found.metrics.values():
-        counted = found.count(metric.name).items()
-        told = [f"{number} {word(one, metric)}" for one, number in counted if number]
-        parts += [f"{metric.title}: {', '.join(told)}"] if told else []
+    for metric in comparison.metrics.values():
+        counted = comparison.count(metric.name).items()
+        texts = [f"{number} {word(one, metric)}" for one, number in counted if number]
+        parts += [f"{metric.title}: {', '.join(texts)}"] if texts else []
     return "; ".join(parts)
 
 
@@ -94,11 +94,11 @@ def _limit(limit: GateLimit) -> str:
 
 
 def broken(
-    breaches: Mapping[str, Sequence[Breach]], found: Mapping[str, Comparison]
+    breaches: Mapping[str, Sequence[Breach]], comparisons: Mapping[str, Comparison]
 ) -> Iterator[str]:
     """A line for each cell that breaks a limit."""
     for name, those in breaches.items():
-        every = settings(found[name]) if those else []
+        every = settings(comparisons[name]) if those else []
         for breach in those:
             cell = breach.cell
             setting = cell.setting.apart(every)
@@ -107,13 +107,15 @@ def broken(
             yield units.clean(f"{line}{f', in {name}' if len(breaches) > 1 else ''}")
 
 
-def settings(found: Comparison) -> list[Setting]:
+def settings(comparison: Comparison) -> list[Setting]:
     """Those of both sides."""
-    return [series.setting for series in by_setting([*found.old.records, *found.new.records])]
+    return [
+        series.setting for series in by_setting([*comparison.old.records, *comparison.new.records])
+    ]
 
 
 def as_json(
-    old: str, found: Mapping[str, Comparison], breaches: Mapping[str, Sequence[Breach]]
+    old: str, comparisons: Mapping[str, Comparison], breaches: Mapping[str, Sequence[Breach]]
 ) -> str:
     """One document; a ratio to nothing is null."""
     document = {
@@ -121,28 +123,28 @@ def as_json(
         "old": old,
         "comparisons": [
             {"new": name}
-            | _comparison(each)
+            | _comparison(comparison)
             | {"breaches": [*map(_breach, breaches.get(name, ()))]}
-            for name, each in found.items()
+            for name, comparison in comparisons.items()
         ],
     }
     return json.dumps(document, indent=1, allow_nan=False)
 
 
-def _comparison(found: Comparison) -> dict[str, Any]:
+def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
-        "differences": [asdict(item) for item in differences(found)],
-        "counts": {name: found.count(name) for name in found.metrics},
-        "spread": found.spread,
-        "visible": _finite(found.minimum_detectable_effect),
-        "slowdown": found.slowdown,
+        "differences": [asdict(item) for item in differences(comparison)],
+        "counts": {name: comparison.count(name) for name in comparison.metrics},
+        "spread": comparison.spread,
+        "visible": _finite(comparison.minimum_detectable_effect),
+        "slowdown": comparison.slowdown,
         "means": [
             {"variant": mean.label, "cells": dict(mean.cells)} | _changes(mean.changes)
-            for mean in found.means
+            for mean in comparison.means
         ],
-        "cells": [_pair(pair) for pair in found.pairs],
-        "only_old": [msgspec.to_builtins(record.cell) for record in found.only_old],
-        "only_new": [msgspec.to_builtins(record.cell) for record in found.only_new],
+        "cells": [_pair(pair) for pair in comparison.pairs],
+        "only_old": [msgspec.to_builtins(record.cell) for record in comparison.only_old],
+        "only_new": [msgspec.to_builtins(record.cell) for record in comparison.only_new],
     }
 
 
@@ -157,13 +159,13 @@ def _breach(breach: Breach) -> dict[str, Any]:
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
-    known = {
+    facts = {
         "cell": msgspec.to_builtins(pair.cell),
         "status": [pair.old.status, pair.new.status],
         "newly_failed": pair.newly_failed,
         "newly_fixed": pair.newly_fixed,
     }
-    return known | _changes(pair.changes)
+    return facts | _changes(pair.changes)
 
 
 def _changes(changes: Mapping[str, Change]) -> dict[str, Any]:

@@ -32,41 +32,41 @@ class Block:
     folds: bool = False  # a detail, where there is a way to fold it away
 
 
-def report(found: Mapping[str, Comparison], *, old: str, all: bool) -> Group:
+def report(comparisons: Mapping[str, Comparison], *, old: str, all: bool) -> Group:
     """For a terminal; `found` is by the name of the new profile."""
-    shown: list[RenderableType] = [Text(line) for line in opening(found, old)]
-    for block in blocks(found, all=all):
+    shown: list[RenderableType] = [Text(line) for line in opening(comparisons, old)]
+    for block in blocks(comparisons, all=all):
         shown += [Text(), Text(block.title, "bold"), block.grid]
     shown.append(Text())
-    return Group(*shown, *(Text(line) for line in closing(found, all=all)))
+    return Group(*shown, *(Text(line) for line in closing(comparisons, all=all)))
 
 
-def opening(found: Mapping[str, Comparison], old: str) -> Iterator[str]:
+def opening(comparisons: Mapping[str, Comparison], old: str) -> Iterator[str]:
     """What is compared, and first of all what else differs."""
     yield f"old: {units.clean(old)}"
-    for name, each in found.items():
+    for name, comparison in comparisons.items():
         yield f"new: {units.clean(name)}"
-        for item in differences(each):
+        for item in differences(comparison):
             before, after = (_shortened(units.clean(side)) for side in (item.old, item.new))
             yield f"  differs: {units.clean(item.what)}: {before} -> {after}"
-        told = change_phrases.counts(each)
-        yield f"  {told}" if told else "  nothing that was measured in both"
+        summary = change_phrases.counts(comparison)
+        yield f"  {summary}" if summary else "  nothing that was measured in both"
 
 
-def blocks(found: Mapping[str, Comparison], *, all: bool) -> list[Block]:
-    comparisons = list(found.values())
-    titles = [units.clean(name)[:20] for name in found] if len(found) > 1 else ["change"]
+def blocks(by_metric: Mapping[str, Comparison], *, all: bool) -> list[Block]:
+    comparisons = list(by_metric.values())
+    titles = [units.clean(name)[:20] for name in by_metric] if len(by_metric) > 1 else ["change"]
     return [*_means(comparisons, titles), *_cells(comparisons, titles, all=all)]
 
 
-def closing(found: Mapping[str, Comparison], *, all: bool) -> Iterator[str]:
+def closing(comparisons: Mapping[str, Comparison], *, all: bool) -> Iterator[str]:
     """Cells without a verdict, and what the verdicts are worth."""
-    for name, each in found.items():
-        before = f"{units.clean(name)}: " if len(found) > 1 else ""
-        yield from (before + line for line in _without_verdict(each))
-        yield from (before + line for line in _worth(each))
-        hidden = sum(1 for pair in each.pairs if not _stands_out(pair))
-        if not all and len(each.pairs) > FEW and hidden:
+    for name, comparison in comparisons.items():
+        before = f"{units.clean(name)}: " if len(comparisons) > 1 else ""
+        yield from (before + line for line in _without_verdict(comparison))
+        yield from (before + line for line in _worth(comparison))
+        hidden = sum(1 for pair in comparison.pairs if not _stands_out(pair))
+        if not all and len(comparison.pairs) > FEW and hidden:
             same = f"{before}{units.number(hidden, 'cell')}, the same or unclear"
             yield f"{same}: shown with --all."
 
@@ -126,8 +126,8 @@ def _cells(
     kept = {place for places in shown.values() for place in places}
     for series in by_setting(row.record for row in rows if id(row.record) in kept):
         for metric in metrics:
-            found = shown[metric.name]
-            mine = [found[id(record)] for record in series.records if id(record) in found]
+            comparison = shown[metric.name]
+            mine = [comparison[id(record)] for record in series.records if id(record) in comparison]
             if mine:
                 title = f"{metric.title}: {series.setting.title}"
                 grid = Grid(_cell_columns(titles), [_row(row, metric) for row in mine])
@@ -159,11 +159,11 @@ def _row(row: _Partners, metric: Metric) -> Row:
     if len(pairs) == 1 and pairs[0] is not None:
         cells.append(Text(phrases.value(pairs[0].new, metric)))
     changes = [pair.changes.get(metric.name) if pair else None for pair in pairs]
-    told = list(_changed(changes, metric))
+    texts = list(_changed(changes, metric))
     for place, pair in enumerate(pairs):
         if pair and changes[place] is None:
-            told[3 * place + 2] = Text(_no_verdict(pair), "dim")
-    return Row(cells=(*cells, *told))
+            texts[3 * place + 2] = Text(_no_verdict(pair), "dim")
+    return Row(cells=(*cells, *texts))
 
 
 def _changed(changes: Sequence[Change | None], metric: Metric) -> Iterator[Text]:
@@ -192,18 +192,18 @@ def _no_verdict(pair: Pair) -> str:
     return "predicted" if "predicted" in (pair.old.status, pair.new.status) else "-"
 
 
-def _without_verdict(found: Comparison) -> Iterator[str]:
-    predicted = [pair.new for pair in found.pairs
+def _without_verdict(comparison: Comparison) -> Iterator[str]:
+    predicted = [pair.new for pair in comparison.pairs
                  if "predicted" in (pair.old.status, pair.new.status)]  # fmt: skip
     lists = {
-        "fail now": [pair.new for pair in found.pairs if pair.newly_failed],
-        "work now": [pair.new for pair in found.pairs if pair.newly_fixed],
+        "fail now": [pair.new for pair in comparison.pairs if pair.newly_failed],
+        "work now": [pair.new for pair in comparison.pairs if pair.newly_fixed],
         "predicted, so without a verdict": predicted,
-        "only in the old profile": found.only_old,
-        "only in the new profile": found.only_new,
+        "only in the old profile": comparison.only_old,
+        "only in the new profile": comparison.only_new,
     }
     if any(lists.values()):
-        settings = change_phrases.settings(found)
+        settings = change_phrases.settings(comparison)
         for what, records in lists.items():
             for series in by_setting(records):
                 where = series.setting.apart([*settings, series.setting])
@@ -220,13 +220,13 @@ def _listed(what: str, records: Sequence[Record]) -> Iterator[str]:
     for (label, why), seqs in lengths.items():
         labels.setdefault((why, tuple(dict.fromkeys(seqs))), []).append(label)
     for (why, seqs_of_all), names in labels.items():
-        told = listed(names) if len(names) <= MANY else f"{len(names)} variants ({names[0]}, ...)"
+        who = listed(names) if len(names) <= MANY else f"{len(names)} variants ({names[0]}, ...)"
         where = listed([units.length(seq) for seq in seqs_of_all])
-        yield f"{what}: {told} at {where}{f' ({why})' if why else ''}"
+        yield f"{what}: {who} at {where}{f' ({why})' if why else ''}"
 
 
-def _worth(found: Comparison) -> Iterator[str]:
-    labels = drifted(found)
+def _worth(comparison: Comparison) -> Iterator[str]:
+    labels = drifted(comparison)
     if labels:
         names = listed([units.clean(label) for label in labels])
         yield (
@@ -234,20 +234,22 @@ def _worth(found: Comparison) -> Iterator[str]:
             " torch and hardware are the same: the machine itself may have changed speed."
             f" {IN_TURN}"
         )
-    if found.slowdown is not None:
-        told = f"A fixed kernel took {change_phrases.percent(found.slowdown - 1)} in the new one"
-        if max(found.slowdown, 1 / found.slowdown) < 1.02:
-            yield f"{told}: the machine itself was as fast."
+    if comparison.slowdown is not None:
+        sentence = (
+            f"A fixed kernel took {change_phrases.percent(comparison.slowdown - 1)} in the new one"
+        )
+        if max(comparison.slowdown, 1 / comparison.slowdown) < 1.02:
+            yield f"{sentence}: the machine itself was as fast."
         else:
-            advice = "" if found.in_turn else f" {IN_TURN}"
+            advice = "" if comparison.in_turn else f" {IN_TURN}"
             yield (
-                f"{told}: the machine itself changed speed. Changes are corrected by what cells"
+                f"{sentence}: the machine itself changed speed. Changes are corrected by what cells"
                 f" show of that, and the less sure.{advice}"
             )
-    if found.spread:
-        change = _about(found.minimum_detectable_effect)
+    if comparison.spread:
+        change = _about(comparison.minimum_detectable_effect)
         yield (
-            f"Medians differ by {100 * found.spread:.2g} % from process to process: at these"
+            f"Medians differ by {100 * comparison.spread:.2g} % from process to process: at these"
             f" rounds, a change in a single cell is found from {change} on. A change"
             " is the median over all pairs of an old and a new round, ± half its 95 % interval, or"
             " (from, to) where that is wide."

@@ -27,46 +27,48 @@ FORMS: dict[tuple[str, Ordering], tuple[str, str]] = {
 BUSY = "; measured beside other load"
 
 
-def claim(found: Crossover, series: Series, *, subject: str, base: str, values: bool = True) -> str:
+def claim(
+    crossed: Crossover, series: Series, *, subject: str, base: str, values: bool = True
+) -> str:
     """`linformer is faster than sdpa from 2k tokens on, and at 64k 6.1x faster (... against ...)`.
 
     It speaks of the longest lengths over which the verdict stays the same, and then of the others.
     A length where the intervals overlap is on neither side: it is too close to call.
     """
-    last, run = found.last, [point.seq for point in found.run]
-    form, short = FORMS[found.metric.name, last.ordering]
+    last, run = crossed.last, [point.seq for point in crossed.run]
+    form, short = FORMS[crossed.metric.name, last.ordering]
     at_last = f"at {units.length(last.seq)}"
-    pair = _pair(found, series) if values else ""
+    pair = _pair(crossed, series) if values else ""
     where = _where(run, series, better=last.ordering == "better")
     if len(run) == 1 or last.ordering == "close":
-        text = form.format(subject=subject, times=f"{times(found)} ", base=base) + f" {where}"
+        text = form.format(subject=subject, times=f"{times(crossed)} ", base=base) + f" {where}"
         pair += f" {at_last}" if pair and len(run) > 1 else ""
     else:
         text = form.format(subject=subject, times="", base=base) + f" {where}"
-        text += " (predicted)" if found.run[0].predicted else ""
-        text += f", and {at_last} {times(found)} {short}"
-    text += (f" ({pair})" if pair else "") + _elsewhere(found, subject)
-    return text + (BUSY if any(point.busy for point in found.points) else "")
+        text += " (predicted)" if crossed.run[0].predicted else ""
+        text += f", and {at_last} {times(crossed)} {short}"
+    text += (f" ({pair})" if pair else "") + _elsewhere(crossed, subject)
+    return text + (BUSY if any(point.busy for point in crossed.points) else "")
 
 
-def times(found: Crossover) -> str:
+def times(crossed: Crossover) -> str:
     """How many times better or worse at the longest length."""
-    ratio = found.last.ratio
+    ratio = crossed.last.ratio
     text = units.ratio(ratio if ratio > 1 else 1 / ratio)
-    return f"~{text}" if found.last.predicted else text
+    return f"~{text}" if crossed.last.predicted else text
 
 
 def against(record: Record, other: Record, metric: Metric) -> str:
     """`553 ms against ~62.1 s, predicted`."""
     mine, theirs = phrases.value(record, metric), phrases.value(other, metric)
     guessed = (mine.startswith("~"), theirs.startswith("~"))
-    known = {
+    facts = {
         (False, False): "",
         (False, True): ", predicted",
         (True, False): ", the former predicted",
         (True, True): ", both predicted",
     }
-    return f"{mine} against {theirs}{known[guessed]}"
+    return f"{mine} against {theirs}{facts[guessed]}"
 
 
 def listed(items: Sequence[str]) -> str:
@@ -93,23 +95,23 @@ def _where(seqs: Sequence[int], series: Series, *, better: bool) -> str:
     return f"at {lengths(seqs)}"
 
 
-def _elsewhere(found: Crossover, subject: str) -> str:
+def _elsewhere(crossed: Crossover, subject: str) -> str:
     """The verdicts at shorter lengths, unless a crossover says them: worse before, better after."""
-    others = found.points[: -len(found.run)]
-    if all(point.ordering == "worse" for point in others) and len(found.run) > 1:
+    others = crossed.points[: -len(crossed.run)]
+    if all(point.ordering == "worse" for point in others) and len(crossed.run) > 1:
         return ""
     parts = []
     for ordering in ("better", "worse", "close"):
         seqs = [point.seq for point in others if point.ordering == ordering]
         if seqs:
-            parts.append(f"{FORMS[found.metric.name, ordering][1]} at {lengths(seqs)}")
-    tie = found.metric.name == "latency" and found.last.ordering == "close"
+            parts.append(f"{FORMS[crossed.metric.name, ordering][1]} at {lengths(seqs)}")
+    tie = crossed.metric.name == "latency" and crossed.last.ordering == "close"
     return f"; {f'{subject} is ' if tie else ''}{', '.join(parts)}" if parts else ""
 
 
-def _pair(found: Crossover, series: Series) -> str:
-    record = series.find(found.label, found.last.seq)
-    baseline = series.find(found.baseline, found.last.seq)
+def _pair(crossed: Crossover, series: Series) -> str:
+    record = series.find(crossed.label, crossed.last.seq)
+    baseline = series.find(crossed.baseline, crossed.last.seq)
     assert record is not None  # both are in the comparison
     assert baseline is not None
-    return against(record, baseline, found.metric)
+    return against(record, baseline, crossed.metric)

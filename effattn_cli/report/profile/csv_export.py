@@ -74,5 +74,5 @@ def as_markdown(profile: Profile) -> str:
     lines = []
     for title, grid in tables.grids(profile):
         lines += [*markdown.titled(title, grid), ""]
-    told = [*findings.sentences(profile), *tables.notes(profile)]
-    return "\n".join([*lines, *(f"- {markdown.text(line)}" for line in told), ""])
+    sentences = [*findings.sentences(profile), *tables.notes(profile)]
+    return "\n".join([*lines, *(f"- {markdown.text(line)}" for line in sentences), ""])

@@ -30,19 +30,19 @@ HINTS: dict[Kind, tuple[str, str]] = {
 
 def sentences(profile: Profile) -> list[str]:
     """The findings of each setting, then what holds for all of them."""
-    found = by_setting(profile.records)
-    told = [
-        _difference(series, found) + sentence
-        for series in found
+    several = by_setting(profile.records)
+    lines = [
+        _difference(series, several) + sentence
+        for series in several
         for sentence in _findings(series, profile)
     ]
-    return [*told, *_hints(profile), *_unfinished(profile)]
+    return [*lines, *_hints(profile), *_unfinished(profile)]
 
 
 def _findings(series: Series, profile: Profile) -> Iterator[str]:
     others = [label for label in series.labels if label != profile.baseline]
-    found = [crossover(series, label, profile.baseline or "", LATENCY) for label in others]
-    crossings = [crossing for crossing in found if crossing is not None]
+    crossed = [crossover(series, label, profile.baseline or "", LATENCY) for label in others]
+    crossings = [crossing for crossing in crossed if crossing is not None]
     if len(others) == 1 and crossings:
         yield from _one(crossings[0], series, profile)
     else:
@@ -52,19 +52,19 @@ def _findings(series: Series, profile: Profile) -> Iterator[str]:
     yield from _failures(series)
 
 
-def _one(found: Crossover, series: Series, profile: Profile) -> Iterator[str]:
-    name, base = units.clean(found.label), units.clean(found.baseline)
-    yield claim(found, series, subject=name, base=_named(found.baseline, series, profile)) + "."
-    memory = crossover(series, found.label, found.baseline, _space(series))
+def _one(crossed: Crossover, series: Series, profile: Profile) -> Iterator[str]:
+    name, base = units.clean(crossed.label), units.clean(crossed.baseline)
+    yield claim(crossed, series, subject=name, base=_named(crossed.baseline, series, profile)) + "."
+    memory = crossover(series, crossed.label, crossed.baseline, _space(series))
     if memory is not None:
         alone = len(series.records) == len(profile.records)  # else a setting's name comes before
         yield claim(memory, series, subject="It" if alone else name, base=base) + "."
 
 
-def _line(found: Crossover, series: Series) -> str:
-    name, base = units.clean(found.label), units.clean(found.baseline)
-    text = claim(found, series, subject=name, base=base, values=False)
-    memory = crossover(series, found.label, found.baseline, _space(series))
+def _line(crossed: Crossover, series: Series) -> str:
+    name, base = units.clean(crossed.label), units.clean(crossed.baseline)
+    text = claim(crossed, series, subject=name, base=base, values=False)
+    memory = crossover(series, crossed.label, crossed.baseline, _space(series))
     if memory is None:
         return f"{text}."
     short = FORMS[memory.metric.name, memory.last.ordering][1]
@@ -80,8 +80,8 @@ def _space(series: Series) -> Metric:
 def _fastest(series: Series, profile: Profile) -> Iterator[str]:
     """Who wins at the longest length at which anything has a value."""
     for seq in reversed(series.seqs):
-        found = [record for label in series.labels if (record := series.find(label, seq))]
-        valued = sorted((r for r in found if r.seconds), key=lambda record: record.seconds or 0.0)
+        there = [record for label in series.labels if (record := series.find(label, seq))]
+        valued = sorted((r for r in there if r.seconds), key=lambda record: record.seconds or 0.0)
         if valued:
             yield _winner(valued, series, profile)
             return
@@ -100,18 +100,18 @@ def _winner(valued: list[Record], series: Series, profile: Profile) -> str:
         values = listed([phrases.value(record, LATENCY) for record in close])
         return f"At {where} the fastest are too close to call: {names} ({values})."
     other = next((record for record in rest if record.cell.label == profile.baseline), rest[0])
-    found = compare(best, other, LATENCY)
-    assert found is not None  # both have a latency
-    factor = ("~" if found.predicted else "") + units.ratio(found.ratio)
+    comparison = compare(best, other, LATENCY)
+    assert comparison is not None  # both have a latency
+    factor = ("~" if comparison.predicted else "") + units.ratio(comparison.ratio)
     than = _named(other.cell.label, series, profile)
     pair = against(best, other, LATENCY)
-    busy = BUSY if found.busy else ""
+    busy = BUSY if comparison.busy else ""
     return f"At {where} {name} is the fastest, {factor} faster than {than}: {pair}{busy}."
 
 
 def _is_close(best: Record, other: Record) -> bool:
-    found = compare(best, other, LATENCY)
-    return found is not None and found.ordering == "close"
+    comparison = compare(best, other, LATENCY)
+    return comparison is not None and comparison.ordering == "close"
 
 
 def _named(label: str, series: Series, profile: Profile) -> str:
@@ -125,11 +125,11 @@ def _named(label: str, series: Series, profile: Profile) -> str:
 def _failures(series: Series) -> Iterator[str]:
     """A sentence for each variant and reason."""
     for label in series.labels:
-        curve, found = series.curve(label), dict[str, list[Record]]()
+        curve, failures = series.curve(label), dict[str, list[Record]]()
         for record in curve:
             if record.failure is not None:
-                found.setdefault(record.failure.reason, []).append(record)
-        for records in found.values():
+                failures.setdefault(record.failure.reason, []).append(record)
+        for records in failures.values():
             everywhere = len(records) == len(curve) > 1
             where = "any length" if everywhere else lengths([r.cell.seq for r in records])
             yield f"{units.clean(label)} has no result at {where}: {_why(records)}."
@@ -142,10 +142,10 @@ def _why(records: list[Record]) -> str:
     return reasons.pop() if len(reasons) == 1 else phrases.REASONS[failures[0].reason]
 
 
-def _difference(series: Series, found: list[Series]) -> str:
+def _difference(series: Series, several: list[Series]) -> str:
     """What sets the group apart from the others, to begin its sentences with."""
-    told = series.setting.apart(other.setting for other in found)
-    return f"{told}: " if len(found) > 1 else ""
+    words = series.setting.apart(other.setting for other in several)
+    return f"{words}: " if len(several) > 1 else ""
 
 
 def _hints(profile: Profile) -> Iterator[str]:

@@ -23,10 +23,10 @@ def lines(records: Sequence[Record]) -> Iterator[str]:
 
 def _outliers(records: Iterable[Record]) -> Iterator[str]:
     """How many samples stand far from the others, and where most of them are."""
-    found = [(len(outliers(each)), each) for each in records]
-    number = sum(count for count, _ in found)
+    counts = [(len(outliers(each)), each) for each in records]
+    number = sum(count for count, _ in counts)
     if number:
-        most, worst = max(found, key=lambda pair: pair[0])
+        most, worst = max(counts, key=lambda pair: pair[0])
         share = f"{most} of {len(worst.samples)}"
         place = f"{units.clean(worst.cell.label)} at {units.length(worst.cell.seq)}"
         yield f"outliers: {number} samples far from the rest, none dropped; most: {place} ({share})"
@@ -34,21 +34,21 @@ def _outliers(records: Iterable[Record]) -> Iterator[str]:
 
 def _slow(records: Sequence[Record]) -> Iterator[str]:
     """In how many rounds the machine was not at its best, after the second tries."""
-    found = slow_runs(records)
-    if found:
-        share = f"{len(found)} of {sum(len(record.runs) for record in records)} runs"
-        most = max(times for *_, times in found)
+    slow = slow_runs(records)
+    if slow:
+        share = f"{len(slow)} of {sum(len(record.runs) for record in records)} runs"
+        most = max(times for *_, times in slow)
         yield f"slow machine: a fixed kernel took longer in {share}, up to {most:.1f}x"
 
 
 def _masked(records: Iterable[Record]) -> Iterator[str]:
     """A line for each variant whose executed FLOPs are not all of use."""
-    found: dict[str, list[float]] = {}
+    by_label: dict[str, list[float]] = {}
     for record in records:
         if record.cost and record.cost.flops and record.masked_flops:
             share = record.masked_flops / record.cost.flops
-            found.setdefault(units.clean(record.cell.label), []).append(share)
-    for name, shares in found.items():
+            by_label.setdefault(units.clean(record.cell.label), []).append(share)
+    for name, shares in by_label.items():
         if max(shares) >= LEAST:
             span = usage_notes.span(shares, units.percent)
             yield f"{name}: {span} of its FLOPs go into scores that a mask throws away"
@@ -70,17 +70,17 @@ def _worst_steps(records: Iterable[Record]) -> Iterator[str]:
 
 def _warnings(records: Sequence[Record]) -> Iterator[str]:
     """Each warning once, with where it was given: the lengths, unless it was at all of them."""
-    found: dict[str, dict[str, dict[int, None]]] = {}
+    by_text: dict[str, dict[str, dict[int, None]]] = {}
     lengths: dict[str, set[int]] = {}
     for record in records:
         label, seq = units.clean(record.cell.label), record.cell.seq
         lengths.setdefault(label, set()).add(seq)
         for warning in record.warnings:
-            found.setdefault(units.clean(warning), {}).setdefault(label, {})[seq] = None
-    for warning, places in found.items():
-        told = [
+            by_text.setdefault(units.clean(warning), {}).setdefault(label, {})[seq] = None
+    for warning, places in by_text.items():
+        lines = [
             label if len(mine) > 1 and mine.keys() == lengths[label]
             else f"{label} at {', '.join(map(units.length, mine))}"
             for label, mine in places.items()
         ]  # fmt: skip
-        yield f"{'; '.join(told)}: {warning}"
+        yield f"{'; '.join(lines)}: {warning}"

@@ -13,33 +13,33 @@ LAUNCH_BOUND = 0.9  # fraction of the latency above which the cell is launch-bou
 
 def launch(record: Record) -> float | None:
     """Seconds until the CPU has started all work of a call: the median of the runs."""
-    found = [run.launch for run in record.runs if run.launch is not None]
-    return median(found) if found and record.status == "measured" else None
+    launches = [run.launch for run in record.runs if run.launch is not None]
+    return median(launches) if launches and record.status == "measured" else None
 
 
 def launched(record: Record) -> str:
-    found = launch(record)
-    return "" if found is None else units.seconds(found)
+    took = launch(record)
+    return "" if took is None else units.seconds(took)
 
 
 def is_bound(record: Record) -> bool:
     """Whether the CPU is as long at a call as the GPU."""
-    found, seconds = launch(record), record.seconds
-    return found is not None and seconds is not None and found >= LAUNCH_BOUND * seconds
+    took, seconds = launch(record), record.seconds
+    return took is not None and seconds is not None and took >= LAUNCH_BOUND * seconds
 
 
 def lines(records: Iterable[Record]) -> Iterator[str]:
     """A sentence each on launches and on clocks, where there is something to say."""
-    known = [record for record in records if record.status == "measured"]
+    measured = [record for record in records if record.status == "measured"]
     bound: dict[str, list[str]] = {}
-    for record in filter(is_bound, known):
+    for record in filter(is_bound, measured):
         name = units.clean(record.cell.label)
         bound.setdefault(name, []).append(units.length(record.cell.seq))
     if bound:
         places = [f"{name} at {listed(list(dict.fromkeys(seqs)))}" for name, seqs in bound.items()]
         # It may be in the launches, or wait for the GPU within the call; either way the GPU rests.
         yield f"the CPU takes as long for a call as the GPU, which may wait: {', '.join(places)}"
-    seen = [run.gpu for record in known for run in record.runs if run.gpu is not None]
+    seen = [run.gpu for record in measured for run in record.runs if run.gpu is not None]
     if seen:
         speeds, heats = [gpu.sm_mhz for gpu in seen], [gpu.celsius for gpu in seen]
         yield f"the GPU ran at {_span(speeds)} MHz and {_span(heats)} °C{_slowed(seen)}"

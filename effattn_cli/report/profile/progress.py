@@ -66,12 +66,12 @@ def outcome(record: Record) -> str:
 
 
 def _values(record: Record) -> list[str]:
-    found = [phrases.value(record, LATENCY), phrases.value(record, PEAK)]
+    values = [phrases.value(record, LATENCY), phrases.value(record, PEAK)]
     if record.prediction is not None:
-        found.append(f"predicted: {units.clean(record.prediction.why)}")
+        values.append(f"predicted: {units.clean(record.prediction.why)}")
     elif busy := record.background_load:
-        found.append(f"other processes kept {busy:.1f} cores busy")
-    return [text for text in found if text]
+        values.append(f"other processes kept {busy:.1f} cores busy")
+    return [text for text in values if text]
 
 
 def _status(step: Step) -> RenderableType:
@@ -96,6 +96,6 @@ def _current(step: Step) -> Text:
     cell, seconds = step.record.cell, step.record.seconds
     text = Text(f"{units.clean(cell.label)}, {units.length(cell.seq)} tokens: {step.stage}")
     if seconds is not None:
-        known = f"{phrases.value(step.record, LATENCY)} {phrases.plus_minus(step.record)}".rstrip()
-        text.append(f"  {known} so far", "dim")
+        so_far = f"{phrases.value(step.record, LATENCY)} {phrases.plus_minus(step.record)}".rstrip()
+        text.append(f"  {so_far} so far", "dim")
     return text

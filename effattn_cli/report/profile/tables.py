@@ -68,8 +68,8 @@ class _Table:
     def _rows(self, fields: list[Field]) -> Iterator[Row]:
         labels = sorted(self.series.labels, key=lambda label: label != self.baseline)
         for seq in self.series.seqs:
-            found = [record for label in labels if (record := self.series.find(label, seq))]
-            for place, record in enumerate(found):
+            there = [record for label in labels if (record := self.series.find(label, seq))]
+            for place, record in enumerate(there):
                 cells = [make(record) for _, make in fields]
                 cells[0] = cells[0] if place == 0 else Text()
                 if record.failure is not None:
@@ -104,13 +104,13 @@ class _Table:
         yield _extra("min … max", _range, 2)
 
     def _utilisation(self, record: Record) -> str:
-        found = utilisation.utilisation(record, self.rooflines)
-        return "" if found is None else f"{units.percent(found.fraction)} {found.bound}"
+        used = utilisation.utilisation(record, self.rooflines)
+        return "" if used is None else f"{units.percent(used.fraction)} {used.bound}"
 
     def fraction(self, record: Record) -> float:
         """Of the roofline; 0 where nothing is known."""
-        found = utilisation.utilisation(record, self.rooflines)
-        return 0.0 if found is None else found.fraction
+        used = utilisation.utilisation(record, self.rooflines)
+        return 0.0 if used is None else used.fraction
 
     def _against(self, metric: Metric) -> Field:
         name = units.clean(self.baseline or "")
@@ -121,8 +121,8 @@ class _Table:
     def _ratio(self, record: Record, metric: Metric) -> Text:
         if record.cell.label == self.baseline:
             return Text("1" if phrases.value(record, metric) else "")
-        found = self.comparison(record, metric)
-        return Text() if found is None else _versus(found, metric)
+        comparison = self.comparison(record, metric)
+        return Text() if comparison is None else _versus(comparison, metric)
 
     def comparison(self, record: Record, metric: Metric) -> Comparison | None:
         """The record against the baseline; None for the baseline itself."""
@@ -133,20 +133,20 @@ class _Table:
         return compare(record, other, metric)
 
 
-def _versus(found: Comparison, metric: Metric) -> Text:
+def _versus(comparison: Comparison, metric: Metric) -> Text:
     """`6.1x faster`, with `~` where a prediction is in it and `?` where the intervals overlap."""
-    close = found.ordering == "close"
+    close = comparison.ordering == "close"
     if not metric.noisy and close:
         return Text("same")
-    better = found.ratio > 1
-    larger = found.ratio if better else 1 / found.ratio
+    better = comparison.ratio > 1
+    larger = comparison.ratio if better else 1 / comparison.ratio
     if close and larger < 1.05:
         times = "1.0x"
     else:
         times = f"{units.ratio(larger)} {metric.better if better else metric.worse}"
-    mark = ("~" if found.predicted else "") + ("?" if close else "")
-    colour = {"better": "green", "worse": "yellow", "close": ""}[found.ordering]
-    return Text(mark + times, "dim" if found.predicted else colour)
+    mark = ("~" if comparison.predicted else "") + ("?" if close else "")
+    colour = {"better": "green", "worse": "yellow", "close": ""}[comparison.ordering]
+    return Text(mark + times, "dim" if comparison.predicted else colour)
 
 
 def _extra(title: str, make: Callable[[Record], str], extra: int) -> Field:
@@ -228,6 +228,6 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
         cores = f"{max(busy):.1f} cores busy"
         yield f"! other processes kept up to {cores}: the latency may be too high"
     yield from _beyond(parts)
-    found = [part.comparison(record, LATENCY) for part, record in pairs]
-    if any(point is not None and point.ordering == "close" for point in found):
+    comparisons = [part.comparison(record, LATENCY) for part, record in pairs]
+    if any(point is not None and point.ordering == "close" for point in comparisons):
         yield "? too close to call: the intervals overlap"

@@ -11,17 +11,17 @@ NOTE = "of the feed-forward alone, its weights and inputs being random: a traine
 
 def lines(records: Iterable[Record]) -> Iterator[str]:
     """A line for each variant, and phase if there are several; then what they are true for."""
-    found: dict[tuple[str, Phase], list[Usage]] = {}
+    by_kind: dict[tuple[str, Phase], list[Usage]] = {}
     for record in records:
         if record.usage is not None:
-            found.setdefault((record.cell.label, record.cell.setting.phase), []).append(
+            by_kind.setdefault((record.cell.label, record.cell.setting.phase), []).append(
                 record.usage
             )
-    phases = {phase for _, phase in found}
-    for (label, phase), usages in found.items():
+    phases = {phase for _, phase in by_kind}
+    for (label, phase), usages in by_kind.items():
         name = units.clean(label) + (f" ({phase})" if len(phases) > 1 else "")
         yield f"{name}: {'; '.join(_facts(usages))}"
-    if found:
+    if by_kind:
         yield NOTE
 
 
