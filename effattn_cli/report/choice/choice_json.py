@@ -26,7 +26,7 @@ def plan(choices: Sequence[Choice], setting: Setting) -> str:
 
 
 def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirements) -> str:
-    rcontextes = [
+    reaches = [
         {
             "label": context.candidate.label,
             "longest": context.seq,
