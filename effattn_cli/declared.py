@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from effattn_cli.cards import PLAIN_PARAMETERS, Card, Option, Value, plain_card
-from effattn_cli.decoding import Wrong, converted
+from effattn_cli.documents import Wrong, converted
 
 RECORDS = {"Card", "SurveyRow"}
 Node = ast.ClassDef | ast.FunctionDef

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct, field, structs
 from effattn_cli import catalog, files
 from effattn_cli.cards import Value
 from effattn_cli.catalog import Catalog
-from effattn_cli.decoding import Wrong, converted
+from effattn_cli.documents import Wrong, converted
 from effattn_cli.errors import EffattnError
 from effattn_cli.estimate import Basis
 from effattn_cli.machine import Count, Positive

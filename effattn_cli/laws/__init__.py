@@ -5,9 +5,11 @@ breaks it, and gives the reason where it does not apply. A variant that a law is
 on its card, under `exempt`.
 """
 
-from effattn_cli.laws import decoding, growth, masks, outputs
+from collections.abc import Mapping
+
+from effattn_cli.laws import growth, masks, outputs, steps
 from effattn_cli.laws.law import (
-    LAWS,
+    STATED,
     B,
     Broken,
     D,
@@ -20,7 +22,15 @@ from effattn_cli.laws.law import (
     with_options,
 )
 
+#: By name, in the order in which they are tried: what is quick and basic comes first.
+LAWS: Mapping[str, Law] = {
+    name: check
+    for module in (outputs, masks, steps, growth)
+    for name, check in STATED.items()
+    if check.__module__ == module.__name__
+}
+
 __all__ = [
-    "LAWS", "B", "Broken", "D", "H", "Law", "decoding", "growth", "make", "masks", "modes",
-    "out_shape", "outputs", "tokens_in", "with_options",
+    "LAWS", "B", "Broken", "D", "H", "Law", "make", "modes", "out_shape", "tokens_in",
+    "with_options",
 ]  # fmt: skip

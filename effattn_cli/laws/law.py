@@ -19,11 +19,11 @@ class Broken(AssertionError):
 
 Kind = TypeVar("Kind", bound=Layer)
 Law = Callable[[type[Layer]], str | None]
-LAWS: dict[str, Law] = {}
+STATED: dict[str, Law] = {}
 
 
 def law(check: Law) -> Law:
-    LAWS[check.__name__.replace("_", " ")] = check
+    STATED[check.__name__.replace("_", " ")] = check
     return check
 
 

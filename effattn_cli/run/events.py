@@ -7,11 +7,11 @@ from effattn_cli.records import Record
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One visit to a cell has ended, or one is about to start (`settled` is False)."""
+    """A run of a cell has ended, or one is about to start (`settled` is False)."""
 
     record: Record  # what is known of the cell now
     stage: str  # "counting", "memory", "round 1/3", ...
-    done: int  # visits finished
-    total: int  # visits planned, as far as known now
+    done: int  # runs finished
+    total: int  # runs planned, as far as known now
     seconds_left: float | None  # an estimate; None while there is nothing to go by
-    settled: bool  # the cell needs no further visit
+    settled: bool  # the cell needs no further run

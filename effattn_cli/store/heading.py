@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from effattn_cli.decoding import Wrong, converted
+from effattn_cli.documents import Wrong, converted
 from effattn_cli.machine import Machine
 from effattn_cli.records import Profile
 from effattn_cli.store import reading

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 from msgspec.structs import replace
 
-from effattn_cli.decoding import LONGEST, Wrong, converted, explained
+from effattn_cli.documents import LONGEST, Wrong, converted, explained
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Cell, Profile, Record
 from effattn_cli.store import upgrading

@@ -16,7 +16,7 @@ import yaml
 from msgspec.structs import replace
 
 from effattn_cli import files
-from effattn_cli.decoding import Wrong, converted
+from effattn_cli.documents import Wrong, converted
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record
 from effattn_cli.store.reading import EXPONENT, SCHEMA, too_large
