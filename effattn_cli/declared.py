@@ -173,7 +173,7 @@ def _own_options(node: Node) -> Iterator[Option]:
             name=ast.unparse(item.target),
             type=ast.unparse(item.annotation),
             default=default,
-            help=str(after.value.value) if is_doc else "",  # type: ignore[union-attr]
+            help=" ".join(str(after.value.value).split()) if is_doc else "",  # type: ignore[union-attr]
         )
 
 

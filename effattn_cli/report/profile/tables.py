@@ -193,24 +193,28 @@ def _range(record: Record) -> str:
 def _beyond(parts: Iterable[_Table]) -> Iterator[str]:
     """What is said of cells that are faster than their device can be.
 
-    A little, or as much as the baseline, of which it is known what it does: the device was slower
-    when its roofline was measured. Much more: the variant does not do what was counted.
+    A little, or as much as the baseline, of which it is known what it does, or beside other load:
+    the device was slower when its roofline was measured. Much more: the variant does not do what
+    was counted.
     """
-    by_label: dict[str, float] = {}
+    clean: dict[str, float] = {}  # how far at most, by label, where no other load was seen
+    busy: set[str] = set()
     usual = 1.0
     for part in parts:
         for record in part.series.records:
             fraction, label = part.fraction(record), record.cell.label
-            if fraction > BEYOND:
-                by_label[label] = max(fraction, by_label.get(label, 0.0))
-        usual = max(usual, by_label.get(part.baseline or "", 0.0))
-    far = {label: most for label, most in by_label.items() if most > IMPLAUSIBLE * usual}
+            if fraction > BEYOND and _is_busy(record):
+                busy.add(label)
+            elif fraction > BEYOND:
+                clean[label] = max(fraction, clean.get(label, 0.0))
+        usual = max(usual, clean.get(part.baseline or "", 0.0))
+    far = {label: most for label, most in clean.items() if most > IMPLAUSIBLE * usual}
     for label, most in far.items():
         yield (
             f"implausible: {units.clean(label)} is up to {most:.3g} times as fast as this device"
             " can do what was counted; look at what it computes: effattn check"
         )
-    if len(far) < len(by_label):
+    if busy | clean.keys() > far.keys():
         yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
 
 
