@@ -1,5 +1,6 @@
 """What all tests have in common."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,8 @@ from tests import running
 
 # One thread for the tests' own small tensors: on a busy machine two wait for one another.
 torch.set_num_threads(1)
+# A shell has what it runs in the background ignore Ctrl-C, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
