@@ -95,7 +95,8 @@ def test_a_bad_plugin_is_a_failure_with_its_reason(
 ) -> None:
     path = tmp_path / "bad.py"
     path.write_text(PLUGIN.format(body=body))
-    failure = failure_of(server, watching(path, timeout=2.0, memory=4 << 30))
+    limit = 2.0 if reason == "timeout" else 60.0
+    failure = failure_of(server, watching(path, timeout=limit, memory=4 << 30))
     assert failure is not None
     assert failure.reason == reason
     assert words in failure.message
