@@ -64,7 +64,16 @@ class Metric:
         return self.reading is not None
 
     def read(self, record: Record) -> Estimate | None:
-        """The record's own value, and how well it is known; None where there is none."""
+        """The record's own value, and how well it is known; None where there is none.
+
+        It is kept with the record, which does not change: comparisons ask for it over and over.
+        """
+        kept: dict[str, Estimate | None] = vars(record).setdefault("estimates", {})
+        if self.name not in kept:
+            kept[self.name] = self._read(record)
+        return kept[self.name]
+
+    def _read(self, record: Record) -> Estimate | None:
         value = self.value(record) if record.failure is None else None
         if value is None:
             return None

@@ -5,6 +5,7 @@ comes in from a file or another process is decoded by these types, whose ranges 
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from statistics import median
 from typing import Annotated, Literal
 
@@ -118,7 +119,7 @@ class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     load: Amount | None = None  # choices of the busiest expert over their mean
 
 
-class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """One process for one cell: warm-up and samples. A round of a sweep has a run of each cell."""
 
     samples: Samples  # seconds a call, or a mean over a period of steps; in order, none dropped
@@ -137,7 +138,7 @@ class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gpu: Gpu | None = None  # at the end of the run
     worst_step: Positive | None = None  # seconds of the dearest step of a period, where they differ
 
-    @property
+    @cached_property
     def median(self) -> float:
         return median(self.samples)
 
@@ -170,7 +171,7 @@ class Failure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     output: tuple[str, ...] = ()  # the last lines that the cell's process printed
 
 
-class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """All that is known of one cell; a field that is None was not found out."""
 
     cell: Cell
@@ -208,7 +209,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def samples(self) -> tuple[float, ...]:
         return tuple(sample for run in self.runs for sample in run.samples)
 
-    @property
+    @cached_property
     def seconds(self) -> float | None:
         """Median over the runs' medians, or the predicted latency; None if there is neither."""
         if self.failure is not None:

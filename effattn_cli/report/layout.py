@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.style import StyleType
 from rich.text import Text
 
 from effattn_cli.report.stand_ins import in_ascii
 
+EMPTY = Text()
 NARROWEST = 14  # columns that a folded name gets even where there is no room
 
 
@@ -42,15 +45,18 @@ class Grid:
         if options.ascii_only and not self._is_ascii:
             yield self._in_ascii()
             return
-        layout = self._layout(options.max_width)
+        room = options.max_width
+        layout = self._layout(room)
         titles = [Text(self.columns[index].title, "bold") for index in layout.shown]
         yield from layout.lines(titles)
-        yield Text("─" * min(layout.width, options.max_width), "dim")
+        yield Text("─" * min(layout.width, room), "dim")
         for number, row in enumerate(self.rows):
             if row.opens and number:
                 yield Text("")
             if len(row.cells) < len(self.columns):
-                yield from layout.across(row.cells, console, options.max_width)
+                yield from layout.across(row.cells, console, room)
+            elif layout.width <= room and not any(cell.spans for cell in row.cells):
+                yield from layout.segments(row.cells, console)
             else:
                 yield from layout.lines([row.cells[index] for index in layout.shown])
 
@@ -123,14 +129,27 @@ class _Layout:
                 excess -= given
         return _Layout(self.columns, self.shown, widths, self.gaps)
 
+    def segments(self, cells: Sequence[Text], console: Console) -> Iterator[Segment]:
+        """The one line of a row that fits, for speed without what rich does to a text."""
+        pieces: list[tuple[str, StyleType]] = []
+        for place, index in enumerate(self.shown):
+            before, after = self._blanks(place, cells[index])
+            pieces += [(before, ""), (cells[index].plain, cells[index].style), (after, "")]
+        while pieces and not pieces[-1][0].strip(" "):
+            pieces.pop()
+        for plain, style in pieces:
+            yield Segment(plain, console.get_style(style) if style else None)
+        yield Segment.line()
+
     def lines(self, cells: Sequence[Text]) -> Iterator[Text]:
         """The lines of a row; `cells` are those of the first columns, or of all."""
         folded = [_fold(cell, width) for cell, width in zip(cells, self.widths, strict=False)]
         for number in range(max(map(len, folded))):
             line = Text()
             for place, parts in enumerate(folded):
-                text = parts[number] if number < len(parts) else Text()
-                line.append(" " * self.gaps[place]).append_text(self._padded(place, text))
+                text = parts[number] if number < len(parts) else EMPTY
+                before, after = self._blanks(place, text)
+                line.append(before).append_text(text).append(after)
             line.rstrip()
             yield line
 
@@ -149,14 +168,17 @@ class _Layout:
             line.rstrip()
             yield line
 
-    def _padded(self, place: int, text: Text) -> Text:
-        blanks = Text(" " * (self.widths[place] - text.cell_len))
+    def _blanks(self, place: int, text: Text) -> tuple[str, str]:
+        """What stands before and behind the text of a column."""
+        gap, blanks = " " * self.gaps[place], " " * (self.widths[place] - text.cell_len)
         right = self.columns[self.shown[place]].right
-        return Text.assemble(blanks, text) if right else Text.assemble(text, blanks)
+        return (gap + blanks, "") if right else (gap, blanks)
 
 
 def _fold(cell: Text, width: int) -> list[Text]:
     """The text in lines of `width`, broken behind a colon or a comma where there is one."""
+    if cell.cell_len <= width:
+        return [cell]
     lines = [""]
     for word in re.findall(r"[^:,]*[:,]|[^:,]+", cell.plain):
         if cell_len(lines[-1] + word) > width and lines[-1]:
