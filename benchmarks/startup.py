@@ -21,12 +21,18 @@ EFFATTN = [sys.executable, "-m", "effattn_cli"]
 RUNS = 15
 CELLS = 100
 PLUGIN = '''
+from dataclasses import dataclass
+
 from effattn_cli.attention import Attention, Card
 
 class Nothing(Attention):
     """Gives the values back."""
     card = Card(title="Nothing", families=("own",), paper="", year=2026, time="N", memory="N",
                 causal="never", kind="own mechanism")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Attention.Config):
+        mark: int = 0
 
     def attend(self, q_BHTK, k_BHTK, v_BHTK, real_BT=None):
         return v_BHTK
@@ -110,8 +116,10 @@ def sweep(cells: int, rounds: int = 3) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         plugin, out = Path(folder, "nothing.py"), Path(folder, "profile.yaml")
         plugin.write_text(PLUGIN)
-        words = ["profile", "-v", "nothing", "--plugin", str(plugin), "--baseline", "none"]
-        words += ["-s", f"1..{cells}:+1", "--rounds", str(rounds), "-q", "-o", str(out)]
+        marks = ",".join(map(str, range(-(-cells // CELLS))))  # so that all cells are as small
+        words = ["profile", "-v", f"nothing:mark={marks}", "--plugin", str(plugin)]
+        words += ["--baseline", "none", "-s", f"1..{min(cells, CELLS)}:+1"]
+        words += ["--rounds", str(rounds), "-q", "-o", str(out)]
         wall = seconds([*EFFATTN, *words])
         runs = [run for record in store.read(out).records for run in record.runs]
         return wall, sum(sum(run.samples) for run in runs)
