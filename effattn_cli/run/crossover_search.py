@@ -72,8 +72,8 @@ class CrossoverSearch:
         sampling = self._profile.sampling
         if sampling.time_budget is None:
             return True
-        calls = [self._expected(cell) or 0.0 for cell in cells]
-        seconds = sum(time_estimate.cell_seconds(call, sampling) for call in calls)
+        samples = [self._sample_seconds(cell) for cell in cells]
+        seconds = sum(time_estimate.cell_seconds(sample, sampling) for sample in samples)
         return self._context.clock() - self._start + seconds <= sampling.time_budget
 
     def _measure(self, cells: list[Cell]) -> None:
@@ -109,11 +109,19 @@ class CrossoverSearch:
                 ratios[record.cell.seq] = theirs / mine
         return ratios
 
+    def _sample_seconds(self, cell: Cell) -> float:
+        """What is expected of a sample: a call, or a period of decoding steps."""
+        record = self._counted_for(cell)
+        return (self._expected(cell) or 0.0) * (1 if record is None else record.steps)
+
+    def _counted_for(self, cell: Cell) -> Record | None:
+        """The record of the cell, or of the next longer one that was counted."""
+        longer = (other for other in self._counted[_curve(cell)] if other.cell.seq >= cell.seq)
+        return next(longer, None)
+
     def _expected(self, cell: Cell) -> float | None:
         """Seconds of a call; of a length that was not counted, those of the next that was."""
-        curve = _curve(cell)
-        own = self._counted[curve]
-        record = next((other for other in own if other.cell.seq >= cell.seq), None)
+        curve, record = _curve(cell), self._counted_for(cell)
         if record is None:
             return None
         others = [r for r in self._measured.values() if _curve(r.cell) == curve]
