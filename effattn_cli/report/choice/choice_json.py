@@ -93,7 +93,7 @@ def _evaluation(one: Evaluation, chosen: Choice) -> Document:
         "options": dict(one.candidate.options),
         "fits": one.fits,
         "verdict": recommendation.verdict(one, chosen),
-        "chance": one.probability if one.known else None,
+        "probability": one.probability if one.known else None,
         "certain": one.certain,
         "binding": binding.limit.resource if binding and not one.rejection else None,
         "dominated_by": chosen.dominated.get(one.label),

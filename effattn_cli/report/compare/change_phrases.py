@@ -136,7 +136,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "differences": [asdict(item) for item in differences(comparison)],
         "counts": {name: comparison.count(name) for name in comparison.metrics},
         "spread": comparison.spread,
-        "visible": _finite(comparison.minimum_detectable_effect),
+        "minimum_detectable_effect": _finite(comparison.minimum_detectable_effect),
         "slowdown": comparison.slowdown,
         "means": [
             {"variant": mean.label, "cells": dict(mean.cells)} | _changes(mean.changes)
