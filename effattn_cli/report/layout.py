@@ -55,7 +55,7 @@ class Grid:
                 yield Text("")
             if len(row.cells) < len(self.columns):
                 yield from layout.across(row.cells, console, room)
-            elif layout.width <= room and not any(cell.spans for cell in row.cells):
+            elif layout.fits(room) and not any(cell.spans for cell in row.cells):
                 yield from layout.segments(row.cells, console)
             else:
                 yield from layout.lines([row.cells[index] for index in layout.shown])
@@ -114,6 +114,11 @@ class _Layout:
     shown: list[int]
     widths: list[int]
     gaps: list[int]  # before each column
+    is_folded: bool = False  # texts may be wider than their column
+
+    def fits(self, room: int) -> bool:
+        """Whether every row takes one line."""
+        return self.width <= room and not self.is_folded
 
     @property
     def width(self) -> int:
@@ -127,7 +132,7 @@ class _Layout:
                 given = min(excess, max(0, widths[place] - NARROWEST))
                 widths[place] -= given
                 excess -= given
-        return _Layout(self.columns, self.shown, widths, self.gaps)
+        return _Layout(self.columns, self.shown, widths, self.gaps, is_folded=True)
 
     def segments(self, cells: Sequence[Text], console: Console) -> Iterator[Segment]:
         """The one line of a row that fits, for speed without what rich does to a text."""
