@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -44,9 +45,9 @@ def cases(variant: type[Layer]) -> list[tuple[bool, bool]]:
 @pytest.mark.parametrize("tokens", [1, 37, 130])
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_its_reference(name: str, tokens: int) -> None:
-    variant, reference = catalog.load(name, kind=Layer), reference_of(name)
+    variant, (reference, options) = catalog.load(name, kind=Layer), reference_of(name)
     for causal, padded in cases(variant):
-        layer = laws.make(variant, tokens, dtype=torch.float64, causal=causal)
+        layer = laws.make(variant, tokens, dtype=torch.float64, causal=causal, **options)
         real_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, 2 * tokens // 3)]])
         mask = real_BT if padded else None
         keep_BT = layer.output_mask(real_BT if padded else torch.ones_like(real_BT))
@@ -71,9 +72,9 @@ def test_equals_its_reference(name: str, tokens: int) -> None:
 def test_is_close_to_its_reference_in_low_precision(
     name: str, dtype: torch.dtype, tolerance: float
 ) -> None:
-    variant, reference = catalog.load(name, kind=Layer), reference_of(name)
+    variant, (reference, options) = catalog.load(name, kind=Layer), reference_of(name)
     for causal in laws.modes(variant):
-        layer = laws.make(variant, 96, dtype=dtype, causal=causal)
+        layer = laws.make(variant, 96, dtype=dtype, causal=causal, **options)
         ours, inputs = subject(layer, 96, dtype)
         got = ours(*inputs, None).double()
         want = reference(layer.double(), *(x.double() for x in inputs), None)
@@ -81,9 +82,12 @@ def test_is_close_to_its_reference_in_low_precision(
         assert error < tolerance
 
 
-def reference_of(name: str) -> Callable[..., Tensor]:
-    """Takes the layer, then what the layer takes: q, k and v, or x; and the mask."""
-    return importlib.import_module(f"tests.references.{name.replace('-', '_')}").reference
+def reference_of(name: str) -> tuple[Callable[..., Tensor], dict[str, Any]]:
+    """It takes the layer, then what the layer takes, the inputs of its core or x, and the mask;
+    with it the options that it is tried with, where the usual ones would take long.
+    """
+    module = importlib.import_module(f"tests.references.{name.replace('-', '_')}")
+    return module.reference, getattr(module, "OPTIONS", {})
 
 
 def subject(
@@ -92,12 +96,9 @@ def subject(
     """What is held to the reference, and its inputs: the core of an attention, or all of x."""
     if not isinstance(layer, Attention):
         return layer, [laws.tokens_in(tokens, dtype=dtype).requires_grad_()]
-    generator = torch.Generator().manual_seed(2)
-    inputs = [
-        torch.randn(B, tokens, heads, layer.head_dim, generator=generator).to(dtype)
-        for heads in (layer.heads, *2 * (layer.kv_heads if layer.grouped else layer.heads,))
-    ]
-    return layer.attend, [x.transpose(1, 2).requires_grad_() for x in inputs]
+    torch.manual_seed(2)
+    given = tuple(spec.random(layer, B, tokens, dtype=dtype) for spec in layer.inputs.values())
+    return layer.attend, [x.requires_grad_() for x in layer.repeated(given)]
 
 
 def tokens_first(out: Tensor) -> Tensor:

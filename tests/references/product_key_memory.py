@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+OPTIONS = {"keys": 64}
+
 
 def reference(layer: Any, x_BTD: Tensor, _: Tensor | None) -> Tensor:
     config = layer.config

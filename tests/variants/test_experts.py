@@ -84,7 +84,7 @@ def test_other_options_equal_the_reference(name: str, options: dict[str, Any]) -
 
 
 def bound(name: str, layer: Any) -> Any:
-    return lambda x_BTD, real_BT: reference_of(name)(layer, x_BTD, real_BT)
+    return lambda x_BTD, real_BT: reference_of(name)[0](layer, x_BTD, real_BT)
 
 
 @torch.no_grad()
