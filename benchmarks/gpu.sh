@@ -33,10 +33,10 @@ effattn=("$python" -m effattn_cli)
 : > "$out/summary.txt"
 part machine 40 "${effattn[@]}" devices --device "$device"
 nvidia-smi >> "$out/machine.txt" 2>&1
-part tests 170 "$python" -m pytest -q -m gpu -p no:cacheprovider --tb=short --maxfail=40 tests/gpu
+part tests 120 "$python" -m pytest -q -m gpu -p no:cacheprovider --tb=short --maxfail=40 tests/gpu
 part main 60 "${effattn[@]}" profile --variant linformer --seq 1k..64k --dtype bf16 --device "$device" \
   --time-budget 40s --out "$out/main.yaml" --force
-part reference 240 "${effattn[@]}" profile --variant all --seq 1k..16k:x4 --phase forward,train,decode \
-  --dtype bf16 --device "$device" --rounds 2 --time-limit 10s --time-budget 200s \
+part reference 310 "${effattn[@]}" profile --variant all --seq 1k..16k:x4 --phase forward,train,decode \
+  --dtype bf16 --device "$device" --rounds 1 --time-limit 10s --time-budget 270s \
   --out "$out/reference.yaml" --force
 echo "all: $SECONDS s" | tee -a "$out/summary.txt"

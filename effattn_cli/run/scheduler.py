@@ -49,8 +49,9 @@ class Scheduler:
         """Measures what is missing, and predicts what would cost too much."""
         self.count()
         self._measure_memory()
-        for number in range(1, self._sampling.rounds + 1):
-            self._round(number)
+        self._measure_latency()
+        while self._measure_memory():  # the rounds have left some of a time budget
+            self._measure_latency()
         self._once_more()
         self._predict()
         finished = replace(self.state.profile, finished=True)
@@ -103,12 +104,29 @@ class Scheduler:
                     )
                 )
 
-    def _measure_memory(self) -> None:
-        """The cheapest cells first: each tells what the next longer one will take."""
+    def _measure_memory(self) -> bool:
+        """The cheapest cells first: each tells what the next longer one will take.
+
+        With a time budget a cell is let in where its rounds fit as well, beside those of the cells
+        before it: what has no round is no answer. False: no further cell was let in.
+        """
+        promised, any_let_in = 0.0, False  # seconds of the rounds of those that are let in
         for record in sorted(self.state.open, key=lambda r: self.state.seconds(r) or 0.0):
-            if record.memory is None and self._affordable(record):
-                answer = self._watch(record)
+            beyond = 0.0  # seconds that a process takes here beside what is expected of its calls
+            if record.memory is None:
+                if not self._affordable(record, promised):
+                    continue
+                begun, expected = self._context.clock(), self.state.next_seconds(record)
+                answer, any_let_in = self._watch(record), True
                 self._enter(results.watched(record, answer), "memory")
+                beyond = max(0.0, self._context.clock() - begun - expected)
+            rounds = self.state.left(record.cell)
+            promised += self.state.seconds_left(self.state[record.cell]) + rounds * beyond
+        return any_let_in
+
+    def _measure_latency(self) -> None:
+        for number in range(1, self._sampling.rounds + 1):
+            self._round(number)
 
     def _round(self, number: int) -> None:
         waiting = [r for r in self.state.open if len(r.runs) < number and r.memory is not None]
@@ -187,7 +205,7 @@ class Scheduler:
             return self._context.memory_limit
         return processes.usual_accelerator_limit(self._machine) or self._context.memory_limit
 
-    def _affordable(self, record: Record) -> bool:
+    def _affordable(self, record: Record, promised: float) -> bool:
         """Whether the cell fits the limits; if not it is left for prediction, or fails."""
         if shorter := self.state.stuck(record.cell):
             message = f"not tried: {shorter.seq} tokens already took too long"
@@ -199,16 +217,19 @@ class Scheduler:
             what = "a call" if record.steps == 1 else f"a period of {record.steps} steps"
             self.state.skip(record.cell, f"{what} would take about {_seconds(seconds)}")
             return False
-        if self._out_of_time(record):
+        self.state.allow(record.cell)
+        if self._over_budget(promised + self.state.seconds_left(record)):
             self.state.skip(record.cell, TOO_LATE)
             return False
         return True
 
     def _out_of_time(self, record: Record) -> bool:
+        return self._over_budget(self.state.next_seconds(record))
+
+    def _over_budget(self, seconds: float) -> bool:
+        """Whether so much more would not end within the time budget."""
         budget = self._sampling.time_budget
-        if budget is None:
-            return False
-        return self._context.clock() - self._start + self.state.next_seconds(record) > budget
+        return budget is not None and self._context.clock() - self._start + seconds > budget
 
     def _predict(self) -> None:
         """Cells that were not measured: predicted from the same curve, or said to be missing."""

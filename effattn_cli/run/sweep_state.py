@@ -90,6 +90,11 @@ class SweepState:
         self._skipped[cell] = why
         self._recount(cell)
 
+    def allow(self, cell: Cell) -> None:
+        """It may be measured after all."""
+        if self._skipped.pop(cell, None) is not None:
+            self._recount(cell)
+
     def learn(self, *rooflines: Roofline) -> None:
         self._profile = replace(self._profile, rooflines=(*self._profile.rooflines, *rooflines))
         self._seconds = None
@@ -143,7 +148,7 @@ class SweepState:
         """The processes that all cells still need, and about how many seconds they will take."""
         now = self._clock()
         if self._seconds is None or now - self._seconds[1] > REFRESH:
-            self._seconds = sum(map(self._seconds_left, self._records.values())), now
+            self._seconds = sum(map(self.seconds_left, self._records.values())), now
         return self._all_left, self._seconds[0]
 
     def _recount(self, cell: Cell) -> None:
@@ -155,7 +160,8 @@ class SweepState:
         self._all_left += left - self._left.get(cell, 0)
         self._left[cell] = left
 
-    def _seconds_left(self, record: Record) -> float:
+    def seconds_left(self, record: Record) -> float:
+        """About how many seconds the processes take that the cell still needs."""
         left = self._left[record.cell]
         if not left:
             return 0.0

@@ -240,6 +240,16 @@ def test_the_time_budget_ends_the_sweep_and_what_is_missing_is_predicted() -> No
     assert last.prediction.why == "would not fit the time budget"
 
 
+def test_a_time_budget_is_spent_on_cells_with_their_rounds() -> None:
+    names = ("sdpa", "linformer", "softmax", "local", "performer")
+    launcher = FakeLauncher()
+    sweep = Sweep(a_sweep(*names, time_budget=6.0, time_limit=1000.0), launcher)
+    whole = sweep.profile.sampling.rounds
+    assert {len(record.runs) for record in sweep.profile.records if record.memory} == {whole}
+    assert sum(bool(record.runs) for record in sweep.profile.records) >= 5
+    assert 3 < launcher.seconds < 6.5
+
+
 def test_steps_count_up_to_the_total_and_each_cell_settles_once() -> None:
     sweep = Sweep(a_sweep("linformer", "sdpa", time_limit=1.0), FakeLauncher())
     settled = [step.record.cell for step in sweep.steps if step.settled]
