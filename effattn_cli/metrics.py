@@ -309,8 +309,8 @@ def metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def wins(kind: Metric, ratio: float) -> bool:
+def wins(by: Metric, ratio: float) -> bool:
     """Whether the newer, or the first, of two values is the better one, `ratio` being it over the
     other.
     """
-    return ratio > 1 if kind.higher_is_better else ratio < 1
+    return ratio > 1 if by.higher_is_better else ratio < 1

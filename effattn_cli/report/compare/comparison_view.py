@@ -126,8 +126,8 @@ def _cells(
     kept = {place for places in shown.values() for place in places}
     for series in by_setting(row.record for row in rows if id(row.record) in kept):
         for metric in metrics:
-            comparison = shown[metric.name]
-            mine = [comparison[id(record)] for record in series.records if id(record) in comparison]
+            by_record = shown[metric.name]
+            mine = [by_record[id(record)] for record in series.records if id(record) in by_record]
             if mine:
                 title = f"{metric.title}: {series.setting.title}"
                 grid = Grid(_cell_columns(titles), [_row(row, metric) for row in mine])
