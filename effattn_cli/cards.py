@@ -9,6 +9,8 @@ from msgspec import Meta, Struct, field
 from effattn_cli.setting import Scope
 
 Value = bool | int | float | str  # of an option
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Stored = bool | Whole | float | str  # the same as a file may hold it
 #: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
 Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward"]
 Causal = Literal["optional", "never", "always"]
@@ -28,7 +30,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str
     families: tuple[str, ...]
     paper: str  # where the definition comes from, "arXiv:2006.04768"
-    year: Annotated[int, Meta(ge=0)]  # 0 where it is not known
+    year: Annotated[int, Meta(ge=0, le=9999)]  # 0 where it is not known
     time: str  # growth in the tokens N, as "N k", "N^2" or "N log N"; "" where not known
     memory: str  # the most alive at once beyond inputs and weights; the same notation
     causal: Causal
@@ -92,7 +94,7 @@ class Option(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str
     type: str  # "int", "float", "str", "bool", or "int | None"
-    default: Value | None
+    default: Stored | None
     help: str = ""
 
 

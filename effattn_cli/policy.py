@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta, Struct, field, structs
 
 from effattn_cli import catalog, files
-from effattn_cli.cards import Value
+from effattn_cli.cards import Stored
 from effattn_cli.catalog import Catalog
 from effattn_cli.documents import Wrong, converted
 from effattn_cli.errors import EffattnError
@@ -44,7 +44,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     up_to: Count  # tokens
     variant: str
-    options: Mapping[str, Value] = field(default_factory=dict)
+    options: Mapping[str, Stored] = field(default_factory=dict)
     basis: Basis  # of the least sure limit
     probability: Annotated[float, Meta(ge=0, le=1)]  # that every limit is kept
     margins: Mapping[str, float]  # the fraction of each limit that is left, at `up_to` tokens

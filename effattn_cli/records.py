@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from effattn_cli.cards import Value, Variant
+from effattn_cli.cards import Stored, Variant
 from effattn_cli.machine import Amount, Count, Gpu, Machine, Positive, Size
 from effattn_cli.setting import Dtype, Setting
 
@@ -42,7 +42,7 @@ class Cell(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One point of a sweep: what is measured. Equal cells are the same cell, in every profile."""
 
     variant: str
-    options: Mapping[str, Value] = field(default_factory=dict)
+    options: Mapping[str, Stored] = field(default_factory=dict)
     seq: Count  # tokens; in the decode phase, the context with the new token
     setting: Setting = Setting()
 

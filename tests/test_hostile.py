@@ -182,6 +182,16 @@ def test_no_file_takes_long_or_much(tmp_path: Path, name: str) -> None:
     assert mib < 200
 
 
+@pytest.mark.parametrize("number", ["0x" + "f" * 20_000, "9" * 5_000, "9" * 30, "-" + "9" * 30])
+@pytest.mark.parametrize("place", ["year: 2020", '"rank": 64'])
+def test_a_number_that_json_does_not_hold_is_refused(place: str, number: str) -> None:
+    record = measured(a_cell("linformer:rank=64"), 1e-3)
+    text = as_text(a_profile(record))
+    assert place in text
+    name = place.partition(":")[0]
+    refusal(text.replace(place, f"{name}: {number}"))
+
+
 def test_a_large_profile_is_read_at_once() -> None:
     records = [measured(a_cell("linformer:rank=64", seq), 1e-3, count=30) for seq in range(1, 2001)]
     data = as_text(a_profile(*records)).encode()
