@@ -20,7 +20,6 @@ from effattn_cli.store import upgrading
 SCHEMA = 2
 # Together these keep any file to about a second and 200 MB, and let 10,000 usual cells through.
 MAX_BYTES = 32 << 20
-LONGEST_NUMBER = 100  # letters
 MAX_PARTS = 4_000_000
 KEY_PARTS = 6  # what a key costs, in time and memory, for one item of a list
 MAX_RECORDS = 10_000
@@ -153,15 +152,7 @@ class _Loader(yaml.CSafeLoader):
             raise Wrong(f"the key {names.most_common(1)[0][0][:40]!r} is given twice")
         return super().construct_mapping(node, deep=deep)
 
-    def construct_whole(self, node: yaml.ScalarNode) -> int:
-        """No number that JSON could not hold either."""
-        value = self.construct_yaml_int(node) if len(node.value) < LONGEST_NUMBER else 2**63
-        if not -(2**63) <= value < 2**63:
-            raise Wrong(f"the number {node.value[:20]}... is too large")
-        return int(value)
 
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_whole)
 #: 2e-05 is a number in JSON, and in YAML since 1.2.
 EXPONENT = ("tag:yaml.org,2002:float", re.compile(r"-?[0-9]+[eE][-+]?[0-9]+$"), list("-0123456789"))
 _Loader.add_implicit_resolver(*EXPONENT)
