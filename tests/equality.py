@@ -38,6 +38,7 @@ def equals_its_reference(
     keep_BT = layer.output_mask(real_BT if padded else torch.ones_like(real_BT))
     mask_BT = real_BT if padded else None
     both = layer.attend(*inputs, mask_BT), reference(layer, *inputs, mask_BT)
+    assert both[0].isfinite().all()  # at padding too
     outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]
     torch.testing.assert_close(outs[0], outs[1], rtol=tolerance, atol=tolerance)
     leaves = [*inputs, *parameters]
@@ -46,10 +47,15 @@ def equals_its_reference(
 
 
 @torch.no_grad()
-def mean_error(layer: Any, reference: Reference) -> float:
-    """How far the core's output is from the reference's in the mean."""
+def errors(layer: Any, reference: Reference) -> Tensor:
+    """How far each number of the core's output is from the reference's."""
     inputs = leaves_of(layer, layer.config.tokens)
-    return float((layer.attend(*inputs) - reference(layer, *inputs, None)).abs().mean())
+    difference: Tensor = layer.attend(*inputs) - reference(layer, *inputs, None)
+    return difference.abs()
+
+
+def mean_error(layer: Any, reference: Reference) -> float:
+    return errors(layer, reference).mean().item()
 
 
 @torch.no_grad()
