@@ -159,8 +159,11 @@ def locked_new(profile: Profile) -> Iterator[Path]:
         CannotWrite: there is no such folder, and it cannot be made.
     """
     for path in _new_paths(profile):
-        with ExitStack() as lock, suppress(Busy):
-            lock.enter_context(locked(path))
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(locked(path))
+            except Busy:
+                continue
             if not path.exists():
                 yield path
                 return

@@ -57,7 +57,7 @@ class Case:
 
 
 def case_of(question: Question, note: Note, tell: Note) -> Case:
-    """The records of one setting that answer the question; `told` is given the names of profiles
+    """The records of one setting that answer the question; `tell` is given the names of profiles
     that nobody named.
     """
     profiles = _named(question, note) if question.profiles else _newest(question, tell)

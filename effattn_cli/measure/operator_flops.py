@@ -78,7 +78,7 @@ def _pairs(queries: int, keys: int, *, causal: bool) -> int:
 def _attention(
     per_pair: Callable[[int, int], int], first: int, causal_at: int
 ) -> Callable[..., int]:
-    """`each`: of a query and a key that it scores, by the widths of q k and of v."""
+    """`per_pair`: of a query and a key that it scores, by the widths of q k and of v."""
 
     def flops(*args: Any, **kwargs: Any) -> int:
         q, k, v = args[first : first + 3]

@@ -42,10 +42,10 @@ class Grid:
     rows: Sequence[Row]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if options.ascii_only and not self._is_ascii:
-            yield self._in_ascii()
-            return
-        room = options.max_width
+        grid = self._in_ascii() if options.ascii_only else self
+        yield from grid._printed(console, options.max_width)
+
+    def _printed(self, console: Console, room: int) -> RenderResult:
         layout = self._layout(room)
         titles = [Text(self.columns[index].title, "bold") for index in layout.shown]
         yield from layout.lines(titles)
@@ -59,12 +59,6 @@ class Grid:
                 yield from layout.segments(row.cells, console)
             else:
                 yield from layout.lines([row.cells[index] for index in layout.shown])
-
-    @property
-    def _is_ascii(self) -> bool:
-        texts = [column.title for column in self.columns]
-        texts += [cell.plain for row in self.rows for cell in row.cells]
-        return all(text.isascii() for text in texts)
 
     def _in_ascii(self) -> "Grid":
         """The same with stand-ins, put in before the widths are reckoned: some are longer."""

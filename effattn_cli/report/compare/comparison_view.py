@@ -33,7 +33,7 @@ class Block:
 
 
 def report(comparisons: Mapping[str, Comparison], *, old: str, all: bool) -> Group:
-    """For a terminal; `found` is by the name of the new profile."""
+    """For a terminal; `comparisons` are by the name of the new profile."""
     shown: list[RenderableType] = [Text(line) for line in opening(comparisons, old)]
     for block in blocks(comparisons, all=all):
         shown += [Text(), Text(block.title, "bold"), block.grid]
