@@ -34,8 +34,8 @@ from effattn_cli.setting import Setting
 ROUNDS = 3
 CELLS = (  # from 100 us to a second
     ("linear-transformer", 64), ("sdpa", 128), ("set-transformer", 512),
-    ("linear-transformer", 1024), ("linformer", 2048), ("performer", 2048), ("local", 4096),
-    ("sdpa", 4096), ("reformer", 16384), ("sdpa", 8192),
+    ("linear-transformer", 1024), ("linformer", 2048), ("performer", 2048),
+    ("sliding-window", 4096), ("sdpa", 4096), ("reformer", 16384), ("sdpa", 8192),
 )  # fmt: skip
 SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000)  # MB
 KNOWN = '''

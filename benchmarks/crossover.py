@@ -19,7 +19,7 @@ from effattn_cli.analysis.crossover.crossing import crossover
 from effattn_cli.analysis.series import by_setting
 from effattn_cli.metrics import LATENCY
 
-NAMES = ("linformer", "local", "longformer", "performer", "nystromformer", "reformer")
+NAMES = ("linformer", "sliding-window", "longformer", "performer", "nystromformer", "reformer")
 SPAN = (256, 8192)
 BUDGET = 0.3  # of the grid's time
 ROUNDS = "6"

@@ -20,8 +20,8 @@ from effattn_cli import store
 from effattn_cli.analysis.compare.comparison import Comparison, compare
 from effattn_cli.analysis.compare.pairing import paired
 
-TWICE = ["-v", "sdpa,linformer,local,longformer,performer,reformer,nystromformer,set-transformer",
-         "-s", "256..4k", "--baseline", "none"]  # fmt: skip
+TWICE = ["-v", "sdpa,linformer,sliding-window,longformer,performer,reformer",
+         "-v", "nystromformer,set-transformer", "-s", "256..4k", "--baseline", "none"]  # fmt: skip
 SEQ = "256,512,1k,1448,2k"
 Trial = Callable[[Path, int, float, list[str]], Comparison]
 PLUGIN = """

@@ -14,6 +14,8 @@ Stored = bool | Whole | float | str  # the same as a file may hold it
 #: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
 Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward"]
 Causal = Literal["optional", "never", "always"]
+#: What bundled variants were called in earlier versions; the names can still be used.
+RENAMED: Mapping[str, str] = {"local": "sliding-window"}
 
 
 class SurveyRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +37,8 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory: str  # the most alive at once beyond inputs and weights; the same notation
     causal: Causal
     kind: Kind
+    state: str = ""  # growth of what decoding keeps in the N tokens so far; "" where it does not
+    deployed: tuple[str, ...] = ()  # models that use it, with released weights or code
     aliases: tuple[str, ...] = ()  # other names, in small letters, without "attention"
     survey: SurveyRow | None = None
     lra: float | None = None  # Long Range Arena: average accuracy, arXiv:2011.04006, Table 1

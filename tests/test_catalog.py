@@ -42,6 +42,8 @@ def test_a_card_is_well_formed(name: str) -> None:
     assert re.fullmatch(r"arXiv:\d{4}\.\d{4,5}", variant.card.paper)
     assert 2017 <= variant.card.year <= 2026
     assert variant.card.families
+    decodes = variant.decode and variant.card.kind != "feed-forward"
+    assert bool(variant.card.state) == decodes
     assert all(option.help for option in variant.options)
     shared = {"dim", "heads", "kv_heads", "head_dim"}  # given inline, these are the cell's
     assert not shared.intersection(option.name for option in variant.options)
@@ -58,8 +60,9 @@ def test_what_else_the_field_calls_a_variant_belongs_to_it_alone() -> None:
 @pytest.mark.parametrize(
     ("word", "name"),
     [
-        ("flash-attention", "sdpa"), ("FlashAttention", "sdpa"), ("mqa", "gqa"), ("swa", "local"),
-        ("sliding_window", "local"), ("LinearAttention", "linear-transformer"),
+        ("flash-attention", "sdpa"), ("FlashAttention", "sdpa"), ("mqa", "gqa"),
+        ("swa", "sliding-window"),
+        ("sliding_window", "sliding-window"), ("LinearAttention", "linear-transformer"),
         ("moe", "switch-transformer"), ("bigbird", "big-bird"),
         ("transformer_xl", "transformer-xl"), ("linfomer", "linformer"),
         ("adaptive-sp", "adaptive-span"), ("mla", None), ("mamba2", None), ("kda", None),
@@ -180,3 +183,11 @@ def test_the_hash_is_of_the_parts_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert code(one=texts["one"] + " ") != before
     assert code(three="changed") != before
     declared._part.cache_clear()
+
+
+def test_an_earlier_name_still_means_its_variant(tmp_path: Path) -> None:
+    assert Catalog().source("local").name == "sliding-window"
+    assert Catalog().variant("local").name == "sliding-window"
+    (tmp_path / "local.py").write_text(PLUGIN)
+    with pytest.raises(UsageError, match="two variants are named 'local'"):
+        Catalog([tmp_path])

@@ -15,6 +15,12 @@ B = 2
 NAMES = catalog.bundled_names()
 
 
+def definition_of(name: str) -> Callable[..., Tensor] | None:
+    """Of a whole layer from x, where its reference has one: it takes the layer and x."""
+    module = importlib.import_module(f"tests.references.{name.replace('-', '_')}")
+    return getattr(module, "whole", None)
+
+
 @pytest.mark.parametrize("law", laws.LAWS)
 @pytest.mark.parametrize("name", NAMES)
 def test_law(name: str, law: str) -> None:
@@ -65,6 +71,22 @@ def test_equals_its_reference(name: str, tokens: int) -> None:
         ]
         for mine, theirs in zip(*grads, strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if definition_of(name) is not None])
+def test_the_whole_layer_equals_its_definition(name: str) -> None:
+    """Projections, convolutions, gates and norms too, with the layer's weights."""
+    variant, whole = catalog.load(name, kind=Layer), definition_of(name)
+    assert whole is not None
+    _, options = reference_of(name)
+    for causal in laws.modes(variant):
+        layer = laws.make(variant, 70, dtype=torch.float64, causal=causal, **options)
+        inputs = [laws.tokens_in(70, dtype=torch.float64).requires_grad_(), *layer.parameters()]
+        got, want = layer(inputs[0]), whole(layer, inputs[0])
+        torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+        upstream = torch.randn(got.shape, generator=torch.Generator().manual_seed(3)).double()
+        grads = [torch.autograd.grad(out, inputs, upstream) for out in (got, want)]
+        torch.testing.assert_close(*grads, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-4), (torch.bfloat16, 4e-2)])

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from effattn_cli import files, store
 from effattn_cli.errors import UsageError
 from effattn_cli.machine import Gpu
-from effattn_cli.records import Profile, Usage
+from effattn_cli.records import Profile, Scores, Usage
 from tests.builders import (
     a_card,
     a_cell,
@@ -211,3 +211,17 @@ def test_two_writers_of_one_file(tmp_path: Path) -> None:
     with files.locked(tmp_path / "p.yaml"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variant_that_was_renamed_since_is_read_under_its_present_name(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    written = a_profile(measured(a_cell("local:window=64"), 1e-3), measured(a_cell(), 1e-3))
+    scores = Scores(of="accuracy", values={"local:window=64": 83.0, "sdpa": 84.0})
+    store.Writer(path).write(replace(written, baseline="local:window=64", scores=scores))
+    found = store.read(path)
+    label = "sliding-window:window=64"
+    assert [record.cell.label for record in found.records] == [label, "sdpa"]
+    assert set(found.variants) == {"sliding-window", "sdpa"}
+    assert found.baseline == label
+    assert found.scores is not None
+    assert found.scores.values == {label: 83.0, "sdpa": 84.0}

@@ -28,6 +28,7 @@ class AdaptiveSpan(Decodable[Ring]):
         year=2019,
         time="N w",
         memory="N",
+        state="w",
         causal="always",
         kind="approximates softmax",
         notes=(

@@ -32,6 +32,7 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
         year=2019,
         time="N^2",
         memory="N",
+        state="N",
         causal="optional",
         kind="own mechanism",
         aliases=("entmax",),

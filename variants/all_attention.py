@@ -28,6 +28,7 @@ class AllAttention(Decodable[Cache]):
         year=2019,
         time="N^2 + N m",
         memory="N",
+        state="N + m",
         causal="optional",
         kind="own mechanism",
         aliases=("persistent-memory",),

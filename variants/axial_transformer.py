@@ -49,6 +49,7 @@ class AxialTransformer(Decodable[Grid]):
         year=2019,
         time="N sqrt N",
         memory="N",
+        state="N",
         causal="optional",
         kind="own mechanism",
         aliases=("axial",),

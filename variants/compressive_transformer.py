@@ -27,6 +27,7 @@ class CompressiveTransformer(DecodableSegments):
         year=2020,
         time="N w",
         memory="N",
+        state="m",
         causal="always",
         kind="own mechanism",
         survey=SurveyRow(complexity="N^2", decode=True, classes="RC"),

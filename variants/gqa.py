@@ -27,6 +27,7 @@ class GroupedQuery(Rotary, Decodable[Cache]):
         year=2023,
         time="N^2",
         memory="N",
+        state="N",
         causal="optional",
         kind="exact",
         aliases=("mqa", "multi-query", "grouped-query"),

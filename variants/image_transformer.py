@@ -29,6 +29,7 @@ class ImageTransformer(Decodable[Cache]):
         year=2018,
         time="N m",
         memory="N",
+        state="m",
         causal="always",
         kind="approximates softmax",
         survey=SurveyRow(complexity="N m", decode=True, classes="FP"),

@@ -20,11 +20,12 @@ class LinearTransformer(DecodableKernel):
 
     card = Card(
         title="Linear Transformer",
-        families=("kernel",),
+        families=("kernel", "linear"),
         paper="arXiv:2006.16236",
         year=2020,
         time="N",
         memory="N",
+        state="1",
         causal="optional",
         kind="own mechanism",
         aliases=("linear", "elu"),

@@ -31,6 +31,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         year=2021,
         time="N",
         memory="N",
+        state="w + k",
         causal="optional",
         kind="own mechanism",
         survey=SurveyRow(complexity="k N", decode=True, classes="FP+LR"),

@@ -29,6 +29,7 @@ class Longformer(Rotary, Decodable[Ring]):
         year=2020,
         time="N w + N m",
         memory="N",
+        state="w + m",
         causal="optional",
         kind="approximates softmax",
         survey=SurveyRow(complexity="n(k+m)", decode=True, classes="FP+M"),

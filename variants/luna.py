@@ -39,6 +39,7 @@ class Luna(Decodable[Packed]):
         year=2021,
         time="N k",
         memory="N",
+        state="k",
         causal="optional",
         kind="own mechanism",
         survey=SurveyRow(complexity="kN", decode=True, classes="M"),

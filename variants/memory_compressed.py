@@ -40,6 +40,7 @@ class MemoryCompressed(Decodable[Ring | Memory]):
         year=2018,
         time="N^2",
         memory="N",
+        state="N",
         causal="optional",
         kind="approximates softmax",
         survey=SurveyRow(complexity="N_c^2", decode=True, classes="FP+M"),

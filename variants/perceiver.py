@@ -42,6 +42,7 @@ class Perceiver(Decodable[Latents]):
         year=2021,
         time="N k",
         memory="N k",
+        state="N + k",
         causal="optional",
         kind="own mechanism",
         survey=SurveyRow(complexity="kN", decode=True, classes="M+DS"),

@@ -23,11 +23,12 @@ class Performer(DecodableKernel):
 
     card = Card(
         title="Performer",
-        families=("kernel",),
+        families=("kernel", "linear"),
         paper="arXiv:2009.14794",
         year=2020,
         time="N",
         memory="N",
+        state="k",
         causal="optional",
         kind="approximates softmax",
         aliases=("favor", "favor+"),

@@ -24,11 +24,12 @@ class RandomFeatureAttention(DecodableKernel):
 
     card = Card(
         title="Random Feature Attention",
-        families=("kernel",),
+        families=("kernel", "linear"),
         paper="arXiv:2103.02143",
         year=2021,
         time="N",
         memory="N",
+        state="k",
         causal="optional",
         kind="own mechanism",
         aliases=("rfa",),

@@ -42,6 +42,7 @@ class Reformer(Decodable[Sorted]):
         year=2020,
         time="N log N",
         memory="N",
+        state="N",
         causal="optional",
         kind="approximates softmax",
         aliases=("lsh",),

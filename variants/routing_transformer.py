@@ -33,6 +33,7 @@ class RoutingTransformer(Decodable[Members]):
         year=2020,
         time="N sqrt N",
         memory="N",
+        state="N",
         causal="optional",
         kind="approximates softmax",
         survey=SurveyRow(complexity="N sqrt N", decode=True, classes="LP"),

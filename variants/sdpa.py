@@ -37,6 +37,7 @@ class SDPA(Rotary, Decodable[Cache]):
         year=2022,
         time="N^2",
         memory="N",
+        state="N",
         causal="optional",
         kind="exact",
         aliases=("flash", "flash-attn", "fused", "full", "mha", "multi-head", "scaled-dot-product"),

@@ -39,6 +39,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         year=2020,
         time="N sqrt N",
         memory="N",
+        state="N",
         causal="optional",
         kind="own mechanism",
         aliases=("sinkhorn",),

@@ -27,6 +27,7 @@ class Softmax(Rotary, Decodable[Cache]):
         year=2017,
         time="N^2",
         memory="N^2",
+        state="N",
         causal="optional",
         kind="exact",
         aliases=("eager", "naive", "vanilla", "math"),

@@ -33,6 +33,7 @@ class SparseTransformer(Rotary, Decodable[Cache]):
         year=2019,
         time="N sqrt N",
         memory="N",
+        state="sqrt N",
         causal="always",
         kind="approximates softmax",
         aliases=("strided",),

@@ -31,6 +31,7 @@ class Synthesizer(Decodable[Cache]):
         year=2020,
         time="N^2",
         memory="N",
+        state="N",
         causal="optional",
         kind="own mechanism",
         survey=SurveyRow(complexity="N^2", decode=True, classes="LR+LP"),

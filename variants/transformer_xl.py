@@ -25,6 +25,7 @@ class TransformerXL(DecodableSegments):
         year=2019,
         time="N w",
         memory="N",
+        state="w",
         causal="always",
         kind="own mechanism",
         aliases=("txl",),

@@ -6,7 +6,7 @@ from contextlib import suppress
 from os import PathLike, fspath
 
 from effattn_cli import declared
-from effattn_cli.cards import Variant
+from effattn_cli.cards import RENAMED, Variant
 from effattn_cli.catalog.sources import BrokenPlugin, Source, bundled, installed, named
 from effattn_cli.errors import UsageError, unknown
 
@@ -24,7 +24,7 @@ class Catalog:
                 self._add(source)
 
     def _add(self, source: Source) -> None:
-        other = self._sources.get(source.name)
+        other = self._sources.get(RENAMED.get(source.name, source.name))
         if other is not None and other.path.resolve() != source.path.resolve():
             raise UsageError(
                 f"two variants are named {source.name!r}: {other.path} and {source.path}",
@@ -36,6 +36,12 @@ class Catalog:
         return sorted(self._sources)
 
     def source(self, name: str) -> Source:
+        """Where the variant is, by its name or by one that it had earlier.
+
+        Raises:
+            UsageError: there is no such variant.
+        """
+        name = RENAMED.get(name, name)
         if name not in self._sources:
             raise unknown("variant", name, self._sources, self._synonyms())
         return self._sources[name]
@@ -56,9 +62,9 @@ class Catalog:
             BrokenPlugin: its source cannot be read; the message says why.
         """
         source = self.source(name)
-        if name not in self._variants:
-            self._variants[name] = describe(source)
-        return self._variants[name]
+        if source.name not in self._variants:
+            self._variants[source.name] = describe(source)
+        return self._variants[source.name]
 
 
 def describe(source: Source) -> Variant:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 def variant_names(incomplete: str) -> Iterable[str]:
-    """Completes the last of a comma list: `linformer,lo` to `linformer,local`."""
+    """Completes the last of a comma list: `linformer,lo` to `linformer,longformer`."""
     from effattn_cli.catalog import Catalog
 
     before, comma, last = incomplete.rpartition(",")

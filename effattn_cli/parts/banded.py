@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Decodable, repeat_kv
-from effattn_cli.parts.exact import exact
+from effattn_cli.parts.exact import one_query
 
 
 def banded(
@@ -190,9 +190,8 @@ class Ring:
         self.v_BGRK[:, :, slot] = v_BGK
         return replace(self, length=self.length + 1)
 
-    def attend(self, q_BHK: Tensor) -> Tensor:
+    def attend(self, q_BHK: Tensor, sink_H: Tensor | None = None) -> Tensor:
         """Exact attention over the filled slots; a group's query heads read its kv head once."""
-        B, H, K = q_BHK.shape
-        q_BGQK = q_BHK.view(B, self.k_BGRK.shape[1], -1, K)
-        k_BGTK, v_BGTK = self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length]
-        return exact(q_BGQK, k_BGTK, v_BGTK).reshape(B, H, K)
+        return one_query(
+            q_BHK, self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length], sink_H
+        )

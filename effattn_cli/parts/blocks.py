@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from effattn_cli.attention import repeat_kv
 from effattn_cli.parts.banded import overlapping
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.lse_merge import Part, hide, union
@@ -71,6 +72,17 @@ def blocked_causal(
         span = back * block
         parts.append(Part((span, None), (0, -span), blocks=blocks - back, mask=mask))
     return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)[:, :, :T]
+
+
+def windowed(
+    q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, *, window: int, sink_H: Tensor | None = None
+) -> Tensor:
+    """Each query sees the W keys up to itself, and a sink; padding trails."""
+    T = q_BHTK.shape[2]
+    window = min(window, T)
+    k_BHTK, v_BHTK = (repeat_kv(x, q_BHTK.shape[1]) for x in (k_BGTK, v_BGTK))
+    q_BHTK, k_BHTK, v_BHTK = (even(x, window) for x in (q_BHTK, k_BHTK, v_BHTK))
+    return union(q_BHTK, [(k_BHTK, v_BHTK)], sliding(q_BHTK, window), sink_H)[:, :, :T]
 
 
 def sliding(q_BHTK: Tensor, window: int) -> list[Part]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from effattn_cli.attention import Decodable
-from effattn_cli.parts.exact import exact
+from effattn_cli.parts.exact import one_query
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,8 @@ class Cache:
         self.v_BGRK[:, :, self.length] = v_BGK
         return replace(self, length=self.length + 1)
 
-    def attend(self, q_BHK: Tensor) -> Tensor:
-        """Exact attention of one query a head over all that is stored.
-
-        The query heads of a group become the queries of one kv head, so k and v are read once.
-        """
-        B, H, K = q_BHK.shape
-        q_BGQK = q_BHK.view(B, self.k_BGRK.shape[1], -1, K)
-        k_BGTK, v_BGTK = self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length]
-        return exact(q_BGQK, k_BGTK, v_BGTK).reshape(B, H, K)
+    def attend(self, q_BHK: Tensor, sink_H: Tensor | None = None) -> Tensor:
+        """Exact attention of one query a head over all that is stored."""
+        return one_query(
+            q_BHK, self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length], sink_H
+        )

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from effattn_cli.attention import repeat_kv
+from effattn_cli.parts.precision import wide
 
 
 def exact(
@@ -30,3 +31,21 @@ def exact(
     return scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=causal, enable_gqa=grouped
     )
+
+
+def one_query(
+    q_BHK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, sink_H: Tensor | None = None
+) -> Tensor:
+    """Exact attention of one query a head over all of the keys, (B, H, V).
+
+    The query heads of a group become the queries of one kv head, so that k and v are read once. A
+    sink is one logit more in the denominator.
+    """
+    B, H, K = q_BHK.shape
+    q_BGQK = q_BHK.view(B, k_BGSK.shape[1], -1, K)
+    if sink_H is None:
+        return exact(q_BGQK, k_BGSK, v_BGSV).reshape(B, H, -1)
+    logits_BGQS = wide(q_BGQK * K**-0.5 @ k_BGSK.mT)
+    sink_BGQ1 = sink_H.to(logits_BGQS.dtype).view(1, k_BGSK.shape[1], -1, 1).expand(B, -1, -1, 1)
+    weight_BGQS = torch.cat([logits_BGQS, sink_BGQ1], dim=-1).softmax(-1)[..., :-1]
+    return (weight_BGQS.to(v_BGSV.dtype) @ v_BGSV).reshape(B, H, -1)

@@ -46,26 +46,38 @@ class Part:
         return folded.transpose(1, 2)
 
 
-def union(q_BHTK: Tensor, sources: Sequence[Source], parts: Sequence[Part]) -> Tensor:
-    """softmax(q k^T / sqrt K) v over the keys of all parts. The first part has every query."""
+def union(
+    q_BHTK: Tensor,
+    sources: Sequence[Source],
+    parts: Sequence[Part],
+    sink_H: Tensor | None = None,
+) -> Tensor:
+    """softmax(q k^T / sqrt K) v over the keys of all parts. The first part has every query.
+
+    With a sink, each head has one logit more, whose value is 0: it takes up weight, and gives
+    nothing.
+    """
     tensors = [x.transpose(1, 2) for x in (q_BHTK, *(x for source in sources for x in source))]
-    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+    learned = [x for x in (*tensors, sink_H) if x is not None and x.requires_grad]
+    if torch.is_grad_enabled() and learned:
         merge: Any = _Union.apply
-        return merge(tuple(parts), *tensors).transpose(1, 2)
-    return _merged(parts, tensors)[0].transpose(1, 2)
+        return merge(tuple(parts), sink_H, *tensors).transpose(1, 2)
+    return _merged(parts, sink_H, tensors)[0].transpose(1, 2)
 
 
 class _Union(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, parts: tuple[Part, ...], *tensors: Tensor) -> Tensor:
-        out_BTHK, sum_BTH1 = _merged(parts, tensors)
+    def forward(
+        ctx: Any, parts: tuple[Part, ...], sink_H: Tensor | None, *tensors: Tensor
+    ) -> Tensor:
+        out_BTHK, sum_BTH1 = _merged(parts, sink_H, tensors)
         ctx.parts = parts
-        ctx.save_for_backward(out_BTHK, sum_BTH1, *tensors)
+        ctx.save_for_backward(sink_H, out_BTHK, sum_BTH1, *tensors)
         return out_BTHK
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        out_BTHK, sum_BTH1, *tensors = ctx.saved_tensors
+        sink_H, out_BTHK, sum_BTH1, *tensors = ctx.saved_tensors
         totals: list[Tensor | None] = [None] * len(tensors)
         for part in ctx.parts:
             at = 1 + 2 * part.source
@@ -75,7 +87,8 @@ class _Union(torch.autograd.Function):
             places = ((0, part.q), (at, part.k), (at + 1, part.k))
             for (i, rows), piece in zip(places, pieces, strict=True):
                 totals[i] = _add(totals[i], tensors[i], rows, piece)
-        return None, *totals
+        grad_H = None if sink_H is None else _of_sink(sink_H, grads[0], out_BTHK, sum_BTH1)
+        return None, grad_H, *totals
 
 
 def hide(lost: Tensor, like: Tensor) -> Tensor:
@@ -88,7 +101,9 @@ def hide(lost: Tensor, like: Tensor) -> Tensor:
     return mask.masked_fill(lost, torch.finfo(like.dtype).min / 2)
 
 
-def _merged(parts: Sequence[Part], tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def _merged(
+    parts: Sequence[Part], sink_H: Tensor | None, tensors: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
     """The output (B, T, H, K) and the log of the sum of exponentials (B, T, H, 1)."""
     out_BTHK = sum_BTH1 = tensors[0]  # until the first part
     for i, part in enumerate(parts):
@@ -104,7 +119,17 @@ def _merged(parts: Sequence[Part], tensors: Sequence[Tensor]) -> tuple[Tensor, T
         more_BTH1 = log_sum.transpose(1, 2).reshape(had_BTH1.shape)
         had_BTHK.lerp_(more_BTHK, torch.sigmoid(more_BTH1 - had_BTH1).to(out.dtype))
         had_BTH1.copy_(torch.logaddexp(had_BTH1, more_BTH1))
-    return out_BTHK, sum_BTH1
+    if sink_H is None:
+        return out_BTHK, sum_BTH1
+    both_BTH1 = torch.logaddexp(sum_BTH1, sink_H[:, None].to(sum_BTH1.dtype))
+    return out_BTHK * (sum_BTH1 - both_BTH1).exp().to(out_BTHK.dtype), both_BTH1
+
+
+def _of_sink(sink_H: Tensor, grad_BTHK: Tensor, out_BTHK: Tensor, sum_BTH1: Tensor) -> Tensor:
+    """The gradient of the sinks: a value of 0 in place of the mean, by the sink's weight."""
+    weight_BTH = (sink_H - sum_BTH1.squeeze(-1)).exp()
+    grad_H: Tensor = -(weight_BTH * (grad_BTHK * out_BTHK).sum(-1)).sum((0, 1))
+    return grad_H.to(sink_H.dtype)
 
 
 def _add(total: Tensor | None, like_BTHE: Tensor, rows: Span, folded: Tensor) -> Tensor:

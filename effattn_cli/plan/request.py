@@ -28,8 +28,8 @@ class Request(Struct, frozen=True, kw_only=True):
     variant: Annotated[
         tuple[str, ...],
         OptionSpec(
-            help="Name, glob, `family:kernel`, `survey`, `all`, `!name`; options inline:"
-            " `linformer:rank=64,128`. Repeat, or separate by commas.",
+            help="Name, glob, `family:kernel`, `survey`, `deployed`, `all`, `!name`; options"
+            " inline: `linformer:rank=64,128`. Repeat, or separate by commas.",
             metavar="NAME",
             short="-v",
             completion="variant",

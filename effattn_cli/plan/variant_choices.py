@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from effattn_cli.cards import Option, Value, Variant
+from effattn_cli.cards import RENAMED, Option, Value, Variant
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError, unknown
 from effattn_cli.plan.option_values import convert, spellings
@@ -23,6 +23,7 @@ SHAPE = tuple(
     Option(name=name, type="positive int", default=None)
     for name in ("dim", "heads", "kv_heads", "head_dim")
 )
+GROUPS = ("all", "survey", "deployed")  # words for many variants
 AXES = {"tokens": "--seq", "causal": "--causal"}  # these belong to the sweep, not to a variant
 
 
@@ -125,14 +126,14 @@ class _Reader:
         return True
 
     def _is_name(self, item: str) -> bool:
-        return item in {"all", "survey", *self._names} or bool(re.search(r"[!:*?\[]", item))
+        return item in {*GROUPS, *RENAMED, *self._names} or bool(re.search(r"[!:*?\[]", item))
 
     def _start(self, item: str, before: _Term | None) -> _Term:
         body = item.removeprefix("!")
         head, colon, rest = body.partition(":")
         if colon and head != "family":
             variant = self._catalog.variant(head)
-            term = _Term(head, item != body, variant)
+            term = _Term(variant.name, item != body, variant)
             _take(term, variant, rest)
             return term
         if "=" in body:
@@ -167,6 +168,8 @@ class _Reader:
             return self._readable
         if pattern == "survey":
             return [name for name, v in self._readable.items() if v.card.survey]
+        if pattern == "deployed":
+            return [name for name, v in self._readable.items() if v.card.deployed]
         if re.search(r"[*?\[]", pattern):
             matches = [name for name in self._readable if fnmatchcase(name, pattern)]
             if not matches:

@@ -86,13 +86,13 @@ def profile(data: bytes) -> Profile:
         raise Wrong(f"larger than any profile ({MAX_BYTES >> 20} MiB, or too many values)")
     start = start_of_records(data)
     if start is None:
-        return _consistent(converted(Profile, head(data)))
+        return upgrading.renamed(_consistent(converted(Profile, head(data))))
     version, plain = versioned(data[:start])
     whole = converted(Profile, plain | {"records": []})
     records = tuple(_records(data, start, version, finished=whole.finished))
     if not whole.finished:  # while a sweep runs, what is newer is added behind what is older
         records = tuple({record.cell: record for record in records}.values())
-    return _consistent(replace(whole, records=records))
+    return upgrading.renamed(_consistent(replace(whole, records=records)))
 
 
 def start_of_records(data: bytes) -> int | None:

@@ -7,6 +7,10 @@ other names for some parts.
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
+from effattn_cli.cards import RENAMED
+from effattn_cli.records import Profile
 from effattn_cli.setting import AXES
 
 #: The names of version 1, and what became of them.
@@ -36,6 +40,41 @@ def record(data: Any) -> Any:
     if isinstance(data.get("runs"), list):
         data["runs"] = [_run(item) for item in data["runs"]]
     return data
+
+
+def renamed(profile: Profile) -> Profile:
+    """With the bundled variants called as they are today."""
+    old = {
+        name
+        for name, variant in profile.variants.items()
+        if name in RENAMED and variant.plugin is None and RENAMED[name] not in profile.variants
+    }
+    if not old:
+        return profile
+    variants = {
+        RENAMED[name] if name in old else name: replace(
+            variant, name=RENAMED[name] if name in old else name
+        )
+        for name, variant in profile.variants.items()
+    }
+    records = tuple(
+        replace(record, cell=replace(record.cell, variant=RENAMED[record.cell.variant]))
+        if record.cell.variant in old
+        else record
+        for record in profile.records
+    )
+    scores = profile.scores
+    if scores is not None:
+        values = {_label(label, old): value for label, value in scores.values.items()}
+        scores = replace(scores, values=values)
+    baseline = profile.baseline and _label(profile.baseline, old)
+    return replace(profile, variants=variants, records=records, scores=scores, baseline=baseline)
+
+
+def _label(label: str, old: set[str]) -> str:
+    """`sliding-window:window=64` for `local:window=64`."""
+    name, colon, options = label.partition(":")
+    return f"{RENAMED[name] if name in old else name}{colon}{options}"
 
 
 def policy(data: dict[str, Any]) -> dict[str, Any]:

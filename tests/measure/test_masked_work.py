@@ -62,10 +62,12 @@ def test_of_the_naive_causal_attention_half_is_useful() -> None:
 def test_a_window_is_useful_where_the_definition_looks() -> None:
     """Keys that a window of 16 holds, against all that blocks of it score."""
     N, W = 256, 16
-    cell = Cell(variant="local", seq=N, options={"window": W}, setting=Setting(dim=64, heads=2))
+    cell = Cell(
+        variant="sliding-window", seq=N, options={"window": W}, setting=Setting(dim=64, heads=2)
+    )
     with Masked() as masked:
-        build(catalog.load("local"), cell).call()
+        build(catalog.load("sliding-window"), cell).call()
     far = (torch.arange(N)[:, None] - torch.arange(N)).abs()
     useful = 4 * 2 * 32 * int((far <= W // 2).sum())
-    executed = count(catalog.load("local"), cell).cost.matmul_flops
+    executed = count(catalog.load("sliding-window"), cell).cost.matmul_flops
     assert executed - masked.flops == useful

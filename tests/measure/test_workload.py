@@ -26,7 +26,7 @@ def a_cell(variant: str, **axes: Any) -> Cell:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["local", "switch-transformer"])
+@pytest.mark.parametrize("name", ["sliding-window", "switch-transformer"])
 @pytest.mark.parametrize("padding", [0.0, 0.25])
 def test_a_block_is_attention_and_then_feed_forward_each_with_a_residual(
     name: str, padding: float
@@ -38,7 +38,7 @@ def test_a_block_is_attention_and_then_feed_forward_each_with_a_residual(
     x = x + block.mixer(layer_norm(x, (D,)), *masks)
     want = x + block.feed(layer_norm(x, (D,)), *masks)
     torch.testing.assert_close(subject.call(), want)
-    assert type(block.mixer).__name__ == ("Local" if name == "local" else "SDPA")
+    assert type(block.mixer).__name__ == ("SlidingWindow" if name == "sliding-window" else "SDPA")
     assert block.mixer.causal
 
 
@@ -84,7 +84,7 @@ def test_a_block_costs_its_halves() -> None:
         return count(catalog.load(name, kind=Layer), a_cell(name, scope=scope)).cost.matmul_flops
 
     dense = 2 * 2 * 48 * D * 4 * D * 2
-    assert flops("local", "block") == flops("local", "layer") + dense
+    assert flops("sliding-window", "block") == flops("sliding-window", "layer") + dense
     both = flops("sdpa", "layer") + flops("scaling-transformers", "layer")
     assert flops("scaling-transformers", "block") == both
 

@@ -34,7 +34,7 @@ def turned(x_BHTK: torch.Tensor, width: int, base: float) -> torch.Tensor:
 
 
 def test_exact_and_sparse_mixers_take_them() -> None:
-    assert {"sdpa", "softmax", "gqa", "local", "longformer", "big-bird"} <= set(NAMES)
+    assert {"sdpa", "softmax", "gqa", "sliding-window", "longformer", "big-bird"} <= set(NAMES)
 
 
 @torch.no_grad()

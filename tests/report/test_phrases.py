@@ -17,7 +17,7 @@ from effattn_cli.setting import Setting
 
 CELLS = st.builds(
     Cell,
-    variant=st.just("local"),
+    variant=st.just("sliding-window"),
     seq=st.sampled_from([1000, 4096]),
     setting=st.builds(
         Setting,

@@ -18,8 +18,10 @@ COLUMNS = (
     Column(title="time"),
     Column(title="memory", extra=1),
     Column(title="decode"),
+    Column(title="state", extra=1),
     Column(title="causal"),
     Column(title="kind", extra=1),
+    Column(title="deployed in", extra=1, folds=2),
     Column(title="origin", extra=2),
 )
 #: What it does to softmax attention, or that it leaves it as it is.
@@ -69,8 +71,10 @@ def _facts(item: Variant) -> Iterator[str]:
     yield card.time
     yield card.memory
     yield "yes" if item.decode else "no"
+    yield card.state
     yield CAUSAL[card.causal]
     yield KINDS[card.kind]
+    yield ", ".join([*card.deployed[:2], *(["..."] if card.deployed[2:] else [])])
     yield item.origin
 
 
@@ -92,6 +96,8 @@ def _sections(variant: Variant) -> Iterator[tuple[str, list[RenderableType]]]:
         "kind": card.kind,
         "time": f"grows like {card.time} in the tokens N",
         "memory": f"grows like {card.memory}",
+        "state": f"what decoding keeps grows like {card.state}" if card.state else "",
+        "deployed": ", ".join(card.deployed),
         "survey": _survey(card),
         "causal": card.causal,
         "decode": "yes" if variant.decode else "no",
