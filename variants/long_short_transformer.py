@@ -43,8 +43,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
             " authors' chunks of 16 tokens it is N^2 / 16",
             "keys and values are mixed first and normalised then, as in the paper; the authors'"
             " code for the Long Range Arena normalises before too",
-            "no relative positions; the defaults are the authors': W of the language models, R of"
-            " the Long Range Arena",
+            "no relative positions; W is that of the authors' language models, R that of the LRA",
         ),
     )
 

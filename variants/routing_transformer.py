@@ -40,9 +40,8 @@ class RoutingTransformer(Decodable[Members]):
         notes=(
             "the centres are drawn when the layer is made and stay; in the paper a moving average"
             " of the tokens nearest to them, and a loss, teach them in training",
-            "logits are divided by sqrt K; the authors' code has no 1 / sqrt K here",
             "a token in no cluster gets 0; one in several their mean (the authors add 0.01 below)",
-            "every head is routed; in the authors' models half of the heads are local",
+            "logits are divided by sqrt K, and every head is routed; the authors' half of them",
             "causal without share_qk, positions are compared, and a cluster in which a query sees"
             " no key does not count; the authors' mask compares ranks, which leaks there",
             "a decoding step reads all tokens: it may enter any number of clusters",

@@ -40,7 +40,6 @@ class Synthesizer(Decodable[Cache]):
             "the projection of the query is the first layer of a dense term, without a bias",
             "logits are made a block of queries at a time; training keeps all N x N",
             "rows are made for the longest sequence; a shorter one uses their first columns",
-            "what no term reads (queries or keys) is not projected",
             "the two factors of a dense row are the nearest to the root of its length",
         ),
     )

@@ -18,7 +18,7 @@ COLUMNS = (
     Column(title="time"),
     Column(title="memory", extra=1),
     Column(title="decode"),
-    Column(title="state", extra=1),
+    Column(title="state", extra=2),
     Column(title="causal"),
     Column(title="kind", extra=1),
     Column(title="deployed in", extra=1, folds=2),
