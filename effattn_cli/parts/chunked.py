@@ -139,24 +139,24 @@ def _scan(
     """
     T = q_BHTF.shape[2]
     chunk = min(CHUNK, T)
-    q_BHZCF, k_BHZCF, v_BHZCE = (_chunks(x, chunk) for x in (q_BHTF, k_BHTF, v_BHTE))
+    q_BHZCF, k_BHZCF, v_BHZCE = (chunks(x, chunk) for x in (q_BHTF, k_BHTF, v_BHTE))
     within_BHZCC, new_BHZCE, left_BHZ11 = q_BHZCF @ k_BHZCF.mT, v_BHZCE, None
     if gate_BHT1 is None:
         within_BHZCC = within_BHZCC.tril_()
     else:
         dtype = q_BHTF.dtype
-        fade_BHZC1 = _chunks(logsigmoid(wide(gate_BHT1)), chunk).cumsum(3)
+        fade_BHZC1 = chunks(logsigmoid(wide(gate_BHT1)), chunk).cumsum(3)
         last_BHZ11 = fade_BHZC1[:, :, :, -1:]
-        within_BHZCC = within_BHZCC * _between(fade_BHZC1).to(dtype)
+        within_BHZCC = within_BHZCC * between(fade_BHZC1).to(dtype)
         q_BHZCF = q_BHZCF * fade_BHZC1.exp().to(dtype)
         new_BHZCE = v_BHZCE * (last_BHZ11 - fade_BHZC1).exp().to(dtype)
         left_BHZ11 = last_BHZ11.exp()
-    before_BHZEF, state_BHEF = _running(state_BHEF, new_BHZCE.mT @ k_BHZCF, left_BHZ11)
+    before_BHZEF, state_BHEF = running(state_BHEF, new_BHZCE.mT @ k_BHZCF, left_BHZ11)
     sums_BHZCE = within_BHZCC @ v_BHZCE + q_BHZCF @ before_BHZEF.to(q_BHTF.dtype).mT
     return sums_BHZCE.flatten(2, 3)[:, :, :T], state_BHEF
 
 
-def _between(fade_BHZC1: Tensor) -> Tensor:
+def between(fade_BHZC1: Tensor) -> Tensor:
     """What is left of token j when token i of its chunk comes; 0 above the diagonal."""
     C = fade_BHZC1.shape[3]
     later_CC = torch.ones(C, C, dtype=torch.bool, device=fade_BHZC1.device).triu_(1)
@@ -164,7 +164,7 @@ def _between(fade_BHZC1: Tensor) -> Tensor:
     return (fade_BHZC1 - fade_BHZC1.mT).masked_fill(later_CC, -torch.inf).exp()
 
 
-def _running(
+def running(
     state_BHEF: Tensor, sums_BHZEF: Tensor, left_BHZ11: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The state before each chunk, and the state after the last; `left`: g over a whole chunk."""
@@ -182,7 +182,7 @@ def _running(
     return torch.stack(before, dim=2), state_BHEF
 
 
-def _chunks(x_BHTF: Tensor, chunk: int) -> Tensor:
+def chunks(x_BHTF: Tensor, chunk: int) -> Tensor:
     B, H, T, F = x_BHTF.shape
     x_BHTF = pad(x_BHTF, (0, 0, 0, -T % chunk)) if T % chunk else x_BHTF
     return x_BHTF.reshape(B, H, -1, chunk, F)

@@ -19,6 +19,7 @@ SOFTMAX = 4  # passes over the scores: maximum, difference, exponential, sum
 USUAL = 1.45  # of what the definition admits: blocks and bands are scored whole
 #: A causal kernel's chunks form the products of their own tokens with each other, beside the sums.
 CHUNKED = 2.1
+SOLVED = 3.1  # and a delta rule's solution of each chunk
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,16 @@ def linear(case: Case, features: int) -> Work:
     """phi(q) (phi(k)^T [v, 1])."""
     work = 2 * H * product(case.tokens, features, K + 1)
     return at_least(work, CHUNKED) if case.causal else work
+
+
+def recurrence(case: Case, *, key: int = K, value: int = K, passes: int = 2) -> Work:
+    """A state of key by value numbers a head, which each token goes through so many times: to
+    write, to read, and in a delta rule to see what is known of its key.
+
+    In chunks the tokens are multiplied with each other besides, and solved for in a delta rule.
+    """
+    work = passes * H * product(case.tokens, key, value)
+    return at_least(work, CHUNKED if passes == 2 else SOLVED)
 
 
 def mixture(case: Case, choices: int, *, wide: int, hidden: int = HIDDEN) -> Work:

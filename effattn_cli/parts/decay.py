@@ -1,0 +1,218 @@
+"""Linear attention whose sums fade: S_t = e^(g_t) S_(t-1) + k_t v_t^T, and y_t = q_t S_t.
+
+The decay g_t <= 0 is one number a head (RetNet, Mamba-2), or one a channel of the key (GLA). The
+length is worked on in chunks: products of a chunk's own tokens, and between chunks the sums.
+Differences of cumulated decays are taken before the exponential, which never sees a positive one.
+
+G key heads, H heads, R = H / G heads to a key head; C tokens of a chunk, Z chunks; K width of a
+key, V of a value; M kinds of rows.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from effattn_cli.parts.chunked import CACHED, CHUNK, pieces_pay
+from effattn_cli.parts.precision import wide
+
+LOG2E = math.log2(math.e)  # exp2 is three times as fast as exp on a CPU
+
+
+def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) -> Tensor:
+    """All y_t, (B, H, T, V), from an empty state.
+
+    `decay` is (B, H, T), or (B, H, T, K) with as many key heads as heads. Heads share the products
+    of their key head's queries and keys.
+    """
+    T, dtype = v_BHTV.shape[2], v_BHTV.dtype
+    outs: list[Tensor] = []
+    state: Tensor | None = None
+    scan = _by_channel if decay.ndim == 4 else _by_head
+    for q, k, v, g in in_pieces(*workable(q_BGTK, k_BGTK, v_BHTV), wide(decay)):
+        out_BHTV, state = scan(q, k, v, g, state)
+        outs.append(out_BHTV)
+    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
+
+
+def decay_step(
+    q_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, decay: Tensor, state_BHKV: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One token; `decay` is (B, H), or (B, H, K)."""
+    left = wide(decay).exp().unsqueeze(-1)
+    left = left if decay.ndim == 3 else left.unsqueeze(-1)
+    q_BHK, k_BHK, new_BHV = (wide(x) for x in (q_BHK, k_BHK, v_BHV))
+    state_BHKV = torch.addcmul(left * state_BHKV, k_BHK.unsqueeze(-1), new_BHV.unsqueeze(-2))
+    return read(q_BHK, state_BHKV).to(v_BHV.dtype), state_BHKV
+
+
+def read(q_BHK: Tensor, state_BHKV: Tensor) -> Tensor:
+    """q S, (B, H, V)."""
+    return (q_BHK.unsqueeze(-2) @ state_BHKV).squeeze(-2)
+
+
+def workable(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """In float32 where a processor would widen half types before each small product anyway."""
+    return tuple(wide(x) if x.device.type == "cpu" else x for x in tensors)
+
+
+def in_pieces(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Cut along the tokens into whole chunks, few enough at a time to stay in a CPU's caches.
+
+    What is added behind the last token is 0 everywhere: nothing is written, and nothing fades.
+    """
+    T = tensors[0].shape[2]
+    tokens = T + -T % CHUNK
+    if pieces_pay(tensors[0]):
+        of_a_chunk = sum(x.numel() for x in tensors) * CHUNK // T
+        tokens = max(1, CACHED // of_a_chunk) * CHUNK
+    padded = (pad(x, (0, 0) * (x.ndim - 3) + (0, -T % CHUNK)) if T % CHUNK else x for x in tensors)
+    return list(zip(*(torch.split(x, tokens, dim=2) for x in padded), strict=True))
+
+
+def chunked(x: Tensor) -> Tensor:
+    """(B, H, Z, C, ...) of (B, H, T, ...)."""
+    return x.unflatten(2, (-1, CHUNK))
+
+
+def cumulated(decay: Tensor) -> Tensor:
+    """The decay of a chunk so far, each token's own included, as an exponent of 2."""
+    return chunked(decay * LOG2E).cumsum(3)
+
+
+def between(fade_BHZC: Tensor) -> Tensor:
+    """What is left of token j when token i of its chunk comes, (B, H, Z, C, C); 0 where j > i."""
+    later_CC = torch.ones(CHUNK, CHUNK, dtype=torch.bool, device=fade_BHZC.device).triu_(1)
+    away = fade_BHZC.unsqueeze(-1) - fade_BHZC.unsqueeze(-2)
+    return away.masked_fill_(later_CC, -torch.inf).exp2()
+
+
+def by_group(x_BHyy: Tensor, key_heads: int) -> Tensor:
+    """(B, G, R, ...) of (B, H, ...)."""
+    return x_BHyy.unflatten(1, (key_heads, -1))
+
+
+def _by_head(
+    q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay_BHT: Tensor, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    G = q_BGTK.shape[1]
+    q_BGZCK, k_BGZCK, v_BHZCV = chunked(q_BGTK), chunked(k_BGTK), chunked(v_BHTV)
+    fade_BHZC = cumulated(decay_BHT)
+    scores_BGxZCC = (q_BGZCK @ k_BGZCK.mT).unsqueeze(2)
+    weights_BGRZCC = scores_BGxZCC * by_group(between(fade_BHZC), G).to(q_BGTK.dtype)
+    y_BHZCV = weights_BGRZCC.flatten(1, 2) @ v_BHZCV
+    last_BHZ1 = fade_BHZC[..., -1:]
+    new_BHZCV = v_BHZCV * (last_BHZ1 - fade_BHZC).exp2().unsqueeze(-1).to(v_BHTV.dtype)
+    # A key head's heads lie side by side, so that one product does for all of them.
+    new_BGZCE = by_group(new_BHZCV, G).permute(0, 1, 3, 4, 2, 5).flatten(4)
+    sums_BGZKE = wide(k_BGZCK.mT @ new_BGZCE)
+    left_BGZE = by_group(last_BHZ1.exp2(), G).transpose(2, 3).squeeze(-1)
+    left_BGZ1E = left_BGZE.repeat_interleave(v_BHTV.shape[-1], -1).unsqueeze(-2)
+    before_BGZKE, state = running(sums_BGZKE, left_BGZ1E, state)
+    from_state = (q_BGZCK @ before_BGZKE.to(q_BGTK.dtype)).unflatten(4, (-1, v_BHTV.shape[-1]))
+    from_BHZCV = from_state.permute(0, 1, 4, 2, 3, 5).flatten(1, 2)
+    y_BHZCV = torch.addcmul(y_BHZCV, from_BHZCV, fade_BHZC.exp2().unsqueeze(-1).to(y_BHZCV.dtype))
+    return y_BHZCV.flatten(2, 3), state
+
+
+def _by_channel(
+    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, decay_BHTK: Tensor, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    dtype = q_BHTK.dtype
+    q_BHZCK, k_BHZCK, v_BHZCV = chunked(q_BHTK), chunked(k_BHTK), chunked(v_BHTV)
+    fade_BHZCK = cumulated(decay_BHTK)
+    last_BHZ1K = fade_BHZCK[:, :, :, -1:]
+    weights_BHZCC = decayed_products(q_BHZCK.unsqueeze(0), k_BHZCK, fade_BHZCK)[0]
+    kept_BHZCK = k_BHZCK * (last_BHZ1K - fade_BHZCK).exp2().to(dtype)
+    sums_BHZKV = wide(kept_BHZCK.mT @ v_BHZCV)
+    before_BHZKV, state = running(sums_BHZKV, last_BHZ1K.exp2().mT, state)
+    seen_BHZCK = q_BHZCK * fade_BHZCK.exp2().to(dtype)
+    y_BHZCV = weights_BHZCC @ v_BHZCV + seen_BHZCK @ before_BHZKV.to(dtype)
+    return y_BHZCV.flatten(2, 3), state
+
+
+def running(sums: Tensor, left: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The state before each chunk (B, G, Z, K, E), and the one after the last."""
+    now = torch.zeros_like(sums[:, :, 0]) if state is None else state
+    before = []
+    for sum_, left_ in zip(sums.unbind(2), left.unbind(2), strict=True):
+        before.append(now)
+        now = torch.addcmul(sum_, now, left_)
+    return torch.stack(before, dim=2), now
+
+
+def decayed_products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
+    """sum_d row_id e^(f_id - f_jd) k_jd of all i >= j of a chunk, (M, ..., C, C); 0 above.
+
+    A chunk is halved again and again: between its halves, the exponent is split where they meet,
+    and both parts are negative, so that products of matrices do it however strong the decay is.
+    """
+    learns = (x.requires_grad for x in (rows_MxCK, k_xCK, fade_xCK))
+    if torch.is_grad_enabled() and any(learns):
+        product: Any = _DecayedProducts.apply
+        return product(rows_MxCK, k_xCK, fade_xCK)
+    return _products(rows_MxCK, k_xCK, fade_xCK)
+
+
+class _DecayedProducts(torch.autograd.Function):
+    """Keeps its inputs only, and makes the exponentials again."""
+
+    @staticmethod
+    def forward(ctx: Any, rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
+        ctx.save_for_backward(rows_MxCK, k_xCK, fade_xCK)
+        return _products(rows_MxCK, k_xCK, fade_xCK)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        rows_MxCK, k_xCK, fade_xCK = ctx.saved_tensors
+        own_MxC1 = grads[0].diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+        of_rows, of_k = own_MxC1 * k_xCK, (own_MxC1 * rows_MxCK).sum(0)
+        size = CHUNK
+        while size > 1:
+            upper, lower = _halves(fade_xCK, size)
+            grad = _below(grads[0], size)
+            for half, piece in (
+                (_part(of_rows, size, 1), grad @ (_part(k_xCK, size, 0) * upper) * lower),
+                (
+                    _part(of_k, size, 0),
+                    (grad.mT @ (_part(rows_MxCK, size, 1) * lower)).sum(0) * upper,
+                ),
+            ):
+                half += piece
+            size //= 2
+        # Row i goes with e^(f_i), key j with e^(-f_j).
+        of_fade = ((rows_MxCK * of_rows).sum(0) - k_xCK * of_k) * math.log(2)
+        return of_rows, of_k, of_fade
+
+
+def _products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
+    out_MxCC = rows_MxCK.new_zeros(*rows_MxCK.shape[:-1], CHUNK)
+    out_MxCC.diagonal(dim1=-2, dim2=-1).copy_((rows_MxCK * k_xCK).sum(-1))
+    size = CHUNK
+    while size > 1:
+        upper, lower = _halves(fade_xCK, size)
+        keys = _part(k_xCK, size, 0) * upper
+        _below(out_MxCC, size).copy_((_part(rows_MxCK, size, 1) * lower) @ keys.mT)
+        size //= 2
+    return out_MxCC
+
+
+def _halves(fade_xCK: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """From each token of a block's first half to its last, and from there to each of the second."""
+    first, second = _part(fade_xCK, size, 0), _part(fade_xCK, size, 1)
+    meet = first[..., -1:, :]
+    return (meet - first).exp2(), (second - meet).exp2()
+
+
+def _part(x_xCK: Tensor, size: int, half: int) -> Tensor:
+    """The first or the second half of each block of that size: (..., C / size, size / 2, K)."""
+    return x_xCK.unflatten(-2, (-1, 2, size // 2)).select(-3, half)
+
+
+def _below(x_xCC: Tensor, size: int) -> Tensor:
+    """Of each block on the diagonal the rows of its second half and the columns of its first."""
+    blocks, half = CHUNK // size, size // 2
+    x = x_xCC.unflatten(-1, (blocks, 2, half)).unflatten(-4, (blocks, 2, half))
+    return x.select(-5, 1).select(-2, 0).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)

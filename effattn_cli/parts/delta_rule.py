@@ -1,0 +1,214 @@
+"""The delta rule: a token writes into the state what the state does not know of its value yet.
+
+S <- e^(g_t) S, then S <- S + k_t (v_t - r_t S)^T, and y_t = q_t S. The key r_t that is read is
+beta_t k_t, with values of beta_t v_t, in DeltaNet and what came of it (arXiv:2406.06484). A chunk
+is solved as a whole: with A the products r_i k_j of i > j, each with its decay, what is written is
+u = (I + A)^-1 (v - r S), the WY form. Only the state goes from chunk to chunk.
+
+Letters are those of `decay`.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from effattn_cli.attention import repeat_kv
+from effattn_cli.parts.chunked import CHUNK
+from effattn_cli.parts.decay import (
+    between,
+    by_group,
+    chunked,
+    cumulated,
+    decayed_products,
+    in_pieces,
+    read,
+    workable,
+)
+from effattn_cli.parts.precision import wide
+
+
+def delta_rule(
+    q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, beta_BHT: Tensor, decay_BHT: Tensor
+) -> Tensor:
+    """All y_t, (B, H, T, V), with one decay a head; heads share the products of a key head."""
+    T, dtype = v_BHTV.shape[2], v_BHTV.dtype
+    outs: list[Tensor] = []
+    state: Tensor | None = None
+    inputs = workable(q_BGTK, k_BGTK, v_BHTV)
+    for q, k, v, beta, g in in_pieces(*inputs, wide(beta_BHT), wide(decay_BHT)):
+        out_BHTV, state = _by_head(q, k, v, beta, g, state)
+        outs.append(out_BHTV)
+    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
+
+
+def channel_delta_rule(
+    q_BHTK: Tensor, r_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, decay_BHTK: Tensor
+) -> Tensor:
+    """All y_t, (B, H, T, V), with a decay of each channel of the key."""
+    T, dtype = v_BHTV.shape[2], v_BHTV.dtype
+    outs: list[Tensor] = []
+    state: Tensor | None = None
+    inputs = workable(q_BHTK, r_BHTK, k_BHTK, v_BHTV)
+    for q, r, k, v, g in in_pieces(*inputs, wide(decay_BHTK)):
+        out_BHTV, state = _by_channel(q, r, k, v, g, state)
+        outs.append(out_BHTV)
+    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
+
+
+def delta_step(
+    q_BHK: Tensor, r_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, decay: Tensor, state_BHKV: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One token; `decay` is (B, H), or (B, H, K)."""
+    left = wide(decay).exp().unsqueeze(-1)
+    left = left if decay.ndim == 3 else left.unsqueeze(-1)
+    q_BHK, r_BHK, k_BHK, new_BHV = (wide(x) for x in (q_BHK, r_BHK, k_BHK, v_BHV))
+    state_BHKV = left * state_BHKV
+    new_BHV = new_BHV - read(r_BHK, state_BHKV)
+    state_BHKV = torch.addcmul(state_BHKV, k_BHK.unsqueeze(-1), new_BHV.unsqueeze(-2))
+    return read(q_BHK, state_BHKV).to(v_BHV.dtype), state_BHKV
+
+
+def unit(x_BHTK: Tensor) -> Tensor:
+    """Divided by its length, which is taken in float32 and a little more than it is."""
+    wide_BHTK = wide(x_BHTK)
+    square_BHT1 = wide_BHTK.square().sum(-1, keepdim=True)
+    return (wide_BHTK * (square_BHT1 + 1e-6).rsqrt()).to(x_BHTK.dtype)
+
+
+def _by_head(
+    q_BGTK: Tensor,
+    k_BGTK: Tensor,
+    v_BHTV: Tensor,
+    beta_BHT: Tensor,
+    decay_BHT: Tensor,
+    state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    (G, H), dtype = (q_BGTK.shape[1], v_BHTV.shape[1]), q_BGTK.dtype
+    q_BGZCK, k_BGZCK, v_BHZCV = chunked(q_BGTK), chunked(k_BGTK), chunked(v_BHTV)
+    beta_BHZC1, fade_BHZC = chunked(beta_BHT).unsqueeze(-1), cumulated(decay_BHT)
+    left_BHZCC = between(fade_BHZC)
+    grown_BHZC1, last_BHZ11 = fade_BHZC.exp2().unsqueeze(-1), fade_BHZC[..., -1:, None]
+    scores_BGxZCC, known_BGxZCC = (
+        (x @ k_BGZCK.mT).unsqueeze(2) for x in (q_BGZCK, k_BGZCK)
+    )
+    weights_BHZCC = (scores_BGxZCC * by_group(left_BHZCC, G).to(dtype)).flatten(1, 2)
+    A_BHZCC = (wide(known_BGxZCC) * by_group(left_BHZCC * beta_BHZC1, G)).flatten(1, 2)
+    q_BHZCK, k_BHZCK = repeat_kv(q_BGZCK, H), repeat_kv(k_BGZCK, H)
+    return _through(
+        q_BHZCK * grown_BHZC1.to(dtype),
+        weights_BHZCC,
+        A_BHZCC,
+        k_BHZCK * (beta_BHZC1 * grown_BHZC1).to(dtype),
+        v_BHZCV * beta_BHZC1.to(dtype),
+        k_BHZCK * (last_BHZ11 - fade_BHZC.unsqueeze(-1)).exp2().to(dtype),
+        last_BHZ11.exp2(),
+        state,
+    )
+
+
+def _by_channel(
+    q_BHTK: Tensor,
+    r_BHTK: Tensor,
+    k_BHTK: Tensor,
+    v_BHTV: Tensor,
+    decay_BHTK: Tensor,
+    state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    dtype = q_BHTK.dtype
+    q_BHZCK, r_BHZCK, k_BHZCK = chunked(q_BHTK), chunked(r_BHTK), chunked(k_BHTK)
+    fade_BHZCK = cumulated(decay_BHTK)
+    grown_BHZCK, last_BHZ1K = fade_BHZCK.exp2().to(dtype), fade_BHZCK[:, :, :, -1:]
+    rows_MBHZCK = torch.stack([q_BHZCK, r_BHZCK])
+    weights_BHZCC, A_BHZCC = decayed_products(rows_MBHZCK, k_BHZCK, fade_BHZCK)
+    return _through(
+        q_BHZCK * grown_BHZCK,
+        weights_BHZCC,
+        wide(A_BHZCC),
+        r_BHZCK * grown_BHZCK,
+        chunked(v_BHTV),
+        k_BHZCK * (last_BHZ1K - fade_BHZCK).exp2().to(dtype),
+        last_BHZ1K.exp2().mT,
+        state,
+    )
+
+
+def _through(
+    q_BHZCK: Tensor,
+    weights_BHZCC: Tensor,
+    A_BHZCC: Tensor,
+    r_BHZCK: Tensor,
+    v_BHZCV: Tensor,
+    k_BHZCK: Tensor,
+    left_BHZ: Tensor,
+    state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """From chunk to chunk. What is read has faded since the chunk began, what is written will have
+    until it ends.
+    """
+    dtype, (B, H, _, _, K), V = v_BHZCV.dtype, q_BHZCK.shape, v_BHZCV.shape[-1]
+    solved_BHZCC = inverse(A_BHZCC).to(dtype)
+    both_BHZCE = solved_BHZCC @ torch.cat([v_BHZCV, r_BHZCK], dim=-1)
+    v_XZCV, r_XZCK = both_BHZCE.flatten(0, 1).split([V, K], dim=-1)
+    left_XZ, k_XZCK = left_BHZ.flatten(0, 1), k_BHZCK.flatten(0, 1)
+    now_XKV = wide(v_XZCV.new_zeros(B * H, K, V)) if state is None else state
+    before, new = [], []
+    for v_XCV, r_XCK, k_XCK, left_X in zip(
+        *(x.unbind(1) for x in (v_XZCV, r_XZCK, k_XZCK, left_XZ)), strict=True
+    ):
+        before.append(now_XKV.to(dtype))
+        new.append(torch.baddbmm(v_XCV, r_XCK, before[-1], alpha=-1))
+        now_XKV = torch.addcmul(wide(k_XCK.mT @ new[-1]), now_XKV, left_X)
+    before_BHZKV = torch.stack(before, dim=1).unflatten(0, (B, H))
+    new_BHZCV = torch.stack(new, dim=1).unflatten(0, (B, H))
+    y_BHZCV = weights_BHZCC @ new_BHZCV + q_BHZCK @ before_BHZKV
+    return y_BHZCV.flatten(2, 3), now_XKV
+
+
+def inverse(A_xCC: Tensor) -> Tensor:
+    """(I + A)^-1 of what stands below the diagonal of A.
+
+    The inverses of pairs of blocks are merged, from single numbers up: as exact as substitution,
+    and products of matrices all through. Powers of A would do with fewer, but cancel one another
+    where keys are alike.
+    """
+    if torch.is_grad_enabled() and A_xCC.requires_grad:
+        made: Any = _Inverse.apply
+        return made(A_xCC)
+    return _inverse(A_xCC)
+
+
+class _Inverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, A_xCC: Tensor) -> Tensor:
+        solved_xCC = _inverse(A_xCC)
+        ctx.save_for_backward(solved_xCC)
+        return solved_xCC
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (solved_xCC,) = ctx.saved_tensors
+        return -(solved_xCC.mT @ grads[0] @ solved_xCC.mT).tril(-1)
+
+
+def _inverse(A_xCC: Tensor) -> Tensor:
+    solved_xCC = torch.eye(CHUNK, dtype=A_xCC.dtype, device=A_xCC.device).repeat(
+        *A_xCC.shape[:-2], 1, 1
+    )
+    half = 1
+    while half < CHUNK:
+        first, below, second = (
+            _block(x, half, *place)
+            for x, place in ((solved_xCC, (0, 0)), (A_xCC, (1, 0)), (solved_xCC, (1, 1)))
+        )
+        merged = -below if half == 1 else -(second @ (below @ first))
+        _block(solved_xCC, half, 1, 0).copy_(merged)
+        half *= 2
+    return solved_xCC
+
+
+def _block(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
+    """A quarter of each block of twice `half` on the diagonal: (..., C / (2 half), half, half)."""
+    blocks = CHUNK // (2 * half)
+    x = x_xCC.unflatten(-1, (blocks, 2, half)).unflatten(-4, (blocks, 2, half))
+    return x.select(-5, row).select(-2, column).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
