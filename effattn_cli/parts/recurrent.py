@@ -113,9 +113,7 @@ class Decay(nn.Module):
         super().__init__()
         self.lowest = lowest
         self.log_rate_H = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())
-        shape = (heads,) if width is None else (heads, width)
-        step = torch.empty(shape).uniform_(math.log(1e-3), math.log(1e-1)).exp()
-        self.bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))
+        self.bias = nn.Parameter(step_biases(heads, *([] if width is None else [width])))
 
     def step_size(self, x: Tensor) -> Tensor:
         """softplus(x + b) of (B, H, T), or (B, H, T, K), in float32."""
@@ -129,6 +127,12 @@ class Decay(nn.Module):
 
     def _moved(self, x: Tensor) -> Tensor:
         return wide(x) + wide(self.bias).unsqueeze(1)
+
+
+def step_biases(*shape: int) -> Tensor:
+    """Biases b with softplus(b) between 0.001 and 0.1, evenly on a logarithmic scale."""
+    step = torch.empty(shape).uniform_(math.log(1e-3), math.log(1e-1)).exp()
+    return step + torch.log(-torch.expm1(-step))
 
 
 def low_rank(dim: int, rank: int, out: int, *, bias: bool = False) -> nn.Sequential:
