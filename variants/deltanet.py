@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Input, gate
 from effattn_cli.parts.delta_rule import delta_rule, delta_step, unit
-from effattn_cli.parts.recurrent import Memory, Recurrent, normed
+from effattn_cli.parts.recurrent import Convolved, Memory, normed
 
 
 @final
-class DeltaNet(Recurrent):
+class DeltaNet(Convolved):
     """Replaces what a key stands for by the new value, a share b of it.
 
     S_t = (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T and y_t = S_t^T q_t / sqrt K, with q and k of
@@ -43,7 +43,7 @@ class DeltaNet(Recurrent):
     convolved = ("q", "k", "v")
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Recurrent.Config):
+    class Config(Convolved.Config):
         negative: bool = False
         """Whether b goes up to 2, so that the state can change its sign."""
 

@@ -9,11 +9,11 @@ from torch.nn.functional import silu
 
 from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_kv
 from effattn_cli.parts.delta_rule import delta_rule, delta_step, unit
-from effattn_cli.parts.recurrent import Decay, Memory, Recurrent, normed
+from effattn_cli.parts.recurrent import Convolved, Decay, Memory, normed
 
 
 @final
-class GatedDeltaNet(Recurrent):
+class GatedDeltaNet(Convolved):
     """Fades what it holds, then replaces what a key stands for by the new value.
 
     S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T and y_t = q_t^T S_t / sqrt K, with q and k
@@ -50,7 +50,7 @@ class GatedDeltaNet(Recurrent):
     convolved = ("q", "k", "v")
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Recurrent.Config):
+    class Config(Convolved.Config):
         key_heads: int | None = None
         """Heads of queries and keys, as many as of values unless given; 16 for 32 in Qwen3-Next."""
         value_width: int | None = None
@@ -72,13 +72,14 @@ class GatedDeltaNet(Recurrent):
         if config.gate not in {"silu", "sigmoid"}:
             raise Unsupported(f"gate {config.gate!r} is neither silu nor sigmoid")
         super().__init__(config)
+        self.most = 2 if config.negative else 1
         self.gated = silu if config.gate == "silu" else torch.sigmoid
         self.decay = None if config.core else Decay(self.heads)
         self.norm_V = nn.Parameter(torch.ones(self.value_width))
 
     def activated(self, name: str, y: Tensor) -> Tensor:
         if name == "beta":
-            return torch.sigmoid(y) * 2 if self.config.negative else torch.sigmoid(y)
+            return self.most * torch.sigmoid(y)
         if name == "decay":
             assert self.decay is not None
             made: Tensor = self.decay(y)

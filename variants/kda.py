@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_kv
 from effattn_cli.parts.delta_rule import channel_delta_rule, delta_step, unit
-from effattn_cli.parts.recurrent import Decay, Memory, Recurrent, low_rank, normed
+from effattn_cli.parts.recurrent import Convolved, Decay, Memory, low_rank, normed
 
 
 @final
-class KimiDeltaAttention(Recurrent):
+class KimiDeltaAttention(Convolved):
     """Fades each channel by itself, then replaces what a key stands for by the new value.
 
     S_t = (I - b_t k_t k_t^T) Diag(a_t) S_(t-1) + b_t k_t v_t^T and y_t = S_t^T q_t / sqrt K, with q
@@ -49,7 +49,7 @@ class KimiDeltaAttention(Recurrent):
     convolved = ("q", "k", "v")
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Recurrent.Config):
+    class Config(Convolved.Config):
         key_heads: int | None = None
         """Heads of queries and keys, as many as of values unless given."""
         lowest: float | None = None
@@ -64,6 +64,7 @@ class KimiDeltaAttention(Recurrent):
             raise Unsupported(f"{config.heads} heads are no multiple of key_heads {self.key_heads}")
         if config.lowest is not None and not config.lowest < 0:
             raise Unsupported(f"lowest {config.lowest} is not below 0")
+        self.full_rank = config.full_rank
         super().__init__(config)
         self.decay = None if config.core else Decay(self.heads, self.head_dim, config.lowest)
         self.norm_V = nn.Parameter(torch.ones(self.head_dim))
@@ -71,7 +72,7 @@ class KimiDeltaAttention(Recurrent):
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
         made, numbers = super().make_projections(dim), self.heads * self.head_dim
         made["decay"] = low_rank(dim, self.head_dim, numbers)
-        if not self.config.full_rank:
+        if not self.full_rank:
             made["gate"] = low_rank(dim, self.head_dim, numbers)
         return made
 

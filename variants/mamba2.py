@@ -10,11 +10,11 @@ from torch.nn.functional import silu, softplus
 from effattn_cli.attention import Card, Input, Unsupported, repeat_kv, step_size
 from effattn_cli.parts.decay import by_group, decay_scan, decay_step
 from effattn_cli.parts.precision import wide
-from effattn_cli.parts.recurrent import Memory, Recurrent, step_biases
+from effattn_cli.parts.recurrent import Convolved, Memory, normed, step_biases
 
 
 @final
-class Mamba2(Recurrent):
+class Mamba2(Convolved):
     """Each head's state fades by a share that the token chooses, and takes up its input.
 
     S_t = e^(-dt_t e^A) S_(t-1) + dt_t B_t x_t^T and y_t = C_t S_t + D x_t, with x, B and C after a
@@ -51,7 +51,7 @@ class Mamba2(Recurrent):
     convolution_bias = True
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Recurrent.Config):
+    class Config(Convolved.Config):
         state: int = 128
         """Numbers in a head's state for each of its channels; 64 to 256 in models."""
         groups: int = 1
@@ -114,7 +114,5 @@ class Mamba2(Recurrent):
 
     def _finish(self, y_BHTP: Tensor, x_BHTP: Tensor, z_BHTP: Tensor) -> Tensor:
         y_BHTP = torch.addcmul(y_BHTP, x_BHTP, self.direct_H[:, None, None]) * silu(z_BHTP)
-        y_BGRTP = by_group(y_BHTP, self.groups)
-        square_BGxTx = wide(y_BGRTP).square().mean((2, 4), keepdim=True)
-        y_BGRTP = y_BGRTP * (square_BGxTx + 1e-5).rsqrt().to(y_BHTP.dtype)
+        y_BGRTP = normed(by_group(y_BHTP, self.groups), None, 1e-5, over=(2, 4))
         return y_BGRTP.flatten(1, 2) * self.norm_HP.unsqueeze(1)

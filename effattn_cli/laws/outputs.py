@@ -107,7 +107,7 @@ def gradients(variant: type[Layer]) -> None:
     for causal in modes(variant):
         layer, x = make(variant, 72, causal=causal).train(), tokens_in(72).requires_grad_()
         y: Tensor = layer(x)
-        y.square().sum().backward()  # type: ignore[no-untyped-call]
+        y.square().sum().backward()
         for name, tensor in [("input", x), *layer.named_parameters()]:
             grad = tensor.grad
             require(grad is not None and bool((grad != 0).any()), f"no gradient reaches {name}")

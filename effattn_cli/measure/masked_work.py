@@ -21,7 +21,7 @@ LOW = -1e3  # added to a score: its exponential is 0 beside any other's
 PASSES = frozenset({"cat", "clone", "_to_copy", "copy", "constant_pad_nd"})
 
 
-class Masked(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Masked(TorchDispatchMode):
     """Adds up `flops` of what runs inside it.
 
     It knows fused attention with a mask, softmax that leaves scores no weight, and triangles cut

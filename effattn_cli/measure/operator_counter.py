@@ -27,7 +27,7 @@ class Uncountable(Exception):
     """A program does something whose cost is not known."""
 
 
-class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Counter(TorchDispatchMode):
     """Counts what runs inside it. `watch` names tensors that exist before; they cost nothing."""
 
     supports_higher_order_operators = True  # it is told of them, and says that it cannot count

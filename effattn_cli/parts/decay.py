@@ -24,15 +24,18 @@ LOG2E = math.log2(math.e)  # exp2 is three times as fast as exp on a CPU
 def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) -> Tensor:
     """All y_t, (B, H, T, V), from an empty state.
 
-    `decay` is (B, H, T), or (B, H, T, K) with as many key heads as heads. Heads share the products
-    of their key head's queries and keys.
+    `decay` is (B, H, T), or (B, H, T, K) with as many key heads as heads, or (H,) where it is the
+    same for every token. Heads share the products of their key head's queries and keys.
     """
     T, dtype = v_BHTV.shape[2], v_BHTV.dtype
     outs: list[Tensor] = []
     state: Tensor | None = None
+    fixed = decay.ndim == 1
+    of_tokens = () if fixed else (wide(decay),)
     scan = _by_channel if decay.ndim == 4 else _by_head
-    for q, k, v, g in in_pieces(*workable(q_BGTK, k_BGTK, v_BHTV), wide(decay)):
-        out_BHTV, state = scan(q, k, v, g, state)
+    for q, k, v, *own in in_pieces(*workable(q_BGTK, k_BGTK, v_BHTV), *of_tokens):
+        fade = cumulated(wide(decay)[None, :, None].expand(1, -1, CHUNK) if fixed else own[0])
+        out_BHTV, state = scan(q, k, v, fade, state)
         outs.append(out_BHTV)
     return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
 
@@ -40,7 +43,7 @@ def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) ->
 def decay_step(
     q_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, decay: Tensor, state_BHKV: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """One token; `decay` is (B, H), or (B, H, K)."""
+    """One token; `decay` is (B, H), or (B, H, K), or (H,)."""
     left = wide(decay).exp().unsqueeze(-1)
     left = left if decay.ndim == 3 else left.unsqueeze(-1)
     q_BHK, k_BHK, new_BHV = (wide(x) for x in (q_BHK, k_BHK, v_BHV))
@@ -49,7 +52,7 @@ def decay_step(
 
 
 def read(q_BHK: Tensor, state_BHKV: Tensor) -> Tensor:
-    """q S, (B, H, V)."""
+    """Q S, (B, H, V)."""
     return (q_BHK.unsqueeze(-2) @ state_BHKV).squeeze(-2)
 
 
@@ -95,11 +98,10 @@ def by_group(x_BHyy: Tensor, key_heads: int) -> Tensor:
 
 
 def _by_head(
-    q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay_BHT: Tensor, state: Tensor | None
+    q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, fade_BHZC: Tensor, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     G = q_BGTK.shape[1]
     q_BGZCK, k_BGZCK, v_BHZCV = chunked(q_BGTK), chunked(k_BGTK), chunked(v_BHTV)
-    fade_BHZC = cumulated(decay_BHT)
     scores_BGxZCC = (q_BGZCK @ k_BGZCK.mT).unsqueeze(2)
     weights_BGRZCC = scores_BGxZCC * by_group(between(fade_BHZC), G).to(q_BGTK.dtype)
     y_BHZCV = weights_BGRZCC.flatten(1, 2) @ v_BHZCV
@@ -110,6 +112,7 @@ def _by_head(
     sums_BGZKE = wide(k_BGZCK.mT @ new_BGZCE)
     left_BGZE = by_group(last_BHZ1.exp2(), G).transpose(2, 3).squeeze(-1)
     left_BGZ1E = left_BGZE.repeat_interleave(v_BHTV.shape[-1], -1).unsqueeze(-2)
+    left_BGZ1E = left_BGZ1E.expand(-1, -1, q_BGZCK.shape[2], -1, -1)
     before_BGZKE, state = running(sums_BGZKE, left_BGZ1E, state)
     from_state = (q_BGZCK @ before_BGZKE.to(q_BGTK.dtype)).unflatten(4, (-1, v_BHTV.shape[-1]))
     from_BHZCV = from_state.permute(0, 1, 4, 2, 3, 5).flatten(1, 2)
@@ -118,11 +121,10 @@ def _by_head(
 
 
 def _by_channel(
-    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, decay_BHTK: Tensor, state: Tensor | None
+    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, fade_BHZCK: Tensor, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     dtype = q_BHTK.dtype
     q_BHZCK, k_BHZCK, v_BHZCV = chunked(q_BHTK), chunked(k_BHTK), chunked(v_BHTV)
-    fade_BHZCK = cumulated(decay_BHTK)
     last_BHZ1K = fade_BHZCK[:, :, :, -1:]
     weights_BHZCC = decayed_products(q_BHZCK.unsqueeze(0), k_BHZCK, fade_BHZCK)[0]
     kept_BHZCK = k_BHZCK * (last_BHZ1K - fade_BHZCK).exp2().to(dtype)
@@ -173,14 +175,9 @@ class _DecayedProducts(torch.autograd.Function):
         while size > 1:
             upper, lower = _halves(fade_xCK, size)
             grad = _below(grads[0], size)
-            for half, piece in (
-                (_part(of_rows, size, 1), grad @ (_part(k_xCK, size, 0) * upper) * lower),
-                (
-                    _part(of_k, size, 0),
-                    (grad.mT @ (_part(rows_MxCK, size, 1) * lower)).sum(0) * upper,
-                ),
-            ):
-                half += piece
+            _part(of_rows, size, 1).add_(grad @ (_part(k_xCK, size, 0) * upper) * lower)
+            rows = _part(rows_MxCK, size, 1) * lower
+            _part(of_k, size, 0).add_((grad.mT @ rows).sum(0) * upper)
             size //= 2
         # Row i goes with e^(f_i), key j with e^(-f_j).
         of_fade = ((rows_MxCK * of_rows).sum(0) - k_xCK * of_k) * math.log(2)

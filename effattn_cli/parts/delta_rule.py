@@ -89,9 +89,7 @@ def _by_head(
     beta_BHZC1, fade_BHZC = chunked(beta_BHT).unsqueeze(-1), cumulated(decay_BHT)
     left_BHZCC = between(fade_BHZC)
     grown_BHZC1, last_BHZ11 = fade_BHZC.exp2().unsqueeze(-1), fade_BHZC[..., -1:, None]
-    scores_BGxZCC, known_BGxZCC = (
-        (x @ k_BGZCK.mT).unsqueeze(2) for x in (q_BGZCK, k_BGZCK)
-    )
+    scores_BGxZCC, known_BGxZCC = ((x @ k_BGZCK.mT).unsqueeze(2) for x in (q_BGZCK, k_BGZCK))
     weights_BHZCC = (scores_BGxZCC * by_group(left_BHZCC, G).to(dtype)).flatten(1, 2)
     A_BHZCC = (wide(known_BGxZCC) * by_group(left_BHZCC * beta_BHZC1, G)).flatten(1, 2)
     q_BHZCK, k_BHZCK = repeat_kv(q_BGZCK, H), repeat_kv(k_BGZCK, H)

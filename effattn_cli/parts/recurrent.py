@@ -4,14 +4,14 @@ gates of their own activation, a normed and gated output, and what decoding keep
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import rms_norm, softplus
+from torch.nn.functional import softplus
 
-from effattn_cli.attention import Decodable, Input, Unsupported
+from effattn_cli.attention import Decodable, Unsupported
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.short_conv import ShortConv
 
@@ -21,69 +21,22 @@ class Memory:
     """The state of each head in float32, and what the short convolutions have seen last."""
 
     matrix_BHKV: Tensor
-    recent_BSE: Tensor | None
+    length: int = 0  # tokens so far
+    recent_BSE: Tensor | None = None
 
     def after(self, matrix_BHKV: Tensor) -> "Memory":
-        return Memory(matrix_BHKV, self.recent_BSE)
+        return replace(self, matrix_BHKV=matrix_BHKV)
 
 
 class Recurrent(Decodable[Memory]):
-    """Inputs are projected, some of them convolved over the last tokens, and then `activated`.
+    """Inputs are projected and then `activated`. A variant gives `attend` and `step`."""
 
-    A variant says which are convolved, and gives `attend` and `step`.
-    """
-
-    #: The inputs that pass a short convolution, side by side.
-    convolved: ClassVar[tuple[str, ...]] = ()
-    convolution_bias: ClassVar[bool] = False
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(Decodable.Config):
-        conv: int = 4
-        """Tokens that the short convolutions look at; 0 for none."""
-
-    config: Config
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        if config.conv < 0:
-            raise Unsupported(f"conv {config.conv} is below 0")
-        self.conv: ShortConv | None = None
-        if config.conv and self.convolved and not config.core:
-            self.conv = ShortConv(sum(self._widths), config.conv, bias=self.convolution_bias)
-
-    @property
-    def _widths(self) -> list[int]:
-        return [self.inputs[name].numbers(self) for name in self.convolved]
-
-    def activated(self, name: str, y: Tensor) -> Tensor:
+    def activated(self, name: str, y: Tensor) -> Tensor:  # noqa: ARG002
         """A projection, with its axes of heads and width, as the core takes it."""
         return y
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
-        made = self._projected(x_BTD)
-        if self.conv is not None:
-            side_BTE = torch.cat([made[name] for name in self.convolved], dim=-1)
-            self._replace(made, self.conv(side_BTE))
-        return self._finished(made)
-
-    def project_step(self, x_BD: Tensor, state: Memory) -> tuple[tuple[Tensor, ...], Memory]:
-        made = self._projected(x_BD.unsqueeze(1))
-        if self.conv is not None:
-            assert state.recent_BSE is not None
-            side_BE = torch.cat([made[name] for name in self.convolved], dim=-1).squeeze(1)
-            side_BE, recent_BSE = self.conv.step(side_BE, state.recent_BSE)
-            self._replace(made, side_BE.unsqueeze(1))
-            state = Memory(state.matrix_BHKV, recent_BSE)
-        pairs = zip(self.inputs.values(), self._finished(made), strict=True)
-        return tuple(spec.of_token(x) for spec, x in pairs), state
-
-    def _projected(self, x_BTD: Tensor) -> dict[str, Tensor]:
-        return {name: self.projections[name](x_BTD) for name in self.projected}
-
-    def _replace(self, made: dict[str, Tensor], side_BTE: Tensor) -> None:
-        parts = side_BTE.split(self._widths, dim=-1)
-        made.update(zip(self.convolved, parts, strict=True))
+        return self._finished({name: self.projections[name](x_BTD) for name in self.projected})
 
     def _finished(self, made: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         return tuple(self.activated(name, self.split(name, made[name])) for name in self.inputs)
@@ -95,10 +48,62 @@ class Recurrent(Decodable[Memory]):
 
     def init_state(self, batch: int, context: int) -> Memory:
         matrix_BHKV = wide(self.blank(batch, *self.state_shape, random=context > 0))
+        return Memory(matrix_BHKV, context)
+
+
+class Convolved(Recurrent):
+    """Some of the inputs pass a short causal convolution, side by side, before all else."""
+
+    convolved: ClassVar[tuple[str, ...]]
+    convolution_bias: ClassVar[bool] = False
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Recurrent.Config):
+        conv: int = 4
+        """Tokens that the short convolutions look at; 0 for none."""
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.conv < 0:
+            raise Unsupported(f"conv {config.conv} is below 0")
+        self.conv: ShortConv | None = None
+        if config.conv and not config.core:
+            self.conv = ShortConv(sum(self._widths), config.conv, bias=self.convolution_bias)
+
+    @property
+    def _widths(self) -> list[int]:
+        return [self.inputs[name].numbers(self) for name in self.convolved]
+
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
+        made = {name: self.projections[name](x_BTD) for name in self.projected}
+        if self.conv is not None:
+            side_BTE = torch.cat([made[name] for name in self.convolved], dim=-1)
+            made |= self._apart(self.conv(side_BTE))
+        return self._finished(made)
+
+    def project_step(self, x_BD: Tensor, state: Memory) -> tuple[tuple[Tensor, ...], Memory]:
+        made = {name: self.projections[name](x_BD.unsqueeze(1)) for name in self.projected}
+        if self.conv is not None:
+            assert state.recent_BSE is not None
+            side_BE = torch.cat([made[name] for name in self.convolved], dim=-1).squeeze(1)
+            side_BE, recent_BSE = self.conv.step(side_BE, state.recent_BSE)
+            made |= self._apart(side_BE.unsqueeze(1))
+            state = replace(state, recent_BSE=recent_BSE)
+        pairs = zip(self.inputs.values(), self._finished(made), strict=True)
+        return tuple(spec.of_token(x) for spec, x in pairs), state
+
+    def _apart(self, side_BTE: Tensor) -> dict[str, Tensor]:
+        parts = side_BTE.split(self._widths, dim=-1)
+        return dict(zip(self.convolved, parts, strict=True))
+
+    def init_state(self, batch: int, context: int) -> Memory:
+        state = super().init_state(batch, context)
         if self.conv is None:
-            return Memory(matrix_BHKV, None)
+            return state
         shape = batch, self.conv.before, sum(self._widths)
-        return Memory(matrix_BHKV, self.blank(*shape, random=context > 0))
+        return replace(state, recent_BSE=self.blank(*shape, random=context > 0))
 
 
 class Decay(nn.Module):
@@ -140,8 +145,10 @@ def low_rank(dim: int, rank: int, out: int, *, bias: bool = False) -> nn.Sequent
     return nn.Sequential(nn.Linear(dim, rank, bias=False), nn.Linear(rank, out, bias=bias))
 
 
-def normed(y_BHTV: Tensor, weight: Tensor | None, epsilon: float = 1e-6) -> Tensor:
-    """Each head's output divided by its root mean square, taken in float32."""
-    y: Any = rms_norm(wide(y_BHTV), y_BHTV.shape[-1:], None, epsilon).to(y_BHTV.dtype)
-    return y if weight is None else y * weight
-
+def normed(
+    y_BHTV: Tensor, weight: Tensor | None, epsilon: float = 1e-6, over: tuple[int, ...] = (-1,)
+) -> Tensor:
+    """Divided by the root mean square of each head, or `over` more axes; taken in float32."""
+    square = wide(y_BHTV).square().mean(over, keepdim=True)
+    y_BHTV = y_BHTV * (square + epsilon).rsqrt().to(y_BHTV.dtype)
+    return y_BHTV if weight is None else y_BHTV * weight

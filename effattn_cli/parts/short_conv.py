@@ -37,12 +37,13 @@ class ShortConv(nn.Module):
         x_BSE = pad(x_BTE, (0, 0, self.before, 0))
         given = (x_BSE, self.weight_EL, self.bias_E, self.activate)
         if not pieces_pay(x_BTE):
-            y_BTE = conv1d(x_BSE.mT, self.weight_EL.unsqueeze(1), self.bias_E, groups=x_BTE.shape[2]).mT
+            y_BTE = conv1d(
+                x_BSE.mT, self.weight_EL.unsqueeze(1), self.bias_E, groups=x_BTE.shape[2]
+            ).mT
             return silu(y_BTE) if self.activate else y_BTE
         if torch.is_grad_enabled():
             convolve: Any = _Convolution.apply
-            y_BTE = convolve(*given)
-            return y_BTE
+            return convolve(*given)
         return _convolved(*given)
 
     def step(self, x_BE: Tensor, recent_BSE: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,7 +59,11 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x_BSE: Tensor, weight_EL: Tensor, bias_E: Tensor | None, activate: bool  # noqa: FBT001
+        ctx: Any,
+        x_BSE: Tensor,
+        weight_EL: Tensor,
+        bias_E: Tensor | None,
+        activate: bool,  # noqa: FBT001
     ) -> Tensor:
         ctx.activate = activate
         ctx.save_for_backward(x_BSE, weight_EL, bias_E)
@@ -85,7 +90,10 @@ class _Convolution(torch.autograd.Function):
 
 
 def _convolved(
-    x_BSE: Tensor, weight_EL: Tensor, bias_E: Tensor | None, activate: bool  # noqa: FBT001
+    x_BSE: Tensor,
+    weight_EL: Tensor,
+    bias_E: Tensor | None,
+    activate: bool,  # noqa: FBT001
 ) -> Tensor:
     """A piece of the length at a time, so that all taps find it in the cache."""
     B, S, E = x_BSE.shape

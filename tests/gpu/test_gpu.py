@@ -103,7 +103,7 @@ def test_a_call_upon_a_cold_cache_takes_longer() -> None:
         return torch.add(x, x, out=out)
 
     def pause() -> None:  # the CPU has the same head start as behind the overwriting
-        torch.cuda._sleep(100_000)  # type: ignore[no-untyped-call]
+        torch.cuda._sleep(100_000)
 
     cold, warm = (timing.block("cuda", call, each) for each in (before, pause))
     cold(10), warm(10)

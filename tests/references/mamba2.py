@@ -18,7 +18,7 @@ def reference(
     real_BT: Tensor | None,
 ) -> Tensor:
     """Each head as the matrix of its semiseparable form: (L o C B^T) x, entry by entry."""
-    B, H, T, P = x_BHTP.shape
+    H = x_BHTP.shape[1]
     R = H // layer.config.groups
     made = []
     for h in range(H):

@@ -33,13 +33,13 @@ mine: from /home/me/mine.py\
 
 
 def test_the_listing_on_a_wide_screen() -> None:
-    variants = [a_variant("linformer"), a_variant("mine", origin="effattn-mine 1.0")]
+    variants = [a_variant("linformer"), a_variant("mine", origin="mine 1.0")]
     assert screen(listing(variants, {}), 120) == snapshot("""\
 name       family    year  time  memory  decode  state  causal  kind     deployed in  origin
-──────────────────────────────────────────────────────────────────────────────────────────────────────
+──────────────────────────────────────────────────────────────────────────────────────────────
 linformer  low-rank  2020  N k   N       no             yes     approx.               bundled
-mine       low-rank  2020  N k   N       no             yes     own                   effattn-mine 1.0
-mine: from effattn-mine 1.0\
+mine       low-rank  2020  N k   N       no             yes     own                   mine 1.0
+mine: from mine 1.0\
 """)
 
 

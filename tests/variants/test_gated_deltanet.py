@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from tests.equality import equals_its_reference
 from tests.references.gated_deltanet import reference, whole
 
 GatedDeltaNet = catalog.load("gated-deltanet")
+definition: Any = reference
 OPTIONS = [
     {"key_heads": 2}, {"value_width": 24}, {"negative": True}, {"gate": "sigmoid"}, {"conv": 2},
     {"key_heads": 1, "head_dim": 24, "value_width": 8},
@@ -15,8 +18,8 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_each_option_equals_the_definition(options: dict[str, object]) -> None:
-    layer = laws.make(GatedDeltaNet, 70, dtype=torch.float64, causal=True, **options)
+def test_each_option_equals_the_definition(options: dict[str, Any]) -> None:
+    layer: Any = laws.make(GatedDeltaNet, 70, dtype=torch.float64, causal=True, **options)
     equals_its_reference(layer, reference)
     x_BTD = laws.tokens_in(70).double()
     torch.testing.assert_close(layer(x_BTD), whole(layer, x_BTD), rtol=1e-9, atol=1e-9)
@@ -24,10 +27,10 @@ def test_each_option_equals_the_definition(options: dict[str, object]) -> None:
 
 
 def test_the_state_is_what_qwen3_next_keeps() -> None:
-    layer = laws.make(
+    layer: Any = laws.make(
         GatedDeltaNet, 8, causal=True, dim=2048, heads=32, key_heads=16, head_dim=128
     )
-    state = layer.init_state(1, 1000)  # type: ignore[attr-defined]
+    state = layer.init_state(1, 1000)
     assert state.matrix_BHKV.nbytes == 2 * 2**20
     assert state.recent_BSE.shape == (1, 3, 2 * 16 * 128 + 32 * 128)
 
@@ -35,12 +38,12 @@ def test_the_state_is_what_qwen3_next_keeps() -> None:
 @torch.no_grad()
 def test_keys_that_are_alike_are_solved_exactly() -> None:
     """Powers of the products of keys, in place of merged inverses, would be off by far here."""
-    layer = laws.make(GatedDeltaNet, 128, causal=True)
+    layer: Any = laws.make(GatedDeltaNet, 128, causal=True)
     q, k, v, decay, beta, gate = (spec.random(layer, 1, 128) for spec in layer.inputs.values())
     k, beta, decay = torch.ones_like(k) + 0.3 * k, torch.ones_like(beta), torch.zeros_like(decay)
     inputs = q, k, v, decay, beta, gate
     got = layer.attend(*inputs)
-    want = reference(layer.double(), *(x.double() for x in inputs), None)
+    want = definition(layer.double(), *(x.double() for x in inputs), None)
     torch.testing.assert_close(got.double(), want, rtol=1e-3, atol=1e-3)
 
 
@@ -52,6 +55,6 @@ def test_keys_that_are_alike_are_solved_exactly() -> None:
         ({"conv": -1}, "conv -1 is below 0"),
     ],
 )
-def test_refuses(options: dict[str, object], message: str) -> None:
+def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Unsupported, match=f"^{message}$"):
         laws.make(GatedDeltaNet, 8, causal=True, **options)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from tests.equality import equals_its_reference
 from tests.references.kda import reference, whole
 
 KDA = catalog.load("kda")
+definition: Any = reference
 OPTIONS = [
     {"key_heads": 2}, {"lowest": -5.0}, {"full_rank": True}, {"conv": 1}, {"conv": 2},
     {"key_heads": 1, "head_dim": 24, "lowest": -1.0},
@@ -15,8 +18,8 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_each_option_equals_the_definition(options: dict[str, object]) -> None:
-    layer = laws.make(KDA, 70, dtype=torch.float64, causal=True, **options)
+def test_each_option_equals_the_definition(options: dict[str, Any]) -> None:
+    layer: Any = laws.make(KDA, 70, dtype=torch.float64, causal=True, **options)
     equals_its_reference(layer, reference)
     x_BTD = laws.tokens_in(70).double()
     torch.testing.assert_close(layer(x_BTD), whole(layer, x_BTD), rtol=1e-9, atol=1e-9)
@@ -24,20 +27,20 @@ def test_each_option_equals_the_definition(options: dict[str, object]) -> None:
 
 
 def test_the_state_is_what_kimi_linear_keeps() -> None:
-    layer = laws.make(KDA, 8, causal=True, dim=2304, heads=32, head_dim=128)
-    state = layer.init_state(1, 1000)  # type: ignore[attr-defined]
+    layer: Any = laws.make(KDA, 8, causal=True, dim=2304, heads=32, head_dim=128)
+    state = layer.init_state(1, 1000)
     assert state.matrix_BHKV.nbytes == 32 * 128 * 128 * 4
     assert state.recent_BSE.shape == (1, 3, 3 * 32 * 128)
 
 
 def test_the_strongest_decay_of_a_channel_is_exact() -> None:
     """Factors e^b and e^-b, taken apart, would overflow."""
-    layer = laws.make(KDA, 130, causal=True)
+    layer: Any = laws.make(KDA, 130, causal=True)
     inputs = [spec.random(layer, 1, 130) for spec in layer.inputs.values()]
     inputs[3] = torch.where(torch.rand(inputs[3].shape) < 0.3, -200.0, -1e-3)
     with torch.no_grad():
         got = layer.attend(*inputs)
-        want = reference(layer.double(), *(x.double() for x in inputs), None)
+        want = definition(layer.double(), *(x.double() for x in inputs), None)
     torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=1e-4)
 
 
@@ -49,6 +52,6 @@ def test_the_strongest_decay_of_a_channel_is_exact() -> None:
         ({"conv": -1}, "conv -1 is below 0"),
     ],
 )
-def test_refuses(options: dict[str, float], message: str) -> None:
+def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Unsupported, match=f"^{message}$"):
         laws.make(KDA, 8, causal=True, **options)

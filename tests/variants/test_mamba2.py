@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -15,8 +17,8 @@ Mamba2 = catalog.load("mamba2")
     [{"groups": 4, "state": 16}, {"groups": 1}, {"state": 7, "conv": 2}, {"head_dim": 24}],
     ids=str,
 )
-def test_each_option_equals_the_definition(options: dict[str, object]) -> None:
-    layer = laws.make(Mamba2, 70, dtype=torch.float64, causal=True, **options)
+def test_each_option_equals_the_definition(options: dict[str, Any]) -> None:
+    layer: Any = laws.make(Mamba2, 70, dtype=torch.float64, causal=True, **options)
     equals_its_reference(layer, reference)
     x_BTD = laws.tokens_in(70).double()
     torch.testing.assert_close(layer(x_BTD), whole(layer, x_BTD), rtol=1e-9, atol=1e-9)
@@ -24,8 +26,8 @@ def test_each_option_equals_the_definition(options: dict[str, object]) -> None:
 
 
 def test_the_state_is_what_nemotron_3_nano_keeps() -> None:
-    layer = laws.make(Mamba2, 8, causal=True, dim=2688, heads=64, head_dim=64, groups=8)
-    state = layer.init_state(1, 1000)  # type: ignore[attr-defined]
+    layer: Any = laws.make(Mamba2, 8, causal=True, dim=2688, heads=64, head_dim=64, groups=8)
+    state = layer.init_state(1, 1000)
     assert state.matrix_BHKV.nbytes == 2 * 2**20
     assert state.recent_BSE.shape == (1, 3, 64 * 64 + 2 * 8 * 128)
 
@@ -38,6 +40,6 @@ def test_the_state_is_what_nemotron_3_nano_keeps() -> None:
         ({"state": 0}, "state 0 is below 1"),
     ],
 )
-def test_refuses(options: dict[str, object], message: str) -> None:
+def test_refuses(options: dict[str, Any], message: str) -> None:
     with pytest.raises(Unsupported, match=f"^{message}$"):
         laws.make(Mamba2, 8, causal=True, **options)

@@ -1,0 +1,78 @@
+"""Lightning Attention: linear attention with a fixed decay in each head."""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from effattn_cli.attention import Card, Input, Unsupported
+from effattn_cli.parts.decay import decay_scan, decay_step
+from effattn_cli.parts.recurrent import Memory, Recurrent, normed
+
+
+@final
+class Lightning(Recurrent):
+    """Sums that fade by a fixed share a head, which grows from the first layer to the last.
+
+    S_t = e^(-s_h) S_(t-1) + k_t v_t^T and y_t = S_t^T q_t, with q, k and v after SiLU and slopes
+    s_h = 2^(-8 h / H) (1 - l / (L - 1)) for heads h = 1 .. H of layer l, and out = RMSNorm(y)
+    sigmoid(x W), the norm taken over all heads (Lightning Attention-2, Qin et al. 2024,
+    arXiv:2401.04658; as in MiniMax-01, arXiv:2501.08313).
+    """
+
+    card = Card(
+        title="Lightning Attention",
+        families=("linear",),
+        paper="arXiv:2401.04658",
+        year=2024,
+        time="N",
+        memory="N",
+        state="1",
+        causal="always",
+        kind="own mechanism",
+        deployed=("MiniMax-Text-01", "MiniMax-M1", "Ling 2.5"),
+        aliases=("lightning-attention", "lightning2"),
+        notes=("gate and norm of the output belong to the core",),
+    )
+    inputs: ClassVar = {"q": Input(), "k": Input(), "v": Input(), "gate": Input()}
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Recurrent.Config):
+        depth: float = 0.0
+        """The place of the layer in its model, l / (L - 1): 0 is the first, 1 the last."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if not 0 <= config.depth <= 1:
+            raise Unsupported(f"depth {config.depth} is not from 0 to 1")
+        base, factor = 2 ** (-8 / self.heads), 1 - config.depth + 1e-5
+        slopes = [base ** (head + 1) * factor for head in range(self.heads)]
+        self.decay_H: Tensor
+        self.register_buffer("decay_H", -torch.tensor(slopes), persistent=False)
+        self.norm_HV = nn.Parameter(torch.ones(self.heads, self.head_dim))
+
+    def activated(self, name: str, y: Tensor) -> Tensor:
+        return y if name == "gate" else silu(y)
+
+    def attend(
+        self,
+        q_BHTK: Tensor,
+        k_BHTK: Tensor,
+        v_BHTV: Tensor,
+        gate_BHTV: Tensor,
+        real_BT: Tensor | None = None,
+    ) -> Tensor:
+        return self._finish(decay_scan(q_BHTK, k_BHTK, v_BHTV, self.decay_H), gate_BHTV)
+
+    def step(
+        self, q_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, gate_BHV: Tensor, state: Memory
+    ) -> tuple[Tensor, Memory]:
+        y_BHV, matrix_BHKV = decay_step(q_BHK, k_BHK, v_BHV, self.decay_H, state.matrix_BHKV)
+        y_BHxV = self._finish(y_BHV.unsqueeze(2), gate_BHV.unsqueeze(2))
+        return y_BHxV.squeeze(2), state.after(matrix_BHKV)
+
+    def _finish(self, y_BHTV: Tensor, gate_BHTV: Tensor) -> Tensor:
+        y_BHTV = normed(y_BHTV, self.norm_HV.unsqueeze(1), over=(1, 3))
+        return y_BHTV * torch.sigmoid(gate_BHTV)
