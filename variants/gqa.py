@@ -1,13 +1,17 @@
 """Grouped-query attention."""
 
+from dataclasses import dataclass
 from typing import final
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from effattn_cli.attention import Card, Decodable
+from effattn_cli.attention import Card, Decodable, Unsupported, repeat_kv
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
+from effattn_cli.parts.lse_merge import Part, union
 from effattn_cli.parts.rotary import Rotary
+from effattn_cli.parts.rows import capped
 
 
 @final
@@ -31,8 +35,28 @@ class GroupedQuery(Rotary, Decodable[Cache]):
         causal="optional",
         kind="exact",
         aliases=("mqa", "multi-query", "grouped-query"),
-        notes=("kv_heads: at most a quarter of the heads unless given, as in Llama 3 8B",),
+        deployed=("Llama 3", "Qwen3", "Mistral", "gpt-oss", "MiniMax-M2"),
+        notes=(
+            "kv_heads: at most a quarter of the heads unless given, as in Llama 3 8B",
+            "with softcap or sinks it is what such models compute, no longer plain softmax",
+        ),
     )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Rotary.Config):
+        softcap: float = 0.0
+        """Scores are kept within this by cap tanh(score / cap), 50 in Gemma 2; 0 for no cap."""
+        sinks: bool = False
+        """Whether each head has a learned logit in its denominator, as gpt-oss; causal only."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.softcap < 0:
+            raise Unsupported(f"softcap {config.softcap} is below 0")
+        if config.sinks and (config.softcap or not config.causal):
+            raise Unsupported("sinks belong to causal attention without a softcap")
+        self.softcap = config.softcap
+        self.sink_H = nn.Parameter(torch.randn(self.heads)) if config.sinks else None
 
     @staticmethod
     def default_kv_heads(heads: int) -> int:
@@ -41,6 +65,12 @@ class GroupedQuery(Rotary, Decodable[Cache]):
     def attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
+        if self.softcap:
+            qkv = q_BHTK, *(repeat_kv(x, self.heads) for x in (k_BGTK, v_BGTK))
+            return capped(*qkv, real_BT, cap=self.softcap, causal=self.causal)
+        if self.sink_H is not None:
+            kv = tuple(repeat_kv(x, self.heads) for x in (k_BGTK, v_BGTK))
+            return union(q_BHTK, [kv], [Part(causal=True)], self.sink_H)
         return exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
 
     def init_state(self, batch: int, context: int) -> Cache:
@@ -50,4 +80,4 @@ class GroupedQuery(Rotary, Decodable[Cache]):
         self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, state: Cache
     ) -> tuple[Tensor, Cache]:
         state = state.append(k_BGK, v_BGK)
-        return state.attend(q_BHK), state
+        return state.attend(q_BHK, self.sink_H, self.softcap), state

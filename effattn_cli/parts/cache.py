@@ -33,8 +33,7 @@ class Cache:
         self.v_BGRK[:, :, self.length] = v_BGK
         return replace(self, length=self.length + 1)
 
-    def attend(self, q_BHK: Tensor, sink_H: Tensor | None = None) -> Tensor:
+    def attend(self, q_BHK: Tensor, sink_H: Tensor | None = None, cap: float = 0.0) -> Tensor:
         """Exact attention of one query a head over all that is stored."""
-        return one_query(
-            q_BHK, self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length], sink_H
-        )
+        k_BGTK, v_BGTK = self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length]
+        return one_query(q_BHK, k_BGTK, v_BGTK, sink_H, cap)

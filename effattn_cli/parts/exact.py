@@ -34,18 +34,26 @@ def exact(
 
 
 def one_query(
-    q_BHK: Tensor, k_BGSK: Tensor, v_BGSV: Tensor, sink_H: Tensor | None = None
+    q_BHK: Tensor,
+    k_BGSK: Tensor,
+    v_BGSV: Tensor,
+    sink_H: Tensor | None = None,
+    cap: float = 0.0,
 ) -> Tensor:
     """Exact attention of one query a head over all of the keys, (B, H, V).
 
     The query heads of a group become the queries of one kv head, so that k and v are read once. A
-    sink is one logit more in the denominator.
+    sink is one logit more in the denominator, and a cap keeps the scores within it.
     """
     B, H, K = q_BHK.shape
     q_BGQK = q_BHK.view(B, k_BGSK.shape[1], -1, K)
-    if sink_H is None:
+    if sink_H is None and not cap and K == v_BGSV.shape[-1]:
         return exact(q_BGQK, k_BGSK, v_BGSV).reshape(B, H, -1)
     logits_BGQS = wide(q_BGQK * K**-0.5 @ k_BGSK.mT)
+    if cap:
+        logits_BGQS = cap * torch.tanh(logits_BGQS / cap)
+    if sink_H is None:
+        return (logits_BGQS.softmax(-1).to(v_BGSV.dtype) @ v_BGSV).reshape(B, H, -1)
     sink_BGQ1 = sink_H.to(logits_BGQS.dtype).view(1, k_BGSK.shape[1], -1, 1).expand(B, -1, -1, 1)
     weight_BGQS = torch.cat([logits_BGQS, sink_BGQ1], dim=-1).softmax(-1)[..., :-1]
     return (weight_BGQS.to(v_BGSV.dtype) @ v_BGSV).reshape(B, H, -1)

@@ -49,3 +49,23 @@ def by_rows(
             logits_BHCS = logits_BHCS.masked_fill(~real_BT[:, None, None], lowest(logits_BHCS))
         outs.append(weigh(logits_BHCS) @ v_BHTK[:, :, :seen])
     return torch.cat(outs, dim=2)
+
+
+def capped(
+    q_BHTK: Tensor,
+    k_BHTK: Tensor,
+    v_BHTK: Tensor,
+    real_BT: Tensor | None,
+    *,
+    cap: float,
+    causal: bool,
+) -> Tensor:
+    """Softmax attention whose scores are kept within the cap, as in Gemma 2."""
+
+    def logits(q_BHCK: Tensor, k_BHSK: Tensor, _: int) -> Tensor:
+        return cap * torch.tanh((q_BHCK * (q_BHCK.shape[-1] ** -0.5 / cap)) @ k_BHSK.mT)
+
+    def weigh(logits_BHCS: Tensor) -> Tensor:
+        return logits_BHCS.softmax(-1)
+
+    return by_rows(q_BHTK, k_BHTK, v_BHTK, real_BT, causal=causal, logits=logits, weigh=weigh)

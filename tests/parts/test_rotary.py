@@ -88,3 +88,31 @@ def test_a_core_has_no_positions() -> None:
     cell = Cell(variant="sdpa", options={"rotary": 1.0}, seq=8, setting=Setting(dim=16, heads=2))
     with pytest.raises(Unsupported, match="belong to the projections, a core has none"):
         build(catalog.load("sdpa"), cell)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", NAMES)
+def test_queries_and_keys_are_normed_and_grown_where_asked(name: str) -> None:
+    """Norms come before the turn, the growth after it; both leave values as they were."""
+    variant = catalog.load(name)
+    shape: Any = {"causal": laws.modes(variant)[-1], "dtype": torch.float64}
+    plain = laws.make(variant, 9000, **shape)
+    layer = laws.make(variant, 9000, qk_norm=True, log_scale=0.1, **shape)
+    for weight in (layer.norm_q_K, layer.norm_k_K):
+        weight.copy_(torch.rand_like(weight) + 0.5)
+    x_BTD = laws.tokens_in(9000, dtype=torch.float64)
+    q, k, *rest = plain.project(x_BTD)
+    growth_T = torch.ones(9000, dtype=torch.float64)
+    growth_T[8191:] = 1 + 0.1 * torch.tensor(2.0, dtype=torch.float64).log()
+    want = (
+        q / (q.square().mean(-1, keepdim=True) + 1e-6).sqrt() * layer.norm_q_K * growth_T[:, None],
+        k / (k.square().mean(-1, keepdim=True) + 1e-6).sqrt() * layer.norm_k_K,
+        *rest,
+    )
+    torch.testing.assert_close(layer.project(x_BTD), want, rtol=1e-6, atol=1e-6)
+
+
+def test_a_step_is_normed_and_grown_as_the_forward_is() -> None:
+    shape: Any = {"causal": True, "dtype": torch.float64}
+    variant = catalog.load("gqa")
+    equals_the_forward(laws.make(variant, 20, qk_norm=True, log_scale=0.1, rotary=0.5, **shape), 20)

@@ -1,18 +1,26 @@
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from effattn_cli.attention import Attention
-from tests.references.sdpa import softmax_attention, visible
+from tests.references.sdpa import visible
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
 ) -> Tensor:
-    B, H, T, _ = q_BHTK.shape
-    seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B)
+    """Head by head; a cap bends the scores, a sink is one exponential more in the sum."""
+    B, H, T, K = q_BHTK.shape
+    seen_BTT = visible(T, real_BT, causal=layer.causal, batch=B)[:, 0]
     heads = []
     for h in range(H):
         g = h * layer.kv_heads // H
-        k_B1TK, v_B1TK = k_BGTK[:, g : g + 1], v_BGTK[:, g : g + 1]
-        heads.append(softmax_attention(q_BHTK[:, h : h + 1], k_B1TK, v_B1TK, seen_B1TT))
-    return torch.cat(heads, dim=1)
+        scores_BTT = torch.einsum("btk,bsk->bts", q_BHTK[:, h], k_BGTK[:, g]) / K**0.5
+        if layer.config.softcap:
+            scores_BTT = layer.config.softcap * torch.tanh(scores_BTT / layer.config.softcap)
+        weights_BTT = torch.exp(scores_BTT) * seen_BTT
+        total_BT1 = weights_BTT.sum(-1, keepdim=True)
+        if layer.config.sinks:
+            total_BT1 = total_BT1 + torch.exp(layer.sink_H[h])
+        heads.append(torch.einsum("bts,bsk->btk", weights_BTT / total_BT1, v_BGTK[:, g]))
+    return torch.stack(heads, dim=1)

@@ -1,9 +1,14 @@
+from typing import Any
+
 import pytest
 import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
+from tests.decoding import equals_the_forward
+from tests.equality import equals_its_reference
+from tests.references.gqa import reference
 
 GroupedQuery = catalog.load("gqa")
 
@@ -40,3 +45,37 @@ def test_decoding_keeps_kv_heads_only(kv_heads: int) -> None:
 def test_refuses_kv_heads_that_do_not_divide_the_heads() -> None:
     with pytest.raises(Unsupported, match=r"^4 heads are not a multiple of 3 kv heads$"):
         laws.make(GroupedQuery, 30, kv_heads=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "causal", "padded"),
+    [
+        ({"softcap": 2.0}, True, False),
+        ({"softcap": 2.0}, False, True),
+        ({"softcap": 0.1, "kv_heads": 4}, True, False),
+        ({"sinks": True}, True, False),
+        ({"sinks": True, "kv_heads": 1}, True, False),
+    ],
+)
+def test_caps_and_sinks_equal_the_reference(
+    options: dict[str, Any], causal: bool, padded: bool
+) -> None:
+    layer = laws.make(GroupedQuery, 130, dtype=torch.float64, causal=causal, **options)
+    equals_its_reference(
+        layer, reference, padded=padded, parameters=list(layer.parameters(recurse=False))
+    )
+    if causal:
+        equals_the_forward(layer, 20)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"softcap": -1.0}, "softcap -1.0 is below 0"),
+        ({"sinks": True}, "sinks belong to causal attention without a softcap"),
+        ({"sinks": True, "softcap": 5.0, "causal": True}, "sinks belong to causal attention"),
+    ],
+)
+def test_refuses_what_no_model_does(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(Unsupported, match=message):
+        laws.make(GroupedQuery, 8, **options)
