@@ -66,10 +66,11 @@ class GroupedQuery(Rotary, Decodable[Cache]):
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
         if self.softcap:
-            qkv = q_BHTK, *(repeat_kv(x, self.heads) for x in (k_BGTK, v_BGTK))
-            return capped(*qkv, real_BT, cap=self.softcap, causal=self.causal)
+            k_BHTK, v_BHTK = repeat_kv(k_BGTK, self.heads), repeat_kv(v_BGTK, self.heads)
+            cap, causal = self.softcap, self.causal
+            return capped(q_BHTK, k_BHTK, v_BHTK, real_BT, cap=cap, causal=causal)
         if self.sink_H is not None:
-            kv = tuple(repeat_kv(x, self.heads) for x in (k_BGTK, v_BGTK))
+            kv = repeat_kv(k_BGTK, self.heads), repeat_kv(v_BGTK, self.heads)
             return union(q_BHTK, [kv], [Part(causal=True)], self.sink_H)
         return exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
 

@@ -47,7 +47,7 @@ def one_query(
     """
     B, H, K = q_BHK.shape
     q_BGQK = q_BHK.view(B, k_BGSK.shape[1], -1, K)
-    if sink_H is None and not cap and K == v_BGSV.shape[-1]:
+    if sink_H is None and not cap and v_BGSV.shape[-1] == K:
         return exact(q_BGQK, k_BGSK, v_BGSV).reshape(B, H, -1)
     logits_BGQS = wide(q_BGQK * K**-0.5 @ k_BGSK.mT)
     if cap:

@@ -21,7 +21,6 @@ class Rotary(Attention):
     of it.
     """
 
-    config: "Rotary.Config"
     cos_TR: Tensor
     sin_TR: Tensor
 
@@ -45,6 +44,7 @@ class Rotary(Attention):
             raise Unsupported(f"rotary {config.rotary} is not from 0 to 1")
         if config.rotary_base <= 1:
             raise Unsupported(f"rotary_base {config.rotary_base} is not above 1")
+        self.qk_norm, self.log_scale = config.qk_norm, config.log_scale
         self.turned = int(self.head_dim * config.rotary) // 2 * 2
         for name, is_asked in (
             ("rotary positions belong", self.turned > 0),
@@ -71,14 +71,14 @@ class Rotary(Attention):
 
     def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         q_BHTK, k_BGTK, *rest = inputs
-        if self.config.qk_norm:
+        if self.qk_norm:
             q_BHTK = rms_norm(q_BHTK, q_BHTK.shape[-1:], self.norm_q_K, 1e-6)
             k_BGTK = rms_norm(k_BGTK, k_BGTK.shape[-1:], self.norm_k_K, 1e-6)
         q_BHTK, k_BGTK = self.at(q_BHTK, first), self.at(k_BGTK, first)
-        if self.config.log_scale:
+        if self.log_scale:
             place_T1 = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device)[:, None]
             growth_T1 = torch.log1p((place_T1 + 1).div(8192, rounding_mode="floor"))
-            q_BHTK = q_BHTK * (1 + self.config.log_scale * growth_T1).to(q_BHTK.dtype)
+            q_BHTK = q_BHTK * (1 + self.log_scale * growth_T1).to(q_BHTK.dtype)
         return q_BHTK, k_BGTK, *rest
 
     def at(self, x_BHTK: Tensor, first: int = 0) -> Tensor:

@@ -46,8 +46,8 @@ def test_queries_and_keys_are_turned_and_nothing_else(name: str, part: float, wi
     plain = laws.make(variant, 40, **shape)
     rotary = laws.make(variant, 40, rotary=part, rotary_base=100.0, **shape)
     x_BTD = laws.tokens_in(40, dtype=torch.float64)
-    q, k, v = plain.project(x_BTD)
-    want = turned(q, width, 100.0), turned(k, width, 100.0), v
+    q, k, *rest = plain.project(x_BTD)
+    want = turned(q, width, 100.0), turned(k, width, 100.0), *rest
     torch.testing.assert_close(rotary.project(x_BTD), want, rtol=1e-6, atol=1e-6)
     assert not torch.allclose(rotary(x_BTD), plain(x_BTD))
 
@@ -97,7 +97,7 @@ def test_queries_and_keys_are_normed_and_grown_where_asked(name: str) -> None:
     variant = catalog.load(name)
     shape: Any = {"causal": laws.modes(variant)[-1], "dtype": torch.float64}
     plain = laws.make(variant, 9000, **shape)
-    layer = laws.make(variant, 9000, qk_norm=True, log_scale=0.1, **shape)
+    layer: Any = laws.make(variant, 9000, qk_norm=True, log_scale=0.1, **shape)
     for weight in (layer.norm_q_K, layer.norm_k_K):
         weight.copy_(torch.rand_like(weight) + 0.5)
     x_BTD = laws.tokens_in(9000, dtype=torch.float64)

@@ -1,0 +1,90 @@
+"""Gated attention: exact attention whose output passes a gate."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from effattn_cli.attention import Card, Decodable, Input, Unsupported
+from effattn_cli.parts.cache import Cache
+from effattn_cli.parts.exact import exact
+from effattn_cli.parts.rotary import Rotary
+
+
+@final
+class GatedAttention(Rotary, Decodable[Cache]):
+    """Exact grouped attention, of which the token itself lets a share through.
+
+    out_h = softmax(q_h k_g^T / sqrt K) v_g * sigmoid(x W_h) with g = h // (H / G), the gate being a
+    number for each channel, or one for each head (Gated Attention for Large Language Models, Qiu
+    et al. 2025, arXiv:2505.06708; grouped as in Qwen3-Next).
+    """
+
+    grouped = True
+    card = Card(
+        title="Gated attention",
+        families=("exact",),
+        paper="arXiv:2505.06708",
+        year=2025,
+        time="N^2",
+        memory="N",
+        state="N",
+        causal="optional",
+        kind="own mechanism",
+        deployed=("Qwen3-Next", "Qwen3.5", "Step-3.7", "Laguna", "AFMoE"),
+        aliases=("output-gated", "gated-softmax"),
+        notes=(
+            "the gate belongs to the core",
+            "kv_heads: at most an eighth of the heads unless given; 2 of 16 in Qwen3-Next",
+        ),
+    )
+    inputs: ClassVar = {
+        "q": Input(),
+        "k": Input("kv_heads"),
+        "v": Input("kv_heads"),
+        "gate": Input(width="gate_width"),
+    }
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Rotary.Config):
+        gate: Literal["element", "head", "softplus"] = "element"
+        """A sigmoid for each channel, as in Qwen3-Next; a sigmoid for each head, as in Step-3.7; or
+        a softplus for each head, as in Laguna."""
+
+    def __init__(self, config: Config) -> None:
+        if config.gate not in {"element", "head", "softplus"}:
+            raise Unsupported(f"gate {config.gate!r} is not element, head or softplus")
+        of_head = config.head_dim or config.dim // config.heads
+        self.gate_width = of_head if config.gate == "element" else None
+        super().__init__(config)
+        self.share = softplus if config.gate == "softplus" else torch.sigmoid
+
+    @staticmethod
+    def default_kv_heads(heads: int) -> int:
+        return max((n for n in range(1, heads // 8 + 1) if heads % n == 0), default=1)
+
+    def attend(
+        self,
+        q_BHTK: Tensor,
+        k_BGTK: Tensor,
+        v_BGTK: Tensor,
+        gate_BHT: Tensor,
+        real_BT: Tensor | None = None,
+    ) -> Tensor:
+        y_BHTK = exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
+        return y_BHTK * self._share(gate_BHT)
+
+    def init_state(self, batch: int, context: int) -> Cache:
+        return Cache.init(self, batch, context)
+
+    def step(
+        self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, gate_BH: Tensor, state: Cache
+    ) -> tuple[Tensor, Cache]:
+        state = state.append(k_BGK, v_BGK)
+        return state.attend(q_BHK) * self._share(gate_BH), state
+
+    def _share(self, gate: Tensor) -> Tensor:
+        share = self.share(gate)
+        return share if self.gate_width else share.unsqueeze(-1)
