@@ -71,11 +71,12 @@ class KVSharing(Decodable[Lent]):
         return exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
 
     def init_state(self, batch: int, context: int) -> Lent:
-        lent = [x.repeat(batch, 1, 1, 1) for x in (self.k_1GTK, self.v_1GTK)]
-        if context + 1 > self.config.tokens:
+        if context < self.config.tokens:
+            k_BGRK, v_BGRK = (x.repeat(batch, 1, 1, 1) for x in (self.k_1GTK, self.v_1GTK))
+        else:
             shape = batch, self.kv_heads, context + 1, self.head_dim
-            lent = [self.blank(*shape, random=True) for _ in range(2)]
-        return Lent(*lent, context)
+            k_BGRK, v_BGRK = (self.blank(*shape, random=True) for _ in range(2))
+        return Lent(k_BGRK, v_BGRK, context)
 
     def step(self, q_BHK: Tensor, state: Lent) -> tuple[Tensor, Lent]:
         state = replace(state, length=state.length + 1)
