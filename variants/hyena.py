@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Decodable, Input, Unsupported
-from effattn_cli.parts.convolution import ImplicitFilter, long_convolution, short_convolution
+from effattn_cli.parts.long_conv import ImplicitFilter, long_convolution
 from effattn_cli.parts.precision import wide
+from effattn_cli.parts.short_conv import short_convolution
 
 TAPS = 3  # of a short convolution
 PARTS = ("gate", "inner", "value")

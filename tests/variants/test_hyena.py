@@ -6,7 +6,7 @@ import torch
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
-from effattn_cli.parts import convolution
+from effattn_cli.parts import long_conv
 from tests.decoding import equals_the_forward
 from tests.equality import equals_its_reference
 from tests.references.hyena import reference
@@ -33,8 +33,8 @@ def test_options_equal_the_reference(options: dict[str, Any]) -> None:
 def test_equals_its_reference_by_pieces_of_the_channels(
     monkeypatch: pytest.MonkeyPatch, pieces: bool, cached: int
 ) -> None:
-    monkeypatch.setattr(convolution, "pieces_pay", lambda _: pieces)
-    monkeypatch.setattr(convolution, "CACHED", cached)
+    monkeypatch.setattr(long_conv, "pieces_pay", lambda _: pieces)
+    monkeypatch.setattr(long_conv, "CACHED", cached)
     layer = laws.make(Hyena, 30, dtype=torch.float64, causal=True)
     core = [p for name, p in layer.named_parameters() if name.startswith("filter")]
     equals_its_reference(layer, reference, parameters=core)
@@ -102,7 +102,7 @@ def test_the_window_closes_to_a_hundredth_within_a_share_of_the_length() -> None
 
 def test_lengths_of_transforms_are_even_and_have_small_factors() -> None:
     for tokens in range(1, 2000):
-        size = convolution.transform_length(tokens)
+        size = long_conv.transform_length(tokens)
         assert size % 2 == 0
         assert 2 * tokens <= size <= max(2, 2.4 * tokens)
         for factor in (2, 3, 5):

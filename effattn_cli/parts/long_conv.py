@@ -1,6 +1,6 @@
-"""Causal convolutions with a filter for each channel: long ones by Fourier transforms, short ones.
+"""Causal convolutions with filters as long as the sequence, by Fourier transforms.
 
-C channels, S taps of a short filter, W units and E features of the network that gives a long one.
+C channels, W units and E features of the network that gives the filters.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fft import irfft, rfft
-from torch.nn.functional import conv2d, linear
+from torch.nn.functional import linear
 
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.precision import wide
@@ -84,46 +84,6 @@ def transform_length(tokens: int) -> int:
         factor << max(1, (-(-2 * tokens // factor) - 1).bit_length())
         for factor in (1, 3, 5, 9, 15, 27, 45)
     )
-
-
-def short_convolution(x_BTC: Tensor, taps_CS: Tensor, bias_C: Tensor) -> Tensor:
-    """y_t = bias + sum over s of taps_s x_(t - S + 1 + s), with nothing before the first token."""
-    if not torch.is_grad_enabled():  # dynamo warns about a Function through which no gradient goes
-        return _filtered(x_BTC, taps_CS, bias_C)[:, : x_BTC.shape[1]]
-    convolve: Any = _Short.apply
-    return convolve(x_BTC, taps_CS, bias_C)
-
-
-class _Short(torch.autograd.Function):
-    """On a CPU a gradient of taps by sums of products takes a sixth of the operator's own."""
-
-    @staticmethod
-    def forward(ctx: Any, x_BTC: Tensor, taps_CS: Tensor, bias_C: Tensor) -> Tensor:
-        ctx.save_for_backward(x_BTC, taps_CS)
-        return _filtered(x_BTC, taps_CS, bias_C)[:, : x_BTC.shape[1]]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x_BTC, taps_CS = ctx.saved_tensors
-        grad_BTC, T, S = grads[0], x_BTC.shape[1], taps_CS.shape[1]
-        dx_BTC = _filtered(grad_BTC, taps_CS.flip(1), None)[:, S - 1 :]
-        dtaps = [
-            (grad_BTC[:, back:] * x_BTC[:, : max(0, T - back)]).sum((0, 1))
-            for back in reversed(range(S))  # tokens between a tap's input and its output
-        ]
-        return dx_BTC, torch.stack(dtaps, dim=1), grad_BTC.sum((0, 1))
-
-
-def _filtered(x_BTC: Tensor, taps_CS: Tensor, bias_C: Tensor | None) -> Tensor:
-    """With S - 1 outputs after the last token, which see the end of it.
-
-    As a picture one pixel high, whose channels are last in memory: oneDNN takes it as it is, and
-    is many times as fast as `conv1d`, which has the tokens last.
-    """
-    C, S = taps_CS.shape
-    x_BCxT = x_BTC.contiguous().mT.unsqueeze(2)
-    y_BCxR = conv2d(x_BCxT, taps_CS[:, None, None], bias_C, padding=(0, S - 1), groups=C)
-    return y_BCxR.squeeze(2).mT
 
 
 class ImplicitFilter(nn.Module):
