@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 
 from effattn_cli.attention import Card, Decodable, Unsupported, repeat_kv
-from effattn_cli.parts.blocks import even
-from effattn_cli.parts.exact import exact
-from effattn_cli.parts.lse_merge import Part, union
+from effattn_cli.parts.lse_merge import Part
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.rotary import Rotary
 from effattn_cli.parts.rows import rows_at_once
-from effattn_cli.parts.selected import BlockCache, selected
+from effattn_cli.parts.selected import BlockCache, exact_until, selected
 
 
 @dataclass(frozen=True)
@@ -81,22 +79,16 @@ class MixtureOfBlocks(Rotary, Decodable[Gated]):
     def attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
+        qkv = q_BHTK, k_BGTK, v_BGTK
+        return exact_until(self.whole, *qkv, block=self.block, late=self._chosen)
+
+    def _chosen(self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
+        """Of the queries from block `top` on."""
         H, T = q_BHTK.shape[1:3]
-        first = self.whole
-        early = exact(*(x[:, :, :first] for x in (q_BHTK, k_BGTK, v_BGTK)), causal=True)
-        if first >= T:  # padding trails: no real query sees it
-            return early
-        q_BHTK, k_BGTK, v_BGTK = (even(x, self.block) for x in (q_BHTK, k_BGTK, v_BGTK))
-        q_BHTK = q_BHTK[:, :, first:]
-        k_BHTK, v_BHTK = repeat_kv(k_BGTK, H), repeat_kv(v_BGTK, H)
-        own = [Part(k=(first, None), blocks=q_BHTK.shape[2] // self.block, causal=True)]
-        if self.top == 1:
-            late = union(q_BHTK, [(k_BHTK, v_BHTK)], own)
-        else:
-            pick_BHTN = self._choose(q_BHTK, self._means(k_BGTK))
-            late = selected(q_BHTK, k_BHTK, v_BHTK, pick_BHTN, own, block=self.block)
-        both = early.transpose(1, 2), late[:, :, : T - first].transpose(1, 2)
-        return torch.cat(both, dim=1).transpose(1, 2)
+        pick_BHTN = self._choose(q_BHTK, self._means(k_BGTK))
+        kv = repeat_kv(k_BGTK, H), repeat_kv(v_BGTK, H)
+        own = [Part(k=(self.whole, None), blocks=T // self.block, causal=True)]
+        return selected(q_BHTK, *kv, pick_BHTN, own, block=self.block)
 
     def _means(self, k_BGTK: Tensor) -> Tensor:
         B, G, _, K = k_BGTK.shape

@@ -9,7 +9,7 @@ groups of R heads that pick together; U of them in all sequences. M pairs of a q
 P chunks, each of one block, with W places for pairs. L rows: queries of heads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from effattn_cli.attention import Decodable
+from effattn_cli.parts.blocks import even
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.exact import one_query
+from effattn_cli.parts.exact import exact, one_query
 from effattn_cli.parts.hashing import by_bucket
-from effattn_cli.parts.lse_merge import Part, _add, _backward, _forward, _merged
+from effattn_cli.parts.lse_merge import Part, _add, _backward, _forward, _merged, union
 from effattn_cli.parts.precision import wide
 
 ROWS = 64  # queries of a chunk, each head counted: enough to keep a kernel busy
@@ -29,6 +30,28 @@ LEAST = 16  # pairs of a chunk
 WAITING = 4  # results of a query that wait to be merged
 CACHED = 2**19  # gathered numbers at a time that stay in the caches of a CPU
 AT_ONCE = 2**27  # gathered numbers at a time elsewhere
+
+
+def exact_until(
+    first: int,
+    q_BHTK: Tensor,
+    k_BGTK: Tensor,
+    v_BGTK: Tensor,
+    *,
+    block: int,
+    late: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Causal: exact for the first queries, which see all blocks; `late` gives the others.
+
+    It takes the queries from `first` on, and all keys and values, all in whole blocks.
+    """
+    T = q_BHTK.shape[2]
+    early_BHTK = exact(*(x[:, :, :first] for x in (q_BHTK, k_BGTK, v_BGTK)), causal=True)
+    if first >= T:  # padding trails: no real query sees it
+        return early_BHTK
+    late_BHTK = late(even(q_BHTK[:, :, first:], block), even(k_BGTK, block), even(v_BGTK, block))
+    both = early_BHTK.transpose(1, 2), late_BHTK[:, :, : T - first].transpose(1, 2)
+    return torch.cat(both, dim=1).transpose(1, 2)
 
 
 def selected(
@@ -45,6 +68,8 @@ def selected(
     The first part has every query. What a query sees, it sees once: its picks differ. There are
     whole blocks only, and the heads of a group that picks together have the same keys.
     """
+    if not pick_BXTN.shape[3]:
+        return union(q_BHTK, [(k_BHSK, v_BHSK)], parts)
     tensors = [x.transpose(1, 2) for x in (q_BHTK, k_BHSK, v_BHSK)]
     tensors[0] = tensors[0].contiguous()  # its rows are picked from
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
