@@ -6,7 +6,8 @@
 
 Same shapes, same settings, same process, freed memory kept (as `effattn profile` does by default).
 Every repeat times ours and theirs in turn; the table gives the medians, and theirs over ours.
-`pytest -m peers` holds their outputs against ours, where the same weights can be given to both.
+`pytest -m peers` holds their outputs and gradients against ours, where both can be given the same
+weights.
 """
 
 import argparse

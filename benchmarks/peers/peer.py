@@ -22,6 +22,7 @@ class Peer:
     """One public implementation. `adapters/<variant>.py` holds the list `PEERS` of a variant's."""
 
     package: str
+    module: str = ""  # what it is imported as, where that is another name
     make: Callable[[int], nn.Module]  # for a length
     run: Callable[[Any, Inputs], Tensor]  # their output for our inputs: x, or q, k and v
     scope: Scope = "core"
