@@ -90,5 +90,5 @@ class ChunkedAttention(Rotary, Decodable[Chunk]):
     ) -> tuple[Tensor, Chunk]:
         at = state.length % self.chunk
         state.k_BGCK[:, :, at], state.v_BGCK[:, :, at] = k_BGK, v_BGK
-        seen = (x_BGCK[:, :, : at + 1] for x_BGCK in (state.k_BGCK, state.v_BGCK))
-        return one_query(q_BHK, *seen), replace(state, length=state.length + 1)
+        k_BGSK, v_BGSK = (x[:, :, : at + 1] for x in (state.k_BGCK, state.v_BGCK))
+        return one_query(q_BHK, k_BGSK, v_BGSK), replace(state, length=state.length + 1)
