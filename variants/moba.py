@@ -38,7 +38,7 @@ class MixtureOfBlocks(Rotary, Decodable[Gated]):
     grouped = True
     card = Card(
         title="Mixture of Block Attention",
-        families=("learnable-pattern", "sparse"),
+        families=("learnable-pattern", "sparse-indexed"),
         paper="arXiv:2502.13189",
         year=2025,
         time="N k + N^2/c",

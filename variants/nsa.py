@@ -40,7 +40,7 @@ class NativeSparse(Decodable[Branches]):
     }
     card = Card(
         title="Native Sparse Attention",
-        families=("learnable-pattern", "sparse"),
+        families=("learnable-pattern", "sparse-indexed"),
         paper="arXiv:2502.11089",
         year=2025,
         time="N^2",
