@@ -22,7 +22,7 @@ from effattn_cli.parts.blocks import even
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact, one_query
 from effattn_cli.parts.hashing import by_bucket
-from effattn_cli.parts.lse_merge import Part, _add, _backward, _forward, _merged, union
+from effattn_cli.parts.lse_merge import Part, added, merged, union
 from effattn_cli.parts.precision import wide
 
 ROWS = 64  # queries of a chunk, each head counted: enough to keep a kernel busy
@@ -95,9 +95,9 @@ class _Selected(torch.autograd.Function):
         totals: list[Any] = [None, None, None]
         for part in ctx.parts:
             queries = [part.fold(x, part.q) for x in of_q]
-            pieces = _backward(part, *queries, *(part.fold(x, part.k) for x in tensors[1:]))
+            pieces = part.gradients(*queries, *(part.fold(x, part.k) for x in tensors[1:]))
             for i, rows in enumerate((part.q, part.k, part.k)):
-                totals[i] = _add(totals[i], tensors[i], rows, pieces[i])
+                totals[i] = added(totals[i], tensors[i], rows, pieces[i])
         _add_gradients(totals, pick_BXTN, ctx.block, of_q, tensors[1:])
         return None, None, None, *totals
 
@@ -108,7 +108,7 @@ def _attended(
     """The output (B, T, H, K), and the log of the sum of exponentials (B, T, H, 1)."""
     q_BTHK, k_BSHK, v_BSHK = tensors
     X, K = pick_BXTN.shape[1], q_BTHK.shape[3]
-    out_BTHK, sum_BTH1 = _merged(parts, None, tensors)
+    out_BTHK, sum_BTH1 = merged(parts, None, tensors)
     k_YCK, v_YCK = _blocks(k_BSHK, X, block), _blocks(v_BSHK, X, block)
     for plan in _plans(pick_BXTN, k_BSHK.shape[1] // block, q_BTHK.shape[2] // X):
         rows = plan.query_PW.numel() * (q_BTHK.shape[2] // X)
@@ -116,7 +116,7 @@ def _attended(
         for into, query_PW, _, block_P in plan.pieces(k_YCK, rows):
             q_PxLK = _taken(q_BTHK, X, query_PW)
             k_PxCK, v_PxCK = (x.index_select(0, block_P).unsqueeze(1) for x in (k_YCK, v_YCK))
-            out_PxLK, sum_PxL = _forward(q_PxLK, k_PxCK, v_PxCK, Part())
+            out_PxLK, sum_PxL = Part().attend(q_PxLK, k_PxCK, v_PxCK)
             more_LK[into], more_L[into] = out_PxLK.reshape(-1, K), sum_PxL.flatten()
         _merge(plan, out_BTHK, sum_BTH1, more_LK, more_L)
     return out_BTHK, sum_BTH1
@@ -154,15 +154,15 @@ def _add_gradients(
             empty_PxL1 = empty_PW.repeat_interleave(H // X, 1)[:, None, :, None]
             rows[-1] = rows[-1].masked_fill(empty_PxL1, torch.inf)  # the weight of its keys is 0
             keys = [x.index_select(0, block_P).unsqueeze(1) for x in of_YCK]
-            q_PxLK, *grads = _backward(Part(), *rows, *keys)
+            q_PxLK, *grads = Part().gradients(*rows, *keys)
             q_LK[into] = q_PxLK.reshape(-1, K)
             for total, grad in zip(added_YCK, grads, strict=True):
                 total.index_add_(0, block_P, grad.squeeze(1).to(total.dtype))
         total_BTHK = totals[0][:, plan.tokens]
         total_BTHK += embedding_bag(plan.places(H), q_LK, mode="sum").view(total_BTHK.shape)
-    for total_BSHK, added in zip(totals[1:], added_YCK, strict=True):
+    for total_BSHK, more in zip(totals[1:], added_YCK, strict=True):
         total_BSXK = total_BSHK[:, :, :: H // X]
-        total_BSXK += added.view(len(total_BSXK), X, -1, K).transpose(1, 2)
+        total_BSXK += more.view(len(total_BSXK), X, -1, K).transpose(1, 2)
 
 
 def _blocks(x_BSHK: Tensor, pickers: int, block: int) -> Tensor:
