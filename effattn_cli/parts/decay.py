@@ -174,7 +174,7 @@ class _DecayedProducts(torch.autograd.Function):
         size = CHUNK
         while size > 1:
             upper, lower = _halves(fade_xCK, size)
-            grad = _below(grads[0], size)
+            grad = quarter(grads[0], size // 2, 1, 0)
             _part(of_rows, size, 1).add_(grad @ (_part(k_xCK, size, 0) * upper) * lower)
             rows = _part(rows_MxCK, size, 1) * lower
             _part(of_k, size, 0).add_((grad.mT @ rows).sum(0) * upper)
@@ -191,7 +191,7 @@ def _products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
     while size > 1:
         upper, lower = _halves(fade_xCK, size)
         keys = _part(k_xCK, size, 0) * upper
-        _below(out_MxCC, size).copy_((_part(rows_MxCK, size, 1) * lower) @ keys.mT)
+        quarter(out_MxCC, size // 2, 1, 0).copy_((_part(rows_MxCK, size, 1) * lower) @ keys.mT)
         size //= 2
     return out_MxCC
 
@@ -208,8 +208,13 @@ def _part(x_xCK: Tensor, size: int, half: int) -> Tensor:
     return x_xCK.unflatten(-2, (-1, 2, size // 2)).select(-3, half)
 
 
-def _below(x_xCC: Tensor, size: int) -> Tensor:
-    """Of each block on the diagonal the rows of its second half and the columns of its first."""
-    blocks, half = CHUNK // size, size // 2
-    x = x_xCC.unflatten(-1, (blocks, 2, half)).unflatten(-4, (blocks, 2, half))
-    return x.select(-5, 1).select(-2, 0).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
+def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
+    """Of each block of twice `half` on the diagonal the quarter at that row and column: a view,
+    (..., C / (2 half), half, half).
+    """
+    down, right = x_xCC.stride()[-2:]
+    return x_xCC.as_strided(
+        (*x_xCC.shape[:-2], CHUNK // (2 * half), half, half),
+        (*x_xCC.stride()[:-2], 2 * half * (down + right), down, right),
+        x_xCC.storage_offset() + half * (row * down + column * right),
+    )

@@ -22,6 +22,7 @@ from effattn_cli.parts.decay import (
     cumulated,
     decayed_products,
     in_pieces,
+    quarter,
     read,
     workable,
 )
@@ -195,18 +196,9 @@ def _inverse(A_xCC: Tensor) -> Tensor:
     )
     half = 1
     while half < CHUNK:
-        first, below, second = (
-            _block(x, half, *place)
-            for x, place in ((solved_xCC, (0, 0)), (A_xCC, (1, 0)), (solved_xCC, (1, 1)))
-        )
+        first, second = quarter(solved_xCC, half, 0, 0), quarter(solved_xCC, half, 1, 1)
+        below = quarter(A_xCC, half, 1, 0)
         merged = -below if half == 1 else -(second @ (below @ first))
-        _block(solved_xCC, half, 1, 0).copy_(merged)
+        quarter(solved_xCC, half, 1, 0).copy_(merged)
         half *= 2
     return solved_xCC
-
-
-def _block(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
-    """A quarter of each block of twice `half` on the diagonal: (..., C / (2 half), half, half)."""
-    blocks = CHUNK // (2 * half)
-    x = x_xCC.unflatten(-1, (blocks, 2, half)).unflatten(-4, (blocks, 2, half))
-    return x.select(-5, row).select(-2, column).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
