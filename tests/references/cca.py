@@ -3,11 +3,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.references.gqa import reference as grouped
+from tests.references.sdpa import reference as grouped
 
 
 def reference(layer: Any, q: Tensor, k: Tensor, v: Tensor, real_BT: Tensor | None) -> Tensor:
-    """Within the latent it is grouped attention."""
+    """Within the latent it is exact attention with grouped heads."""
     return grouped(layer, q, k, v, real_BT)
 
 
