@@ -21,7 +21,13 @@ def definition_of(name: str) -> Callable[..., Tensor] | None:
     return getattr(module, "whole", None)
 
 
-@pytest.mark.parametrize("law", laws.LAWS)
+SLOW = {"long decoding"}  # 64k steps
+
+
+@pytest.mark.parametrize(
+    "law",
+    [pytest.param(law, marks=pytest.mark.slow) if law in SLOW else law for law in laws.LAWS],
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_law(name: str, law: str) -> None:
     variant = catalog.load(name, kind=Layer)
