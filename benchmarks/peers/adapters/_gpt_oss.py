@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers.adapters._transformers import Placed, copy_projections
+from benchmarks.peers.adapters._transformers import Placed, copy_projections, modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH
 
 KV_HEADS, WINDOW, BASE = 2, 128, 150_000.0
@@ -18,26 +18,21 @@ def maker(kind: str) -> Callable[[int], nn.Module]:
     """Of layers of a kind, as transformers calls it."""
 
     def make(tokens: int) -> nn.Module:
-        from transformers import GptOssConfig, masking_utils  # noqa: PLC0415
-        from transformers.models.gpt_oss.modeling_gpt_oss import (  # noqa: PLC0415
-            GptOssAttention,
-            GptOssRotaryEmbedding,
-        )
-
-        config = GptOssConfig(
+        theirs = modeling("gpt_oss")
+        config = theirs.GptOssConfig(
             hidden_size=DIM, num_attention_heads=HEADS, num_key_value_heads=KV_HEADS,
             head_dim=WIDTH, attention_bias=False, sliding_window=WINDOW, num_hidden_layers=1,
             layer_types=[kind], rope_parameters={"rope_type": "default", "rope_theta": BASE},
             attn_implementation="eager",
         )  # fmt: skip
         masks = {
-            "full_attention": masking_utils.create_causal_mask,
-            "sliding_attention": masking_utils.create_sliding_window_causal_mask,
+            "full_attention": theirs.create_causal_mask,
+            "sliding_attention": theirs.create_sliding_window_causal_mask,
         }
         mask: Tensor = masks[kind](config, torch.empty(1, tokens, DIM), None, None)
-        inner = GptOssAttention(config, layer_idx=0)
+        inner = theirs.GptOssAttention(config, layer_idx=0)
         nn.init.normal_(inner.sinks)  # which has no values yet
-        return Placed(inner, GptOssRotaryEmbedding(config), tokens, mask)
+        return Placed(inner, theirs.GptOssRotaryEmbedding(config), tokens, mask)
 
     return make
 

@@ -1,9 +1,27 @@
 """What adapters of transformers share."""
 
+import sys
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+#: Packages of kernels that it takes in place of its own torch code, also where there is no GPU.
+KERNELS = ("fla", "mamba_ssm", "causal_conv1d")
+
+
+def modeling(model: str) -> Any:
+    """The module of a model's layers and config, which finds no package of kernels."""
+    modules: dict[str, Any] = sys.modules
+    kept = {name: modules[name] for name in KERNELS if name in modules}
+    modules.update(dict.fromkeys(KERNELS))  # which makes an import of them fail
+    try:
+        return import_module(f"transformers.models.{model}.modeling_{model}")
+    finally:
+        for name in KERNELS:
+            del modules[name]
+        modules.update(kept)
 
 
 class Placed(nn.Module):

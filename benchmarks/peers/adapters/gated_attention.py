@@ -5,25 +5,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.peers.adapters._transformers import Placed
+from benchmarks.peers.adapters._transformers import Placed, modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
 
 KV_HEADS, ROTARY = 2, 0.25
 
 
 def make(tokens: int) -> nn.Module:
-    from transformers import Qwen3NextConfig  # noqa: PLC0415
-    from transformers.models.qwen3_next.modeling_qwen3_next import (  # noqa: PLC0415
-        Qwen3NextAttention,
-        Qwen3NextRotaryEmbedding,
-    )
-
-    config = Qwen3NextConfig(
+    theirs = modeling("qwen3_next")
+    config = theirs.Qwen3NextConfig(
         hidden_size=DIM, num_attention_heads=HEADS, num_key_value_heads=KV_HEADS, head_dim=WIDTH,
         partial_rotary_factor=ROTARY, attn_implementation="sdpa",
     )  # fmt: skip
-    inner = Qwen3NextAttention(config, layer_idx=3)
-    return Placed(inner, Qwen3NextRotaryEmbedding(config), tokens)
+    inner = theirs.Qwen3NextAttention(config, layer_idx=3)
+    return Placed(inner, theirs.Qwen3NextRotaryEmbedding(config), tokens)
 
 
 @torch.no_grad()

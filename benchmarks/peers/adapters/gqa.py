@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from benchmarks.peers.adapters import _gpt_oss
-from benchmarks.peers.adapters._transformers import Placed, copy_projections
+from benchmarks.peers.adapters._transformers import Placed, copy_projections, modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
 
 KV_HEADS = 2
@@ -14,20 +14,15 @@ CAP = 0.5  # 50 in Gemma 2, which no score of random weights comes near
 
 
 def make(tokens: int) -> nn.Module:
-    from transformers import Gemma2Config, masking_utils  # noqa: PLC0415
-    from transformers.models.gemma2.modeling_gemma2 import (  # noqa: PLC0415
-        Gemma2Attention,
-        Gemma2RotaryEmbedding,
-    )
-
-    config = Gemma2Config(
+    theirs = modeling("gemma2")
+    config = theirs.Gemma2Config(
         hidden_size=DIM, num_attention_heads=HEADS, num_key_value_heads=KV_HEADS, head_dim=WIDTH,
         query_pre_attn_scalar=WIDTH, attn_logit_softcapping=CAP, num_hidden_layers=1,
         layer_types=["full_attention"], attn_implementation="eager",
     )  # fmt: skip
-    mask = masking_utils.create_causal_mask(config, torch.empty(1, tokens, DIM), None, None)
-    rotary = Gemma2RotaryEmbedding(config)
-    return Placed(Gemma2Attention(config, layer_idx=0), rotary, tokens, mask)
+    mask = theirs.create_causal_mask(config, torch.empty(1, tokens, DIM), None, None)
+    rotary = theirs.Gemma2RotaryEmbedding(config)
+    return Placed(theirs.Gemma2Attention(config, layer_idx=0), rotary, tokens, mask)
 
 
 def copy(ours: Any, theirs: Any) -> None:

@@ -5,19 +5,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.peers.adapters._transformers import modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
 
 
 def make(_: int) -> nn.Module:
-    from transformers import KimiLinearConfig  # noqa: PLC0415
-    from transformers.models.kimi_linear.modeling_kimi_linear import (  # noqa: PLC0415
-        KimiLinearDeltaAttention,
-    )
-
-    config = KimiLinearConfig(
+    theirs = modeling("kimi_linear")
+    config = theirs.KimiLinearConfig(
         hidden_size=DIM, linear_num_heads=HEADS, linear_head_dim=WIDTH, rms_norm_eps=1e-6
     )
-    module: Any = KimiLinearDeltaAttention(config, layer_idx=0)
+    module = theirs.KimiLinearDeltaAttention(config, layer_idx=0)
     nn.init.zeros_(module.forget_gate.dt_bias)  # which has no values yet, nor has A
     nn.init.zeros_(module.forget_gate.A_log)
     return module

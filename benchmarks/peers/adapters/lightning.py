@@ -5,19 +5,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.peers.adapters._transformers import modeling
 from benchmarks.peers.peer import DIM, HEADS, Peer
 
 LAYER, LAYERS = 1, 3
 
 
 def make(_: int) -> nn.Module:
-    from transformers import MiniMaxConfig  # noqa: PLC0415
-    from transformers.models.minimax.modeling_minimax import (  # noqa: PLC0415
-        MiniMaxLightningAttention,
+    theirs = modeling("minimax")
+    config = theirs.MiniMaxConfig(
+        hidden_size=DIM, num_attention_heads=HEADS, num_hidden_layers=LAYERS
     )
-
-    config = MiniMaxConfig(hidden_size=DIM, num_attention_heads=HEADS, num_hidden_layers=LAYERS)
-    return MiniMaxLightningAttention(config, layer_idx=LAYER)
+    return theirs.MiniMaxLightningAttention(config, layer_idx=LAYER)
 
 
 @torch.no_grad()

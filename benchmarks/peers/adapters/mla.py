@@ -5,26 +5,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers.adapters._transformers import Placed
+from benchmarks.peers.adapters._transformers import Placed, modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
 
 LATENT, ROPE, RANK = 256, 32, 192
 
 
 def make(tokens: int) -> nn.Module:
-    from transformers import DeepseekV3Config  # noqa: PLC0415
-    from transformers.models.deepseek_v3.modeling_deepseek_v3 import (  # noqa: PLC0415
-        DeepseekV3Attention,
-        DeepseekV3RotaryEmbedding,
-    )
-
-    config = DeepseekV3Config(
+    theirs = modeling("deepseek_v3")
+    config = theirs.DeepseekV3Config(
         hidden_size=DIM, num_attention_heads=HEADS, num_key_value_heads=HEADS,
         kv_lora_rank=LATENT, q_lora_rank=RANK, qk_nope_head_dim=WIDTH, qk_rope_head_dim=ROPE,
         v_head_dim=WIDTH, attn_implementation="sdpa",
     )  # fmt: skip
-    inner = DeepseekV3Attention(config, layer_idx=0)
-    return Placed(inner, DeepseekV3RotaryEmbedding(config), tokens)
+    inner = theirs.DeepseekV3Attention(config, layer_idx=0)
+    return Placed(inner, theirs.DeepseekV3RotaryEmbedding(config), tokens)
 
 
 def neighbours(weight: Tensor) -> Tensor:
