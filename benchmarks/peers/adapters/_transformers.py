@@ -27,7 +27,7 @@ def modeling(model: str) -> Any:
 class Placed(nn.Module):
     """An attention, with what its model makes once for all layers: rotary positions, and a mask."""
 
-    places: tuple[Tensor, Tensor]
+    places: Any
 
     def __init__(self, inner: Any, rotary: Any, tokens: int, mask: Tensor | None = None) -> None:
         super().__init__()
@@ -35,8 +35,7 @@ class Placed(nn.Module):
         self.places = rotary(torch.empty(0), torch.arange(tokens)[None])
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        out: Tensor = self.inner(x_BTD, self.places, self.mask)[0]
-        return out
+        return self.inner(x_BTD, position_embeddings=self.places, attention_mask=self.mask)[0]
 
 
 @torch.no_grad()
