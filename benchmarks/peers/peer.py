@@ -32,6 +32,7 @@ class Peer:
     #: Gives theirs the weights of ours, so that outputs agree; None where `differs` says why.
     copy: Callable[[Any, Any], None] | None = None
     differs: str = ""
+    raced: bool = True  # not a bare definition, which nobody would run
     tolerance: float = 1e-4  # relative error in float32 at which outputs agree
 
     @property

@@ -5,22 +5,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.peers.adapters._transformers import modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH, Inputs, Peer
 
 KEY_HEADS = 4
 
 
 def make(_: int) -> nn.Module:
-    from transformers import Qwen3NextConfig  # noqa: PLC0415
-    from transformers.models.qwen3_next.modeling_qwen3_next import (  # noqa: PLC0415
-        Qwen3NextGatedDeltaNet,
-    )
-
-    config = Qwen3NextConfig(
+    theirs = modeling("qwen3_next")
+    config = theirs.Qwen3NextConfig(
         hidden_size=DIM, linear_num_value_heads=HEADS, linear_num_key_heads=KEY_HEADS,
         linear_key_head_dim=WIDTH, linear_value_head_dim=WIDTH,
     )  # fmt: skip
-    return Qwen3NextGatedDeltaNet(config, layer_idx=0)
+    return theirs.Qwen3NextGatedDeltaNet(config, layer_idx=0)
 
 
 @torch.no_grad()
@@ -41,18 +38,12 @@ def copy(ours: Any, theirs: Any) -> None:
 
 
 def make_norm(_: int) -> nn.Module:
-    from transformers.models.qwen3_next.modeling_qwen3_next import (  # noqa: PLC0415
-        Qwen3NextRMSNormGated,
-    )
-
-    return Qwen3NextRMSNormGated(WIDTH)
+    return modeling("qwen3_next").Qwen3NextRMSNormGated(WIDTH)
 
 
 def run_core(norm: Any, inputs: Inputs) -> Tensor:
-    from transformers.models.qwen3_next import modeling_qwen3_next as theirs  # noqa: PLC0415
-
     q, k, v, decay, beta, gate = (x.transpose(1, 2) for x in inputs)
-    y_BTHV = theirs.torch_chunk_gated_delta_rule(
+    y_BTHV = modeling("qwen3_next").torch_chunk_gated_delta_rule(
         q, k, v, g=decay, beta=beta, use_qk_l2norm_in_kernel=True
     )[0]
     return norm(y_BTHV, gate).transpose(1, 2)

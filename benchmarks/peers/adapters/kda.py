@@ -1,23 +1,26 @@
-"""Kimi Delta Attention of Kimi Linear in transformers: the layer, on its chunked rule."""
+"""Kimi Delta Attention: the layer of Kimi Linear in transformers, and the rule in chunks, in torch,
+of flash-linear-attention, with norm and gate.
+"""
 
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
+from benchmarks.peers.adapters._fla import PACKAGE, by_token, naive
+from benchmarks.peers.adapters._transformers import modeling
+from benchmarks.peers.peer import DIM, HEADS, WIDTH, Inputs, Peer
+
+KEY_HEADS = 4
 
 
 def make(_: int) -> nn.Module:
-    from transformers import KimiLinearConfig  # noqa: PLC0415
-    from transformers.models.kimi_linear.modeling_kimi_linear import (  # noqa: PLC0415
-        KimiLinearDeltaAttention,
-    )
-
-    config = KimiLinearConfig(
+    theirs = modeling("kimi_linear")
+    config = theirs.KimiLinearConfig(
         hidden_size=DIM, linear_num_heads=HEADS, linear_head_dim=WIDTH, rms_norm_eps=1e-6
     )
-    module: Any = KimiLinearDeltaAttention(config, layer_idx=0)
+    module = theirs.KimiLinearDeltaAttention(config, layer_idx=0)
     nn.init.zeros_(module.forget_gate.dt_bias)  # which has no values yet, nor has A
     nn.init.zeros_(module.forget_gate.A_log)
     return module
@@ -40,9 +43,25 @@ def copy(ours: Any, theirs: Any) -> None:
     theirs.o_norm.weight.copy_(ours.norm_V)
 
 
+def run_core(norm: Any, inputs: Inputs) -> Tensor:
+    q, k, v, decay, beta, gate = by_token(inputs)
+    q, k = normalize(q, dim=-1), normalize(k, dim=-1)
+    y_BTHV = naive("kda").naive_chunk_kda(q, k, v, decay, beta)[0]
+    return (norm(y_BTHV) * gate.sigmoid()).transpose(1, 2)
+
+
+@torch.no_grad()
+def copy_norm(ours: Any, theirs: Any) -> None:
+    theirs.weight.copy_(ours.norm_V)
+
+
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
         copy=copy,
-    )
+    ),
+    Peer(
+        **PACKAGE, make=lambda _: nn.RMSNorm(WIDTH, eps=1e-6), run=run_core,
+        options=(("key_heads", KEY_HEADS),), copy=copy_norm, raced=False,
+    ),
 ]  # fmt: skip

@@ -5,20 +5,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.peers.adapters._transformers import modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
 
 GROUPS, STATE = 2, 128
 
 
 def make(_: int) -> nn.Module:
-    from transformers import Mamba2Config  # noqa: PLC0415
-    from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer  # noqa: PLC0415
-
-    config = Mamba2Config(
+    theirs = modeling("mamba2")
+    config = theirs.Mamba2Config(
         hidden_size=DIM, num_heads=HEADS, head_dim=WIDTH, expand=1, state_size=STATE,
         n_groups=GROUPS,
     )  # fmt: skip
-    return Mamba2Mixer(config, layer_idx=0)
+    return theirs.Mamba2Mixer(config, layer_idx=0)
 
 
 @torch.no_grad()
