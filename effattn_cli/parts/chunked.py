@@ -36,6 +36,7 @@ class DecodableKernel(Decodable[Sums]):
     out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1): a variant gives its card and its features.
     """
 
+    horizon = 2 * CHUNK  # every step is like the one before; the forward goes by chunks
     width: int  # features of a query or key
     epsilon: ClassVar[float] = 1e-30  # added to the denominator
     #: Where features can be negative: the least that one token can add to the denominator if they

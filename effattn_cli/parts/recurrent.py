@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from effattn_cli.attention import Decodable, Unsupported
+from effattn_cli.parts.chunked import CHUNK
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.short_conv import ShortConv
 
@@ -30,6 +31,8 @@ class Memory:
 
 class Recurrent(Decodable[Memory]):
     """Inputs are projected and then `activated`. A variant gives `attend` and `step`."""
+
+    horizon = 2 * CHUNK  # every step is like the one before; the forward goes by chunks
 
     def activated(self, name: str, y: Tensor) -> Tensor:  # noqa: ARG002
         """A projection, with its axes of heads and width, as the core takes it."""
