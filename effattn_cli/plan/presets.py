@@ -75,7 +75,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "gpt-oss-120b": (
         "sliding-window:window=128,sinks=learned,rotary=1", "gqa:sinks=true,rotary=1",
     ),
-    "kimi-linear": ("kda", "mla"),
+    "kimi-linear": ("kda", "mla:turn=false"),
     "lfm2-1.2b": ("short-conv", "gqa:rotary=1,qk_norm=true"),
     "llama-4": ("chunked:chunk=8192,rotary=1", "gqa:log_scale=0.1"),
     "mamba2-2.7b": ("mamba2",),
@@ -83,7 +83,8 @@ OWN: dict[str, tuple[str, ...]] = {
     "mistral-7b": ("sliding-window:window=4096,rotary=1",),
     "nemotron-3-nano": ("mamba2:heads=64,head_dim=64,groups=8", "gqa"),
     "olmo-hybrid": (
-        "gated-deltanet:head_dim=96,value_width=192,negative=true", "sdpa:qk_norm=true",
+        "gated-deltanet:head_dim=96,value_width=192,negative=true,epsilon=1e-5",
+        "sdpa:qk_norm=true",
     ),
     "qwen3-next": (
         "gated-deltanet:heads=32,head_dim=128,key_heads=16",

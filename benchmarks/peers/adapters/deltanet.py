@@ -21,4 +21,4 @@ def copy(ours: Any, theirs: Any) -> None:
     theirs.weight.copy_(ours.norm_V)
 
 
-PEERS = [Peer(**PACKAGE, make=lambda _: nn.RMSNorm(WIDTH, eps=1e-6), run=run, copy=copy)]
+PEERS = [Peer(**PACKAGE, make=lambda _: nn.RMSNorm(WIDTH, eps=1e-5), run=run, copy=copy)]

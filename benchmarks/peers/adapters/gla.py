@@ -23,6 +23,6 @@ def copy(ours: Any, theirs: Any) -> None:
 
 PEERS = [
     Peer(
-        **PACKAGE, make=lambda _: nn.RMSNorm(WIDTH, eps=1e-6), run=run, copy=copy, raced=False,
+        **PACKAGE, make=lambda _: nn.RMSNorm(WIDTH, eps=1e-5), run=run, copy=copy, raced=False,
     )
 ]  # fmt: skip

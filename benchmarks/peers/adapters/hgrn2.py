@@ -21,4 +21,4 @@ def copy(ours: Any, theirs: Any) -> None:
     theirs.weight.copy_(ours.norm_HV.flatten())
 
 
-PEERS = [Peer(**PACKAGE, make=lambda _: nn.RMSNorm(DIM, eps=1e-6), run=run, copy=copy, raced=False)]
+PEERS = [Peer(**PACKAGE, make=lambda _: nn.RMSNorm(DIM, eps=1e-5), run=run, copy=copy, raced=False)]

@@ -18,7 +18,7 @@ KEY_HEADS = 4
 def make(_: int) -> nn.Module:
     theirs = modeling("kimi_linear")
     config = theirs.KimiLinearConfig(
-        hidden_size=DIM, linear_num_heads=HEADS, linear_head_dim=WIDTH, rms_norm_eps=1e-6
+        hidden_size=DIM, linear_num_heads=HEADS, linear_head_dim=WIDTH, rms_norm_eps=1e-5
     )
     module = theirs.KimiLinearDeltaAttention(config, layer_idx=0)
     nn.init.zeros_(module.forget_gate.dt_bias)  # which has no values yet, nor has A
@@ -61,7 +61,7 @@ PEERS = [
         copy=copy,
     ),
     Peer(
-        **PACKAGE, make=lambda _: nn.RMSNorm(WIDTH, eps=1e-6), run=run_core,
+        **PACKAGE, make=lambda _: nn.RMSNorm(WIDTH, eps=1e-5), run=run_core,
         options=(("key_heads", KEY_HEADS),), copy=copy_norm, raced=False,
     ),
 ]  # fmt: skip
