@@ -148,6 +148,7 @@ def running(sums: Tensor, left: Tensor, state: Tensor | None) -> tuple[Tensor, T
 def decayed_products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
     """sum_d row_id e^(f_id - f_jd) k_jd of all i >= j of a chunk, (M, ..., C, C); 0 above.
 
+    With rows of (M, 1, ...) and keys of (L, ...) it is of each kind with each, (M, L, ..., C, C).
     A chunk is halved again and again: between its halves, the exponent is split where they meet,
     and both parts are negative, so that products of matrices do it however strong the decay is.
     """
@@ -181,11 +182,12 @@ class _DecayedProducts(torch.autograd.Function):
             size //= 2
         # Row i goes with e^(f_i), key j with e^(-f_j).
         of_fade = ((rows_MxCK * of_rows).sum(0) - k_xCK * of_k) * math.log(2)
-        return of_rows, of_k, of_fade
+        return of_rows.sum_to_size(rows_MxCK.shape), of_k, of_fade.sum_to_size(fade_xCK.shape)
 
 
 def _products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
-    out_MxCC = rows_MxCK.new_zeros(*rows_MxCK.shape[:-1], CHUNK)
+    shape = torch.broadcast_shapes(rows_MxCK.shape[:-1], k_xCK.shape[:-1])
+    out_MxCC = rows_MxCK.new_zeros(*shape, CHUNK)
     out_MxCC.diagonal(dim1=-2, dim2=-1).copy_((rows_MxCK * k_xCK).sum(-1))
     size = CHUNK
     while size > 1:
