@@ -38,7 +38,12 @@ class Recurrent(Decodable[Memory]):
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         return self._finished({name: self.projections[name](x_BTD) for name in self.projected})
 
+    def derived(self, made: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The projections, with the inputs that are made of them added."""
+        return made
+
     def _finished(self, made: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        made = self.derived(made)
         return tuple(self.activated(name, self.split(name, made[name])) for name in self.inputs)
 
     @property
