@@ -61,6 +61,7 @@ class Convolved(Recurrent):
 
     convolved: ClassVar[tuple[str, ...]]
     convolution_bias: ClassVar[bool] = False
+    convolution_activates: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Recurrent.Config):
@@ -75,7 +76,12 @@ class Convolved(Recurrent):
             raise Unsupported(f"conv {config.conv} is below 0")
         self.conv: ShortConv | None = None
         if config.conv and not config.core:
-            self.conv = ShortConv(sum(self._widths), config.conv, bias=self.convolution_bias)
+            self.conv = ShortConv(
+                sum(self._widths),
+                config.conv,
+                bias=self.convolution_bias,
+                activate=self.convolution_activates,
+            )
 
     @property
     def _widths(self) -> list[int]:
