@@ -41,7 +41,12 @@ class Recurrent(Decodable[Memory]):
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         return self._finished({name: self.projections[name](x_BTD) for name in self.projected})
 
+    def derived(self, made: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The projections, with the inputs that are made of them added."""
+        return made
+
     def _finished(self, made: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        made = self.derived(made)
         return tuple(self.activated(name, self.split(name, made[name])) for name in self.inputs)
 
     @property
@@ -59,6 +64,7 @@ class Convolved(Recurrent):
 
     convolved: ClassVar[tuple[str, ...]]
     convolution_bias: ClassVar[bool] = False
+    convolution_activates: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Recurrent.Config):
@@ -73,7 +79,12 @@ class Convolved(Recurrent):
             raise Unsupported(f"conv {config.conv} is below 0")
         self.conv: ShortConv | None = None
         if config.conv and not config.core:
-            self.conv = ShortConv(sum(self._widths), config.conv, bias=self.convolution_bias)
+            self.conv = ShortConv(
+                sum(self._widths),
+                config.conv,
+                bias=self.convolution_bias,
+                activate=self.convolution_activates,
+            )
 
     @property
     def _widths(self) -> list[int]:
