@@ -169,5 +169,10 @@ def _attended(
         else:
             had_BTHK.copy_(more_BTHK)
             had_BTH1.copy_(more_BTH1)
+    return with_sink(out_BTHK, sum_BTH1, sink_H)
+
+
+def with_sink(out_BTHK: Tensor, sum_BTH1: Tensor, sink_H: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with one logit more, whose value is 0; writes into the output."""
     both_BTH1 = torch.logaddexp(sum_BTH1, sink_H[:, None].to(sum_BTH1.dtype))
     return out_BTHK.mul_((sum_BTH1 - both_BTH1).exp_().to(out_BTHK.dtype)), both_BTH1
