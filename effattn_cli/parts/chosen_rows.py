@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.lse_merge import Part, _forward, _of_sink, hide
+from effattn_cli.parts.lse_merge import Part, hide, of_sink
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.shared_rows import with_sink
 
@@ -143,7 +143,7 @@ class _NearAndChosen(torch.autograd.Function):
             to_k_YK = wide(back_CLS.mT @ both_CLK).flatten(0, 1)
             place_YK = place_CS.flatten().long()[:, None].expand(-1, K)
             to_row_BRK[b].scatter_add_(0, place_YK, to_k_YK)
-        to_sink_H = _of_sink(sink_H, grad_BTHK, out_BTHK, sum_BTH1)
+        to_sink_H = of_sink(sink_H, grad_BTHK, out_BTHK, sum_BTH1)
         return None, to_sink_H, to_q_BTHK, to_row_BRK.to(row_BRK.dtype)
 
 
@@ -156,6 +156,6 @@ def _attended(
     for b, at, place_CS, mask in chosen.pieces(q_BTHK):
         k_CSK = row_BRK[b].index_select(0, place_CS.flatten()).view(*place_CS.shape, -1)
         of_q = q_BTHK[b, at].unsqueeze(1), k_CSK.unsqueeze(1), k_CSK.unsqueeze(1)
-        out_CxHK, sum_CxH = _forward(*of_q, Part(mask=mask))
+        out_CxHK, sum_CxH = Part(mask=mask).attend(*of_q)
         out_BTHK[b, at], sum_BTH1[b, at] = out_CxHK.squeeze(1), sum_CxH.view(-1, len(sink_H), 1)
     return with_sink(out_BTHK, sum_BTH1, sink_H)

@@ -99,7 +99,7 @@ class _Union(torch.autograd.Function):
             places = ((0, part.q), (at, part.k), (at + 1, part.k))
             for (i, rows), piece in zip(places, pieces, strict=True):
                 totals[i] = added(totals[i], tensors[i], rows, piece)
-        grad_H = None if sink_H is None else _of_sink(sink_H, grads[0], out_BTHK, sum_BTH1)
+        grad_H = None if sink_H is None else of_sink(sink_H, grads[0], out_BTHK, sum_BTH1)
         return None, grad_H, *totals
 
 
@@ -137,7 +137,7 @@ def merged(
     return out_BTHK * (sum_BTH1 - both_BTH1).exp().to(out_BTHK.dtype), both_BTH1
 
 
-def _of_sink(sink_H: Tensor, grad_BTHK: Tensor, out_BTHK: Tensor, sum_BTH1: Tensor) -> Tensor:
+def of_sink(sink_H: Tensor, grad_BTHK: Tensor, out_BTHK: Tensor, sum_BTH1: Tensor) -> Tensor:
     """The gradient of the sinks: a value of 0 in place of the mean, by the sink's weight."""
     weight_BTH = (sink_H - sum_BTH1.squeeze(-1)).exp()
     grad_H: Tensor = -(weight_BTH * (grad_BTHK * out_BTHK).sum(-1)).sum((0, 1))

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from effattn_cli.parts.lse_merge import Part, _backward, _forward, _of_sink, hide
+from effattn_cli.parts.lse_merge import Part, hide, of_sink
 from effattn_cli.parts.precision import wide
 
 MASK = 2**18  # numbers of the mask of a group
@@ -140,12 +140,12 @@ class _NearAndBefore(torch.autograd.Function):
         for look in ctx.looks:
             both = [look.folded_keys(row_BTK, entry_BZK)] * 2  # keys are values
             of_q = [look.folded_queries(x, len(both[0])) for x in of_queries]
-            to_q, to_k, to_v = _backward(Part(mask=look.mask_LS), *of_q, *both)
+            to_q, to_k, to_v = Part(mask=look.mask_LS).gradients(*of_q, *both)
             into_BTHK = to_q_BTHK[:, look.queries]
             to_q = to_q.transpose(0, 1).reshape(into_BTHK.shape)
             into_BTHK.add_(to_q) if look.before else into_BTHK.copy_(to_q)
             look.add(to_entry_BZK if look.before else to_row_BTK, to_k.add_(to_v))
-        to_sink_H = _of_sink(sink_H, grad_BTHK, out_BTHK, sum_BTH1)
+        to_sink_H = of_sink(sink_H, grad_BTHK, out_BTHK, sum_BTH1)
         narrow = to_row_BTK.to(row_BTK.dtype), to_entry_BZK.to(entry_BZK.dtype)
         return None, to_sink_H, to_q_BTHK, *narrow
 
@@ -159,7 +159,7 @@ def _attended(
     for look in looks:
         k_YBSK = look.folded_keys(row_BTK, entry_BZK)
         q_YBLK = look.folded_queries(q_BTHK, len(k_YBSK))
-        more, log_sum = _forward(q_YBLK, k_YBSK, k_YBSK, Part(mask=look.mask_LS))
+        more, log_sum = Part(mask=look.mask_LS).attend(q_YBLK, k_YBSK, k_YBSK)
         had_BTHK, had_BTH1 = out_BTHK[:, look.queries], sum_BTH1[:, look.queries]
         more_BTHK = more.transpose(0, 1).reshape(had_BTHK.shape)
         more_BTH1 = log_sum.transpose(0, 1).reshape(had_BTH1.shape)
