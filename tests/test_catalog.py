@@ -65,7 +65,7 @@ def test_what_else_the_field_calls_a_variant_belongs_to_it_alone() -> None:
         ("sliding_window", "sliding-window"), ("LinearAttention", "linear-transformer"),
         ("moe", "switch-transformer"), ("bigbird", "big-bird"),
         ("transformer_xl", "transformer-xl"), ("linfomer", "linformer"),
-        ("adaptive-sp", "adaptive-span"), ("retention", None), ("vq", None), ("qwerty", None),
+        ("adaptive-sp", "adaptive-span"), ("quantum", None), ("zigzag", None), ("vq", None),
     ],
 )  # fmt: skip
 def test_a_word_leads_to_what_it_means_and_a_far_one_nowhere(word: str, name: str | None) -> None:

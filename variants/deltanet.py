@@ -66,7 +66,7 @@ class DeltaNet(Convolved):
         q_BHTK = unit(q_BHTK) * self.head_dim**-0.5
         nothing_BHT = torch.zeros_like(beta_BHT)
         y_BHTV = delta_rule(q_BHTK, unit(k_BHTK), v_BHTV, beta_BHT, nothing_BHT)
-        return normed(y_BHTV, self.norm_V)
+        return normed(y_BHTV, self.norm_V, 1e-5)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, beta_BH: Tensor, state: Memory
@@ -76,4 +76,4 @@ class DeltaNet(Convolved):
             q_BHK * self.head_dim**-0.5, k_BHK * beta_BH1, k_BHK, v_BHV * beta_BH1,
             torch.zeros_like(beta_BH), state.matrix_BHKV,
         )  # fmt: skip
-        return normed(y_BHV, self.norm_V), state.after(matrix_BHKV)
+        return normed(y_BHV, self.norm_V, 1e-5), state.after(matrix_BHKV)

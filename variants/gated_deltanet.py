@@ -59,6 +59,8 @@ class GatedDeltaNet(Convolved):
         """Whether b goes up to 2, so that the state can change its sign, as in Olmo-Hybrid."""
         gate: Literal["silu", "sigmoid"] = "silu"
         """The activation of the output's gate; sigmoid in Qwen4-Exp."""
+        epsilon: float = 1e-6
+        """Added to the mean square in the norm of the output; 1e-5 in Olmo-Hybrid."""
 
     def __init__(self, config: Config) -> None:
         self.key_heads = config.key_heads or config.heads
@@ -72,6 +74,7 @@ class GatedDeltaNet(Convolved):
         if config.gate not in {"silu", "sigmoid"}:
             raise Unsupported(f"gate {config.gate!r} is neither silu nor sigmoid")
         super().__init__(config)
+        self.epsilon = config.epsilon
         self.most = 2 if config.negative else 1
         self.gated = silu if config.gate == "silu" else torch.sigmoid
         self.decay = None if config.core else Decay(self.heads)
@@ -98,7 +101,7 @@ class GatedDeltaNet(Convolved):
     ) -> Tensor:
         q_BGTK = unit(q_BGTK) * self.head_dim**-0.5
         y_BHTV = delta_rule(q_BGTK, unit(k_BGTK), v_BHTV, beta_BHT, decay_BHT)
-        return normed(y_BHTV, self.norm_V) * self.gated(gate_BHTV)
+        return normed(y_BHTV, self.norm_V, self.epsilon) * self.gated(gate_BHTV)
 
     def step(
         self,
@@ -116,4 +119,6 @@ class GatedDeltaNet(Convolved):
             q_BHK * self.head_dim**-0.5, k_BHK * beta_BH1, k_BHK, v_BHV * beta_BH1, decay_BH,
             state.matrix_BHKV,
         )  # fmt: skip
-        return normed(y_BHV, self.norm_V) * self.gated(gate_BHV), state.after(matrix_BHKV)
+        return normed(y_BHV, self.norm_V, self.epsilon) * self.gated(gate_BHV), state.after(
+            matrix_BHKV
+        )

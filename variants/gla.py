@@ -87,7 +87,7 @@ class GatedLinearAttention(Recurrent):
         real_BT: Tensor | None = None,
     ) -> Tensor:
         y_BHTV = decay_scan(q_BHTK * self.key_width**-0.5, k_BHTK, v_BHTV, decay_BHTK)
-        return normed(y_BHTV, self.norm_V) * silu(gate_BHTV)
+        return normed(y_BHTV, self.norm_V, 1e-5) * silu(gate_BHTV)
 
     def step(
         self,
@@ -100,4 +100,4 @@ class GatedLinearAttention(Recurrent):
     ) -> tuple[Tensor, Memory]:
         q_BHK = q_BHK * self.key_width**-0.5
         y_BHV, matrix_BHKV = decay_step(q_BHK, k_BHK, v_BHV, decay_BHK, state.matrix_BHKV)
-        return normed(y_BHV, self.norm_V) * silu(gate_BHV), state.after(matrix_BHKV)
+        return normed(y_BHV, self.norm_V, 1e-5) * silu(gate_BHV), state.after(matrix_BHKV)

@@ -74,4 +74,4 @@ class HGRN2(Recurrent):
         return self._finish(y_BHV.unsqueeze(2)).squeeze(2), state.after(matrix_BHKV)
 
     def _finish(self, y_BHTV: Tensor) -> Tensor:
-        return normed(y_BHTV, self.norm_HV.unsqueeze(1), over=(1, 3))
+        return normed(y_BHTV, self.norm_HV.unsqueeze(1), 1e-5, over=(1, 3))

@@ -1,7 +1,7 @@
 """Kimi Delta Attention: the delta rule with a decay of each channel."""
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_kv
 from effattn_cli.parts.delta_rule import channel_delta_rule, delta_step, unit
 from effattn_cli.parts.recurrent import Convolved, Decay, Memory, low_rank, normed
+
+EPSILON = 1e-5  # of the norm, as in Kimi Linear
 
 
 @final
@@ -55,8 +57,9 @@ class KimiDeltaAttention(Convolved):
         lowest: float | None = None
         """The least that log a can be: log a = lowest sigmoid(e^A (x U U' + c)), the safe gate;
         -5 in Ling-3.0."""
-        full_rank: bool = False
-        """Whether the output's gate has one projection in place of two, as in Kimi-K3."""
+        full_rank: Literal["none", "gate", "both"] = "none"
+        """Whether the output's gate has one projection in place of two, as in Kimi-K3, or the decay
+        has too, as in Ling-3.0."""
 
     def __init__(self, config: Config) -> None:
         self.key_heads = config.key_heads or config.heads
@@ -64,6 +67,8 @@ class KimiDeltaAttention(Convolved):
             raise Unsupported(f"{config.heads} heads are no multiple of key_heads {self.key_heads}")
         if config.lowest is not None and not config.lowest < 0:
             raise Unsupported(f"lowest {config.lowest} is not below 0")
+        if config.full_rank not in {"none", "gate", "both"}:
+            raise Unsupported(f"full_rank {config.full_rank!r} is not none, gate or both")
         self.full_rank = config.full_rank
         super().__init__(config)
         self.decay = None if config.core else Decay(self.heads, self.head_dim, config.lowest)
@@ -71,10 +76,8 @@ class KimiDeltaAttention(Convolved):
 
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
         made, numbers = super().make_projections(dim), self.heads * self.head_dim
-        made["decay"] = low_rank(dim, self.head_dim, numbers)
-        if not self.full_rank:
-            made["gate"] = low_rank(dim, self.head_dim, numbers)
-        return made
+        narrow = {"none": ("decay", "gate"), "gate": ("decay",), "both": ()}[self.full_rank]
+        return made | {name: low_rank(dim, self.head_dim, numbers) for name in narrow}
 
     def activated(self, name: str, y: Tensor) -> Tensor:
         if name == "beta":
@@ -100,7 +103,7 @@ class KimiDeltaAttention(Convolved):
         y_BHTV = channel_delta_rule(
             q_BHTK, k_BHTK * beta_BHT1, k_BHTK, v_BHTV * beta_BHT1, decay_BHTK
         )
-        return normed(y_BHTV, self.norm_V) * torch.sigmoid(gate_BHTV)
+        return normed(y_BHTV, self.norm_V, EPSILON) * torch.sigmoid(gate_BHTV)
 
     def step(
         self,
@@ -118,4 +121,6 @@ class KimiDeltaAttention(Convolved):
             q_BHK * self.head_dim**-0.5, k_BHK * beta_BH1, k_BHK, v_BHV * beta_BH1, decay_BHK,
             state.matrix_BHKV,
         )  # fmt: skip
-        return normed(y_BHV, self.norm_V) * torch.sigmoid(gate_BHV), state.after(matrix_BHKV)
+        return normed(y_BHV, self.norm_V, EPSILON) * torch.sigmoid(gate_BHV), state.after(
+            matrix_BHKV
+        )

@@ -32,12 +32,13 @@ class Mamba2(Convolved):
         state="1",
         causal="always",
         kind="own mechanism",
-        deployed=("Nemotron-3", "Nemotron-H", "Granite 4", "Falcon-H1", "Bamba", "Zamba2"),
+        deployed=("Nemotron-3", "Nemotron-H", "Granite 4", "Bamba", "Zamba2"),
         aliases=("ssd", "mamba-2"),
         notes=(
             "heads are those of x: in Mamba-2 models heads times head_dim is twice dim, here what"
             " is asked for",
             "norm, gate and the direct path D belong to the core",
+            "dt has no limits; Nemotron-H keeps it above 0.001, and Falcon-H1 has no norm here",
         ),
     )
     inputs: ClassVar = {

@@ -50,7 +50,9 @@ class MultiHeadLatent(Decodable[Rows]):
         """Width of the part of a head's query and key that has no position (N); head_dim unless
         given; 128 in DeepSeek-V3, 192 in GLM-5."""
         rope: int = 64
-        """Width of the part that has (R): one key for all heads; 0 in Kimi Linear."""
+        """Width of the part that has (R): one key for all heads; 0 in GLM-5.3."""
+        turn: bool = True
+        """Whether the last R numbers are turned by their place; not in Kimi Linear."""
         value: int | None = None
         """Width of a head's value (V), head_dim unless given."""
         query_rank: int = 0
@@ -75,7 +77,8 @@ class MultiHeadLatent(Decodable[Rows]):
         self.norm = None if config.core else RMSNorm(config.latent)
         self.cos_TR: Tensor
         self.sin_TR: Tensor
-        cos_TR, sin_TR = angles(config.tokens, config.rope, config.rotary_base)
+        turned_width = config.rope if config.turn else 0
+        cos_TR, sin_TR = angles(config.tokens, turned_width, config.rotary_base)
         self.register_buffer("cos_TR", cos_TR, persistent=False)
         self.register_buffer("sin_TR", sin_TR, persistent=False)
 

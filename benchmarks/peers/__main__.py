@@ -6,13 +6,15 @@
 
 Same shapes, same settings, same process, freed memory kept (as `effattn profile` does by default).
 Every repeat times ours and theirs in turn; the table gives the medians, and theirs over ours.
-`pytest -m peers` holds their outputs against ours, where the same weights can be given to both.
+`pytest -m peers` holds their outputs and gradients against ours, where both can be given the same
+weights.
 """
 
 import argparse
 import contextlib
 import io
 import math
+import os
 import subprocess
 import sys
 import time
@@ -83,14 +85,18 @@ def fits(call: Callable[[], Any]) -> bool:
     return True
 
 
+def raced(name: str) -> list[Peer]:
+    return [peer for peer in known()[name] if peer.raced]
+
+
 def races(name: str, phases: Sequence[str], lengths: Sequence[int]) -> list[float]:
     """Prints a line for each race of a variant; gives theirs over ours."""
     ratios = []
-    for peer in known()[name]:
+    for peer in raced(name):
         for phase in phases:
             for seq in lengths:
                 how = f"{phase}{' causal' if peer.causal else ''}"
-                print(f"{name:24} {peer.package:32} {how:14} {seq:>6} ", end="", flush=True)
+                print(f"{name:24} {peer.title:32} {how:14} {seq:>6} ", end="", flush=True)
                 ours, theirs = calls(name, peer, seq, phase)
                 if not fits(theirs):
                     print(f"{1e3 * race(ours)[0]:9.2f} more than {MEMORY >> 30} GiB", flush=True)
@@ -109,12 +115,16 @@ def main() -> None:
     args = parser.parse_args()
     if not args.names:
         print(HEADER, flush=True)
-        for name in known():
+        for name in filter(raced, known()):
             subprocess.run([sys.executable, "-m", __package__, name, *sys.argv[1:]], check=True)
         return
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns that kernels are not there
     heap.retain_heap()
     processes.limit_memory(MEMORY)
     ratios = [ratio for name in args.names for ratio in races(name, args.phase, args.seq)]
+    if not ratios:
+        print("nothing to race: only the outputs are compared")
+        return
     slower = sum(ratio < 1 for ratio in ratios)
     print(f"geometric mean {geometric_mean(ratios):.2f}, slower in {slower} of {len(ratios)}")
     assert not math.isnan(sum(ratios))

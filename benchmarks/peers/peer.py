@@ -22,6 +22,8 @@ class Peer:
     """One public implementation. `adapters/<variant>.py` holds the list `PEERS` of a variant's."""
 
     package: str
+    which: str = ""  # of the package's implementations, where more than one is compared
+    module: str = ""  # what the package is imported as, where that is another name
     make: Callable[[int], nn.Module]  # for a length
     run: Callable[[Any, Inputs], Tensor]  # their output for our inputs: x, or q, k and v
     scope: Scope = "core"
@@ -30,7 +32,12 @@ class Peer:
     #: Gives theirs the weights of ours, so that outputs agree; None where `differs` says why.
     copy: Callable[[Any, Any], None] | None = None
     differs: str = ""
+    raced: bool = True  # not a bare definition, which nobody would run
     tolerance: float = 1e-4  # relative error in float32 at which outputs agree
+
+    @property
+    def title(self) -> str:
+        return f"{self.package}, {self.which}" if self.which else self.package
 
     def cell(self, name: str, seq: int, **axes: Any) -> Cell:
         setting = Setting(scope=self.scope, causal=self.causal, **axes)

@@ -67,16 +67,26 @@ class Decodable(Attention, Generic[State]):
         return make(*shape, device=self.like.device, dtype=self.like.dtype)
 
 
-def tensors_of(state: object) -> Iterator[Tensor]:
-    """All tensors of a state, however deep they are nested in dataclasses, lists and mappings."""
+#: Of a field of a state: another layer keeps it, and it is counted there.
+BORROWED = {"borrowed": True}
+
+
+def tensors_of(state: object, *, borrowed: bool = False) -> Iterator[Tensor]:
+    """The tensors that a state keeps, or those that are `borrowed` from another layer, however deep
+    they are nested in dataclasses, lists and mappings.
+    """
+    for tensor, is_lent in _tensors(state, is_lent=False):
+        if is_lent == borrowed:
+            yield tensor
+
+
+def _tensors(state: object, *, is_lent: bool) -> Iterator[tuple[Tensor, bool]]:
     if isinstance(state, Tensor):
-        yield state
+        yield state, is_lent
     elif is_dataclass(state) and not isinstance(state, type):
         for item in fields(state):
-            yield from tensors_of(getattr(state, item.name))
-    elif isinstance(state, Mapping):
-        for part in state.values():
-            yield from tensors_of(part)
-    elif isinstance(state, list | tuple):
-        for part in state:
-            yield from tensors_of(part)
+            here = is_lent or item.metadata.get("borrowed", False)
+            yield from _tensors(getattr(state, item.name), is_lent=here)
+    elif isinstance(state, Mapping | list | tuple):
+        for part in state.values() if isinstance(state, Mapping) else state:
+            yield from _tensors(part, is_lent=is_lent)

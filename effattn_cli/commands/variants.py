@@ -10,11 +10,16 @@ from effattn_cli.commands.completion import variant_names
 if TYPE_CHECKING:
     from effattn_cli.analysis.cost.scaling import Scaling
     from effattn_cli.cards import Variant
+    from effattn_cli.catalog import Catalog
 
 
 def variants(
     name: Annotated[
-        str | None, typer.Argument(help="Show this card in full.", autocompletion=variant_names)
+        str | None,
+        typer.Argument(
+            help="Show this card in full; or list a family, as `family:linear`, or `deployed`.",
+            autocompletion=variant_names,
+        ),
     ] = None,
     names: Annotated[bool, typer.Option("--names", help="Only the names, one a line.")] = False,
     survey: Annotated[
@@ -29,18 +34,19 @@ def variants(
     from effattn_cli.catalog import BrokenPlugin, Catalog
 
     catalog = Catalog(plugin or [])
+    asked = catalog.names() if name is None else _asked(name, catalog)
     if names:
-        typer.echo("\n".join(catalog.names()))
+        typer.echo("\n".join(asked))
         return
 
     from effattn_cli.report.catalog import card_view
     from effattn_cli.report.console import stdout
 
-    if name is not None:
-        stdout().print(card_view.card(catalog.variant(name)))
+    if name is not None and len(asked) == 1:
+        stdout().print(card_view.card(catalog.variant(asked[0])))
         return
     listed, broken = [], {}
-    for known_name in catalog.names():
+    for known_name in asked:
         try:
             listed.append(catalog.variant(known_name))
         except BrokenPlugin as error:
@@ -52,6 +58,13 @@ def variants(
         stdout().print(survey_table.table(listed, _scalings(listed)))
         return
     stdout().print(card_view.listing(listed, broken))
+
+
+def _asked(word: str, catalog: "Catalog") -> list[str]:
+    """The variants that a word stands for: itself, or those of a family or another group."""
+    from effattn_cli.plan.variant_choices import select
+
+    return list(dict.fromkeys(choice.name for choice in select((word,), catalog)))
 
 
 def _scalings(variants: "Iterable[Variant]") -> "dict[str, Scaling | None]":

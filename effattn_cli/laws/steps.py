@@ -52,3 +52,33 @@ def _state(layer: Layer, context: int) -> Any:
 
 def _step(layer: Any, x_BD: Tensor, state: Any) -> tuple[Tensor, Any]:
     return (layer.decode(x_BD), None) if state is None else layer.decode(x_BD, state)
+
+
+LONG = 65_536
+#: How far steps may be from the causal forward after so many, in parts of the output's norm.
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 2e-2}
+
+
+@law
+@torch.no_grad()
+def long_decoding(variant: type[Layer]) -> str | None:
+    """Sums over all tokens stay finite over 64k steps, and give what the forward gives.
+
+    In float32 to 1e-3 and in bfloat16 to 2e-2 of the output's norm, over every 64th step.
+    """
+    if not issubclass(variant, Decodable) or variant.card.state not in {"1", "k"}:
+        return "it keeps no sums over all tokens"
+    for dtype, tolerance in TOLERANCE.items():
+        layer: Any = make(variant, LONG, dtype=dtype, causal=True)
+        x = tokens_in(LONG, dtype=dtype)[:1]
+        want, state, steps = layer(x).float(), layer.init_state(1, 0), []
+        for t in range(LONG):
+            step, state = layer.decode(x[:, t], state)
+            if t % 64 == 63:
+                steps.append(step.float())
+        got, want = torch.stack(steps, dim=1), want[:, 63::64]
+        require(bool(got.isfinite().all()), f"a step is not finite in {dtype}")
+        error = ((got - want).norm() / want.norm()).item()
+        message = f"64k steps in {dtype} are {error:.2g} of the norm off the causal forward"
+        require(error <= tolerance, message)
+    return None

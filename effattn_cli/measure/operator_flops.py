@@ -45,6 +45,8 @@ POINTWISE = frozenset(
     " hardtanh_backward leaky_relu_backward threshold_backward cross linalg_cross lerp"
     " _foreach_mul _foreach_add".split()
 )
+#: Elementwise operators that do more than one thing to each number.
+PASSES = {"addcmul": 2, "addcdiv": 2}
 #: Operators that make, move, pick or compare numbers and compute none.
 FREE = frozenset(
     "_index_put_impl _local_scalar_dense _to_copy _unique2 alias_copy arange argwhere"
@@ -186,7 +188,7 @@ def work(func: Any, args: Any, kwargs: Any, ins: list[Tensor], outs: list[Tensor
         return Work(0, REDUCTION[name] * widest, widest if name in EXPS else 0)
     if is_pointwise(packet) or name in POINTWISE or name in TRANSCENDENTAL:
         size = max((tensor.numel() for tensor in outs), default=0)
-        return Work(0, size, size if name in TRANSCENDENTAL else 0)
+        return Work(0, PASSES.get(name, 1) * size, size if name in TRANSCENDENTAL else 0)
     return NOTHING if name in FREE else None
 
 

@@ -36,6 +36,7 @@ class Subject:
     width: int  # of the output
     inputs: tuple[Tensor, ...]
     state: tuple[Tensor, ...] = ()
+    lent: tuple[Tensor, ...] = ()  # what a state reads that another layer keeps
     decoding: "Decoding | None" = None  # where `call` is a step, and the next call the next step
 
     @property
@@ -49,7 +50,7 @@ class Subject:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        return self.inputs + self.weights + self.state
+        return self.inputs + self.weights + self.state + self.lent
 
 
 def build(
@@ -240,8 +241,8 @@ def _decoding(
     run, inputs = _one(module, cell, device=place, dtype=dtype)
     run = engines.load(cell.setting.engine).prepare(run)
     decoding = Decoding(run, inputs, mixer, cell)
-    state = tuple(tensors_of(decoding.first))
-    return Subject(decoding, module, _width(module, cell), inputs, state, decoding)
+    kept, lent = (tuple(tensors_of(decoding.first, borrowed=other)) for other in (False, True))
+    return Subject(decoding, module, _width(module, cell), inputs, kept, lent, decoding)
 
 
 def _one(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any], tuple[Tensor, ...]]:

@@ -27,6 +27,7 @@ class Sums:
     """What decoding keeps, however long the context: the sum of [v, 1]^T phi(k) so far."""
 
     sum_BHEF: Tensor
+    length: int = 0  # tokens so far, where features depend on a token's place
 
 
 class DecodableKernel(Decodable[Sums]):
@@ -35,11 +36,14 @@ class DecodableKernel(Decodable[Sums]):
     out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1): a variant gives its card and its features.
     """
 
+    horizon = 2 * CHUNK  # every step is like the one before; the forward goes by chunks
     width: int  # features of a query or key
     epsilon: ClassVar[float] = 1e-30  # added to the denominator
     #: Where features can be negative: the least that one token can add to the denominator if they
     #: tell the truth. It is never less.
     floor: float = 0.0
+    #: Whether features depend on a token's place; then a variant gives `query_at` and `key_at`.
+    placed: ClassVar[bool] = False
 
     def __init__(self, config: Decodable.Config) -> None:
         super().__init__(config)
@@ -54,6 +58,14 @@ class DecodableKernel(Decodable[Sums]):
     def key(self, k_BHTK: Tensor) -> Tensor:
         """The features of keys, (B, H, T, F)."""
         raise NotImplementedError
+
+    def query_at(self, q_BHTK: Tensor, first: int) -> Tensor:  # noqa: ARG002
+        """The features of queries, of which the first stands at that place."""
+        return self.query(q_BHTK)
+
+    def key_at(self, k_BHTK: Tensor, first: int) -> Tensor:  # noqa: ARG002
+        """The features of keys, of which the first stands at that place."""
+        return self.key(k_BHTK)
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
@@ -75,7 +87,8 @@ class DecodableKernel(Decodable[Sums]):
 
     def init_state(self, batch: int, context: int) -> Sums:
         shape = (batch, self.heads, self.head_dim + 1, self.width)
-        return Sums(wide(self.blank(*shape, random=context > 0)).abs() * context)
+        sum_BHEF = wide(self.blank(*shape, random=context > 0)).abs() * context
+        return Sums(sum_BHEF, context if self.placed else 0)
 
     def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
         q_BHxK, k_BHxK, v_BHxK = (wide(x).unsqueeze(2) for x in (q_BHK, k_BHK, v_BHK))
@@ -83,29 +96,32 @@ class DecodableKernel(Decodable[Sums]):
         if gate_BHx1 is not None:
             v_BHxE = v_BHxE * torch.sigmoid(-gate_BHx1)
             sum_BHEF = sum_BHEF * torch.sigmoid(gate_BHx1)
-        sum_BHEF = torch.addcmul(sum_BHEF, v_BHxE.mT, self.key(k_BHxK))
-        out_BHxK = _quotient(self, self.query(q_BHxK) @ sum_BHEF.mT, gate_BHx1)
-        return out_BHxK.squeeze(2).to(v_BHK.dtype), Sums(sum_BHEF)
+        sum_BHEF = torch.addcmul(sum_BHEF, v_BHxE.mT, self.key_at(k_BHxK, state.length))
+        q_BHxF = self.query_at(q_BHxK, state.length)
+        out_BHxK = _quotient(self, q_BHxF @ sum_BHEF.mT, gate_BHx1)
+        length = state.length + 1 if self.placed else 0
+        return out_BHxK.squeeze(2).to(v_BHK.dtype), Sums(sum_BHEF, length)
 
 
 def _bidirectional(
     layer: DecodableKernel, q: Pieces, k: Pieces, v: Pieces, real: Pieces | None
 ) -> Iterator[Tensor]:
-    state_BHEF = _nothing(v[0], layer.width)
+    state_BHEF, piece = _nothing(v[0], layer.width), v[0].shape[2]
     for i, (k_BHTK, v_BHTK) in enumerate(zip(k, v, strict=True)):
         v_BHTE = _with_one(v_BHTK)
         if real is not None:  # phi(0) is not 0: the values have to go
             v_BHTE = v_BHTE * real[i][:, None, :, None]
-        state_BHEF = state_BHEF + v_BHTE.mT @ layer.key(k_BHTK)
+        state_BHEF = state_BHEF + v_BHTE.mT @ layer.key_at(k_BHTK, i * piece)
     state_BHFE = state_BHEF.to(v[0].dtype).mT.contiguous()
-    for q_BHTK in q:
-        yield _quotient(layer, layer.query(q_BHTK) @ state_BHFE)
+    for i, q_BHTK in enumerate(q):
+        yield _quotient(layer, layer.query_at(q_BHTK, i * piece) @ state_BHFE)
 
 
 def _causal(layer: DecodableKernel, q: Pieces, k: Pieces, v: Pieces) -> Iterator[Tensor]:
-    state_BHEF = _nothing(v[0], layer.width)
-    for q_BHTK, k_BHTK, v_BHTK in zip(q, k, v, strict=True):
-        q_BHTF, k_BHTF, v_BHTE = layer.query(q_BHTK), layer.key(k_BHTK), _with_one(v_BHTK)
+    state_BHEF, piece = _nothing(v[0], layer.width), v[0].shape[2]
+    for i, (q_BHTK, k_BHTK, v_BHTK) in enumerate(zip(q, k, v, strict=True)):
+        q_BHTF, k_BHTF = layer.query_at(q_BHTK, i * piece), layer.key_at(k_BHTK, i * piece)
+        v_BHTE = _with_one(v_BHTK)
         gate_BHT1 = _gate(layer, k_BHTK)
         if gate_BHT1 is not None:
             v_BHTE = v_BHTE * torch.sigmoid(-gate_BHT1)

@@ -148,6 +148,7 @@ def running(sums: Tensor, left: Tensor, state: Tensor | None) -> tuple[Tensor, T
 def decayed_products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
     """sum_d row_id e^(f_id - f_jd) k_jd of all i >= j of a chunk, (M, ..., C, C); 0 above.
 
+    With rows of (M, 1, ...) and keys of (L, ...) it is of each kind with each, (M, L, ..., C, C).
     A chunk is halved again and again: between its halves, the exponent is split where they meet,
     and both parts are negative, so that products of matrices do it however strong the decay is.
     """
@@ -174,24 +175,25 @@ class _DecayedProducts(torch.autograd.Function):
         size = CHUNK
         while size > 1:
             upper, lower = _halves(fade_xCK, size)
-            grad = _below(grads[0], size)
+            grad = quarter(grads[0], size // 2, 1, 0)
             _part(of_rows, size, 1).add_(grad @ (_part(k_xCK, size, 0) * upper) * lower)
             rows = _part(rows_MxCK, size, 1) * lower
             _part(of_k, size, 0).add_((grad.mT @ rows).sum(0) * upper)
             size //= 2
         # Row i goes with e^(f_i), key j with e^(-f_j).
         of_fade = ((rows_MxCK * of_rows).sum(0) - k_xCK * of_k) * math.log(2)
-        return of_rows, of_k, of_fade
+        return of_rows.sum_to_size(rows_MxCK.shape), of_k, of_fade.sum_to_size(fade_xCK.shape)
 
 
 def _products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
-    out_MxCC = rows_MxCK.new_zeros(*rows_MxCK.shape[:-1], CHUNK)
+    shape = torch.broadcast_shapes(rows_MxCK.shape[:-1], k_xCK.shape[:-1])
+    out_MxCC = rows_MxCK.new_zeros(*shape, CHUNK)
     out_MxCC.diagonal(dim1=-2, dim2=-1).copy_((rows_MxCK * k_xCK).sum(-1))
     size = CHUNK
     while size > 1:
         upper, lower = _halves(fade_xCK, size)
         keys = _part(k_xCK, size, 0) * upper
-        _below(out_MxCC, size).copy_((_part(rows_MxCK, size, 1) * lower) @ keys.mT)
+        quarter(out_MxCC, size // 2, 1, 0).copy_((_part(rows_MxCK, size, 1) * lower) @ keys.mT)
         size //= 2
     return out_MxCC
 
@@ -208,8 +210,13 @@ def _part(x_xCK: Tensor, size: int, half: int) -> Tensor:
     return x_xCK.unflatten(-2, (-1, 2, size // 2)).select(-3, half)
 
 
-def _below(x_xCC: Tensor, size: int) -> Tensor:
-    """Of each block on the diagonal the rows of its second half and the columns of its first."""
-    blocks, half = CHUNK // size, size // 2
-    x = x_xCC.unflatten(-1, (blocks, 2, half)).unflatten(-4, (blocks, 2, half))
-    return x.select(-5, 1).select(-2, 0).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
+def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
+    """Of each block of twice `half` on the diagonal the quarter at that row and column: a view,
+    (..., C / (2 half), half, half).
+    """
+    down, right = x_xCC.stride()[-2:]
+    return x_xCC.as_strided(
+        (*x_xCC.shape[:-2], CHUNK // (2 * half), half, half),
+        (*x_xCC.stride()[:-2], 2 * half * (down + right), down, right),
+        x_xCC.storage_offset() + half * (row * down + column * right),
+    )

@@ -5,6 +5,9 @@ beta_t k_t, with values of beta_t v_t, in DeltaNet and what came of it (arXiv:24
 is solved as a whole: with A the products r_i k_j of i > j, each with its decay, what is written is
 u = (I + A)^-1 (v - r S), the WY form. Only the state goes from chunk to chunk.
 
+The generalized rule of RWKV-7 (arXiv:2503.14456) has a key e to erase beside the one to write, and
+reads before the state fades: S_t = e^(g_t) S_(t-1) - e_t (r_t S_(t-1))^T + k_t v_t^T.
+
 Letters are those of `decay`.
 """
 
@@ -12,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from effattn_cli.attention import repeat_kv
 from effattn_cli.parts.chunked import CHUNK
@@ -22,6 +26,7 @@ from effattn_cli.parts.decay import (
     cumulated,
     decayed_products,
     in_pieces,
+    quarter,
     read,
     workable,
 )
@@ -56,6 +61,25 @@ def channel_delta_rule(
     return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
 
 
+def generalized_delta_rule(
+    q_BHTK: Tensor,
+    r_BHTK: Tensor,
+    e_BHTK: Tensor,
+    k_BHTK: Tensor,
+    v_BHTV: Tensor,
+    decay_BHTK: Tensor,
+) -> Tensor:
+    """All y_t, (B, H, T, V), with a key to erase, and one to write."""
+    T, dtype = v_BHTV.shape[2], v_BHTV.dtype
+    outs: list[Tensor] = []
+    state: Tensor | None = None
+    inputs = workable(q_BHTK, r_BHTK, e_BHTK, k_BHTK, v_BHTV)
+    for q, r, e, k, v, g in in_pieces(*inputs, wide(decay_BHTK)):
+        out_BHTV, state = _by_two_keys(q, r, e, k, v, g, state)
+        outs.append(out_BHTV)
+    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
+
+
 def delta_step(
     q_BHK: Tensor, r_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, decay: Tensor, state_BHKV: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -65,6 +89,24 @@ def delta_step(
     q_BHK, r_BHK, k_BHK, new_BHV = (wide(x) for x in (q_BHK, r_BHK, k_BHK, v_BHV))
     state_BHKV = left * state_BHKV
     new_BHV = new_BHV - read(r_BHK, state_BHKV)
+    state_BHKV = torch.addcmul(state_BHKV, k_BHK.unsqueeze(-1), new_BHV.unsqueeze(-2))
+    return read(q_BHK, state_BHKV).to(v_BHV.dtype), state_BHKV
+
+
+def generalized_delta_step(
+    q_BHK: Tensor,
+    r_BHK: Tensor,
+    e_BHK: Tensor,
+    k_BHK: Tensor,
+    v_BHV: Tensor,
+    decay_BHK: Tensor,
+    state_BHKV: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One token."""
+    q_BHK, r_BHK, e_BHK, k_BHK, new_BHV = (wide(x) for x in (q_BHK, r_BHK, e_BHK, k_BHK, v_BHV))
+    known_BHV = read(r_BHK, state_BHKV)
+    state_BHKV = state_BHKV * wide(decay_BHK).exp().unsqueeze(-1)
+    state_BHKV.addcmul_(e_BHK.unsqueeze(-1), known_BHV.unsqueeze(-2), value=-1)
     state_BHKV = torch.addcmul(state_BHKV, k_BHK.unsqueeze(-1), new_BHV.unsqueeze(-2))
     return read(q_BHK, state_BHKV).to(v_BHV.dtype), state_BHKV
 
@@ -131,6 +173,41 @@ def _by_channel(
     )
 
 
+def _by_two_keys(
+    q_BHTK: Tensor,
+    r_BHTK: Tensor,
+    e_BHTK: Tensor,
+    k_BHTK: Tensor,
+    v_BHTV: Tensor,
+    decay_BHTK: Tensor,
+    state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """What a token reads has faded up to the token before: its row of products is that one's."""
+    dtype = q_BHTK.dtype
+    q_BHZCK, r_BHZCK, v_BHZCV = chunked(q_BHTK), chunked(r_BHTK), chunked(v_BHTV)
+    fade_BHZCK = cumulated(decay_BHTK)
+    grown_BHZCK, last_BHZ1K = fade_BHZCK.exp2().to(dtype), fade_BHZCK[:, :, :, -1:]
+    before_BHZCK = pad(grown_BHZCK[:, :, :, :-1], (0, 0, 1, 0), value=1.0)
+    keys_LBHZCK = torch.stack([chunked(e_BHTK), chunked(k_BHTK)])
+    next_BHZCK = pad(r_BHZCK[:, :, :, 1:], (0, 0, 0, 1))
+    rows_MxBHZCK = torch.stack([q_BHZCK, next_BHZCK]).unsqueeze(1)
+    seen_LBHZCC, next_LBHZCC = decayed_products(rows_MxBHZCK, keys_LBHZCK, fade_BHZCK)
+    A_BHZCC, known_BHZCC = pad(next_LBHZCC[..., :-1, :], (0, 0, 1, 0))
+    left_LBHZCK = keys_LBHZCK * (last_BHZ1K - fade_BHZCK).exp2().to(dtype)
+    y_BHTV, state = _through(
+        q_BHZCK * grown_BHZCK,
+        seen_LBHZCC[0],
+        wide(A_BHZCC),
+        r_BHZCK * before_BHZCK,
+        -(known_BHZCC @ v_BHZCV),
+        left_LBHZCK[0],
+        last_BHZ1K.exp2().mT,
+        state,
+        wide(left_LBHZCK[1].mT @ v_BHZCV),
+    )
+    return y_BHTV + (seen_LBHZCC[1] @ v_BHZCV).flatten(2, 3), state
+
+
 def _through(
     q_BHZCK: Tensor,
     weights_BHZCC: Tensor,
@@ -140,9 +217,10 @@ def _through(
     k_BHZCK: Tensor,
     left_BHZ: Tensor,
     state: Tensor | None,
+    more_BHZKV: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """From chunk to chunk. What is read has faded since the chunk began, what is written will have
-    until it ends.
+    until it ends; more than that is written, if given.
     """
     dtype, (B, H, _, _, K), V = v_BHZCV.dtype, q_BHZCK.shape, v_BHZCV.shape[-1]
     solved_BHZCC = inverse(A_BHZCC).to(dtype)
@@ -156,7 +234,10 @@ def _through(
     ):
         before.append(now_XKV.to(dtype))
         new.append(torch.baddbmm(v_XCV, r_XCK, before[-1], alpha=-1))
-        now_XKV = torch.addcmul(wide(k_XCK.mT @ new[-1]), now_XKV, left_X)
+        sum_XKV = wide(k_XCK.mT @ new[-1])
+        if more_BHZKV is not None:
+            sum_XKV = sum_XKV + more_BHZKV[:, :, len(new) - 1].flatten(0, 1)
+        now_XKV = torch.addcmul(sum_XKV, now_XKV, left_X)
     before_BHZKV = torch.stack(before, dim=1).unflatten(0, (B, H))
     new_BHZCV = torch.stack(new, dim=1).unflatten(0, (B, H))
     y_BHZCV = weights_BHZCC @ new_BHZCV + q_BHZCK @ before_BHZKV
@@ -195,18 +276,9 @@ def _inverse(A_xCC: Tensor) -> Tensor:
     )
     half = 1
     while half < CHUNK:
-        first, below, second = (
-            _block(x, half, *place)
-            for x, place in ((solved_xCC, (0, 0)), (A_xCC, (1, 0)), (solved_xCC, (1, 1)))
-        )
+        first, second = quarter(solved_xCC, half, 0, 0), quarter(solved_xCC, half, 1, 1)
+        below = quarter(A_xCC, half, 1, 0)
         merged = -below if half == 1 else -(second @ (below @ first))
-        _block(solved_xCC, half, 1, 0).copy_(merged)
+        quarter(solved_xCC, half, 1, 0).copy_(merged)
         half *= 2
     return solved_xCC
-
-
-def _block(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
-    """A quarter of each block of twice `half` on the diagonal: (..., C / (2 half), half, half)."""
-    blocks = CHUNK // (2 * half)
-    x = x_xCC.unflatten(-1, (blocks, 2, half)).unflatten(-4, (blocks, 2, half))
-    return x.select(-5, row).select(-2, column).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)

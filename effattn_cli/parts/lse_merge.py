@@ -7,16 +7,14 @@ run torch's fused kernels, and the kernels' backward given the merged o and l gi
 the whole. Tensors are (B, T, H, E) in memory, where each fold is a view.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-aten = torch.ops.aten
+from effattn_cli.parts import fused
 
 Source = tuple[Tensor, Tensor]  # keys and values (B, H, S, K)
 Span = tuple[int, int | None]  # from the first to below the second, as in a slice
@@ -45,6 +43,20 @@ class Part:
         folded = x_BTHE[:, slice(*rows)].reshape(B * self.blocks, -1, self.columns * H, E)
         return folded.transpose(1, 2)
 
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """softmax(q k^T / sqrt K) v of what is folded, and the log-sum-exp of each row."""
+        scale = q.shape[-1] ** -0.5
+        return fused.forward(q, k, v, self.mask, causal=self.causal, scale=scale)
+
+    def gradients(
+        self, q: Tensor, grad: Tensor, out: Tensor, log_sum1: Tensor, k: Tensor, v: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Those of q, k and v, given the output and the log-sum-exp of all parts."""
+        scale, log_sum = q.shape[-1] ** -0.5, log_sum1.squeeze(-1)
+        return fused.backward(
+            grad, q, k, v, out, log_sum, self.mask, causal=self.causal, scale=scale
+        )
+
 
 def union(
     q_BHTK: Tensor,
@@ -62,7 +74,7 @@ def union(
     if torch.is_grad_enabled() and learned:
         merge: Any = _Union.apply
         return merge(tuple(parts), sink_H, *tensors).transpose(1, 2)
-    return _merged(parts, sink_H, tensors)[0].transpose(1, 2)
+    return merged(parts, sink_H, tensors)[0].transpose(1, 2)
 
 
 class _Union(torch.autograd.Function):
@@ -70,7 +82,7 @@ class _Union(torch.autograd.Function):
     def forward(
         ctx: Any, parts: tuple[Part, ...], sink_H: Tensor | None, *tensors: Tensor
     ) -> Tensor:
-        out_BTHK, sum_BTH1 = _merged(parts, sink_H, tensors)
+        out_BTHK, sum_BTH1 = merged(parts, sink_H, tensors)
         ctx.parts = parts
         ctx.save_for_backward(sink_H, out_BTHK, sum_BTH1, *tensors)
         return out_BTHK
@@ -83,11 +95,11 @@ class _Union(torch.autograd.Function):
             at = 1 + 2 * part.source
             of_q = [part.fold(x, part.q) for x in (tensors[0], *grads, out_BTHK, sum_BTH1)]
             of_k = [part.fold(x, part.k) for x in tensors[at : at + 2]]
-            pieces = _backward(part, *of_q, *of_k)
+            pieces = part.gradients(*of_q, *of_k)
             places = ((0, part.q), (at, part.k), (at + 1, part.k))
             for (i, rows), piece in zip(places, pieces, strict=True):
-                totals[i] = _add(totals[i], tensors[i], rows, piece)
-        grad_H = None if sink_H is None else _of_sink(sink_H, grads[0], out_BTHK, sum_BTH1)
+                totals[i] = added(totals[i], tensors[i], rows, piece)
+        grad_H = None if sink_H is None else of_sink(sink_H, grads[0], out_BTHK, sum_BTH1)
         return None, grad_H, *totals
 
 
@@ -101,7 +113,7 @@ def hide(lost: Tensor, like: Tensor) -> Tensor:
     return mask.masked_fill(lost, torch.finfo(like.dtype).min / 2)
 
 
-def _merged(
+def merged(
     parts: Sequence[Part], sink_H: Tensor | None, tensors: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """The output (B, T, H, K) and the log of the sum of exponentials (B, T, H, 1)."""
@@ -109,7 +121,7 @@ def _merged(
     for i, part in enumerate(parts):
         at = 1 + 2 * part.source
         k, v = (part.fold(x, part.k) for x in tensors[at : at + 2])
-        out, log_sum = _forward(part.fold(tensors[0], part.q), k, v, part)
+        out, log_sum = part.attend(part.fold(tensors[0], part.q), k, v)
         if i == 0:
             out_BTHK = out.transpose(1, 2).reshape(tensors[0].shape)
             sum_BTH1 = log_sum.transpose(1, 2).reshape(*out_BTHK.shape[:3], 1)
@@ -125,14 +137,14 @@ def _merged(
     return out_BTHK * (sum_BTH1 - both_BTH1).exp().to(out_BTHK.dtype), both_BTH1
 
 
-def _of_sink(sink_H: Tensor, grad_BTHK: Tensor, out_BTHK: Tensor, sum_BTH1: Tensor) -> Tensor:
+def of_sink(sink_H: Tensor, grad_BTHK: Tensor, out_BTHK: Tensor, sum_BTH1: Tensor) -> Tensor:
     """The gradient of the sinks: a value of 0 in place of the mean, by the sink's weight."""
     weight_BTH = (sink_H - sum_BTH1.squeeze(-1)).exp()
     grad_H: Tensor = -(weight_BTH * (grad_BTHK * out_BTHK).sum(-1)).sum((0, 1))
     return grad_H.to(sink_H.dtype)
 
 
-def _add(total: Tensor | None, like_BTHE: Tensor, rows: Span, folded: Tensor) -> Tensor:
+def added(total: Tensor | None, like_BTHE: Tensor, rows: Span, folded: Tensor) -> Tensor:
     """A part's gradient added to its rows."""
     if total is None and rows == ALL:
         return folded.transpose(1, 2).reshape(like_BTHE.shape)
@@ -140,71 +152,3 @@ def _add(total: Tensor | None, like_BTHE: Tensor, rows: Span, folded: Tensor) ->
     into = total[:, slice(*rows)]
     into += folded.transpose(1, 2).reshape(into.shape)
     return total
-
-
-def _forward(q: Tensor, k: Tensor, v: Tensor, part: Part) -> tuple[Tensor, Tensor]:
-    """softmax(q k^T / sqrt K) v and the log-sum-exp of each row."""
-    how = _kernel(q)
-    if how == "cpu":
-        return aten._scaled_dot_product_flash_attention_for_cpu(
-            q, k, v, 0.0, part.causal, attn_mask=part.mask
-        )
-    if how == "cuda":
-        out, log_sum, *_ = aten._scaled_dot_product_efficient_attention(
-            q, k, v, _bias(q, k, part.mask), compute_log_sumexp=True, is_causal=part.causal
-        )
-        return out, log_sum[..., : q.shape[2]]
-    scores = _scores(q, k, part)
-    log_sum = scores.logsumexp(-1)
-    return torch.exp(scores - log_sum.unsqueeze(-1)).to(v.dtype) @ v, log_sum
-
-
-def _backward(
-    part: Part, q: Tensor, grad: Tensor, out: Tensor, log_sum1: Tensor, k: Tensor, v: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, k and v, given the output and the log-sum-exp of all parts."""
-    how, log_sum = _kernel(q), log_sum1.squeeze(-1)
-    if how == "cpu":
-        return aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            grad, q, k, v, out, log_sum, 0.0, part.causal, attn_mask=part.mask
-        )
-    if how == "cuda":
-        # The kernel reads rows as if contiguous, in blocks of 32; what is beyond the end must count
-        # for nothing.
-        log_sum = pad(log_sum, (0, -log_sum.shape[-1] % 32), value=math.inf).contiguous()
-        nothing = torch.zeros((), dtype=torch.int64, device=q.device)  # no dropout, no seed
-        bias = _bias(q, k, part.mask)
-        wanted = [True, True, True, False]
-        q_grad, k_grad, v_grad, _ = aten._scaled_dot_product_efficient_attention_backward(
-            grad, q, k, v, bias, out, log_sum, nothing, nothing, 0.0, wanted, part.causal
-        )
-        return q_grad, k_grad, v_grad
-    weights = torch.exp(_scores(q, k, part) - log_sum1)
-    slope = weights * ((grad @ v.mT) - (grad * out).sum(-1, keepdim=True)) * q.shape[-1] ** -0.5
-    slope, weights = slope.to(q.dtype), weights.to(q.dtype)
-    return slope @ k, slope.mT @ q, weights.mT @ grad
-
-
-def _kernel(q: Tensor) -> str:
-    """Which kernel gives the log-sum-exp; "none" where torch has none."""
-    if q.device.type == "cuda" and (q.dtype == torch.float64 or q.shape[-1] % 8):
-        return "none"
-    return q.device.type if q.device.type in {"cpu", "cuda"} else "none"
-
-
-def _bias(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:
-    """The mask as the CUDA kernel takes it: of full shape, a row's start a multiple of 16."""
-    if mask is None:
-        return None
-    keys = k.shape[2]
-    return pad(mask, (0, -keys % 16))[..., :keys].expand(*q.shape[:3], keys)
-
-
-def _scores(q: Tensor, k: Tensor, part: Part) -> Tensor:
-    scores = (q @ k.mT).to(torch.promote_types(q.dtype, torch.float32)) * q.shape[-1] ** -0.5
-    if part.mask is not None:
-        scores = scores + part.mask
-    if part.causal:
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
-        scores = scores.masked_fill(later, -math.inf)
-    return scores

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from effattn_cli.attention import Decodable, Unsupported
+from effattn_cli.parts.chunked import CHUNK
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.short_conv import ShortConv
 
@@ -31,6 +32,8 @@ class Memory:
 class Recurrent(Decodable[Memory]):
     """Inputs are projected and then `activated`. A variant gives `attend` and `step`."""
 
+    horizon = 2 * CHUNK  # every step is like the one before; the forward goes by chunks
+
     def activated(self, name: str, y: Tensor) -> Tensor:  # noqa: ARG002
         """A projection, with its axes of heads and width, as the core takes it."""
         return y
@@ -38,7 +41,12 @@ class Recurrent(Decodable[Memory]):
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         return self._finished({name: self.projections[name](x_BTD) for name in self.projected})
 
+    def derived(self, made: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The projections, with the inputs that are made of them added."""
+        return made
+
     def _finished(self, made: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        made = self.derived(made)
         return tuple(self.activated(name, self.split(name, made[name])) for name in self.inputs)
 
     @property
@@ -56,6 +64,7 @@ class Convolved(Recurrent):
 
     convolved: ClassVar[tuple[str, ...]]
     convolution_bias: ClassVar[bool] = False
+    convolution_activates: ClassVar[bool] = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Recurrent.Config):
@@ -70,7 +79,12 @@ class Convolved(Recurrent):
             raise Unsupported(f"conv {config.conv} is below 0")
         self.conv: ShortConv | None = None
         if config.conv and not config.core:
-            self.conv = ShortConv(sum(self._widths), config.conv, bias=self.convolution_bias)
+            self.conv = ShortConv(
+                sum(self._widths),
+                config.conv,
+                bias=self.convolution_bias,
+                activate=self.convolution_activates,
+            )
 
     @property
     def _widths(self) -> list[int]:

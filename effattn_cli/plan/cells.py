@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
-from effattn_cli.plan.presets import shape_like
+from effattn_cli.plan.presets import OF_PROJECTIONS, own_mixers, shape_like
 from effattn_cli.plan.request import Request
 from effattn_cli.plan.variant_choices import Choice, select
 from effattn_cli.ranges import integers, lengths
@@ -69,7 +69,7 @@ def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
         UsageError: an option cannot be read, two exclude one another, no variant is named,
             or there are too many cells.
     """
-    choices = select(request.variants, catalog)
+    choices = select(request.variants, catalog, lambda: own_mixers(request.like))
     if not choices:
         hint = "--variant linformer, say; `effattn variants` lists them"
         raise UsageError("no variant is named", hint)
@@ -136,6 +136,8 @@ def _cell(choice: Choice, seq: int, setting: Setting, tokens: int | None) -> Cel
     """The widths that comparisons share become the setting's own."""
     shared = {name: value for name, value in choice.options.items() if name in SHARED}
     own = {name: value for name, value in choice.options.items() if name not in SHARED}
+    if choice.of_model and setting.scope == "core":
+        own = {name: value for name, value in own.items() if name not in OF_PROJECTIONS}
     if own.get("kv_heads") == setting.kv_heads:
         own.pop("kv_heads", None)
     setting = _consistent(replace(setting, **shared), own.get("kv_heads"))

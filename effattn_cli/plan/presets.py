@@ -28,28 +28,90 @@ PRESETS: dict[str, Shape] = {
         "bert-base": (768, 12, 12, 64),
         "bert-large": (1024, 16, 16, 64),
         "deepseek-llm-7b": (4096, 32, 32, 128),
+        "deepseek-v3": (7168, 128, 128, 128),
         "falcon-7b": (4544, 71, 1, 64),
+        "falcon-mamba-7b": (4096, 64, 64, 128),
         "gemma-2-2b": (2304, 8, 4, 256),
         "gemma-2-9b": (3584, 16, 8, 256),
         "gpt-oss-20b": (2880, 64, 8, 64),
+        "gpt-oss-120b": (2880, 64, 8, 64),
         "gpt2": (768, 12, 12, 64),
         "gpt2-xl": (1600, 25, 25, 64),
+        "kimi-linear": (2304, 32, 32, 128),
+        "lfm2-1.2b": (2048, 32, 8, 64),
         "llama-2-7b": (4096, 32, 32, 128),
         "llama-2-70b": (8192, 64, 8, 128),
         "llama-3-8b": (4096, 32, 8, 128),
         "llama-3-70b": (8192, 64, 8, 128),
         "llama-3.2-1b": (2048, 32, 8, 64),
+        "llama-4": (5120, 40, 8, 128),
+        "mamba2-2.7b": (2560, 80, 80, 64),
+        "minimax-01": (6144, 64, 8, 128),
         "mistral-7b": (4096, 32, 8, 128),
+        "nemotron-3-nano": (2688, 32, 2, 128),
+        "olmo-hybrid": (3840, 30, 30, 128),
         "phi-3-mini": (3072, 32, 32, 96),
         "qwen2.5-7b": (3584, 28, 4, 128),
         "qwen3-0.6b": (1024, 16, 8, 128),
         "qwen3-8b": (4096, 32, 8, 128),
+        "qwen3-next": (2048, 16, 2, 256),
         "t5-base": (768, 12, 12, 64),
         "t5-3b": (1024, 32, 32, 128),
         "vit-b16": (768, 12, 12, 64),
         "vit-l16": (1024, 16, 16, 64),
     }.items()
 }
+
+#: The mixers that a model uses, where they are not plain attention with its key-value heads, as
+#: they are typed. Widths that differ from the model's are given.
+OWN: dict[str, tuple[str, ...]] = {
+    "deepseek-v3": ("mla:query_rank=1536",),
+    "falcon-mamba-7b": ("mamba",),
+    "gemma-2-2b": ("sliding-window:window=4096,rotary=1", "gqa:softcap=50,rotary=1"),
+    "gemma-2-9b": ("sliding-window:window=4096,rotary=1", "gqa:softcap=50,rotary=1"),
+    "gpt-oss-20b": (
+        "sliding-window:window=128,sinks=learned,rotary=1", "gqa:sinks=true,rotary=1",
+    ),
+    "gpt-oss-120b": (
+        "sliding-window:window=128,sinks=learned,rotary=1", "gqa:sinks=true,rotary=1",
+    ),
+    "kimi-linear": ("kda", "mla:turn=false"),
+    "lfm2-1.2b": ("short-conv", "gqa:rotary=1,qk_norm=true"),
+    "llama-4": ("chunked:chunk=8192,rotary=1", "gqa:log_scale=0.1"),
+    "mamba2-2.7b": ("mamba2",),
+    "minimax-01": ("lightning", "gqa:rotary=0.5"),
+    "mistral-7b": ("sliding-window:window=4096,rotary=1",),
+    "nemotron-3-nano": ("mamba2:heads=64,head_dim=64,groups=8", "gqa"),
+    "olmo-hybrid": (
+        "gated-deltanet:head_dim=96,value_width=192,negative=true,epsilon=1e-5",
+        "sdpa:qk_norm=true",
+    ),
+    "qwen3-next": (
+        "gated-deltanet:heads=32,head_dim=128,key_heads=16",
+        "gated-attention:rotary=0.25,qk_norm=true",
+    ),
+}  # fmt: skip
+#: Options of what is between projection and core, which a core has none of.
+OF_PROJECTIONS = frozenset({"rotary", "rotary_base", "qk_norm", "log_scale"})
+
+
+def own_mixers(like: str | None) -> tuple[str, ...]:
+    """The mixers of a preset, as they are typed.
+
+    Raises:
+        UsageError: no model is named, or one whose mixers are not known.
+    """
+    if like is None:
+        hint = f"give --like, with one of {', '.join(PRESETS)}"
+        raise UsageError("'own' stands for the mixers of a model, and none is named", hint)
+    name = like.lower()
+    if name not in PRESETS:
+        hint = f"they are known of the presets: {', '.join(PRESETS)}"
+        raise UsageError(f"'own': the mixers of {like!r} are not known", hint)
+    shape = PRESETS[name]
+    usual = ("sdpa",) if shape.kv_heads == shape.heads else ("gqa",)
+    return OWN.get(name, usual)
+
 
 DIM = ("hidden_size", "d_model", "n_embd", "dim")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads")

@@ -67,7 +67,8 @@ class Request(Struct, frozen=True, kw_only=True):
     like: Annotated[
         str | None,
         OptionSpec(
-            help="Shapes of a known model, or of a Hugging Face `config.json`.",
+            help="Shapes of a known model, or of a Hugging Face `config.json`; with `-v own`, its"
+            " mixers.",
             metavar="MODEL",
             section="Shapes",
             completion="preset",

@@ -7,8 +7,8 @@ without `=` is a further value if the option can take it, else it names the next
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -23,7 +23,7 @@ SHAPE = tuple(
     Option(name=name, type="positive int", default=None)
     for name in ("dim", "heads", "kv_heads", "head_dim")
 )
-GROUPS = ("all", "survey", "deployed")  # words for many variants
+GROUPS = ("all", "survey", "deployed", "own")  # words for many variants
 AXES = {"tokens": "--seq", "causal": "--causal"}  # these belong to the sweep, not to a variant
 
 
@@ -33,6 +33,7 @@ class Choice:
 
     name: str
     options: Mapping[str, Value] = field(default_factory=dict)
+    of_model: bool = False  # what a model uses, with options of its layers
 
     @property
     def label(self) -> str:
@@ -52,14 +53,18 @@ class _Term:
     values: dict[str, list[Value | None]] = field(default_factory=dict)
 
 
-def select(words: Sequence[str], catalog: Catalog) -> tuple[Choice, ...]:
+def select(
+    words: Sequence[str], catalog: Catalog, own: Callable[[], Sequence[str]] | None = None
+) -> tuple[Choice, ...]:
     """The choices that the words of --variant stand for, in their order, each once.
+
+    `own` gives the words that the word "own" stands for.
 
     Raises:
         UsageError: a name, an option or a value is not known, or nothing is left.
         BrokenPlugin: a variant that is asked for by its name cannot be read.
     """
-    reader = _Reader(catalog)
+    reader = _Reader(catalog, own)
     terms = [term for word in words for term in reader.terms(word)]
     added = [choice for term in terms if not term.removes for choice in reader.choices(term)]
     chosen = {_key(choice): choice for choice in added}
@@ -82,8 +87,8 @@ def _key(choice: Choice) -> tuple[object, ...]:
 class _Reader:
     """Reads the words of --variant by the names, families and options in a catalogue."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: Catalog, own: Callable[[], Sequence[str]] | None = None) -> None:
+        self._catalog, self._own = catalog, own
         self._names = catalog.names()
 
     @cached_property
@@ -145,6 +150,8 @@ class _Reader:
         return _Term(body, item != body)
 
     def choices(self, term: _Term) -> list[Choice]:
+        if term.pattern == "own" and self._own is not None:
+            return [replace(choice, of_model=True) for choice in select(self._own(), self._catalog)]
         if term.variant is None:
             return [Choice(name) for name in self._matching(term.pattern)]
         if math.prod(map(len, term.values.values())) > MOST:

@@ -191,6 +191,9 @@ def test_the_catalogue_and_a_card() -> None:
     assert max(map(len, listing.stdout.splitlines())) <= 80
     names = effattn("variants", "--names").stdout.split()
     assert all(name in listing.stdout for name in names)
+    family = effattn("variants", "family:linear", "--names").stdout.split()
+    assert {"gated-deltanet", "mamba2", "performer"} <= set(family) < set(names)
+    assert "sdpa" not in effattn("variants", "deployed", "--names").stdout.split()
     card = effattn("variants", "linformer").stdout
     assert "2006.04768" in card
     assert "rank" in card

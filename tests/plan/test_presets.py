@@ -4,9 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from effattn_cli.catalog import Catalog, load
 from effattn_cli.errors import UsageError
-from effattn_cli.plan.presets import PRESETS, shape_like
+from effattn_cli.measure.workload import build
+from effattn_cli.plan.cells import plan
+from effattn_cli.plan.presets import OWN, PRESETS, own_mixers, shape_like
+from effattn_cli.plan.request import Request
 
 
 def widths(text: str) -> tuple[int, int, int, int]:
@@ -129,3 +134,54 @@ def test_a_missing_or_binary_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match=r"^cannot read '.*binary\.json': it is not text$"):
         shape_like(str(path))
+
+
+def own_cells(like: str, **axes: str) -> dict[str, tuple[int, int | None]]:
+    """The label of each cell, with the heads and the head width of its setting."""
+    request = Request(variant=("own",), like=like, seq="1k", baseline="none", axes=axes)
+    cells = plan(request, Catalog(), 2).cells
+    return {cell.label: (cell.setting.heads, cell.setting.head_dim) for cell in cells}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_own_mixers_of_every_preset_can_be_made(name: str) -> None:
+    """With the width of the model and few tokens, at every scope."""
+    request = Request(
+        variant=("own",), like=name, seq="16", baseline="none",
+        axes={"scope": "core,layer", "causal": "yes"},
+    )  # fmt: skip
+    catalog = Catalog()
+    cells = plan(request, catalog, 2).cells
+    assert len(cells) == 2 * len(own_mixers(name))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for cell in cells:
+            build(load(cell.variant), cell, device="cpu")
+
+
+def test_a_hybrid_has_several_each_with_its_shape() -> None:
+    assert own_cells("qwen3-next", causal="yes") == {
+        "gated-deltanet:key_heads=16": (32, 128),
+        "gated-attention": (16, 256),
+    }
+
+
+def test_a_layer_has_what_a_core_has_not() -> None:
+    assert "gated-attention:rotary=0.25,qk_norm=True" in own_cells("qwen3-next", scope="layer")
+
+
+def test_what_is_not_special_is_plain_attention() -> None:
+    assert set(own_cells("llama-3-8b")) == {"gqa"}
+    assert set(own_cells("gpt2")) == {"sdpa"}
+    assert set(OWN) <= set(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        (None, "'own' stands for the mixers of a model, and none is named"),
+        ("some/config.json", "'own': the mixers of 'some/config.json' are not known"),
+    ],
+)
+def test_own_needs_a_model_whose_mixers_are_known(like: str | None, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        own_mixers(like)

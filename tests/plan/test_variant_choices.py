@@ -52,6 +52,7 @@ class Shelf(Catalog):
             memory="N",
             causal="optional",
             kind="exact",
+            deployed=("A model",) if name == "softmax" else (),
             survey=SurveyRow(complexity="N", decode=False, classes="LR") if "lin" in name else None,
         )
         return Variant(
@@ -86,6 +87,8 @@ def names(*words: str) -> list[str]:
         (["*[tx]"], ["softmax"]),
         (["family:kernel"], ["linear", "sparse-one"]),
         (["survey"], ["linear", "linformer"]),
+        (["deployed"], ["softmax"]),
+        (["deployed,linear"], ["softmax", "linear"]),
         (["all"], ["linear", "linformer", "softmax", "sparse-one"]),
         (["all,!family:kernel"], ["linformer", "softmax"]),
         (["!softmax", "all,!lin*"], ["sparse-one"]),

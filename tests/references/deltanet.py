@@ -27,7 +27,7 @@ def reference(
                 S_VK = S_VK - torch.outer(old_V, k_K) + torch.outer(new_V, k_K)
                 rows.append(S_VK @ q_K / K**0.5)
     y_BHTV = torch.stack(rows).view(B, H, T, V)
-    return y_BHTV / torch.sqrt(y_BHTV.square().mean(-1, keepdim=True) + 1e-6) * layer.norm_V
+    return y_BHTV / torch.sqrt(y_BHTV.square().mean(-1, keepdim=True) + 1e-5) * layer.norm_V
 
 
 def whole(layer: Any, x_BTD: Tensor) -> Tensor:

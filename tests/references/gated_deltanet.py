@@ -35,7 +35,7 @@ def reference(
     gate = gate_BHTV * torch.sigmoid(gate_BHTV)
     if layer.config.gate == "sigmoid":
         gate = torch.sigmoid(gate_BHTV)
-    return y_BHTV / torch.sqrt(square_BHT1 + 1e-6) * layer.norm_V * gate
+    return y_BHTV / torch.sqrt(square_BHT1 + layer.config.epsilon) * layer.norm_V * gate
 
 
 def of_length_1(x_K: Tensor) -> Tensor:

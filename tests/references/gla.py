@@ -16,7 +16,7 @@ def reference(
     real_BT: Tensor | None,
 ) -> Tensor:
     y_BHTV = fading_sums(q_BHTK / q_BHTK.shape[-1] ** 0.5, k_BHTK, v_BHTV, decay_BHTK)
-    y_BHTV = y_BHTV / torch.sqrt(y_BHTV.square().mean(-1, keepdim=True) + 1e-6)
+    y_BHTV = y_BHTV / torch.sqrt(y_BHTV.square().mean(-1, keepdim=True) + 1e-5)
     return y_BHTV * layer.norm_V * gate_BHTV * torch.sigmoid(gate_BHTV)
 
 

@@ -12,7 +12,7 @@ def reference(
 ) -> Tensor:
     y_BHTV = fading_sums(q_BHTK, 1 - torch.exp(decay_BHTK), v_BHTV, decay_BHTK)
     side_BTE = torch.cat(y_BHTV.unbind(1), dim=-1)
-    side_BTE = side_BTE / torch.sqrt(side_BTE.square().mean(-1, keepdim=True) + 1e-6)
+    side_BTE = side_BTE / torch.sqrt(side_BTE.square().mean(-1, keepdim=True) + 1e-5)
     return heads(side_BTE, layer.heads) * layer.norm_HV[:, None]
 
 

@@ -33,7 +33,7 @@ def reference(
                 rows.append(S_KV.T @ q_K / K**0.5)
     y_BHTV = torch.stack(rows).view(B, H, T, V)
     square_BHT1 = y_BHTV.square().mean(-1, keepdim=True)
-    return y_BHTV / torch.sqrt(square_BHT1 + 1e-6) * layer.norm_V * torch.sigmoid(gate_BHTV)
+    return y_BHTV / torch.sqrt(square_BHT1 + 1e-5) * layer.norm_V * torch.sigmoid(gate_BHTV)
 
 
 def whole(layer: Any, x_BTD: Tensor) -> Tensor:

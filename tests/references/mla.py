@@ -32,6 +32,8 @@ def of_unit_size(x: Tensor, weight: Tensor) -> Tensor:
 
 def placed(x_BHTR: Tensor, layer: Any) -> Tensor:
     """Pairs of a first and a second half as complex numbers, times e^(i angle)."""
+    if not layer.config.turn:
+        return x_BHTR
     a, b = x_BHTR.chunk(2, dim=-1)
     turn_TR = torch.complex(*(x[: x_BHTR.shape[-2]] for x in (layer.cos_TR, layer.sin_TR)))
     z = torch.complex(a, b) * turn_TR

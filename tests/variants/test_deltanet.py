@@ -29,4 +29,4 @@ def test_a_key_that_comes_again_has_its_value_replaced() -> None:
     v = torch.randn(1, 4, 6, 16, dtype=torch.float64)
     y = layer.attend(keys, keys, v, torch.ones(1, 4, 6, dtype=torch.float64))
     want = v / v.square().mean(-1, keepdim=True).sqrt()
-    torch.testing.assert_close(y, want, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(y, want, rtol=1e-3, atol=1e-3)

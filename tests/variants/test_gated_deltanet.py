@@ -11,10 +11,15 @@ from tests.references.gated_deltanet import reference, whole
 
 GatedDeltaNet = catalog.load("gated-deltanet")
 definition: Any = reference
-OPTIONS = [
-    {"key_heads": 2}, {"value_width": 24}, {"negative": True}, {"gate": "sigmoid"}, {"conv": 2},
+OPTIONS: list[dict[str, Any]] = [
+    {"key_heads": 2},
+    {"value_width": 24},
+    {"negative": True},
+    {"gate": "sigmoid"},
+    {"conv": 2},
+    {"epsilon": 0.1},
     {"key_heads": 1, "head_dim": 24, "value_width": 8},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

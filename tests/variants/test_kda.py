@@ -11,10 +11,15 @@ from tests.references.kda import reference, whole
 
 KDA = catalog.load("kda")
 definition: Any = reference
-OPTIONS = [
-    {"key_heads": 2}, {"lowest": -5.0}, {"full_rank": True}, {"conv": 1}, {"conv": 2},
+OPTIONS: list[dict[str, Any]] = [
+    {"key_heads": 2},
+    {"lowest": -5.0},
+    {"full_rank": "gate"},
+    {"full_rank": "both"},
+    {"conv": 1},
+    {"conv": 2},
     {"key_heads": 1, "head_dim": 24, "lowest": -1.0},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

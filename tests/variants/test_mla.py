@@ -13,6 +13,7 @@ MLA: Any = catalog.load("mla")
 OPTIONS: list[dict[str, Any]] = [
     {"query_rank": 12},
     {"rope": 0},
+    {"rope": 4, "turn": False},
     {"nope": 24, "value": 32, "rope": 4},
     {"nope": 0, "rope": 10, "value": 5, "latent": 7},
     {"nope": 8, "value": 40, "rope": 2, "rotary_base": 100.0},

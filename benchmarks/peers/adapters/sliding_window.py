@@ -1,9 +1,10 @@
-"""local-attention: the mechanism."""
+"""local-attention: the mechanism. transformers: a layer of gpt-oss with a window and sinks."""
 
 from collections.abc import Callable
 
 from torch import nn
 
+from benchmarks.peers.adapters import _gpt_oss
 from benchmarks.peers.peer import Peer, nothing_to_copy
 
 
@@ -26,4 +27,11 @@ PEERS = [
         options=(("window", 256),), copy=nothing_to_copy,
     )
     for causal in (False, True)
+] + [
+    Peer(
+        package="transformers", which="sinks", make=_gpt_oss.maker("sliding_attention"),
+        run=lambda m, x: m(*x), scope="layer", causal=True,
+        options=(*_gpt_oss.OPTIONS, ("window", _gpt_oss.WINDOW), ("sinks", "learned")),
+        copy=_gpt_oss.copy,
+    )
 ]  # fmt: skip

@@ -15,7 +15,11 @@ def make(_: int) -> nn.Module:
     from st_moe_pytorch import MoE  # noqa: PLC0415
 
     # Their experts have int(dim * expert_hidden_mult * 2 / 3) hidden units.
-    return MoE(dim=DIM, num_experts=16, expert_hidden_mult=1.5 * HIDDEN / DIM, threshold_eval=0.0)
+    # By default their dispatch gives the router a gradient besides, which is not in the paper.
+    return MoE(
+        dim=DIM, num_experts=16, expert_hidden_mult=1.5 * HIDDEN / DIM, threshold_eval=0.0,
+        straight_through_dispatch_tensor=False,
+    )  # fmt: skip
 
 
 def copy(ours: Any, theirs: Any) -> None:

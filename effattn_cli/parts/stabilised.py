@@ -1,0 +1,122 @@
+"""Sums of [v, 1] k^T that gates fade and let in, which may be exponentials of any size.
+
+All that is summed is kept times exp(-m), m being the logarithm of the largest gate so far, as it
+has faded: nothing overflows, and m cancels in the quotient.
+
+F numbers of a query or key, E = V + 1 columns of [v, 1], C tokens of a chunk, Z chunks.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from effattn_cli.parts.blocks import even
+from effattn_cli.parts.chunked import pieces_pay
+from effattn_cli.parts.precision import wide
+
+CHUNK = 64  # tokens whose products with each other are formed
+CACHED = 2**18  # such products at a time that stay in the caches of a CPU
+MOST = 69.0  # of |m|: beyond it exp(m) or exp(-m) is below 1e-30, which counts for nothing
+
+
+@dataclass(frozen=True)
+class Memory:
+    """After some tokens, however many: the sums times exp(-m), and m; in float32 at least."""
+
+    sum_BHEF: Tensor
+    top_BH: Tensor
+
+    def step(
+        self, q_BHF: Tensor, k_BHF: Tensor, v_BHV: Tensor, in_BH: Tensor, keep_BH: Tensor
+    ) -> tuple[Tensor, "Memory"]:
+        """One token more; `in` and `keep` are logarithms of its gates."""
+        top_BH = torch.maximum(keep_BH + self.top_BH, in_BH)
+        left_BH11 = (keep_BH + self.top_BH - top_BH).exp()[..., None, None]
+        k_BHxF = (wide(k_BHF) * (in_BH - top_BH).exp().unsqueeze(-1)).unsqueeze(2)
+        new_BHEF = pad(wide(v_BHV), (0, 1), value=1.0).unsqueeze(3) * k_BHxF
+        sum_BHEF = torch.addcmul(new_BHEF, self.sum_BHEF, left_BH11)
+        out_BHE = (sum_BHEF @ (wide(q_BHF) * q_BHF.shape[2] ** -0.5).unsqueeze(3)).squeeze(3)
+        return _quotient(out_BHE, top_BH).to(v_BHV.dtype), Memory(sum_BHEF, top_BH)
+
+
+def read(
+    q_BHTF: Tensor, k_BHTF: Tensor, v_BHTV: Tensor, in_BHT: Tensor, keep_BHT: Tensor
+) -> Tensor:
+    """C q / max(|n q|, 1) of each query, C being the sums with v and n those with 1, and k divided
+    by sqrt F.
+
+    Piece after piece, so that a piece stays in the caches of a CPU.
+    """
+    (B, H, T, F), V = q_BHTF.shape, v_BHTV.shape[3]
+    tokens = max(1, CACHED // (B * H * CHUNK**2)) * CHUNK if pieces_pay(q_BHTF) else T
+    sum_BHEF = wide(q_BHTF.new_zeros(B, H, V + 1, F))
+    memory = Memory(sum_BHEF, torch.full_like(sum_BHEF[..., 0, 0], -torch.inf))
+    outs = []
+    inputs = (torch.split(x, tokens, dim=2) for x in (q_BHTF, k_BHTF, v_BHTV, in_BHT, keep_BHT))
+    for piece in zip(*inputs, strict=True):
+        out_BHTV, memory = _piece(memory, *piece)
+        outs.append(out_BHTV)
+    return torch.cat(outs, dim=2)
+
+
+def _piece(
+    memory: Memory, q_BHTF: Tensor, k_BHTF: Tensor, v_BHTV: Tensor, in_BHT: Tensor, keep_BHT: Tensor
+) -> tuple[Tensor, Memory]:
+    """Of the tokens after those in the memory; and with them in it, unless a chunk is cut short."""
+    T, dtype = q_BHTF.shape[2], q_BHTF.dtype
+    q_BHZCF, k_BHZCF = _chunks(q_BHTF * q_BHTF.shape[3] ** -0.5), _chunks(k_BHTF)
+    v_BHZCE = pad(_chunks(v_BHTV), (0, 1), value=1.0)
+    in_BHZC, keep_BHZC = (_chunks(wide(x).unsqueeze(3)).squeeze(4) for x in (in_BHT, keep_BHT))
+    fade_BHZC = keep_BHZC.cumsum(3)
+    # Of what token j lets in, exp(fade_i + own_j) is there at token i.
+    own_BHZC = in_BHZC - fade_BHZC
+    all_BHZ = fade_BHZC[..., -1]
+    top_BHZC, before_BHZ, after_BHZ = _tops(own_BHZC.detach(), all_BHZ.detach(), memory.top_BH)
+    shares_BHZCC = _weights(own_BHZC, top_BHZC).to(dtype) * (q_BHZCF @ k_BHZCF.mT)
+    new_BHZC1 = (all_BHZ.unsqueeze(3) + own_BHZC - after_BHZ.unsqueeze(3)).exp().unsqueeze(4)
+    left_BHZ11 = (all_BHZ + before_BHZ - after_BHZ).exp()[..., None, None]
+    old_BHZC1 = (before_BHZ.unsqueeze(3) - top_BHZC).exp().unsqueeze(4)
+    new_BHZEF = wide(v_BHZCE.mT @ (k_BHZCF * new_BHZC1.to(dtype)))
+    sums_BHEF = [memory.sum_BHEF]
+    for new_BHEF, left_BH11 in zip(new_BHZEF.unbind(2), left_BHZ11.unbind(2), strict=True):
+        sums_BHEF.append(torch.addcmul(new_BHEF, sums_BHEF[-1], left_BH11))
+    sum_BHZEF = torch.stack(sums_BHEF[:-1], dim=2).to(dtype)
+    out_BHZCE = shares_BHZCC @ v_BHZCE + (q_BHZCF * old_BHZC1.to(dtype)) @ sum_BHZEF.mT
+    out_BHZCV = _quotient(out_BHZCE, fade_BHZC + top_BHZC)
+    out_BHTV = out_BHZCV.flatten(2, 3)[:, :, :T].to(dtype)
+    return out_BHTV, Memory(sums_BHEF[-1], after_BHZ[..., -1])
+
+
+def _tops(own_BHZC: Tensor, all_BHZ: Tensor, top_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each token its m, less how the chunk has faded up to it; m before and after each chunk.
+
+    Constants to autograd: the result does not depend on them.
+    """
+    run_BHZC = own_BHZC.cummax(3).values
+    faded_BHZ = all_BHZ.cumsum(2)
+    most_BHZ = (all_BHZ + run_BHZC[..., -1] - faded_BHZ).cummax(2).values
+    after_BHZ = faded_BHZ + torch.maximum(most_BHZ, top_BH.unsqueeze(2))
+    before_BHZ = torch.cat([top_BH.unsqueeze(2), after_BHZ[..., :-1]], dim=2)
+    return torch.maximum(run_BHZC, before_BHZ.unsqueeze(3)), before_BHZ, after_BHZ
+
+
+def _weights(own_BHZC: Tensor, top_BHZC: Tensor) -> Tensor:
+    """What token i has of token j of its chunk; 0 above the diagonal, where it could overflow."""
+    C = own_BHZC.shape[3]
+    later_CC = torch.ones(C, C, dtype=torch.bool, device=own_BHZC.device).triu_(1)
+    apart_BHZCC = own_BHZC.unsqueeze(3) - top_BHZC.unsqueeze(4)
+    return apart_BHZCC.masked_fill(later_CC, -torch.inf).exp()
+
+
+def _quotient(sums: Tensor, top: Tensor) -> Tensor:
+    """Of rows (..., E) that are kept times exp(-m), as 1 is here."""
+    least = (-top).clamp(-MOST, MOST).exp().unsqueeze(-1)
+    return sums[..., :-1] / torch.maximum(wide(sums[..., -1:]).abs(), least).to(sums.dtype)
+
+
+def _chunks(x_BHTF: Tensor) -> Tensor:
+    x_BHTF = even(x_BHTF, min(CHUNK, x_BHTF.shape[2]))
+    B, H, T, F = x_BHTF.shape
+    return x_BHTF.reshape(B, H, -1, min(CHUNK, T), F)

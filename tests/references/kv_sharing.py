@@ -1,0 +1,20 @@
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.references.sdpa import softmax_attention, visible
+
+
+def reference(layer: Any, q_BHTK: Tensor, real_BT: Tensor | None) -> Tensor:
+    """Exact attention to what the layer was given when it was made."""
+    B, H, T, _ = q_BHTK.shape
+    seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B)
+    heads = []
+    for h in range(H):
+        g = h * layer.kv_heads // H
+        k_B1TK, v_B1TK = (
+            x[:, g : g + 1, :T].expand(B, -1, -1, -1) for x in (layer.k_1GTK, layer.v_1GTK)
+        )
+        heads.append(softmax_attention(q_BHTK[:, h : h + 1], k_B1TK, v_B1TK, seen_B1TT))
+    return torch.cat(heads, dim=1)

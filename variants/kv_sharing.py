@@ -1,0 +1,84 @@
+"""KV sharing: a layer that attends to the keys and values of an earlier one."""
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from effattn_cli.attention import Card, Decodable, Input
+from effattn_cli.attention.decodable import BORROWED
+from effattn_cli.parts.exact import exact, one_query
+
+
+@dataclass(frozen=True)
+class Lent:
+    """Keys and values that another layer keeps, with those of the coming tokens behind."""
+
+    k_BGRK: Tensor = field(metadata=BORROWED)
+    v_BGRK: Tensor = field(metadata=BORROWED)
+    length: int
+
+
+@final
+class KVSharing(Decodable[Lent]):
+    """Exact attention with queries of its own, to keys and values that an earlier layer has made.
+
+    out_h = softmax(q_h k_g^T / sqrt K) v_g with g = h // (H / G), k and v being those of an earlier
+    layer (You Only Cache Once, Sun et al. 2024, arXiv:2405.05254; as in Gemma 4 and Mistral Large
+    4). Nothing is projected but queries, and decoding keeps nothing more.
+    """
+
+    card = Card(
+        title="KV sharing",
+        families=("exact",),
+        paper="arXiv:2405.05254",
+        year=2024,
+        time="N^2",
+        memory="N",
+        state="0",
+        causal="optional",
+        kind="own mechanism",
+        deployed=("Gemma 3n", "Gemma 4", "Mistral Large 4"),
+        aliases=("yoco", "cross-layer-kv", "kv-reuse"),
+        notes=(
+            "the keys and values are drawn when the layer is made, in place of an earlier layer's,"
+            " and are the same for all sequences; in decoding each has a copy, which is read",
+            "what the earlier layer keeps is counted there",
+            "kv_heads: at most a quarter of the heads unless given",
+        ),
+        exempt={
+            "causality": "the first token sees one key, whose value it gets whatever it asks for"
+        },
+    )
+    inputs: ClassVar = {"q": Input()}
+
+    def __init__(self, config: Decodable.Config) -> None:
+        super().__init__(config)
+        shape = 1, self.kv_heads, config.tokens, self.head_dim
+        self.k_1GTK: Tensor
+        self.v_1GTK: Tensor
+        self.register_buffer("k_1GTK", torch.randn(shape), persistent=False)
+        self.register_buffer("v_1GTK", torch.randn(shape), persistent=False)
+
+    @staticmethod
+    def default_kv_heads(heads: int) -> int:
+        return max((n for n in range(1, heads // 4 + 1) if heads % n == 0), default=1)
+
+    def attend(self, q_BHTK: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        B, _, T, _ = q_BHTK.shape
+        k_BGTK, v_BGTK = (x[:, :, :T].expand(B, -1, -1, -1) for x in (self.k_1GTK, self.v_1GTK))
+        return exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
+
+    def init_state(self, batch: int, context: int) -> Lent:
+        if context < self.config.tokens:
+            k_BGRK, v_BGRK = (x.repeat(batch, 1, 1, 1) for x in (self.k_1GTK, self.v_1GTK))
+        else:
+            shape = batch, self.kv_heads, context + 1, self.head_dim
+            k_BGRK, v_BGRK = (self.blank(*shape, random=True) for _ in range(2))
+        return Lent(k_BGRK, v_BGRK, context)
+
+    def step(self, q_BHK: Tensor, state: Lent) -> tuple[Tensor, Lent]:
+        state = replace(state, length=state.length + 1)
+        k_BGSK, v_BGSK = (x[:, :, : state.length] for x in (state.k_BGRK, state.v_BGRK))
+        return one_query(q_BHK, k_BGSK, v_BGSK), state
