@@ -1,0 +1,199 @@
+"""Attention of each query to a few tokens whose places are given, no two queries' alike.
+
+What is there is gathered for some queries at a time, forward and backward, so that no more than a
+piece of it is ever held.
+
+P places of a query, G kv heads, E width of a row. N queries of a piece, R of a kv head.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from effattn_cli.attention import Decodable, Input
+from effattn_cli.parts.chunked import pieces_pay
+from effattn_cli.parts.exact import exact, one_query
+from effattn_cli.parts.latent_attention import RMSNorm, UpProjection
+from effattn_cli.parts.lse_merge import Part, _backward, _forward
+from effattn_cli.parts.precision import wide
+
+CACHED = 2**20  # gathered numbers at a time that stay in the caches of a CPU
+AT_ONCE = 2**27  # gathered numbers at a time elsewhere
+
+
+class KeysAndValues(nn.Module):
+    """Keys and values of kv heads: what is attended has a row of both for each of them."""
+
+    inputs: ClassVar = {"q": Input(), "k": Input("kv_heads"), "v": Input("kv_heads")}
+
+    def causal(self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
+        """All tokens up to the query."""
+        return exact(q_BHTK, k_BGTK, v_BGTK, causal=True)
+
+    def at(self, place_BTP: Tensor, q_BHTK: Tensor, *kv: Tensor) -> Tensor:
+        """Those at each query's places."""
+        return gathered(q_BHTK, kv, place_BTP)
+
+    def now(self, q_BHK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor) -> Tensor:
+        """All that is given, for one query."""
+        return one_query(q_BHK, k_BGSK, v_BGSK)
+
+
+class Latents(nn.Module):
+    """Rows that all heads share, of a latent and a part that positions turn, as in `mla`.
+
+    The first queries have keys and values made for them; the others go to the rows as they are.
+    """
+
+    inputs: ClassVar = {"q": Input(width="query_width"), "latent": Input(None, "row_width")}
+
+    def __init__(self, heads: int, latent: int, width: int, *, norm: bool) -> None:
+        super().__init__()
+        self.up = UpProjection(heads, latent, width, width)
+        self.norm = RMSNorm(latent) if norm else None
+
+    def placed(
+        self, q_BHTK: Tensor, row_BTE: Tensor, turn: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, ...]:
+        """What a layer does to its projections, `turn` being that of their last numbers."""
+        width, C = self.up.key_HCN.shape[2], self.up.latent
+        assert self.norm is not None
+        q = q_BHTK[..., :width], turn(q_BHTK[..., width:])
+        row = self.norm(row_BTE[..., :C]), turn(row_BTE[..., C:])
+        return torch.cat(q, dim=-1), torch.cat(row, dim=-1)
+
+    def causal(self, q_BHTK: Tensor, row_BTE: Tensor) -> Tensor:
+        return self.up.expanded(q_BHTK, row_BTE, causal=True)
+
+    def at(self, place_BTP: Tensor, q_BHTK: Tensor, row_BTE: Tensor) -> Tensor:
+        width, E = self.up.key_HCN.shape[2], row_BTE.shape[2]
+        q_BHTK = q_BHTK * (E / q_BHTK.shape[3]) ** 0.5  # of the softmax over the wider rows
+        latent_BHTC = q_BHTK[..., :width] @ self.up.key_HCN.mT
+        q_BHTE = torch.cat([latent_BHTC, q_BHTK[..., width:]], dim=-1)
+        mixed_BHTE = gathered(q_BHTE, [row_BTE.unsqueeze(1)], place_BTP)
+        return mixed_BHTE[..., : self.up.latent] @ self.up.value_HCV
+
+    def now(self, q_BHK: Tensor, row_BxSE: Tensor) -> Tensor:
+        return self.up.one_query(q_BHK, row_BxSE.squeeze(1))
+
+
+def gathered(q_BHTE: Tensor, sources: Sequence[Tensor], place_BTP: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt E) v over the rows of k and v at each query's places, (B, H, T, V).
+
+    The sources are k (B, G, S, E) and v (B, G, S, V), or one that is both.
+    """
+    # Rows are picked: they have to lie in memory as (B, S, G, E).
+    tensors = [x.transpose(1, 2).contiguous() for x in (q_BHTE, *sources)]
+    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+        run: Any = _Gathered.apply
+        return run(place_BTP, *tensors).transpose(1, 2)
+    return _mixed(place_BTP, tensors)[0].transpose(1, 2)
+
+
+class _Gathered(torch.autograd.Function):
+    """Gathers again in the backward, in place of keeping P rows for each query."""
+
+    @staticmethod
+    def forward(ctx: Any, place_BTP: Tensor, *tensors: Tensor) -> Tensor:
+        out_BTHV, sum_BTH1 = _mixed(place_BTP, tensors)
+        ctx.save_for_backward(place_BTP, out_BTHV, sum_BTH1, *tensors)
+        return out_BTHV
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        place_BTP, out_BTHV, sum_BTH1, q_BTHE, *sources = ctx.saved_tensors
+        q_grad_BTHE = torch.empty_like(q_BTHE)
+        totals = [torch.zeros_like(x.flatten(0, 1), dtype=wide(x).dtype) for x in sources]
+        of_q = q_BTHE, grads[0].contiguous(), out_BTHV, sum_BTH1, q_grad_BTHE
+        for row_NP, taken, q, grad, out, sums, into_NGRE in _pieces(place_BTP, sources, *of_q):
+            q_grad_NGRE, *of_rows = _backward(Part(), q, grad, out, sums, taken[0], taken[-1])
+            into_NGRE.copy_(q_grad_NGRE)
+            row_M = row_NP.flatten().long()
+            for i, grad_NGPE in enumerate(of_rows):
+                total = totals[min(i, len(totals) - 1)]
+                rows = grad_NGPE.transpose(1, 2).reshape(-1, *total.shape[1:])
+                total.index_add_(0, row_M, rows.to(total.dtype))
+        of_sources = (x.to(s.dtype).view_as(s) for x, s in zip(totals, sources, strict=True))
+        return None, q_grad_BTHE, *of_sources
+
+
+def _mixed(place_BTP: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The output (B, T, H, V), and the log of the sum of exponentials (B, T, H, 1)."""
+    q_BTHE, *sources = tensors
+    shape, dtype = q_BTHE.shape[:3], torch.promote_types(q_BTHE.dtype, torch.float32)
+    out_BTHV = q_BTHE.new_empty(*shape, sources[-1].shape[3])
+    sum_BTH1 = q_BTHE.new_empty(*shape, 1, dtype=dtype)
+    pieces = _pieces(place_BTP, sources, q_BTHE, out_BTHV, sum_BTH1)
+    for _, taken, q_NGRE, into_NGRV, sum_NGR1 in pieces:
+        out_NGRV, sum_NGR = _forward(q_NGRE, taken[0], taken[-1], Part())
+        into_NGRV.copy_(out_NGRV)
+        sum_NGR1.copy_(sum_NGR.unsqueeze(-1))
+    return out_BTHV, sum_BTH1
+
+
+def _pieces(
+    place_BTP: Tensor, sources: Sequence[Tensor], *of_queries: Tensor
+) -> Iterator[tuple[Any, ...]]:
+    """For some queries after others: their rows among those of all sequences, what is in these
+    (N, G, P, E) of each source, and what there is of the queries themselves, (N, G, R, E) each.
+    """
+    B, T, P = place_BTP.shape
+    S, G = sources[0].shape[1:3]
+    numbers = CACHED if pieces_pay(place_BTP) else AT_ONCE
+    size = max(1, numbers // (P * sum(x[0, 0].numel() for x in sources)))
+    first_B = torch.arange(0, B * S, S, dtype=place_BTP.dtype, device=place_BTP.device)
+    row_BTP = place_BTP + first_B.view(B, 1, 1) if B > 1 else place_BTP
+    tables = [x.flatten(0, 1).flatten(1) for x in sources]
+    by_group = (x.view(B * T, G, -1, x.shape[3]) for x in of_queries)
+    split = (torch.split(x, size) for x in (row_BTP.reshape(B * T, P), *by_group))
+    for row_NP, *rest in zip(*split, strict=True):
+        N = len(row_NP)
+        taken = (embedding(row_NP, table).view(N, P, G, -1).transpose(1, 2) for table in tables)
+        yield row_NP, [*taken], *rest
+
+
+@dataclass(frozen=True)
+class Past:
+    """What decoding keeps: of all tokens what is attended, and the index's keys.
+
+    Room R for them, the first `length` filled.
+    """
+
+    rows: tuple[Tensor, ...]  # (B, G, R, E) each
+    index_BRW: Tensor
+    length: int
+
+    @classmethod
+    def init(cls, layer: Decodable[Any], batch: int, context: int) -> "Past":
+        """`context` random tokens, and room for one more at least, of the inputs of the layer."""
+        room = max(layer.config.tokens, context + 1)
+        sizes = {name: spec.sizes(layer) for name, spec in layer.inputs.items()}
+        rows = [sizes[name] for name in sizes if name != "q" and not name.startswith("index")]
+        width = sizes["index_k"][1] if "index_k" in sizes else 0
+        return cls(
+            tuple(layer.blank(batch, G or 1, room, E or 1, random=True) for G, E in rows),
+            layer.blank(batch, room, width or 0, random=True),
+            context,
+        )
+
+    def append(self, rows: Sequence[Tensor], index_BW: Tensor | None) -> "Past":
+        for kept_BGRE, row in zip(self.rows, rows, strict=True):
+            kept_BGRE[:, :, self.length] = row.view_as(kept_BGRE[:, :, 0])
+        if index_BW is not None:
+            self.index_BRW[:, self.length] = index_BW
+        return replace(self, length=self.length + 1)
+
+    def read(self, place_BP: Tensor | None) -> list[Tensor]:
+        """What is at these places, or all of it, (B, G, S, E) each."""
+        if place_BP is None:
+            return [x_BGRE[:, :, : self.length] for x_BGRE in self.rows]
+        B, G, R, _ = self.rows[0].shape
+        first_BGx = torch.arange(0, B * G * R, R, device=place_BP.device).view(B, G, 1)
+        row_M = (first_BGx + place_BP.unsqueeze(1)).flatten()
+        return [
+            x.flatten(0, 2).index_select(0, row_M).view(B, G, -1, x.shape[3]) for x in self.rows
+        ]

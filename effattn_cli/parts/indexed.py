@@ -1,0 +1,133 @@
+"""A cheap index that finds the few tokens which a query attends.
+
+Its scores are made a block of queries at a time, and only the places of the highest stay.
+
+P places of a query. I heads of the index, W their width, one key for all of them.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, pad
+
+from effattn_cli.parts.precision import wide
+from effattn_cli.parts.rotary import Rotary, angles, turned
+from effattn_cli.parts.rows import rows_at_once
+
+BELOW = 2.0**-50  # how much less a score counts with each place, as a part of it
+NOTHING = 1e-60  # added to a score's size for that, so that zeros differ too
+
+
+class Unlearned(nn.Module):
+    """A linear map that no task's loss reaches, with its weight as a buffer.
+
+    What it gives only ranks keys, and a rank has no gradient. Models teach theirs by a loss of its
+    own, the divergence of the index from dense attention.
+    """
+
+    def __init__(self, dim: int, out: int) -> None:
+        super().__init__()
+        self.weight: Tensor
+        self.register_buffer("weight", (torch.rand(out, dim) * 2 - 1) * dim**-0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x.detach(), self.weight)
+
+
+class Indexed(Rotary):
+    """A variant with inputs for an index, whose names begin so; their projections learn nothing.
+
+    A variant sets how many numbers of the index are turned by their places, as `index_turned`,
+    before it calls the base class's constructor.
+    """
+
+    index_turned: int
+    index_cos_TR: Tensor
+    index_sin_TR: Tensor
+
+    def __init__(self, config: Rotary.Config) -> None:
+        super().__init__(config)
+        shape = config.tokens, self.index_turned, config.rotary_base
+        for name, table_TR in zip(("cos", "sin"), angles(*shape), strict=True):
+            self.register_buffer(f"index_{name}_TR", table_TR, persistent=False)
+
+    @staticmethod
+    def default_kv_heads(heads: int) -> int:
+        return max((n for n in range(1, heads // 4 + 1) if heads % n == 0), default=1)
+
+    def make_projections(self, dim: int) -> dict[str, nn.Module]:
+        made = super().make_projections(dim)
+        ours = [name for name in made if name.startswith("index")]
+        return made | {name: Unlearned(dim, self.inputs[name].numbers(self)) for name in ours}
+
+    def parted(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """What is attended, and the index: its inputs come last."""
+        number = sum(not name.startswith("index") for name in self.inputs)
+        return inputs[:number], inputs[number:]
+
+    def turn_index(self, x: Tensor, first: int, step: int = 1) -> Tensor:
+        """(..., T, W): the rows of every `step`-th token from place `first` on."""
+        if not self.index_turned:
+            return x
+        at = slice(first, first + (x.shape[-2] - 1) * step + 1, step)
+        return turned(x, self.index_cos_TR[at], self.index_sin_TR[at])
+
+
+def highest(score_xS: Tensor, count: int) -> Tensor:
+    """The places of the highest scores, in no order; of equal scores, the first.
+
+    Each score is made a little less than an equal one before it. Where few of many are wanted, the
+    best of every so many are compared first: what is not below the highest of these has all.
+    """
+    S = score_xS.shape[-1]
+    below_S = torch.arange(1, S + 1, dtype=torch.float64, device=score_xS.device) * BELOW
+    key_xS = score_xS.double()
+    key_xS = torch.addcmul(key_xS, key_xS.abs().add_(NOTHING), below_S, value=-1)
+    size = int((S / count) ** 0.5)
+    if size < 3:
+        return key_xS.topk(count, sorted=False).indices
+    columns = -(-S // size)
+    key_xRC = pad(key_xS, (0, size * columns - S), value=-torch.inf).unflatten(-1, (size, -1))
+    best_xP = key_xRC.amax(-2).topk(count, sorted=False).indices
+    column_xRP = best_xP.unsqueeze(-2).expand(*best_xP.shape[:-1], size, count)
+    found_xP = key_xRC.gather(-1, column_xRP).flatten(-2).topk(count, sorted=False).indices
+    return found_xP // count * columns + best_xP.gather(-1, found_xP % count)
+
+
+@torch.no_grad()
+def choose(count: int, q_BITW: Tensor, k_BTW: Tensor, weight_BIT: Tensor) -> Tensor:
+    """Where sum_i weight_i relu(q_i k) is highest up to the query, (B, T', P), from query `count`
+    on. Those before see all there is.
+    """
+    T, found = q_BITW.shape[2], []
+    q_BTIW, weight_BTI = wide(q_BITW.transpose(1, 2)), wide(weight_BIT.transpose(1, 2))
+    k_BTW, step = wide(k_BTW), rows_at_once(q_BITW, T)
+    for first in range(count, T, step):
+        at = slice(first, min(first + step, T))
+        score_BCS = _scores(q_BTIW[:, at], k_BTW[:, : at.stop], weight_BTI[:, at])
+        C = score_BCS.shape[1]
+        later_CC = torch.ones(C, C, dtype=torch.bool, device=score_BCS.device).triu_(1)
+        score_BCS[..., first:].masked_fill_(later_CC, -torch.inf)
+        found.append(highest(score_BCS, count).to(torch.int32))
+    return torch.cat(found, dim=1)
+
+
+@torch.no_grad()
+def choose_now(count: int, q_BIW: Tensor, k_BSW: Tensor, weight_BI: Tensor) -> Tensor:
+    """The same for the last token alone, (B, P)."""
+    q_BxIW, weight_BxI = wide(q_BIW).unsqueeze(1), wide(weight_BI).unsqueeze(1)
+    return highest(_scores(q_BxIW, wide(k_BSW), weight_BxI), count).squeeze(1)
+
+
+def _scores(q_BTIW: Tensor, k_BSW: Tensor, weight_BTI: Tensor) -> Tensor:
+    """(B, T, S), in float32 at least: rounding could change a choice. Scales change none."""
+    each_BTIS = torch.unflatten(q_BTIW.flatten(1, 2) @ k_BSW.mT, 1, q_BTIW.shape[1:3]).relu_()
+    return (weight_BTI.unsqueeze(2) @ each_BTIS).squeeze(2)
+
+
+def spread(first: int, tokens: int, count: int, like: Tensor) -> Tensor:
+    """As many places evenly over the past of each query from `first` to before `tokens`, its own
+    first among them, (B, T', P): where there is no index to ask.
+    """
+    place_T1 = torch.arange(first, tokens, dtype=torch.int32, device=like.device)[:, None]
+    at_P = torch.arange(count, dtype=torch.int32, device=like.device)
+    return (place_T1 - (place_T1 + 1) * at_P // count).expand(len(like), -1, -1)

@@ -1,0 +1,143 @@
+"""DeepSeek Sparse Attention: an index finds the tokens that are worth attending."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import layer_norm
+
+from effattn_cli.attention import Card, Decodable, Input, Unsupported
+from effattn_cli.parts.gathered import KeysAndValues, Latents, Past
+from effattn_cli.parts.indexed import Indexed, choose, choose_now, spread
+
+INDEX = {
+    "index_q": Input("index_heads", "index_width"),
+    "index_k": Input(None, "index_width"),
+    "index_weight": Input("index_heads", None),
+}
+
+
+@final
+class DeepSeekSparse(Indexed, Decodable[Past]):
+    """Each query attends the tokens that an index of few, narrow heads scores highest.
+
+    I_ts = sum_j w_tj relu(a_tj b_s) for s <= t, with queries a and weights w of index head j, and
+    one key b a token; out_t = softmax(q_t k_s^T / sqrt K) v_s over the `top` s with the highest
+    I_ts, the same for all heads (DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556).
+    """
+
+    grouped = True
+    card = Card(
+        title="DeepSeek Sparse Attention",
+        families=("sparse-indexed",),
+        paper="arXiv:2512.02556",
+        year=2025,
+        time="N^2 + N k",
+        memory="N",
+        state="N",
+        causal="always",
+        kind="own mechanism",
+        deployed=("DeepSeek-V3.2", "GLM-5", "Mistral Large 4", "A.X-K2", "Hy-V4"),
+        aliases=("deepseek-sparse", "lightning-indexer", "indexcache"),
+        notes=(
+            "time is N^2 for the scores of the index, and N top for what is attended",
+            "the index has 4 heads of 64 beside 8 of attention; in the paper 64 of 128 beside 128",
+            "the index's projections are buffers: a choice has no gradient, and the loss that"
+            " teaches them, the divergence from dense attention, is the trainer's",
+            "the index's queries come from x, not from a low rank; the norm of its keys has no"
+            " weights; positions turn halves over mla too",
+            "of equal scores the earlier token is chosen; up to top tokens attention is exact",
+            "a shared index is another layer's: given none, it is spread evenly over the past",
+        ),
+        exempt={
+            "growth": "N^2 in the end, but what is attended is much of the work up to 16k tokens"
+        },
+    )
+    inputs: ClassVar = KeysAndValues.inputs | INDEX
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Indexed.Config):
+        top: int = 512
+        """Tokens that a query attends; itself is a candidate as others are. 2048 in the paper."""
+        index_heads: int = 4
+        """Query heads of the index; 64 in DeepSeek-V3.2, 32 in GLM-5."""
+        index_width: int = 64
+        """Width of a head of the index; 128 in both."""
+        over: Literal["gqa", "mla"] = "gqa"
+        """What is attended: keys and values of kv heads, or one latent row for all heads."""
+        shared: bool = False
+        """Whether the layer has no index and goes by another's, as three of four do in Hy-V4."""
+        latent: int = 512
+        """Width of the latent, over mla."""
+        rope: int = 32
+        """Numbers beside head_dim of a query, and of a row, that positions turn, over mla."""
+
+    def __init__(self, config: Config) -> None:
+        self._check(config)
+        K, mla = config.head_dim or config.dim // config.heads, config.over == "mla"
+        self.query_width, self.row_width = K + config.rope, config.latent + config.rope
+        self.index_heads, self.index_width = config.index_heads, config.index_width
+        self.index_turned = config.rope if mla else int(config.index_width * config.rotary)
+        self.top = self.horizon = config.top
+        over = Latents if mla else KeysAndValues
+        self.inputs = over.inputs | ({} if config.shared else INDEX)  # type: ignore[misc]
+        super().__init__(config)
+        self.over: Any = KeysAndValues()
+        if mla:
+            self.over = Latents(self.heads, config.latent, K, norm=not config.core)
+
+    @staticmethod
+    def _check(config: Config) -> None:
+        for name in ("top", "index_heads", "index_width", "latent"):
+            if getattr(config, name) < 1:
+                raise Unsupported(f"{name} {getattr(config, name)} is below 1")
+        if config.over not in {"gqa", "mla"}:
+            raise Unsupported(f"over {config.over!r} is not gqa or mla")
+        if config.over == "mla":
+            if config.rope % 2 or not 0 <= config.rope <= config.index_width:
+                raise Unsupported(f"rope {config.rope} is not even, and from 0 to index_width")
+            if config.rotary or config.qk_norm or config.log_scale:
+                raise Unsupported("rotary, qk_norm and log_scale belong to over gqa; mla has rope")
+
+    def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
+        kept, index = self.parted(inputs)
+        turn = partial(self.turn_index, first=first)
+        mla = isinstance(self.over, Latents)
+        kept = self.over.placed(*kept, turn) if mla else super()._placed(kept, first)
+        if index:
+            q_BITW, k_BTW, weight_BIT = index
+            k_BTW = layer_norm(k_BTW, k_BTW.shape[-1:], eps=1e-6)
+            index = turn(q_BITW), turn(k_BTW), weight_BIT
+        return *kept, *index
+
+    def attend(self, *given: Any, place_BTP: Tensor | None = None) -> Tensor:
+        """Padding trails: no real query sees it. Another layer's places are given by their name."""
+        ((q_BHTK, *kept), index), top = self.parted(given[: len(self.inputs)]), self.top
+        early = (x[..., :top, :] for x in (q_BHTK, *kept))
+        early_BHTV: Tensor = self.over.causal(*early)
+        if top >= q_BHTK.shape[2]:
+            return early_BHTV
+        place_BTP = self.choose(q_BHTK, *index) if place_BTP is None else place_BTP
+        late_BHTV = self.over.at(place_BTP, q_BHTK[:, :, top:], *kept)
+        both = early_BHTV.transpose(1, 2), late_BHTV.transpose(1, 2)
+        return torch.cat(both, dim=1).transpose(1, 2)
+
+    def choose(self, q_BHTK: Tensor, *index: Tensor) -> Tensor:
+        """The places (B, T', P) that the queries from place `top` on attend."""
+        if index:
+            return choose(self.top, *index)
+        return spread(self.top, q_BHTK.shape[2], self.top, like=q_BHTK)
+
+    def init_state(self, batch: int, context: int) -> Past:
+        return Past.init(self, batch, context)
+
+    def step(self, *given: Any) -> tuple[Tensor, Past]:
+        ((q_BHK, *kept), index), top = self.parted(given[:-1]), self.top
+        state, place_BP = given[-1].append(kept, index[1] if index else None), None
+        if state.length > top and index:
+            place_BP = choose_now(top, index[0], state.index_BRW[:, : state.length], index[2])
+        elif state.length > top:
+            place_BP = spread(state.length - 1, state.length, top, like=q_BHK).squeeze(1)
+        return self.over.now(q_BHK, *state.read(place_BP)), state
