@@ -18,7 +18,7 @@ from effattn_cli.attention import Decodable, Input
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact, one_query
 from effattn_cli.parts.latent_attention import RMSNorm, UpProjection
-from effattn_cli.parts.lse_merge import Part, _backward, _forward
+from effattn_cli.parts.lse_merge import Part
 from effattn_cli.parts.precision import wide
 
 CACHED = 2**20  # gathered numbers at a time that stay in the caches of a CPU
@@ -110,7 +110,7 @@ class _Gathered(torch.autograd.Function):
         totals = [torch.zeros_like(x.flatten(0, 1), dtype=wide(x).dtype) for x in sources]
         of_q = q_BTHE, grads[0].contiguous(), out_BTHV, sum_BTH1, q_grad_BTHE
         for row_NP, taken, q, grad, out, sums, into_NGRE in _pieces(place_BTP, sources, *of_q):
-            q_grad_NGRE, *of_rows = _backward(Part(), q, grad, out, sums, taken[0], taken[-1])
+            q_grad_NGRE, *of_rows = Part().gradients(q, grad, out, sums, taken[0], taken[-1])
             into_NGRE.copy_(q_grad_NGRE)
             row_M = row_NP.flatten().long()
             for i, grad_NGPE in enumerate(of_rows):
@@ -129,7 +129,7 @@ def _mixed(place_BTP: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor
     sum_BTH1 = q_BTHE.new_empty(*shape, 1, dtype=dtype)
     pieces = _pieces(place_BTP, sources, q_BTHE, out_BTHV, sum_BTH1)
     for _, taken, q_NGRE, into_NGRV, sum_NGR1 in pieces:
-        out_NGRV, sum_NGR = _forward(q_NGRE, taken[0], taken[-1], Part())
+        out_NGRV, sum_NGR = Part().attend(q_NGRE, taken[0], taken[-1])
         into_NGRV.copy_(out_NGRV)
         sum_NGR1.copy_(sum_NGR.unsqueeze(-1))
     return out_BTHV, sum_BTH1

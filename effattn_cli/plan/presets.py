@@ -29,6 +29,7 @@ PRESETS: dict[str, Shape] = {
         "bert-large": (1024, 16, 16, 64),
         "deepseek-llm-7b": (4096, 32, 32, 128),
         "deepseek-v3": (7168, 128, 128, 128),
+        "deepseek-v3.2": (7168, 128, 128, 128),
         "deepseek-v4-flash": (4096, 64, 1, 512),
         "falcon-7b": (4544, 71, 1, 64),
         "falcon-mamba-7b": (4096, 64, 64, 128),
@@ -69,6 +70,9 @@ PRESETS: dict[str, Shape] = {
 #: they are typed. Widths that differ from the model's are given.
 OWN: dict[str, tuple[str, ...]] = {
     "deepseek-v3": ("mla:query_rank=1536",),
+    "deepseek-v3.2": (
+        "dsa:over=mla,top=2048,index_heads=64,index_width=128,latent=512,rope=64",
+    ),
     "deepseek-v4-flash": (
         "csa:query_rank=1024,out_groups=8,index_heads=64", "hca:query_rank=1024,out_groups=8",
     ),
