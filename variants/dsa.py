@@ -98,8 +98,8 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         if config.over == "mla":
             if config.rope % 2 or not 0 <= config.rope <= config.index_width:
                 raise Unsupported(f"rope {config.rope} is not even, and from 0 to index_width")
-            if config.rotary or config.qk_norm or config.log_scale:
-                raise Unsupported("rotary, qk_norm and log_scale belong to over gqa; mla has rope")
+            if config.rotary:
+                raise Unsupported("rotary belongs to over gqa; mla has rope")
 
     def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         kept, index = self.parted(inputs)

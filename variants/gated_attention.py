@@ -10,11 +10,11 @@ from torch.nn.functional import softplus
 from effattn_cli.attention import Card, Decodable, Input, Unsupported
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.rotary import Rotary
+from effattn_cli.parts.rotary import Prepared
 
 
 @final
-class GatedAttention(Rotary, Decodable[Cache]):
+class GatedAttention(Prepared, Decodable[Cache]):
     """Exact grouped attention, of which the token itself lets a share through.
 
     out_h = softmax(q_h k_g^T / sqrt K) v_g * sigmoid(x W_h) with g = h // (H / G), the gate being a
@@ -48,7 +48,7 @@ class GatedAttention(Rotary, Decodable[Cache]):
     }
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Rotary.Config):
+    class Config(Prepared.Config):
         gate: Literal["element", "head", "softplus"] = "element"
         """A sigmoid for each channel, as in Qwen3-Next; a sigmoid for each head, as in Step-3.7; or
         a softplus for each head, as in Laguna."""

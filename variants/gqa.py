@@ -10,12 +10,12 @@ from effattn_cli.attention import Card, Decodable, Unsupported, repeat_kv
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.lse_merge import Part, union
-from effattn_cli.parts.rotary import Rotary
+from effattn_cli.parts.rotary import Prepared
 from effattn_cli.parts.rows import capped
 
 
 @final
-class GroupedQuery(Rotary, Decodable[Cache]):
+class GroupedQuery(Prepared, Decodable[Cache]):
     """Exact attention in which a group of query heads shares the keys and values of one kv head.
 
     out_h = softmax(q_h k_g^T / sqrt K) v_g with g = h // (H / G) (GQA, Ainslie et al. 2023,
@@ -43,7 +43,7 @@ class GroupedQuery(Rotary, Decodable[Cache]):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Rotary.Config):
+    class Config(Prepared.Config):
         softcap: float = 0.0
         """Scores are kept within this by cap tanh(score / cap), 50 in Gemma 2; 0 for no cap."""
         sinks: bool = False

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from effattn_cli.attention import Card, Decodable
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.rotary import Rotary
+from effattn_cli.parts.rotary import Prepared
 
 BACKENDS = {
     "math": SDPBackend.MATH,
@@ -21,7 +21,7 @@ BACKENDS = {
 
 
 @final
-class SDPA(Rotary, Decodable[Cache]):
+class SDPA(Prepared, Decodable[Cache]):
     """Exact softmax attention through torch's fused kernels, the baseline of every comparison.
 
     out = softmax(q k^T / sqrt K) v in tiles with a running maximum and sum, so that the N x N
@@ -45,7 +45,7 @@ class SDPA(Rotary, Decodable[Cache]):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Rotary.Config):
+    class Config(Prepared.Config):
         backend: Literal["auto", "math", "flash", "efficient", "cudnn"] = "auto"
         """The kernel to insist on."""
 

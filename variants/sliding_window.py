@@ -10,11 +10,11 @@ from effattn_cli.attention import Card, Decodable, Unsupported
 from effattn_cli.parts.banded import Ring, banded
 from effattn_cli.parts.blocks import windowed
 from effattn_cli.parts.exact import exact
-from effattn_cli.parts.rotary import Rotary
+from effattn_cli.parts.rotary import Prepared
 
 
 @final
-class SlidingWindow(Rotary, Decodable[Ring]):
+class SlidingWindow(Prepared, Decodable[Ring]):
     """Each query sees only the `window` keys around it, or up to it where causal.
 
     out_i = softmax over j of (q_i k_j / sqrt K) v_j with |i - j| <= W // 2, or i - W < j <= i
@@ -49,7 +49,7 @@ class SlidingWindow(Rotary, Decodable[Ring]):
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Rotary.Config):
+    class Config(Prepared.Config):
         window: int = 256
         """Keys that a query sees; 256 is what tensor2tensor's local attention takes, 128 gpt-oss,
         1024 Gemma 4, 4096 Mistral 7B."""

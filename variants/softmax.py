@@ -8,11 +8,11 @@ from torch import Tensor
 from effattn_cli.attention import Card, Decodable
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.precision import lowest
-from effattn_cli.parts.rotary import Rotary
+from effattn_cli.parts.rotary import Prepared
 
 
 @final
-class Softmax(Rotary, Decodable[Cache]):
+class Softmax(Prepared, Decodable[Cache]):
     """Exact attention in three eager steps: all N x N scores, their softmax, the product with v.
 
     out = softmax(q k^T / sqrt K) v (Vaswani et al. 2017, arXiv:1706.03762). What the efficient

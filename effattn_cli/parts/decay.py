@@ -207,7 +207,12 @@ def _halves(fade_xCK: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 def _part(x_xCK: Tensor, size: int, half: int) -> Tensor:
     """The first or the second half of each block of that size: (..., C / size, size / 2, K)."""
-    return x_xCK.unflatten(-2, (-1, 2, size // 2)).select(-3, half)
+    down, right = x_xCK.stride()[-2:]
+    return x_xCK.as_strided(
+        (*x_xCK.shape[:-2], CHUNK // size, size // 2, x_xCK.shape[-1]),
+        (*x_xCK.stride()[:-2], size * down, down, right),
+        x_xCK.storage_offset() + half * size // 2 * down,
+    )
 
 
 def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:

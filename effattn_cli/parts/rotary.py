@@ -16,9 +16,7 @@ class Rotary(Attention):
     Of a head's first R numbers, a = x_r and b = x_(r + R/2) become a cos - b sin and b cos + a sin
     of the angle t base^(-2 r / R) at place t, so that a score depends on the distance of two tokens
     (RoFormer, Su et al. 2021, arXiv:2104.09864; halves in place of neighbours, and a part of the
-    width only, as in GPT-NeoX and Llama). Before, q and k may be normed (Henry et al. 2020,
-    arXiv:2010.04245; as in Qwen3), and after, q may grow with its place. The core knows nothing
-    of it.
+    width only, as in GPT-NeoX and Llama). The core knows nothing of it.
     """
 
     cos_TR: Tensor
@@ -31,12 +29,6 @@ class Rotary(Attention):
         and in Qwen3-Next; 0 for none."""
         rotary_base: float = 10_000.0
         """The angles go from 1 down to about 1 / base; 500000 in Llama 3."""
-        qk_norm: bool = False
-        """Whether each head of q and k is divided by its root mean square and scaled, as in Qwen3
-        and Gemma 3."""
-        log_scale: float = 0.0
-        """Grows q at place t to 1 + log_scale log(1 + floor((t + 1) / 8192)) times, as Llama 4
-        does with 0.1 where it has no positions."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -44,21 +36,13 @@ class Rotary(Attention):
             raise Unsupported(f"rotary {config.rotary} is not from 0 to 1")
         if config.rotary_base <= 1:
             raise Unsupported(f"rotary_base {config.rotary_base} is not above 1")
-        self.qk_norm, self.log_scale = config.qk_norm, config.log_scale
         self.turned = int(self.head_dim * config.rotary) // 2 * 2
-        for name, is_asked in (
-            ("rotary positions belong", self.turned > 0),
-            ("qk_norm and log_scale belong", config.qk_norm or config.log_scale != 0),
-        ):
-            if is_asked and config.core:
-                raise Unsupported(f"{name} to the projections, a core has none")
+        if self.turned and config.core:
+            raise Unsupported("rotary positions belong to the projections, a core has none")
         if self.turned:
             cos_TR, sin_TR = angles(config.tokens, self.turned, config.rotary_base)
             self.register_buffer("cos_TR", cos_TR, persistent=False)
             self.register_buffer("sin_TR", sin_TR, persistent=False)
-        if config.qk_norm:
-            self.norm_q_K = nn.Parameter(torch.ones(self.head_dim))
-            self.norm_k_K = nn.Parameter(torch.ones(self.head_dim))
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         return self._placed(super().project(x_BTD), 0)
@@ -71,15 +55,7 @@ class Rotary(Attention):
 
     def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         q_BHTK, k_BGTK, *rest = inputs
-        if self.qk_norm:
-            q_BHTK = rms_norm(q_BHTK, q_BHTK.shape[-1:], self.norm_q_K, 1e-6)
-            k_BGTK = rms_norm(k_BGTK, k_BGTK.shape[-1:], self.norm_k_K, 1e-6)
-        q_BHTK, k_BGTK = self.at(q_BHTK, first), self.at(k_BGTK, first)
-        if self.log_scale:
-            place_T1 = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device)[:, None]
-            growth_T1 = torch.log1p((place_T1 + 1).div(8192, rounding_mode="floor"))
-            q_BHTK = q_BHTK * (1 + self.log_scale * growth_T1).to(q_BHTK.dtype)
-        return q_BHTK, k_BGTK, *rest
+        return self.at(q_BHTK, first), self.at(k_BGTK, first), *rest
 
     def at(self, x_BHTK: Tensor, first: int = 0) -> Tensor:
         """Queries or keys of the tokens from place `first` on, turned."""
@@ -87,6 +63,43 @@ class Rotary(Attention):
             return x_BHTK
         place = slice(first, first + x_BHTK.shape[2])
         return turned(x_BHTK, self.cos_TR[place], self.sin_TR[place])
+
+
+class Prepared(Rotary):
+    """Besides, q and k may be normed before they are turned, and q may grow with its place after.
+
+    (Query-key normalisation, Henry et al. 2020, arXiv:2010.04245; as in Qwen3 and Llama 4.)
+    """
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Rotary.Config):
+        qk_norm: bool = False
+        """Whether each head of q and k is divided by its root mean square and scaled, as in Qwen3
+        and Gemma 3."""
+        log_scale: float = 0.0
+        """Grows q at place t to 1 + log_scale log(1 + floor((t + 1) / 8192)) times, as Llama 4
+        does with 0.1 where it has no positions."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.qk_norm, self.log_scale = config.qk_norm, config.log_scale
+        if config.core and (config.qk_norm or config.log_scale):
+            raise Unsupported("qk_norm and log_scale belong to the projections, a core has none")
+        if config.qk_norm:
+            self.norm_q_K = nn.Parameter(torch.ones(self.head_dim))
+            self.norm_k_K = nn.Parameter(torch.ones(self.head_dim))
+
+    def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
+        q_BHTK, k_BGTK, *rest = inputs
+        if self.qk_norm:
+            q_BHTK = rms_norm(q_BHTK, q_BHTK.shape[-1:], self.norm_q_K, 1e-6)
+            k_BGTK = rms_norm(k_BGTK, k_BGTK.shape[-1:], self.norm_k_K, 1e-6)
+        q_BHTK, k_BGTK, *_ = super()._placed((q_BHTK, k_BGTK), first)
+        if self.log_scale:
+            place_T1 = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device)[:, None]
+            growth_T1 = torch.log1p((place_T1 + 1).div(8192, rounding_mode="floor"))
+            q_BHTK = q_BHTK * (1 + self.log_scale * growth_T1).to(q_BHTK.dtype)
+        return q_BHTK, k_BGTK, *rest
 
 
 def turned(x_BHTK: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:

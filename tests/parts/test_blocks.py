@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from effattn_cli.parts import blocks, lse_merge
+from effattn_cli.parts import blocks, fused
 from effattn_cli.parts.blocks import blocked, blocked_causal, near_root, within
 from effattn_cli.parts.lse_merge import Part, union
 from tests.references.sdpa import softmax_attention
@@ -52,7 +52,7 @@ def test_a_query_sees_its_block_and_those_beside_it(
 def test_a_causal_query_sees_its_block_so_far_and_the_memory_before_it(
     monkeypatch: pytest.MonkeyPatch, block: int, memory: int, kernel: str
 ) -> None:
-    monkeypatch.setattr(lse_merge, "_kernel", lambda _: kernel)
+    monkeypatch.setattr(fused, "kernel", lambda _: kernel)
     qkv = inputs()
     seen_TT = torch.tensor(
         [[i // block * block - memory <= j <= i for j in range(T)] for i in range(T)]
@@ -64,7 +64,7 @@ def test_a_causal_query_sees_its_block_so_far_and_the_memory_before_it(
 def test_parts_of_several_sources_merge_to_one_softmax(
     monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
-    monkeypatch.setattr(lse_merge, "_kernel", lambda _: kernel)
+    monkeypatch.setattr(fused, "kernel", lambda _: kernel)
     (q, k, v), (_, more_k, more_v) = inputs(), inputs(13)
     # Every fifth token so far, each by itself, and from token 20 on all of another source.
     parts = [Part(columns=5, causal=True), Part(q=(20, None), source=1)]

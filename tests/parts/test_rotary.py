@@ -9,7 +9,7 @@ from effattn_cli import catalog, laws
 from effattn_cli.attention import Decodable, Layer
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure.workload import build
-from effattn_cli.parts.rotary import Rotary
+from effattn_cli.parts.rotary import Prepared, Rotary
 from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 from tests.decoding import equals_the_forward
@@ -17,6 +17,7 @@ from tests.decoding import equals_the_forward
 NAMES = [
     name for name in catalog.bundled_names() if issubclass(catalog.load(name, kind=Layer), Rotary)
 ]
+PREPARED = [name for name in NAMES if issubclass(catalog.load(name), Prepared)]
 K = laws.D // laws.H
 
 
@@ -91,7 +92,7 @@ def test_a_core_has_no_positions() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PREPARED)
 def test_queries_and_keys_are_normed_and_grown_where_asked(name: str) -> None:
     """Norms come before the turn, the growth after it; both leave values as they were."""
     variant = catalog.load(name)

@@ -168,7 +168,7 @@ def test_memory_grows_with_the_length(over: str, phase: Phase) -> None:
         ({"over": "mha"}, "^over 'mha' is not gqa or mla$"),
         ({"over": "mla", "rope": 3}, "^rope 3 is not even"),
         ({"over": "mla", "rope": 128}, "^rope 128 is not even, and from 0 to index_width$"),
-        ({"over": "mla", "rotary": 0.5}, "^rotary, qk_norm and log_scale belong to over gqa"),
+        ({"over": "mla", "rotary": 0.5}, "^rotary belongs to over gqa"),
     ],
 )
 def test_refuses(options: dict[str, Any], message: str) -> None:

@@ -7,7 +7,7 @@ from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 from tests.decoding import equals_the_forward
 from tests.equality import equals_its_reference
-from tests.references.gqa import reference
+from tests.references.sdpa import reference
 
 Softmax = catalog.load("softmax")
 
