@@ -170,7 +170,7 @@ class _DecayedProducts(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rows_MxCK, k_xCK, fade_xCK = ctx.saved_tensors
-        own_MxC1 = grads[0].diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+        own_MxC1 = _diagonal(grads[0]).unsqueeze(-1)
         of_rows, of_k = own_MxC1 * k_xCK, (own_MxC1 * rows_MxCK).sum(0)
         size = CHUNK
         while size > 1:
@@ -188,7 +188,7 @@ class _DecayedProducts(torch.autograd.Function):
 def _products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
     shape = torch.broadcast_shapes(rows_MxCK.shape[:-1], k_xCK.shape[:-1])
     out_MxCC = rows_MxCK.new_zeros(*shape, CHUNK)
-    out_MxCC.diagonal(dim1=-2, dim2=-1).copy_((rows_MxCK * k_xCK).sum(-1))
+    _diagonal(out_MxCC).copy_((rows_MxCK * k_xCK).sum(-1))
     size = CHUNK
     while size > 1:
         upper, lower = _halves(fade_xCK, size)
@@ -220,3 +220,10 @@ def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
         (*x_xCC.stride()[:-2], 2 * half * (down + right), down, right),
         x_xCC.storage_offset() + half * (row * down + column * right),
     )
+
+
+def _diagonal(x_xCC: Tensor) -> Tensor:
+    """A view, (..., C); torch's own warns of itself when it is compiled."""
+    down, right = x_xCC.stride()[-2:]
+    strides = *x_xCC.stride()[:-2], down + right
+    return x_xCC.as_strided(x_xCC.shape[:-1], strides, x_xCC.storage_offset())

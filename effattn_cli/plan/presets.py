@@ -29,6 +29,8 @@ PRESETS: dict[str, Shape] = {
         "bert-large": (1024, 16, 16, 64),
         "deepseek-llm-7b": (4096, 32, 32, 128),
         "deepseek-v3": (7168, 128, 128, 128),
+        "deepseek-v3.2": (7168, 128, 128, 128),
+        "deepseek-v4-flash": (4096, 64, 1, 512),
         "falcon-7b": (4544, 71, 1, 64),
         "falcon-mamba-7b": (4096, 64, 64, 128),
         "gemma-2-2b": (2304, 8, 4, 256),
@@ -55,10 +57,12 @@ PRESETS: dict[str, Shape] = {
         "qwen3-0.6b": (1024, 16, 8, 128),
         "qwen3-8b": (4096, 32, 8, 128),
         "qwen3-next": (2048, 16, 2, 256),
+        "recurrent-gemma-2b": (2560, 10, 1, 256),
         "t5-base": (768, 12, 12, 64),
         "t5-3b": (1024, 32, 32, 128),
         "vit-b16": (768, 12, 12, 64),
         "vit-l16": (1024, 16, 16, 64),
+        "zaya1-8b": (2048, 8, 2, 128),
     }.items()
 }
 
@@ -66,6 +70,12 @@ PRESETS: dict[str, Shape] = {
 #: they are typed. Widths that differ from the model's are given.
 OWN: dict[str, tuple[str, ...]] = {
     "deepseek-v3": ("mla:query_rank=1536",),
+    "deepseek-v3.2": (
+        "dsa:over=mla,top=2048,index_heads=64,index_width=128,latent=512,rope=64",
+    ),
+    "deepseek-v4-flash": (
+        "csa:query_rank=1024,out_groups=8,index_heads=64", "hca:query_rank=1024,out_groups=8",
+    ),
     "falcon-mamba-7b": ("mamba",),
     "gemma-2-2b": ("sliding-window:window=4096,rotary=1", "gqa:softcap=50,rotary=1"),
     "gemma-2-9b": ("sliding-window:window=4096,rotary=1", "gqa:softcap=50,rotary=1"),
@@ -90,6 +100,8 @@ OWN: dict[str, tuple[str, ...]] = {
         "gated-deltanet:heads=32,head_dim=128,key_heads=16",
         "gated-attention:rotary=0.25,qk_norm=true",
     ),
+    "recurrent-gemma-2b": ("rg-lru", "sliding-window:window=2048,rotary=0.5"),
+    "zaya1-8b": ("cca",),
 }  # fmt: skip
 #: Options of what is between projection and core, which a core has none of.
 OF_PROJECTIONS = frozenset({"rotary", "rotary_base", "qk_norm", "log_scale"})
