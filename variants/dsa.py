@@ -79,7 +79,8 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         K, mla = config.head_dim or config.dim // config.heads, config.over == "mla"
         self.query_width, self.row_width = K + config.rope, config.latent + config.rope
         self.index_heads, self.index_width = config.index_heads, config.index_width
-        self.index_turned = config.rope if mla else int(config.index_width * config.rotary)
+        turned = config.rope if mla else int(config.index_width * config.rotary)
+        self.index_turned = turned // 2 * 2
         self.top = self.horizon = config.top
         over = Latents if mla else KeysAndValues
         self.inputs = over.inputs | ({} if config.shared else INDEX)  # type: ignore[misc]

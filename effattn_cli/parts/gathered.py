@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from effattn_cli.attention import Decodable, Input
+from effattn_cli.parts import fused
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact, one_query
 from effattn_cli.parts.latent_attention import RMSNorm, UpProjection
-from effattn_cli.parts.lse_merge import Part
 from effattn_cli.parts.precision import wide
 
 CACHED = 2**20  # gathered numbers at a time that stay in the caches of a CPU
@@ -36,7 +36,7 @@ class KeysAndValues(nn.Module):
 
     def at(self, place_BTP: Tensor, q_BHTK: Tensor, *kv: Tensor) -> Tensor:
         """Those at each query's places."""
-        return gathered(q_BHTK, kv, place_BTP)
+        return gathered(q_BHTK, kv, place_BTP, q_BHTK.shape[3] ** -0.5)
 
     def now(self, q_BHK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor) -> Tensor:
         """All that is given, for one query."""
@@ -70,76 +70,78 @@ class Latents(nn.Module):
         return self.up.expanded(q_BHTK, row_BTE, causal=True)
 
     def at(self, place_BTP: Tensor, q_BHTK: Tensor, row_BTE: Tensor) -> Tensor:
-        width, E = self.up.key_HCN.shape[2], row_BTE.shape[2]
-        q_BHTK = q_BHTK * (E / q_BHTK.shape[3]) ** 0.5  # of the softmax over the wider rows
+        width, scale = self.up.key_HCN.shape[2], q_BHTK.shape[3] ** -0.5
         latent_BHTC = q_BHTK[..., :width] @ self.up.key_HCN.mT
         q_BHTE = torch.cat([latent_BHTC, q_BHTK[..., width:]], dim=-1)
-        mixed_BHTE = gathered(q_BHTE, [row_BTE.unsqueeze(1)], place_BTP)
+        mixed_BHTE = gathered(q_BHTE, [row_BTE.unsqueeze(1)], place_BTP, scale)
         return mixed_BHTE[..., : self.up.latent] @ self.up.value_HCV
 
     def now(self, q_BHK: Tensor, row_BxSE: Tensor) -> Tensor:
         return self.up.one_query(q_BHK, row_BxSE.squeeze(1))
 
 
-def gathered(q_BHTE: Tensor, sources: Sequence[Tensor], place_BTP: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt E) v over the rows of k and v at each query's places, (B, H, T, V).
+def gathered(q_BHTE: Tensor, sources: Sequence[Tensor], place_BTP: Tensor, scale: float) -> Tensor:
+    """softmax(scale q k^T) v over the rows of k and v at each query's places, (B, H, T, E).
 
-    The sources are k (B, G, S, E) and v (B, G, S, V), or one that is both.
+    The sources are k (B, G, S, E) and v (B, G, S, E), or one that is both.
     """
     # Rows are picked: they have to lie in memory as (B, S, G, E).
     tensors = [x.transpose(1, 2).contiguous() for x in (q_BHTE, *sources)]
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
         run: Any = _Gathered.apply
-        return run(place_BTP, *tensors).transpose(1, 2)
-    return _mixed(place_BTP, tensors)[0].transpose(1, 2)
+        return run(place_BTP, scale, *tensors).transpose(1, 2)
+    return _mixed(place_BTP, scale, tensors)[0].transpose(1, 2)
 
 
 class _Gathered(torch.autograd.Function):
     """Gathers again in the backward, in place of keeping P rows for each query."""
 
     @staticmethod
-    def forward(ctx: Any, place_BTP: Tensor, *tensors: Tensor) -> Tensor:
-        out_BTHV, sum_BTH1 = _mixed(place_BTP, tensors)
-        ctx.save_for_backward(place_BTP, out_BTHV, sum_BTH1, *tensors)
-        return out_BTHV
+    def forward(ctx: Any, place_BTP: Tensor, scale: float, *tensors: Tensor) -> Tensor:
+        out_BTHE, sum_BTH = _mixed(place_BTP, scale, tensors)
+        ctx.scale = scale
+        ctx.save_for_backward(place_BTP, out_BTHE, sum_BTH, *tensors)
+        return out_BTHE
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        place_BTP, out_BTHV, sum_BTH1, q_BTHE, *sources = ctx.saved_tensors
-        q_grad_BTHE = torch.empty_like(q_BTHE)
+        place_BTP, out_BTHE, sum_BTH, q_BTHE, *sources = ctx.saved_tensors
+        to_q_BTHE = torch.empty_like(q_BTHE)
         totals = [torch.zeros_like(x.flatten(0, 1), dtype=wide(x).dtype) for x in sources]
-        of_q = q_BTHE, grads[0].contiguous(), out_BTHV, sum_BTH1, q_grad_BTHE
-        for row_NP, taken, q, grad, out, sums, into_NGRE in _pieces(place_BTP, sources, *of_q):
-            q_grad_NGRE, *of_rows = Part().gradients(q, grad, out, sums, taken[0], taken[-1])
-            into_NGRE.copy_(q_grad_NGRE)
+        of_q = grads[0].contiguous(), q_BTHE, out_BTHE, sum_BTH, to_q_BTHE
+        for row_NP, taken, grad, q, out, sums, into_NGRE in _pieces(place_BTP, sources, *of_q):
+            to_q_NGRE, *of_rows = fused.backward(
+                grad, q, taken[0], taken[-1], out, sums, scale=ctx.scale
+            )
+            into_NGRE.copy_(to_q_NGRE)
             row_M = row_NP.flatten().long()
-            for i, grad_NGPE in enumerate(of_rows):
+            for i, to_NGPE in enumerate(of_rows):
                 total = totals[min(i, len(totals) - 1)]
-                rows = grad_NGPE.transpose(1, 2).reshape(-1, *total.shape[1:])
+                rows = to_NGPE.transpose(1, 2).reshape(-1, *total.shape[1:])
                 total.index_add_(0, row_M, rows.to(total.dtype))
-        of_sources = (x.to(s.dtype).view_as(s) for x, s in zip(totals, sources, strict=True))
-        return None, q_grad_BTHE, *of_sources
+        to_sources = (x.to(s.dtype).view_as(s) for x, s in zip(totals, sources, strict=True))
+        return None, None, to_q_BTHE, *to_sources
 
 
-def _mixed(place_BTP: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, V), and the log of the sum of exponentials (B, T, H, 1)."""
+def _mixed(place_BTP: Tensor, scale: float, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The output (B, T, H, E), and the log of the sum of exponentials (B, T, H)."""
     q_BTHE, *sources = tensors
-    shape, dtype = q_BTHE.shape[:3], torch.promote_types(q_BTHE.dtype, torch.float32)
-    out_BTHV = q_BTHE.new_empty(*shape, sources[-1].shape[3])
-    sum_BTH1 = q_BTHE.new_empty(*shape, 1, dtype=dtype)
-    pieces = _pieces(place_BTP, sources, q_BTHE, out_BTHV, sum_BTH1)
-    for _, taken, q_NGRE, into_NGRV, sum_NGR1 in pieces:
-        out_NGRV, sum_NGR = Part().attend(q_NGRE, taken[0], taken[-1])
-        into_NGRV.copy_(out_NGRV)
-        sum_NGR1.copy_(sum_NGR.unsqueeze(-1))
-    return out_BTHV, sum_BTH1
+    out_BTHE = torch.empty_like(q_BTHE)
+    dtype = torch.promote_types(q_BTHE.dtype, torch.float32)
+    sum_BTH = q_BTHE.new_empty(q_BTHE.shape[:3], dtype=dtype)
+    pieces = _pieces(place_BTP, sources, q_BTHE, out_BTHE, sum_BTH)
+    for _, taken, q_NGRE, into_NGRE, sum_NGR in pieces:
+        out_NGRE, log_NGR = fused.forward(q_NGRE, taken[0], taken[-1], scale=scale)
+        into_NGRE.copy_(out_NGRE)
+        sum_NGR.copy_(log_NGR)
+    return out_BTHE, sum_BTH
 
 
 def _pieces(
     place_BTP: Tensor, sources: Sequence[Tensor], *of_queries: Tensor
 ) -> Iterator[tuple[Any, ...]]:
     """For some queries after others: their rows among those of all sequences, what is in these
-    (N, G, P, E) of each source, and what there is of the queries themselves, (N, G, R, E) each.
+    (N, G, P, E) of each source, and what there is of the queries themselves, (N, G, R, ...) each.
     """
     B, T, P = place_BTP.shape
     S, G = sources[0].shape[1:3]
@@ -148,7 +150,7 @@ def _pieces(
     first_B = torch.arange(0, B * S, S, dtype=place_BTP.dtype, device=place_BTP.device)
     row_BTP = place_BTP + first_B.view(B, 1, 1) if B > 1 else place_BTP
     tables = [x.flatten(0, 1).flatten(1) for x in sources]
-    by_group = (x.view(B * T, G, -1, x.shape[3]) for x in of_queries)
+    by_group = (x.flatten(0, 1).unflatten(1, (G, -1)) for x in of_queries)
     split = (torch.split(x, size) for x in (row_BTP.reshape(B * T, P), *by_group))
     for row_NP, *rest in zip(*split, strict=True):
         N = len(row_NP)

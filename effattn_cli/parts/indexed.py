@@ -1,17 +1,23 @@
-"""A cheap index that finds the few tokens which a query attends.
+"""A cheap index that finds the few tokens, or blocks of tokens, which a query attends.
 
-Its scores are made a block of queries at a time, and only the places of the highest stay.
+Its scores are made for some queries at a time, and only the places of the highest stay.
 
-P places of a query. I heads of the index, W their width, one key for all of them.
+P places of a query. I heads of the index, W their width, one key for all of them. Z blocks.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
+from effattn_cli.attention import Decodable
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.rotary import Rotary, angles, turned
 from effattn_cli.parts.rows import rows_at_once
+from effattn_cli.parts.selected import BlockCache
 
 BELOW = 2.0**-50  # how much less a score counts with each place, as a part of it
 NOTHING = 1e-60  # added to a score's size for that, so that zeros differ too
@@ -79,6 +85,8 @@ def highest(score_xS: Tensor, count: int) -> Tensor:
     best of every so many are compared first: what is not below the highest of these has all.
     """
     S = score_xS.shape[-1]
+    if not count:
+        return score_xS[..., :0].long()
     below_S = torch.arange(1, S + 1, dtype=torch.float64, device=score_xS.device) * BELOW
     key_xS = score_xS.double()
     key_xS = torch.addcmul(key_xS, key_xS.abs().add_(NOTHING), below_S, value=-1)
@@ -119,9 +127,69 @@ def choose_now(count: int, q_BIW: Tensor, k_BSW: Tensor, weight_BI: Tensor) -> T
 
 
 def _scores(q_BTIW: Tensor, k_BSW: Tensor, weight_BTI: Tensor) -> Tensor:
-    """(B, T, S), in float32 at least: rounding could change a choice. Scales change none."""
-    each_BTIS = torch.unflatten(q_BTIW.flatten(1, 2) @ k_BSW.mT, 1, q_BTIW.shape[1:3]).relu_()
+    """(B, T, S). Scales would change no choice."""
+    each_BTIS = _products(q_BTIW, k_BSW).relu_()
     return (weight_BTI.unsqueeze(2) @ each_BTIS).squeeze(2)
+
+
+@torch.no_grad()
+def choose_blocks(
+    score: Callable[[Tensor, int], Tensor], q_BITW: Tensor, *, block: int, count: int
+) -> Tensor:
+    """Which blocks before its own have the highest scores for a query, (B, G, T, N).
+
+    Queries are those from block `count` + 1 on; those before see all there is. `score` takes some
+    of them, and how many blocks to score, (B, G, C, Z).
+    """
+    found, device = [], q_BITW.device
+    first = (count + 1) * block
+    for q_BICW in torch.split(q_BITW, rows_at_once(q_BITW, first + q_BITW.shape[2]), dim=2):
+        last = first + q_BICW.shape[2]
+        own_C1 = torch.arange(first, last, device=device)[:, None] // block
+        before = (last - 1) // block
+        later_CZ = torch.arange(before, device=device) >= own_C1
+        score_BGCZ = score(q_BICW, before).masked_fill(later_CZ, -torch.inf)
+        found.append(highest(score_BGCZ, count))
+        first = last
+    return torch.cat(found, dim=2)
+
+
+def best_token(key_BSW: Tensor, block: int, q_BITW: Tensor, blocks: int) -> Tensor:
+    """The highest score q k in each of the first so many blocks, (B, I, T, Z)."""
+    each_BITS = _products(q_BITW, key_BSW[:, : blocks * block])
+    return each_BITS.unflatten(3, (-1, block)).amax(4)
+
+
+def best_mean(mean_BZW: Tensor, q_BITW: Tensor, blocks: int) -> Tensor:
+    """sum_i relu(q_i mean) of each of the first so many blocks, for all alike, (B, 1, T, Z)."""
+    return _products(q_BITW, mean_BZW[:, :blocks]).relu_().sum(1, keepdim=True)
+
+
+def _products(q_BITW: Tensor, k_BSW: Tensor) -> Tensor:
+    """(B, I, T, S), in float32 at least: rounding could change a choice."""
+    return (wide(q_BITW).flatten(1, 2) @ wide(k_BSW).mT).unflatten(1, q_BITW.shape[1:3])
+
+
+@dataclass(frozen=True)
+class IndexedBlocks:
+    """What decoding keeps: keys and values in blocks, and the index's key of every token."""
+
+    cache: BlockCache
+    index_BRW: Tensor
+
+    @property
+    def length(self) -> int:
+        return self.cache.length
+
+    @classmethod
+    def init(cls, layer: Decodable[Any], batch: int, context: int, block: int) -> "IndexedBlocks":
+        cache = BlockCache.init(layer, batch, context, block)
+        room, (_, width) = cache.k_BGZCK.shape[2] * block, layer.inputs["index_k"].sizes(layer)
+        return cls(cache, layer.blank(batch, room, width or 1, random=True))
+
+    def append(self, k_BGK: Tensor, v_BGK: Tensor, index_BW: Tensor) -> "IndexedBlocks":
+        self.index_BRW[:, self.length] = index_BW
+        return replace(self, cache=self.cache.append(k_BGK, v_BGK))
 
 
 def spread(first: int, tokens: int, count: int, like: Tensor) -> Tensor:

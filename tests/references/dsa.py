@@ -55,12 +55,14 @@ def made(layer: Any, row_BTE: Tensor) -> list[Tensor]:
     return [torch.cat([k_BHTN, place_BHTR], dim=-1), v_BHTV]
 
 
-def spun(x: Tensor, layer: Any, width: int) -> Tensor:
-    """The first numbers, pairs of a first and a second half, as complex times e^(i angle)."""
+def spun(x: Tensor, layer: Any, width: int, step: int = 1) -> Tensor:
+    """The first numbers, pairs of a first and a second half, as complex times e^(i angle), for
+    every `step`-th token.
+    """
     if not width:
         return x
     a, b = x[..., :width].chunk(2, dim=-1)
-    place_T1 = torch.arange(x.shape[-2], dtype=torch.float64)[:, None]
+    place_T1 = step * torch.arange(x.shape[-2], dtype=torch.float64)[:, None]
     rate_R = layer.config.rotary_base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     angle_TR = place_T1 * rate_R
     turn_TR = torch.complex(*(x.float().double() for x in (angle_TR.cos(), angle_TR.sin())))

@@ -22,7 +22,7 @@ MLA: dict[str, Any] = SMALL | {"over": "mla", "latent": 20, "rope": 6}
 OPTIONS: list[dict[str, Any]] = [
     SMALL | {"kv_heads": 4},
     SMALL | {"kv_heads": 2, "rotary": 0.5},
-    SMALL | {"top": 1, "index_heads": 1, "rotary": 1.0},
+    SMALL | {"top": 1, "index_heads": 1, "index_width": 7, "rotary": 1.0},
     SMALL | {"top": 2, "shared": True},
     MLA,
     MLA | {"rope": 0, "latent": 7, "top": 20},
