@@ -49,6 +49,7 @@ PRESETS: dict[str, Shape] = {
         "llama-4": (5120, 40, 8, 128),
         "mamba2-2.7b": (2560, 80, 80, 64),
         "minimax-01": (6144, 64, 8, 128),
+        "minimax-m3": (6144, 64, 4, 128),
         "mistral-7b": (4096, 32, 8, 128),
         "nemotron-3-nano": (2688, 32, 2, 128),
         "olmo-hybrid": (3840, 30, 30, 128),
@@ -90,6 +91,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "llama-4": ("chunked:chunk=8192,rotary=1", "gqa:log_scale=0.1"),
     "mamba2-2.7b": ("mamba2",),
     "minimax-01": ("lightning", "gqa:rotary=0.5"),
+    "minimax-m3": ("block-indexed:index_width=128,rotary=0.5", "gqa:rotary=0.5,qk_norm=true"),
     "mistral-7b": ("sliding-window:window=4096,rotary=1",),
     "nemotron-3-nano": ("mamba2:heads=64,head_dim=64,groups=8", "gqa"),
     "olmo-hybrid": (
