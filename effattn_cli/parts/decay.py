@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 
 from effattn_cli.parts.chunked import CACHED, CHUNK, pieces_pay
 from effattn_cli.parts.precision import wide
+from effattn_cli.parts.triangular import quarter
 
 LOG2E = math.log2(math.e)  # exp2 is three times as fast as exp on a CPU
 
@@ -212,18 +213,6 @@ def _part(x_xCK: Tensor, size: int, half: int) -> Tensor:
         (*x_xCK.shape[:-2], CHUNK // size, size // 2, x_xCK.shape[-1]),
         (*x_xCK.stride()[:-2], size * down, down, right),
         x_xCK.storage_offset() + half * size // 2 * down,
-    )
-
-
-def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
-    """Of each block of twice `half` on the diagonal the quarter at that row and column: a view,
-    (..., C / (2 half), half, half).
-    """
-    down, right = x_xCC.stride()[-2:]
-    return x_xCC.as_strided(
-        (*x_xCC.shape[:-2], CHUNK // (2 * half), half, half),
-        (*x_xCC.stride()[:-2], 2 * half * (down + right), down, right),
-        x_xCC.storage_offset() + half * (row * down + column * right),
     )
 
 

@@ -11,14 +11,12 @@ reads before the state fades: S_t = e^(g_t) S_(t-1) - e_t (r_t S_(t-1))^T + k_t 
 Letters are those of `decay`.
 """
 
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from effattn_cli.attention import repeat_kv
-from effattn_cli.parts.chunked import CHUNK
 from effattn_cli.parts.decay import (
     between,
     by_group,
@@ -26,11 +24,11 @@ from effattn_cli.parts.decay import (
     cumulated,
     decayed_products,
     in_pieces,
-    quarter,
     read,
     workable,
 )
 from effattn_cli.parts.precision import wide
+from effattn_cli.parts.triangular import inverse
 
 
 def delta_rule(
@@ -242,43 +240,3 @@ def _through(
     new_BHZCV = torch.stack(new, dim=1).unflatten(0, (B, H))
     y_BHZCV = weights_BHZCC @ new_BHZCV + q_BHZCK @ before_BHZKV
     return y_BHZCV.flatten(2, 3), now_XKV
-
-
-def inverse(A_xCC: Tensor) -> Tensor:
-    """(I + A)^-1 of what stands below the diagonal of A.
-
-    The inverses of pairs of blocks are merged, from single numbers up: as exact as substitution,
-    and products of matrices all through. Powers of A would do with fewer, but cancel one another
-    where keys are alike.
-    """
-    if torch.is_grad_enabled() and A_xCC.requires_grad:
-        made: Any = _Inverse.apply
-        return made(A_xCC)
-    return _inverse(A_xCC)
-
-
-class _Inverse(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, A_xCC: Tensor) -> Tensor:
-        solved_xCC = _inverse(A_xCC)
-        ctx.save_for_backward(solved_xCC)
-        return solved_xCC
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (solved_xCC,) = ctx.saved_tensors
-        return -(solved_xCC.mT @ grads[0] @ solved_xCC.mT).tril(-1)
-
-
-def _inverse(A_xCC: Tensor) -> Tensor:
-    solved_xCC = torch.eye(CHUNK, dtype=A_xCC.dtype, device=A_xCC.device).repeat(
-        *A_xCC.shape[:-2], 1, 1
-    )
-    half = 1
-    while half < CHUNK:
-        first, second = quarter(solved_xCC, half, 0, 0), quarter(solved_xCC, half, 1, 1)
-        below = quarter(A_xCC, half, 1, 0)
-        merged = -below if half == 1 else -(second @ (below @ first))
-        quarter(solved_xCC, half, 1, 0).copy_(merged)
-        half *= 2
-    return solved_xCC

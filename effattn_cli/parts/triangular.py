@@ -1,0 +1,63 @@
+"""The inverse of unit lower triangular matrices, which solves a chunk of a delta rule.
+
+C rows and columns, the tokens of a chunk.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from effattn_cli.parts.chunked import CHUNK
+
+
+def inverse(A_xCC: Tensor) -> Tensor:
+    """(I + A)^-1 of what stands below the diagonal of A.
+
+    The inverses of pairs of blocks are merged, from single numbers up: as exact as substitution,
+    and products of matrices all through. Powers of A would do with fewer, but cancel one another
+    where keys are alike.
+    """
+    if torch.is_grad_enabled() and A_xCC.requires_grad:
+        made: Any = _Inverse.apply
+        return made(A_xCC)
+    return _inverse(A_xCC)
+
+
+class _Inverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, A_xCC: Tensor) -> Tensor:
+        solved_xCC = _inverse(A_xCC)
+        ctx.save_for_backward(solved_xCC)
+        return solved_xCC
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (solved_xCC,) = ctx.saved_tensors
+        return -(solved_xCC.mT @ grads[0] @ solved_xCC.mT).tril(-1)
+
+
+def _inverse(A_xCC: Tensor) -> Tensor:
+    solved_xCC = torch.eye(CHUNK, dtype=A_xCC.dtype, device=A_xCC.device).repeat(
+        *A_xCC.shape[:-2], 1, 1
+    )
+    half = 1
+    while half < CHUNK:
+        first, second = quarter(solved_xCC, half, 0, 0), quarter(solved_xCC, half, 1, 1)
+        below = quarter(A_xCC, half, 1, 0)
+        merged = -below if half == 1 else -(second @ (below @ first))
+        quarter(solved_xCC, half, 1, 0).copy_(merged)
+        half *= 2
+    return solved_xCC
+
+
+def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
+    """Of each block of twice `half` on the diagonal the quarter at that row and column: a view,
+    (..., C / (2 half), half, half).
+    """
+    down, right = x_xCC.stride()[-2:]
+    return x_xCC.as_strided(
+        (*x_xCC.shape[:-2], CHUNK // (2 * half), half, half),
+        (*x_xCC.stride()[:-2], 2 * half * (down + right), down, right),
+        x_xCC.storage_offset() + half * (row * down + column * right),
+    )
