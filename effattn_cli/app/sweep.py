@@ -203,4 +203,4 @@ def _resumed(order: Order, path: Path) -> Profile:
             raise UsageError(
                 f"cannot resume: the code of {name!r} has changed since", "measure it anew"
             )
-    return replace(profile, variants=variants)
+    return replace(profile, variants=variants, finished=False)

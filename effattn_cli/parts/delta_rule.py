@@ -11,7 +11,6 @@ reads before the state fades: S_t = e^(g_t) S_(t-1) - e_t (r_t S_(t-1))^T + k_t 
 Letters are those of `decay`.
 """
 
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from effattn_cli import store
 from tests.rounds import kept
@@ -230,6 +231,21 @@ def test_a_saved_profile_is_resumed_by_its_name(tmp_path: Path) -> None:
     found = store.read(path)
     assert found.finished
     assert [len(record.runs) for record in found.records] == [2] * 4
+
+
+def test_a_sweep_that_ended_without_all_its_cells_is_resumed(tmp_path: Path) -> None:
+    """As one does whose time budget is spent: it is finished, and some cells were not timed."""
+    path = tmp_path / "p.yaml"
+    assert effattn(*TINY, "-o", str(path)).returncode == 0
+    whole = store.read(path)
+    *others, last = whole.records
+    cut = replace(whole, records=(*others, replace(last, runs=())))
+    store.Writer(path).write(cut)
+    again = effattn("profile", "--resume", str(path), "-q")
+    assert again.returncode == 0, again.stderr
+    found = store.read(path)
+    assert found.finished
+    assert all(len(record.runs) == 2 for record in found.records)
 
 
 @pytest.mark.parametrize("columns", ["0", "", "-5", "wide"])
