@@ -43,6 +43,7 @@ class CompressedConvolutional(Rotary, Decodable[Memory]):
     """
 
     grouped = True
+    kv_share = 4
     card = Card(
         title="Compressed Convolutional Attention",
         families=("latent",),
@@ -74,10 +75,6 @@ class CompressedConvolutional(Rotary, Decodable[Memory]):
         self.tap_SE, self.tap_E = _uniform(0.5, 2, J * K), _uniform(0.5, J * K)
         self.mix_SJKK, self.mix_JxK = _uniform(0.5 / K, 2, J, K, K), _uniform(0.5 / K, J, 1, K)
         self.temperature_Gxx = nn.Parameter(torch.ones(self.kv_heads, 1, 1))
-
-    @staticmethod
-    def default_kv_heads(heads: int) -> int:
-        return max((n for n in range(1, heads // 4 + 1) if heads % n == 0), default=1)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         return self._latents(x_BTD, self._tail(len(x_BTD)), 0)[0]

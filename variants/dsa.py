@@ -76,7 +76,7 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
 
     def __init__(self, config: Config) -> None:
         self._check(config)
-        K, mla = config.head_dim or config.dim // config.heads, config.over == "mla"
+        K, mla = config.head_width, config.over == "mla"
         self.query_width, self.row_width = K + config.rope, config.latent + config.rope
         self.index_heads, self.index_width = config.index_heads, config.index_width
         turned = config.rope if mla else int(config.index_width * config.rotary)

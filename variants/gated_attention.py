@@ -23,6 +23,7 @@ class GatedAttention(Prepared, Decodable[Cache]):
     """
 
     grouped = True
+    kv_share = 8
     card = Card(
         title="Gated attention",
         families=("exact",),
@@ -56,14 +57,10 @@ class GatedAttention(Prepared, Decodable[Cache]):
     def __init__(self, config: Config) -> None:
         if config.gate not in {"element", "head", "softplus"}:
             raise Unsupported(f"gate {config.gate!r} is not element, head or softplus")
-        of_head = config.head_dim or config.dim // config.heads
+        of_head = config.head_width
         self.gate_width = of_head if config.gate == "element" else None
         super().__init__(config)
         self.share = softplus if config.gate == "softplus" else torch.sigmoid
-
-    @staticmethod
-    def default_kv_heads(heads: int) -> int:
-        return max((n for n in range(1, heads // 8 + 1) if heads % n == 0), default=1)
 
     def attend(
         self,

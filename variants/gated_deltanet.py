@@ -9,7 +9,14 @@ from torch.nn.functional import silu
 
 from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_kv
 from effattn_cli.parts.delta_rule import delta_rule, delta_step, unit
-from effattn_cli.parts.recurrent import Convolved, Decay, Memory, normed
+from effattn_cli.parts.recurrent import (
+    Convolved,
+    Decay,
+    Memory,
+    at_least_one,
+    key_heads_of,
+    normed,
+)
 
 
 @final
@@ -63,14 +70,8 @@ class GatedDeltaNet(Convolved):
         """Added to the mean square in the norm of the output; 1e-5 in Olmo-Hybrid."""
 
     def __init__(self, config: Config) -> None:
-        self.key_heads = config.key_heads or config.heads
-        if config.key_heads is not None and config.key_heads < 1:
-            raise Unsupported(f"key_heads {config.key_heads} is below 1")
-        if config.heads % self.key_heads:
-            raise Unsupported(f"{config.heads} heads are no multiple of key_heads {self.key_heads}")
-        self.value_width = config.value_width or config.head_dim or config.dim // config.heads
-        if self.value_width < 1:
-            raise Unsupported(f"value_width {config.value_width} is below 1")
+        self.key_heads = key_heads_of(config.heads, config.key_heads)
+        self.value_width = at_least_one("value_width", config.value_width, config.head_width)
         if config.gate not in {"silu", "sigmoid"}:
             raise Unsupported(f"gate {config.gate!r} is neither silu nor sigmoid")
         super().__init__(config)

@@ -6,9 +6,17 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention import Card, Input, Unsupported, decay, gate
+from effattn_cli.attention import Card, Input, decay, gate
 from effattn_cli.parts.delta_rule import channel_delta_rule, delta_step, unit
-from effattn_cli.parts.recurrent import Convolved, Decay, Memory, low_rank, normed
+from effattn_cli.parts.recurrent import (
+    Convolved,
+    Decay,
+    Memory,
+    at_least_one,
+    key_heads_of,
+    low_rank,
+    normed,
+)
 
 
 @final
@@ -60,13 +68,8 @@ class GatedDeltaNet2(Convolved):
         """Whether b goes up to 2, so that the state can change its sign."""
 
     def __init__(self, config: Config) -> None:
-        self.key_heads = config.heads if config.key_heads is None else config.key_heads
-        if self.key_heads < 1 or config.heads % self.key_heads:
-            raise Unsupported(f"{config.heads} heads are no multiple of key_heads {self.key_heads}")
-        key_width = config.head_dim or config.dim // config.heads
-        self.value_width = key_width if config.value_width is None else config.value_width
-        if self.value_width < 1:
-            raise Unsupported(f"value_width {config.value_width} is below 1")
+        self.key_heads = key_heads_of(config.heads, config.key_heads)
+        self.value_width = at_least_one("value_width", config.value_width, config.head_width)
         super().__init__(config)
         self.most = 2 if config.negative else 1
         self.decay = None if config.core else Decay(self.key_heads, self.head_dim)

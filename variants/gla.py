@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid, silu
 from effattn_cli.attention import Card, Input, Unsupported, decay
 from effattn_cli.parts.decay import decay_scan, decay_step
 from effattn_cli.parts.precision import wide
-from effattn_cli.parts.recurrent import Memory, Recurrent, low_rank, normed
+from effattn_cli.parts.recurrent import Memory, Recurrent, at_least_one, low_rank, normed
 
 
 @final
@@ -53,14 +53,11 @@ class GatedLinearAttention(Recurrent):
         """What log a is divided by, so that decays start close to 1."""
 
     def __init__(self, config: Config) -> None:
-        value_width = config.head_dim or config.dim // config.heads
-        self.key_width = config.key_width or max(1, value_width // 2)
-        for name, least in (("key_width", self.key_width), ("rank", config.rank)):
-            if least < 1:
-                raise Unsupported(f"{name} {least} is below 1")
+        usual = max(1, config.head_width // 2)
+        self.key_width = at_least_one("key_width", config.key_width, usual)
+        self.rank = at_least_one("rank", config.rank)
         if config.calm <= 0:
             raise Unsupported(f"calm {config.calm} is not above 0")
-        self.rank = config.rank
         super().__init__(config)
         self.calm = config.calm
         self.norm_V = nn.Parameter(torch.ones(self.head_dim))

@@ -24,6 +24,7 @@ class GroupedQuery(Prepared, Decodable[Cache]):
     """
 
     grouped = True
+    kv_share = 4
     card = Card(
         title="Grouped-query attention",
         families=("exact",),
@@ -57,10 +58,6 @@ class GroupedQuery(Prepared, Decodable[Cache]):
             raise Unsupported("sinks belong to causal attention without a softcap")
         self.softcap = config.softcap
         self.sink_H = nn.Parameter(torch.randn(self.heads)) if config.sinks else None
-
-    @staticmethod
-    def default_kv_heads(heads: int) -> int:
-        return max((n for n in range(1, heads // 4 + 1) if heads % n == 0), default=1)
 
     def attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_kv
 from effattn_cli.parts.delta_rule import channel_delta_rule, delta_step, unit
-from effattn_cli.parts.recurrent import Convolved, Decay, Memory, low_rank, normed
+from effattn_cli.parts.recurrent import Convolved, Decay, Memory, key_heads_of, low_rank, normed
 
 EPSILON = 1e-5  # of the norm, as in Kimi Linear
 
@@ -62,9 +62,7 @@ class KimiDeltaAttention(Convolved):
         has too, as in Ling-3.0."""
 
     def __init__(self, config: Config) -> None:
-        self.key_heads = config.key_heads or config.heads
-        if self.key_heads < 1 or config.heads % self.key_heads:
-            raise Unsupported(f"{config.heads} heads are no multiple of key_heads {self.key_heads}")
+        self.key_heads = key_heads_of(config.heads, config.key_heads)
         if config.lowest is not None and not config.lowest < 0:
             raise Unsupported(f"lowest {config.lowest} is not below 0")
         if config.full_rank not in {"none", "gate", "both"}:

@@ -51,6 +51,7 @@ class KVSharing(Decodable[Lent]):
             "causality": "the first token sees one key, whose value it gets whatever it asks for"
         },
     )
+    kv_share = 4
     inputs: ClassVar = {"q": Input()}
 
     def __init__(self, config: Decodable.Config) -> None:
@@ -60,10 +61,6 @@ class KVSharing(Decodable[Lent]):
         self.v_1GTK: Tensor
         self.register_buffer("k_1GTK", torch.randn(shape), persistent=False)
         self.register_buffer("v_1GTK", torch.randn(shape), persistent=False)
-
-    @staticmethod
-    def default_kv_heads(heads: int) -> int:
-        return max((n for n in range(1, heads // 4 + 1) if heads % n == 0), default=1)
 
     def attend(self, q_BHTK: Tensor, real_BT: Tensor | None = None) -> Tensor:
         B, _, T, _ = q_BHTK.shape

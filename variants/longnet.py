@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import final
 
-import torch
 from torch import Tensor
 
 from effattn_cli.attention import Card, Decodable, Unsupported
 from effattn_cli.parts.dilated import dilated
+from effattn_cli.parts.lse_merge import take_in
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.rotary import Rotary
 
@@ -111,8 +111,6 @@ class LongNet(Rotary, Decodable[Segments]):
             if stride == 1:
                 out_BHxK, total_BHxx = more_BJxK, more_BJxx
                 continue
-            had_BJxK, had_BJxx = out_BHxK[:, some], total_BHxx[:, some]
-            had_BJxK.lerp_(more_BJxK, torch.sigmoid(more_BJxx - had_BJxx))
-            had_BJxx.copy_(torch.logaddexp(had_BJxx, more_BJxx))
+            take_in(out_BHxK[:, some], total_BHxx[:, some], more_BJxK, more_BJxx)
         y_BHK = out_BHxK.squeeze(2).to(v_BHK.dtype)
         return y_BHK, replace(state, length=state.length + 1)

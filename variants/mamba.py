@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from effattn_cli.attention import Card, Input, Unsupported, step_size
-from effattn_cli.parts.latent_attention import RMSNorm
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.recurrent import Convolved, Memory, step_biases
 from effattn_cli.parts.selective_scan import selective_scan, selective_step
@@ -70,7 +69,7 @@ class Mamba(Convolved):
             if least < 1:
                 raise Unsupported(f"{name} {least} is below 1")
         self.state, self.normed = config.state, config.normed
-        self.channels = config.heads * (config.head_dim or config.dim // config.heads)
+        self.channels = config.heads * config.head_width
         super().__init__(config)
         starts_N = torch.arange(1, self.state + 1).log()
         self.log_rate_ND = nn.Parameter(starts_N[:, None].repeat(1, self.channels))
@@ -84,7 +83,7 @@ class Mamba(Convolved):
         step.bias.data.copy_(step_biases(self.channels))
         made["dt"] = step
         if self.normed:
-            made["norms"] = nn.ModuleList(RMSNorm(width) for width in widths)
+            made["norms"] = nn.ModuleList(nn.RMSNorm(width, eps=1e-6) for width in widths)
         return made
 
     @property

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Decodable, Input, Unsupported
-from effattn_cli.parts.latent_attention import RMSNorm, Rows, UpProjection
+from effattn_cli.parts.latent_attention import Rows, UpProjection
 from effattn_cli.parts.rotary import angles, turned
 
 
@@ -61,7 +61,7 @@ class MultiHeadLatent(Decodable[Rows]):
         """The angles go from 1 down to about 1 / base."""
 
     def __init__(self, config: Config) -> None:
-        usual = config.head_dim or config.dim // config.heads
+        usual = config.head_width
         nope = usual if config.nope is None else config.nope
         value = usual if config.value is None else config.value
         least = {"latent": 1, "value": 1, "rope": 0, "nope": 0, "query_rank": 0}
@@ -74,7 +74,7 @@ class MultiHeadLatent(Decodable[Rows]):
         self.width, self.query_rank = value, config.query_rank
         super().__init__(config)
         self.up = UpProjection(self.heads, config.latent, nope, value)
-        self.norm = None if config.core else RMSNorm(config.latent)
+        self.norm = None if config.core else nn.RMSNorm(config.latent, eps=1e-6)
         self.cos_TR: Tensor
         self.sin_TR: Tensor
         turned_width = config.rope if config.turn else 0
@@ -90,7 +90,9 @@ class MultiHeadLatent(Decodable[Rows]):
         made, rank = super().make_projections(dim), self.query_rank
         if rank:
             up = nn.Linear(rank, self.heads * self.query_width, bias=False)
-            made["q"] = nn.Sequential(nn.Linear(dim, rank, bias=False), RMSNorm(rank), up)
+            made["q"] = nn.Sequential(
+                nn.Linear(dim, rank, bias=False), nn.RMSNorm(rank, eps=1e-6), up
+            )
         return made
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:

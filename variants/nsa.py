@@ -33,6 +33,7 @@ class NativeSparse(Decodable[Branches]):
     """
 
     grouped = True
+    kv_share = 4
     inputs: ClassVar = {
         "q": Input(),
         **dict.fromkeys(("k_cmp", "v_cmp", "k_sel", "v_sel", "k_win", "v_win"), Input("kv_heads")),
@@ -96,10 +97,6 @@ class NativeSparse(Decodable[Branches]):
         self.period, self.horizon = config.block, max(self.whole, config.window)
         self.press_k = Compressor(self.kv_heads, self.head_dim, self.cut)
         self.press_v = Compressor(self.kv_heads, self.head_dim, self.cut)
-
-    @staticmethod
-    def default_kv_heads(heads: int) -> int:
-        return max((n for n in range(1, heads // 4 + 1) if heads % n == 0), default=1)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         *tensors, gate_BHT3 = super().project(x_BTD)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
-from effattn_cli.attention import Card, Input, Unsupported
+from effattn_cli.attention import Card, Input
 from effattn_cli.parts.decay import decay_scan, decay_step
-from effattn_cli.parts.recurrent import Memory, Recurrent, normed
+from effattn_cli.parts.recurrent import Memory, Recurrent, at_least_one, normed
 
 
 @final
@@ -51,9 +51,8 @@ class RetNet(Recurrent):
         """Width of a value; twice that of a key unless given."""
 
     def __init__(self, config: Config) -> None:
-        self.value_width = config.value_width or 2 * (config.head_dim or config.dim // config.heads)
-        if self.value_width < 1:
-            raise Unsupported(f"value_width {config.value_width} is below 1")
+        usual = 2 * config.head_width
+        self.value_width = at_least_one("value_width", config.value_width, usual)
         super().__init__(config)
         shares = [1 - 2.0 ** (-5 - head) for head in range(self.heads)]
         self.decay_H: Tensor

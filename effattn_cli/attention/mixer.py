@@ -22,6 +22,8 @@ class Attention(Layer):
     inputs: ClassVar[Mapping[str, Input]] = QKV
     #: True if `attend` takes k and v with fewer heads than q; else they are repeated for it.
     grouped: ClassVar[bool] = False
+    #: Query heads that share a kv head at least, where the config does not number the kv heads.
+    kv_share: ClassVar[int] = 1
     #: The inputs that have a projection of their own, all unless a variant says less: where
     #: Reformer's ("q", "v") leave one out, the query stands for it.
     projects: ClassVar[tuple[str, ...] | None] = None
@@ -33,13 +35,18 @@ class Attention(Layer):
         head_dim: int | None = None
         core: bool = False  # the mechanism alone, without the projections around it
 
+        @property
+        def head_width(self) -> int:
+            """The width of a head, given or what the heads leave of the layer's."""
+            return self.head_dim or self.dim // self.heads
+
     config: Config
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.heads = config.heads
         self.kv_heads = config.kv_heads or self.default_kv_heads(config.heads)
-        self.head_dim = config.head_dim or config.dim // config.heads
+        self.head_dim = config.head_width
         if config.head_dim is None and config.dim % self.heads:
             raise Unsupported(f"dim {config.dim} is not a multiple of {self.heads} heads")
         if self.heads % self.kv_heads:
@@ -65,10 +72,12 @@ class Attention(Layer):
         width = self.inputs["v"].sizes(self)[1] if "v" in self.inputs else None
         return width or self.head_dim
 
-    @staticmethod
-    def default_kv_heads(heads: int) -> int:
-        """Key-value heads where the config names none."""
-        return heads
+    @classmethod
+    def default_kv_heads(cls, heads: int) -> int:
+        """Key-value heads where the config names none: the most that divide the heads and are
+        shared by `kv_share` of them at least, or one.
+        """
+        return max((n for n in range(1, heads // cls.kv_share + 1) if heads % n == 0), default=1)
 
     @classmethod
     def shape(cls) -> "type[Layer.Config]":

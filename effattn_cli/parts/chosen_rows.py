@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.lse_merge import Part, hide, of_sink
+from effattn_cli.parts.lse_merge import Part, hide, of_sink, with_sink
 from effattn_cli.parts.precision import wide
-from effattn_cli.parts.shared_rows import with_sink
 
 CACHED = 2**20  # gathered numbers at a time that stay in the caches of a CPU
 RATED = 2**22  # numbers of the indexer at a time, which are read soon or not again

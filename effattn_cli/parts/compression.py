@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from effattn_cli.attention import Decodable
-from effattn_cli.parts.latent_attention import RMSNorm
 from effattn_cli.parts.precision import wide
 
 
@@ -48,7 +47,7 @@ class Compressor(nn.Module):
         super().__init__()
         self.width, self.ratio, self.series = width, ratio, series
         self.bias_RE = nn.Parameter(torch.zeros(ratio, series * width))
-        self.norm = RMSNorm(width)
+        self.norm = nn.RMSNorm(width, eps=1e-6)
 
     @property
     def slots(self) -> int:

@@ -9,17 +9,17 @@ key, V of a value; M kinds of rows.
 """
 
 import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from effattn_cli.parts.chunked import CACHED, CHUNK, pieces_pay
+from effattn_cli.parts.chunked import CACHED, CHUNK, LOG2E, between, pieces_pay, running
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.triangular import quarter
-
-LOG2E = math.log2(math.e)  # exp2 is three times as fast as exp on a CPU
 
 
 def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) -> Tensor:
@@ -28,33 +28,51 @@ def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) ->
     `decay` is (B, H, T), or (B, H, T, K) with as many key heads as heads, or (H,) where it is the
     same for every token. Heads share the products of their key head's queries and keys.
     """
-    T, dtype = v_BHTV.shape[2], v_BHTV.dtype
-    outs: list[Tensor] = []
-    state: Tensor | None = None
-    fixed = decay.ndim == 1
-    of_tokens = () if fixed else (wide(decay),)
+    vectors = q_BGTK, k_BGTK, v_BHTV
+    if decay.ndim == 1:
+        fade_1HxC = cumulated(wide(decay)[None, :, None].expand(1, -1, CHUNK))
+        return by_pieces(partial(_by_head, fade_1HxC), vectors)
     scan = _by_channel if decay.ndim == 4 else _by_head
-    for q, k, v, *own in in_pieces(*workable(q_BGTK, k_BGTK, v_BHTV), *of_tokens):
-        fade = cumulated(wide(decay)[None, :, None].expand(1, -1, CHUNK) if fixed else own[0])
-        out_BHTV, state = scan(q, k, v, fade, state)
-        outs.append(out_BHTV)
-    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
+    return by_pieces(lambda state, q, k, v, g: scan(cumulated(g), state, q, k, v), vectors, decay)
 
 
 def decay_step(
     q_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, decay: Tensor, state_BHKV: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One token; `decay` is (B, H), or (B, H, K), or (H,)."""
-    left = wide(decay).exp().unsqueeze(-1)
-    left = left if decay.ndim == 3 else left.unsqueeze(-1)
     q_BHK, k_BHK, new_BHV = (wide(x) for x in (q_BHK, k_BHK, v_BHV))
-    state_BHKV = torch.addcmul(left * state_BHKV, k_BHK.unsqueeze(-1), new_BHV.unsqueeze(-2))
+    faded_BHKV = left_of(decay) * state_BHKV
+    state_BHKV = torch.addcmul(faded_BHKV, k_BHK.unsqueeze(-1), new_BHV.unsqueeze(-2))
     return read(q_BHK, state_BHKV).to(v_BHV.dtype), state_BHKV
+
+
+def left_of(decay: Tensor) -> Tensor:
+    """The share of a state (B, H, K, V) that one token leaves."""
+    left = wide(decay).exp().unsqueeze(-1)
+    return left if decay.ndim == 3 else left.unsqueeze(-1)
 
 
 def read(q_BHK: Tensor, state_BHKV: Tensor) -> Tensor:
     """Q S, (B, H, V)."""
     return (q_BHK.unsqueeze(-2) @ state_BHKV).squeeze(-2)
+
+
+def by_pieces(
+    scan: Callable[..., tuple[Tensor, Tensor]], vectors: Sequence[Tensor], *of_tokens: Tensor
+) -> Tensor:
+    """What a scan gives for all tokens, (B, H, T, V), a piece of them after another.
+
+    It takes the state, None at first, and of each input a piece in whole chunks; it gives what
+    comes out of these and the state after them. The last of the vectors are the values; decays and
+    the like come in float32.
+    """
+    T, dtype = vectors[-1].shape[2], vectors[-1].dtype
+    outs: list[Tensor] = []
+    state: Tensor | None = None
+    for piece in in_pieces(*workable(*vectors), *map(wide, of_tokens)):
+        out_BHTV, state = scan(state, *piece)
+        outs.append(out_BHTV)
+    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
 
 
 def workable(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -86,20 +104,13 @@ def cumulated(decay: Tensor) -> Tensor:
     return chunked(decay * LOG2E).cumsum(3)
 
 
-def between(fade_BHZC: Tensor) -> Tensor:
-    """What is left of token j when token i of its chunk comes, (B, H, Z, C, C); 0 where j > i."""
-    later_CC = torch.ones(CHUNK, CHUNK, dtype=torch.bool, device=fade_BHZC.device).triu_(1)
-    away = fade_BHZC.unsqueeze(-1) - fade_BHZC.unsqueeze(-2)
-    return away.masked_fill_(later_CC, -torch.inf).exp2()
-
-
 def by_group(x_BHyy: Tensor, key_heads: int) -> Tensor:
     """(B, G, R, ...) of (B, H, ...)."""
     return x_BHyy.unflatten(1, (key_heads, -1))
 
 
 def _by_head(
-    q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, fade_BHZC: Tensor, state: Tensor | None
+    fade_BHZC: Tensor, state: Tensor | None, q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor
 ) -> tuple[Tensor, Tensor]:
     G = q_BGTK.shape[1]
     q_BGZCK, k_BGZCK, v_BHZCV = chunked(q_BGTK), chunked(k_BGTK), chunked(v_BHTV)
@@ -114,7 +125,7 @@ def _by_head(
     left_BGZE = by_group(last_BHZ1.exp2(), G).transpose(2, 3).squeeze(-1)
     left_BGZ1E = left_BGZE.repeat_interleave(v_BHTV.shape[-1], -1).unsqueeze(-2)
     left_BGZ1E = left_BGZ1E.expand(-1, -1, q_BGZCK.shape[2], -1, -1)
-    before_BGZKE, state = running(sums_BGZKE, left_BGZ1E, state)
+    before_BGZKE, state = running(state, sums_BGZKE, left_BGZ1E)
     from_state = (q_BGZCK @ before_BGZKE.to(q_BGTK.dtype)).unflatten(4, (-1, v_BHTV.shape[-1]))
     from_BHZCV = from_state.permute(0, 1, 4, 2, 3, 5).flatten(1, 2)
     y_BHZCV = torch.addcmul(y_BHZCV, from_BHZCV, fade_BHZC.exp2().unsqueeze(-1).to(y_BHZCV.dtype))
@@ -122,7 +133,7 @@ def _by_head(
 
 
 def _by_channel(
-    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, fade_BHZCK: Tensor, state: Tensor | None
+    fade_BHZCK: Tensor, state: Tensor | None, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor
 ) -> tuple[Tensor, Tensor]:
     dtype = q_BHTK.dtype
     q_BHZCK, k_BHZCK, v_BHZCV = chunked(q_BHTK), chunked(k_BHTK), chunked(v_BHTV)
@@ -130,20 +141,10 @@ def _by_channel(
     weights_BHZCC = decayed_products(q_BHZCK.unsqueeze(0), k_BHZCK, fade_BHZCK)[0]
     kept_BHZCK = k_BHZCK * (last_BHZ1K - fade_BHZCK).exp2().to(dtype)
     sums_BHZKV = wide(kept_BHZCK.mT @ v_BHZCV)
-    before_BHZKV, state = running(sums_BHZKV, last_BHZ1K.exp2().mT, state)
+    before_BHZKV, state = running(state, sums_BHZKV, last_BHZ1K.exp2().mT)
     seen_BHZCK = q_BHZCK * fade_BHZCK.exp2().to(dtype)
     y_BHZCV = weights_BHZCC @ v_BHZCV + seen_BHZCK @ before_BHZKV.to(dtype)
     return y_BHZCV.flatten(2, 3), state
-
-
-def running(sums: Tensor, left: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The state before each chunk (B, G, Z, K, E), and the one after the last."""
-    now = torch.zeros_like(sums[:, :, 0]) if state is None else state
-    before = []
-    for sum_, left_ in zip(sums.unbind(2), left.unbind(2), strict=True):
-        before.append(now)
-        now = torch.addcmul(sum_, now, left_)
-    return torch.stack(before, dim=2), now
 
 
 def decayed_products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:

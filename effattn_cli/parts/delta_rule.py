@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from effattn_cli.attention import repeat_kv
+from effattn_cli.parts.chunked import between
 from effattn_cli.parts.decay import (
-    between,
     by_group,
+    by_pieces,
     chunked,
     cumulated,
     decayed_products,
-    in_pieces,
+    left_of,
     read,
-    workable,
 )
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.triangular import inverse
@@ -34,28 +34,14 @@ def delta_rule(
     q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, beta_BHT: Tensor, decay_BHT: Tensor
 ) -> Tensor:
     """All y_t, (B, H, T, V), with one decay a head; heads share the products of a key head."""
-    T, dtype = v_BHTV.shape[2], v_BHTV.dtype
-    outs: list[Tensor] = []
-    state: Tensor | None = None
-    inputs = workable(q_BGTK, k_BGTK, v_BHTV)
-    for q, k, v, beta, g in in_pieces(*inputs, wide(beta_BHT), wide(decay_BHT)):
-        out_BHTV, state = _by_head(q, k, v, beta, g, state)
-        outs.append(out_BHTV)
-    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
+    return by_pieces(_by_head, (q_BGTK, k_BGTK, v_BHTV), beta_BHT, decay_BHT)
 
 
 def channel_delta_rule(
     q_BHTK: Tensor, r_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, decay_BHTK: Tensor
 ) -> Tensor:
     """All y_t, (B, H, T, V), with a decay of each channel of the key."""
-    T, dtype = v_BHTV.shape[2], v_BHTV.dtype
-    outs: list[Tensor] = []
-    state: Tensor | None = None
-    inputs = workable(q_BHTK, r_BHTK, k_BHTK, v_BHTV)
-    for q, r, k, v, g in in_pieces(*inputs, wide(decay_BHTK)):
-        out_BHTV, state = _by_channel(q, r, k, v, g, state)
-        outs.append(out_BHTV)
-    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
+    return by_pieces(_by_channel, (q_BHTK, r_BHTK, k_BHTK, v_BHTV), decay_BHTK)
 
 
 def generalized_delta_rule(
@@ -67,24 +53,15 @@ def generalized_delta_rule(
     decay_BHTK: Tensor,
 ) -> Tensor:
     """All y_t, (B, H, T, V), with a key to erase, and one to write."""
-    T, dtype = v_BHTV.shape[2], v_BHTV.dtype
-    outs: list[Tensor] = []
-    state: Tensor | None = None
-    inputs = workable(q_BHTK, r_BHTK, e_BHTK, k_BHTK, v_BHTV)
-    for q, r, e, k, v, g in in_pieces(*inputs, wide(decay_BHTK)):
-        out_BHTV, state = _by_two_keys(q, r, e, k, v, g, state)
-        outs.append(out_BHTV)
-    return torch.cat(outs, dim=2)[:, :, :T].to(dtype)
+    return by_pieces(_by_two_keys, (q_BHTK, r_BHTK, e_BHTK, k_BHTK, v_BHTV), decay_BHTK)
 
 
 def delta_step(
     q_BHK: Tensor, r_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, decay: Tensor, state_BHKV: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One token; `decay` is (B, H), or (B, H, K)."""
-    left = wide(decay).exp().unsqueeze(-1)
-    left = left if decay.ndim == 3 else left.unsqueeze(-1)
     q_BHK, r_BHK, k_BHK, new_BHV = (wide(x) for x in (q_BHK, r_BHK, k_BHK, v_BHV))
-    state_BHKV = left * state_BHKV
+    state_BHKV = left_of(decay) * state_BHKV
     new_BHV = new_BHV - read(r_BHK, state_BHKV)
     state_BHKV = torch.addcmul(state_BHKV, k_BHK.unsqueeze(-1), new_BHV.unsqueeze(-2))
     return read(q_BHK, state_BHKV).to(v_BHV.dtype), state_BHKV
@@ -116,12 +93,12 @@ def unit(x_BHTK: Tensor) -> Tensor:
 
 
 def _by_head(
+    state: Tensor | None,
     q_BGTK: Tensor,
     k_BGTK: Tensor,
     v_BHTV: Tensor,
     beta_BHT: Tensor,
     decay_BHT: Tensor,
-    state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     (G, H), dtype = (q_BGTK.shape[1], v_BHTV.shape[1]), q_BGTK.dtype
     q_BGZCK, k_BGZCK, v_BHZCV = chunked(q_BGTK), chunked(k_BGTK), chunked(v_BHTV)
@@ -145,12 +122,12 @@ def _by_head(
 
 
 def _by_channel(
+    state: Tensor | None,
     q_BHTK: Tensor,
     r_BHTK: Tensor,
     k_BHTK: Tensor,
     v_BHTV: Tensor,
     decay_BHTK: Tensor,
-    state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     dtype = q_BHTK.dtype
     q_BHZCK, r_BHZCK, k_BHZCK = chunked(q_BHTK), chunked(r_BHTK), chunked(k_BHTK)
@@ -171,13 +148,13 @@ def _by_channel(
 
 
 def _by_two_keys(
+    state: Tensor | None,
     q_BHTK: Tensor,
     r_BHTK: Tensor,
     e_BHTK: Tensor,
     k_BHTK: Tensor,
     v_BHTV: Tensor,
     decay_BHTK: Tensor,
-    state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """What a token reads has faded up to the token before: its row of products is that one's."""
     dtype = q_BHTK.dtype

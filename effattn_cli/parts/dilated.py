@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from effattn_cli.parts import fused
-from effattn_cli.parts.lse_merge import hide
+from effattn_cli.parts.lse_merge import hide, take_in
 from effattn_cli.parts.precision import wide
 
 Pattern = tuple[int, int]  # tokens of a segment, and from one that is picked to the next
@@ -155,9 +155,8 @@ def _merged(how: _How, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]
         out_XSJK, total_XSJx = out.transpose(1, 2), log_sum.transpose(1, 2).unsqueeze(-1)
         if part.rows is not None:
             had_XSJK, had_XSJx = part.take(out_BTHK), part.take(total_BTHx)
-            share_XSJx = torch.sigmoid(total_XSJx - had_XSJx).to(q.dtype)
-            out_XSJK = had_XSJK.lerp_(out_XSJK, share_XSJx)
-            total_XSJx = torch.logaddexp(had_XSJx, total_XSJx)
+            take_in(had_XSJK, had_XSJx, out_XSJK, total_XSJx)
+            out_XSJK, total_XSJx = had_XSJK, had_XSJx
         part.put(out_BTHK, out_XSJK)
         part.put(total_BTHx, total_XSJx)
     return out_BTHK, total_BTHx

@@ -21,6 +21,7 @@ from torch.nn.functional import pad
 
 from effattn_cli.parts import fused
 from effattn_cli.parts.blocks import even
+from effattn_cli.parts.lse_merge import take_in
 
 SMALLEST = 1024  # tokens that are not halved any more: fewer are slower, on a CPU
 
@@ -139,9 +140,7 @@ def _merged(
         if not step.halves:
             out_BTHK, total_BTHx = more_XSHK.reshape(shape), more_XSHx.reshape(*shape[:3], 1)
             continue
-        had_XSHK, had_XSHx = step.queries(out_BTHK), step.queries(total_BTHx)
-        had_XSHK.lerp_(more_XSHK, torch.sigmoid(more_XSHx - had_XSHx).to(q.dtype))
-        had_XSHx.copy_(torch.logaddexp(had_XSHx, more_XSHx))
+        take_in(step.queries(out_BTHK), step.queries(total_BTHx), more_XSHK, more_XSHx)
     return out_BTHK, total_BTHx
 
 

@@ -18,7 +18,7 @@ from effattn_cli.attention import Decodable, Input
 from effattn_cli.parts import fused
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact, one_query
-from effattn_cli.parts.latent_attention import RMSNorm, UpProjection
+from effattn_cli.parts.latent_attention import UpProjection
 from effattn_cli.parts.precision import wide
 
 CACHED = 2**20  # gathered numbers at a time that stay in the caches of a CPU
@@ -54,7 +54,7 @@ class Latents(nn.Module):
     def __init__(self, heads: int, latent: int, width: int, *, norm: bool) -> None:
         super().__init__()
         self.up = UpProjection(heads, latent, width, width)
-        self.norm = RMSNorm(latent) if norm else None
+        self.norm = nn.RMSNorm(latent, eps=1e-6) if norm else None
 
     def placed(
         self, q_BHTK: Tensor, row_BTE: Tensor, turn: Callable[[Tensor], Tensor]

@@ -17,7 +17,7 @@ from torch import Tensor
 from effattn_cli.parts import fused
 from effattn_cli.parts.blocks import even
 from effattn_cli.parts.chunked import pieces_pay
-from effattn_cli.parts.lse_merge import hide
+from effattn_cli.parts.lse_merge import hide, take_in
 from effattn_cli.parts.precision import wide
 
 
@@ -137,6 +137,5 @@ def _merged(parts: Sequence[_Part], q: Tensor, k: Tensor, v: Tensor) -> tuple[Te
         had_BTHK, had_BTHx = out_BTHK[:, part.q], total_BTHx[:, part.q]
         more_BTHK = out.transpose(1, 2).reshape(had_BTHK.shape)
         more_BTHx = log_sum.reshape(had_BTHx.shape)
-        had_BTHK.lerp_(more_BTHK, torch.sigmoid(more_BTHx - had_BTHx).to(q.dtype))
-        had_BTHx.copy_(torch.logaddexp(had_BTHx, more_BTHx))
+        take_in(had_BTHK, had_BTHx, more_BTHK, more_BTHx)
     return out_BTHK, total_BTHx

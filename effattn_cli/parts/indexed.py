@@ -46,6 +46,7 @@ class Indexed(Rotary):
     before it calls the base class's constructor.
     """
 
+    kv_share = 4
     index_turned: int
     index_cos_TR: Tensor
     index_sin_TR: Tensor
@@ -55,10 +56,6 @@ class Indexed(Rotary):
         shape = config.tokens, self.index_turned, config.rotary_base
         for name, table_TR in zip(("cos", "sin"), angles(*shape), strict=True):
             self.register_buffer(f"index_{name}_TR", table_TR, persistent=False)
-
-    @staticmethod
-    def default_kv_heads(heads: int) -> int:
-        return max((n for n in range(1, heads // 4 + 1) if heads % n == 0), default=1)
 
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
         made = super().make_projections(dim)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, rms_norm
+from torch.nn.functional import pad
 
 from effattn_cli.attention import Decodable
 from effattn_cli.parts.exact import exact
@@ -36,17 +36,6 @@ class Rows:
     def filled(self) -> Tensor:
         """(B, S, E)."""
         return self.row_BRE[:, : self.length]
-
-
-class RMSNorm(nn.Module):
-    """x over its root mean square, times a learned weight."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return rms_norm(x, x.shape[-1:], self.weight, 1e-6)
 
 
 class UpProjection(nn.Module):

@@ -129,12 +129,20 @@ def merged(
         had_BTHK, had_BTH1 = (x[:, slice(*part.q)] for x in (out_BTHK, sum_BTH1))
         more_BTHK = out.transpose(1, 2).reshape(had_BTHK.shape)
         more_BTH1 = log_sum.transpose(1, 2).reshape(had_BTH1.shape)
-        had_BTHK.lerp_(more_BTHK, torch.sigmoid(more_BTH1 - had_BTH1).to(out.dtype))
-        had_BTH1.copy_(torch.logaddexp(had_BTH1, more_BTH1))
-    if sink_H is None:
-        return out_BTHK, sum_BTH1
+        take_in(had_BTHK, had_BTH1, more_BTHK, more_BTH1)
+    return (out_BTHK, sum_BTH1) if sink_H is None else with_sink(out_BTHK, sum_BTH1, sink_H)
+
+
+def take_in(out: Tensor, log_sum: Tensor, more: Tensor, more_log_sum: Tensor) -> None:
+    """Makes an output and its log-sum-exp (..., 1) those of its keys and some more, in place."""
+    out.lerp_(more, torch.sigmoid(more_log_sum - log_sum).to(out.dtype))
+    log_sum.copy_(torch.logaddexp(log_sum, more_log_sum))
+
+
+def with_sink(out_BTHK: Tensor, sum_BTH1: Tensor, sink_H: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with one logit more, whose value is 0; writes into the output."""
     both_BTH1 = torch.logaddexp(sum_BTH1, sink_H[:, None].to(sum_BTH1.dtype))
-    return out_BTHK * (sum_BTH1 - both_BTH1).exp().to(out_BTHK.dtype), both_BTH1
+    return out_BTHK.mul_((sum_BTH1 - both_BTH1).exp_().to(out_BTHK.dtype)), both_BTH1
 
 
 def of_sink(sink_H: Tensor, grad_BTHK: Tensor, out_BTHK: Tensor, sum_BTH1: Tensor) -> Tensor:

@@ -154,6 +154,30 @@ def step_biases(*shape: int) -> Tensor:
     return step + torch.log(-torch.expm1(-step))
 
 
+def key_heads_of(heads: int, given: int | None) -> int:
+    """As many heads of queries and keys as there are of values, unless fewer are given.
+
+    Raises:
+        Unsupported: the heads are not a multiple of them.
+    """
+    key_heads = heads if given is None else given
+    if key_heads < 1 or heads % key_heads:
+        raise Unsupported(f"{heads} heads are no multiple of key_heads {key_heads}")
+    return key_heads
+
+
+def at_least_one(name: str, given: int | None, usual: int = 1) -> int:
+    """The value of an option, or the usual one where none is given.
+
+    Raises:
+        Unsupported: it is below 1.
+    """
+    value = usual if given is None else given
+    if value < 1:
+        raise Unsupported(f"{name} {value} is below 1")
+    return value
+
+
 def low_rank(dim: int, rank: int, out: int, *, bias: bool = False) -> nn.Sequential:
     """A projection by way of fewer numbers."""
     return nn.Sequential(nn.Linear(dim, rank, bias=False), nn.Linear(rank, out, bias=bias))

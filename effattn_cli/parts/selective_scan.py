@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from effattn_cli.parts.chunked import CACHED, pieces_pay
-from effattn_cli.parts.decay import LOG2E
+from effattn_cli.parts.chunked import CACHED, LOG2E, pieces_pay
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.scan import scan_, scan_back_
 

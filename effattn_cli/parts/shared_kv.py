@@ -13,7 +13,6 @@ from torch.nn.functional import rms_norm
 
 from effattn_cli.attention import Decodable, Unsupported
 from effattn_cli.parts.compression import Compressor, Entries, turned_last
-from effattn_cli.parts.latent_attention import RMSNorm
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.rotary import angles
 
@@ -81,7 +80,7 @@ class SharedKeyValue(Decodable[Recent]):
             number = getattr(config, name)
             if number is not None and number < least_number:
                 raise Unsupported(f"{name} {number} is below {least_number}")
-        groups, width = config.out_groups, config.head_dim or config.dim // config.heads
+        groups, width = config.out_groups, config.head_width
         if groups and config.heads % groups:
             raise Unsupported(f"out_groups {groups} is no divisor of {config.heads} heads")
         rope = width // 16 * 2 if config.rope is None else config.rope
@@ -94,7 +93,7 @@ class SharedKeyValue(Decodable[Recent]):
         super().__init__(config)
         self.period, self.horizon = self.ratio, self.window + self.ratio
         self.compressor = Compressor(width, self.ratio, series=self.series)
-        self.norm = None if config.core else RMSNorm(width)
+        self.norm = None if config.core else nn.RMSNorm(width, eps=1e-6)
         self.sink_H = nn.Parameter(torch.randn(self.heads))
         cos_TR, sin_TR = angles(config.tokens, rope, config.rotary_base)
         self.register_buffer("cos_TR", cos_TR, persistent=False)
@@ -103,7 +102,9 @@ class SharedKeyValue(Decodable[Recent]):
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
         made, rank = super().make_projections(dim), self.config.query_rank
         if rank:
-            made["latent"] = nn.Sequential(nn.Linear(dim, rank, bias=False), RMSNorm(rank))
+            made["latent"] = nn.Sequential(
+                nn.Linear(dim, rank, bias=False), nn.RMSNorm(rank, eps=1e-6)
+            )
             for name in self.queries:
                 made[name] = nn.Linear(rank, self.inputs[name].numbers(self), bias=False)
         groups = self.config.out_groups

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from effattn_cli.parts.lse_merge import Part, hide, of_sink
+from effattn_cli.parts.lse_merge import Part, hide, of_sink, take_in, with_sink
 from effattn_cli.parts.precision import wide
 
 MASK = 2**18  # numbers of the mask of a group
@@ -164,15 +164,8 @@ def _attended(
         more_BTHK = more.transpose(0, 1).reshape(had_BTHK.shape)
         more_BTH1 = log_sum.transpose(0, 1).reshape(had_BTH1.shape)
         if look.before:
-            had_BTHK.lerp_(more_BTHK, torch.sigmoid(more_BTH1 - had_BTH1).to(more.dtype))
-            had_BTH1.copy_(torch.logaddexp(had_BTH1, more_BTH1))
+            take_in(had_BTHK, had_BTH1, more_BTHK, more_BTH1)
         else:
             had_BTHK.copy_(more_BTHK)
             had_BTH1.copy_(more_BTH1)
     return with_sink(out_BTHK, sum_BTH1, sink_H)
-
-
-def with_sink(out_BTHK: Tensor, sum_BTH1: Tensor, sink_H: Tensor) -> tuple[Tensor, Tensor]:
-    """The same with one logit more, whose value is 0; writes into the output."""
-    both_BTH1 = torch.logaddexp(sum_BTH1, sink_H[:, None].to(sum_BTH1.dtype))
-    return out_BTHK.mul_((sum_BTH1 - both_BTH1).exp_().to(out_BTHK.dtype)), both_BTH1

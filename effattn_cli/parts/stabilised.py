@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from effattn_cli.parts.blocks import even
-from effattn_cli.parts.chunked import pieces_pay
+from effattn_cli.parts.chunked import CHUNK, pieces_pay, running
 from effattn_cli.parts.precision import wide
 
-CHUNK = 64  # tokens whose products with each other are formed
-CACHED = 2**18  # such products at a time that stay in the caches of a CPU
+CACHED = (
+    2**18
+)  # products of a chunk's tokens with each other at a time that stay in the caches of a CPU
 MOST = 69.0  # of |m|: beyond it exp(m) or exp(-m) is below 1e-30, which counts for nothing
 
 
@@ -79,14 +80,12 @@ def _piece(
     left_BHZ11 = (all_BHZ + before_BHZ - after_BHZ).exp()[..., None, None]
     old_BHZC1 = (before_BHZ.unsqueeze(3) - top_BHZC).exp().unsqueeze(4)
     new_BHZEF = wide(v_BHZCE.mT @ (k_BHZCF * new_BHZC1.to(dtype)))
-    sums_BHEF = [memory.sum_BHEF]
-    for new_BHEF, left_BH11 in zip(new_BHZEF.unbind(2), left_BHZ11.unbind(2), strict=True):
-        sums_BHEF.append(torch.addcmul(new_BHEF, sums_BHEF[-1], left_BH11))
-    sum_BHZEF = torch.stack(sums_BHEF[:-1], dim=2).to(dtype)
-    out_BHZCE = shares_BHZCC @ v_BHZCE + (q_BHZCF * old_BHZC1.to(dtype)) @ sum_BHZEF.mT
+    before_BHZEF, sum_BHEF = running(memory.sum_BHEF, new_BHZEF, left_BHZ11)
+    from_BHZCE = (q_BHZCF * old_BHZC1.to(dtype)) @ before_BHZEF.to(dtype).mT
+    out_BHZCE = shares_BHZCC @ v_BHZCE + from_BHZCE
     out_BHZCV = _quotient(out_BHZCE, fade_BHZC + top_BHZC)
     out_BHTV = out_BHZCV.flatten(2, 3)[:, :, :T].to(dtype)
-    return out_BHTV, Memory(sums_BHEF[-1], after_BHZ[..., -1])
+    return out_BHTV, Memory(sum_BHEF, after_BHZ[..., -1])
 
 
 def _tops(own_BHZC: Tensor, all_BHZ: Tensor, top_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:

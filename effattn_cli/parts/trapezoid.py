@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from effattn_cli.parts.chunked import CHUNK
-from effattn_cli.parts.decay import LOG2E, in_pieces, running, workable
+from effattn_cli.parts.chunked import CHUNK, LOG2E, running
+from effattn_cli.parts.decay import in_pieces, workable
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.recurrent import Memory, normed
 from effattn_cli.parts.rotary import turned
@@ -175,7 +175,7 @@ def _trapezoids(
         within_BHZXX = within_BHZXX.repeat_interleave(R, 3).repeat_interleave(R, 4)
         kept_BHZX, seen_BHZX = (x.repeat_interleave(R, 3) for x in (kept_BHZX, seen_BHZX))
     sums_BHZNP = wide((k_BHZXN * kept_BHZX.unsqueeze(-1)).mT @ v_BHZXP)
-    before_BHZNP, state = running(sums_BHZNP, last_BHZ1.exp2().unsqueeze(-1), state)
+    before_BHZNP, state = running(state, sums_BHZNP, last_BHZ1.exp2().unsqueeze(-1))
     y_BHZXP = ((q_BHZXN @ k_BHZXN.mT) * within_BHZXX) @ v_BHZXP
     y_BHZXP = y_BHZXP + (q_BHZXN * seen_BHZX.unsqueeze(-1)) @ before_BHZNP.to(dtype)
     return y_BHZXP.unflatten(3, (C, R)).flatten(2, 3), state

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from effattn_cli.cards import RENAMED
-from effattn_cli.records import Profile
+from effattn_cli.records import Profile, Record
 from effattn_cli.setting import AXES
 
 #: The names of version 1, and what became of them.
@@ -44,37 +44,34 @@ def record(data: Any) -> Any:
 
 def renamed(profile: Profile) -> Profile:
     """With the bundled variants called as they are today."""
-    old = {
-        name
+    new = {
+        name: RENAMED[name]
         for name, variant in profile.variants.items()
         if name in RENAMED and variant.plugin is None and RENAMED[name] not in profile.variants
     }
-    if not old:
+    if not new:
         return profile
-    variants = {
-        RENAMED[name] if name in old else name: replace(
-            variant, name=RENAMED[name] if name in old else name
-        )
-        for name, variant in profile.variants.items()
-    }
-    records = tuple(
-        replace(record, cell=replace(record.cell, variant=RENAMED[record.cell.variant]))
-        if record.cell.variant in old
-        else record
-        for record in profile.records
-    )
+
+    def label(old: str) -> str:
+        """`sliding-window:window=64` for `local:window=64`."""
+        name, colon, options = old.partition(":")
+        return f"{new.get(name, name)}{colon}{options}"
+
+    def under_new_names(old: Record) -> Record:
+        return replace(old, cell=replace(old.cell, variant=label(old.cell.variant)))
+
+    named = ((label(name), variant) for name, variant in profile.variants.items())
     scores = profile.scores
     if scores is not None:
-        values = {_label(label, old): value for label, value in scores.values.items()}
+        values = {label(name): value for name, value in scores.values.items()}
         scores = replace(scores, values=values)
-    baseline = profile.baseline and _label(profile.baseline, old)
-    return replace(profile, variants=variants, records=records, scores=scores, baseline=baseline)
-
-
-def _label(label: str, old: set[str]) -> str:
-    """`sliding-window:window=64` for `local:window=64`."""
-    name, colon, options = label.partition(":")
-    return f"{RENAMED[name] if name in old else name}{colon}{options}"
+    return replace(
+        profile,
+        variants={name: replace(variant, name=name) for name, variant in named},
+        records=tuple(map(under_new_names, profile.records)),
+        scores=scores,
+        baseline=profile.baseline and label(profile.baseline),
+    )
 
 
 def policy(data: dict[str, Any]) -> dict[str, Any]:

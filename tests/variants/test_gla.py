@@ -29,6 +29,7 @@ def test_each_option_equals_the_definition(options: dict[str, Any]) -> None:
     [
         ({"rank": 0}, "rank 0 is below 1"),
         ({"calm": 0.0}, "calm 0.0 is not above 0"),
+        ({"key_width": 0}, "key_width 0 is below 1"),
         ({"key_width": -3}, "key_width -3 is below 1"),
     ],
 )

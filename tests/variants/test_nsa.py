@@ -119,6 +119,7 @@ def test_decoding_keeps_all_keys_those_compressed_and_a_window() -> None:
     assert state.ring.k_BGRK.shape == (3, 2, 20, 16)
 
 
+# Thousands of operators are counted one by one in training: a quarter of a minute.
 @pytest.mark.parametrize("phase", ["forward", pytest.param("train", marks=pytest.mark.slow)])
 def test_memory_grows_with_the_length(phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)

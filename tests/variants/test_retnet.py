@@ -28,6 +28,7 @@ def test_scores_depend_on_the_distance_only() -> None:
     torch.testing.assert_close(scores[:, :, 1:, 1:], scores[:, :, :-1, :-1])
 
 
-def test_refuses_a_value_without_width() -> None:
-    with pytest.raises(Unsupported, match=r"^value_width -1 is below 1$"):
-        laws.make(RetNet, 8, causal=True, value_width=-1)
+@pytest.mark.parametrize("width", [0, -1])
+def test_refuses_a_value_without_width(width: int) -> None:
+    with pytest.raises(Unsupported, match=f"^value_width {width} is below 1$"):
+        laws.make(RetNet, 8, causal=True, value_width=width)
