@@ -113,13 +113,14 @@ def own_mixers(like: str | None) -> tuple[str, ...]:
     """The mixers of a preset, as they are typed.
 
     Raises:
-        UsageError: no model is named, or one whose mixers are not known.
+        UsageError: no model is named, no preset, or a config, whose mixers are not known.
     """
     if like is None:
         hint = f"give --like, with one of {', '.join(PRESETS)}"
         raise UsageError("'own' stands for the mixers of a model, and none is named", hint)
     name = like.lower()
     if name not in PRESETS:
+        _config(like)  # a slip in a preset's name is told as such
         hint = f"they are known of the presets: {', '.join(PRESETS)}"
         raise UsageError(f"'own': the mixers of {like!r} are not known", hint)
     shape = PRESETS[name]
@@ -140,12 +141,22 @@ def shape_like(text: str) -> Shape:
     """
     if text.lower() in PRESETS:
         return PRESETS[text.lower()]
+    path = _config(text)
+    return _from_config(_read(path), path)
+
+
+def _config(text: str) -> Path:
+    """The config.json that `text`, which is no preset, names.
+
+    Raises:
+        UsageError: it names neither such a file nor a folder.
+    """
     path = Path(text)
     with suppress(OSError):  # a name too long for a path is no folder
         path = path / "config.json" if path.is_dir() else path
-    if path.suffix == ".json":
-        return _from_config(_read(path), path)
-    raise unknown("preset", text.rpartition("/")[2].lower(), PRESETS)
+    if path.suffix != ".json":
+        raise unknown("preset", text.rpartition("/")[2].lower(), PRESETS)
+    return path
 
 
 def _read(path: Path) -> Mapping[str, Any]:

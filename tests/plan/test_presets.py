@@ -175,6 +175,12 @@ def test_what_is_not_special_is_plain_attention() -> None:
     assert set(OWN) <= set(PRESETS)
 
 
+def test_a_slip_in_the_name_of_a_model_leads_to_its_mixers() -> None:
+    with pytest.raises(UsageError, match=r"^unknown preset 'qwen3-nxt'$") as caught:
+        own_mixers("qwen3-nxt")
+    assert caught.value.hint == "did you mean 'qwen3-next'?"
+
+
 @pytest.mark.parametrize(
     ("like", "message"),
     [

@@ -96,7 +96,7 @@ def _sections(variant: Variant) -> Iterator[tuple[str, list[RenderableType]]]:
         "kind": card.kind,
         "time": f"grows like {card.time} in the tokens N",
         "memory": f"grows like {card.memory}",
-        "state": f"what decoding keeps grows like {card.state}" if card.state else "",
+        "state": _state(card.state),
         "deployed": ", ".join(card.deployed),
         "survey": _survey(card),
         "causal": card.causal,
@@ -117,6 +117,19 @@ def _sections(variant: Variant) -> Iterator[tuple[str, list[RenderableType]]]:
 def _link(paper: str) -> str:
     site, _, number = paper.partition(":")
     return f"https://arxiv.org/abs/{number}" if site.lower() == "arxiv" else paper
+
+
+def _state(order: str) -> str:
+    """What decoding keeps, in the tokens N so far.
+
+    >>> _state("N/r"), _state("w"), _state("1"), _state("0")
+    ('grows like N/r', 'does not grow: w', 'does not grow', 'nothing is kept')
+    """
+    if order in {"", "0"}:
+        return "nothing is kept" if order else ""
+    if "N" in order:
+        return f"grows like {order}"
+    return "does not grow" if order == "1" else f"does not grow: {order}"
 
 
 def _survey(card: Card) -> str:
