@@ -4,14 +4,12 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.analysis.cost.scaling import measured_exponent
 from effattn_cli.errors import Unsupported
-from effattn_cli.measure.counting import count
 from effattn_cli.parts import rows, selected
-from effattn_cli.records import Cell
 from effattn_cli.setting import Phase, Setting
 from tests.decoding import equals_the_forward
 from tests.equality import equals_its_reference, leaves_of
+from tests.growth import scaling
 from tests.references.block_indexed import reference, whole
 from tests.references.sdpa import reference as exact
 
@@ -120,11 +118,7 @@ def test_decoding_keeps_all_tokens_and_one_key_of_the_index() -> None:
 def test_memory_grows_with_the_length(pool: str, phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)
     options: dict[str, Any] = {"pool": pool, "top": 4}
-    at = {
-        seq: count(BlockIndexed, Cell(variant="", options=options, seq=seq, setting=setting)).cost
-        for seq in (4096, 12288)
-    }
-    assert measured_exponent({seq: cost.peak_bytes for seq, cost in at.items()}) < 1.1
+    assert scaling(BlockIndexed, 4096, 12288, setting, options).memory < 1.1
 
 
 @pytest.mark.parametrize(

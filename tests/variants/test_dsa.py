@@ -4,15 +4,13 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.analysis.cost.scaling import measured_exponent
 from effattn_cli.errors import Unsupported
-from effattn_cli.measure.counting import count
 from effattn_cli.parts import gathered, rows
 from effattn_cli.parts.indexed import highest
-from effattn_cli.records import Cell
 from effattn_cli.setting import Phase, Setting
 from tests.decoding import equals_the_forward
 from tests.equality import equals_its_reference, leaves_of
+from tests.growth import scaling
 from tests.references.dsa import reference, whole
 from tests.references.sdpa import reference as exact
 
@@ -151,11 +149,7 @@ def test_decoding_keeps_all_tokens_and_a_key_of_the_index(
 def test_memory_grows_with_the_length(over: str, phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)
     options: dict[str, Any] = {"over": over, "top": 64}
-    at = {
-        seq: count(Dsa, Cell(variant="dsa", options=options, seq=seq, setting=setting)).cost
-        for seq in (2048, 8192)
-    }
-    assert measured_exponent({seq: cost.peak_bytes for seq, cost in at.items()}) < 1.1
+    assert scaling(Dsa, 2048, 8192, setting, options).memory < 1.1
 
 
 @pytest.mark.parametrize(

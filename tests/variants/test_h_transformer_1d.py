@@ -4,15 +4,13 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.analysis.cost.scaling import measured_exponent
 from effattn_cli.attention import Decodable
 from effattn_cli.errors import Unsupported
-from effattn_cli.measure.counting import count
 from effattn_cli.parts import fused
-from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 from tests.decoding import equals_the_forward
 from tests.equality import equals_its_reference, mean_error
+from tests.growth import scaling
 from tests.references.h_transformer_1d import reference
 from tests.references.sdpa import reference as exact
 
@@ -68,13 +66,9 @@ def test_decoding_keeps_two_blocks_a_level() -> None:
 def test_work_grows_with_the_length_and_causal_by_its_logarithm_more(
     causal: bool, low: float, high: float
 ) -> None:
-    setting = Setting(causal=causal)
-    costs = {
-        seq: count(HTransformer1D, Cell(variant="", seq=seq, setting=setting)).cost
-        for seq in (4096, 16384)
-    }
-    assert low < measured_exponent({seq: cost.flops for seq, cost in costs.items()}) < high
-    assert measured_exponent({seq: cost.peak_bytes for seq, cost in costs.items()}) < 1.03
+    found = scaling(HTransformer1D, 4096, 16384, Setting(causal=causal), {})
+    assert low < found.flops < high
+    assert found.memory < 1.03
 
 
 @pytest.mark.parametrize("rank", [-2, 0, 1, 7])

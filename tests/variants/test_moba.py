@@ -4,14 +4,12 @@ import pytest
 import torch
 
 from effattn_cli import catalog, laws
-from effattn_cli.analysis.cost.scaling import measured_exponent
 from effattn_cli.errors import Unsupported
-from effattn_cli.measure.counting import count
 from effattn_cli.parts import rows, selected
-from effattn_cli.records import Cell
 from effattn_cli.setting import Phase, Setting
 from tests.decoding import equals_the_forward
 from tests.equality import equals_its_reference, leaves_of
+from tests.growth import scaling
 from tests.references.moba import reference
 from tests.references.sdpa import reference as exact
 
@@ -98,10 +96,9 @@ def test_decoding_keeps_all_keys_and_a_mean_of_each_block() -> None:
 @pytest.mark.parametrize("phase", ["forward", pytest.param("train", marks=pytest.mark.slow)])
 def test_cost_grows_with_the_length_and_hardly_with_its_square(phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)
-    lengths = (4096, 12288)
-    at = {seq: count(Moba, Cell(variant="", seq=seq, setting=setting)).cost for seq in lengths}
-    assert measured_exponent({seq: cost.peak_bytes for seq, cost in at.items()}) < 1.15
-    assert measured_exponent({seq: cost.flops for seq, cost in at.items()}) < 1.2
+    found = scaling(Moba, 4096, 12288, setting, {})
+    assert found.memory < 1.15
+    assert found.flops < 1.2
 
 
 @pytest.mark.parametrize("option", ["block", "top"])
