@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from effattn_cli.errors import UsageError, unknown
-from effattn_cli.plan.text_files import small_text
+from effattn_cli.text_files import small_text
 
 
 @dataclass(frozen=True)

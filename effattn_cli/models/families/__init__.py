@@ -1,0 +1,13 @@
+"""How the config of each family of models is read, by its `model_type`."""
+
+from collections.abc import Callable, Mapping
+
+from effattn_cli.architecture import Model
+from effattn_cli.models.families import dense
+from effattn_cli.models.keys import Keys
+
+Reader = Callable[[Keys], Model]
+
+FAMILIES: Mapping[str, Reader] = {
+    name: reader for module in (dense,) for name, reader in module.FAMILIES.items()
+}

@@ -1,0 +1,122 @@
+"""The keys of a model's config.json: each is read by its type, and remembered as read.
+
+What is left unread in the end is either known not to change the layers, or refused: a reader
+cannot overlook a key that speaks of them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from effattn_cli.errors import UsageError
+
+#: Keys, by how they begin or what they contain, that speak of the layers. One of them that nobody
+#: read, and that is not off, is refused.
+SPEAKS_OF_LAYERS = re.compile(
+    r"layer_?types|layers_block|_pattern|kv_heads|key_value_heads|num_kv|n_kv|multi_query|head_dim"
+    r"|head_size|kv_channels|d_kv|lora_rank|index_|indexer|sliding|window|chunk_size$|compress"
+    r"|linear_(attn|num|key|value|conv)|mamba|ssm|state_size|conv_L|n_groups|expert|moe|shared"
+    r"|first_k_dense|hyper|sparse|global_attn|attn_layer|full_attention|attention_type|hybrid"
+    r"|low_rank|n_hash|num_mem|nextn|mtp|per_layer|sink|gated|residual_attention"
+)
+#: Of these, what changes no layer: numbers of training, and how a library runs the model.
+CHANGES_NOTHING = re.compile(
+    r"aux_loss|jitter|capacity|_loss|z_loss|chunk_size_feed_forward|dropout|router_(bias|scaling|dtype"
+    r"|act|softmax)|routed_scaling|norm_topk|topk_method|scoring_func|n_group$|topk_group|_coef"
+    r"|output_router|use_mamba_kernels|time_step|ssm_cfg|initializer|mamba_dt|ep_size|_token_id"
+    r"|expert_choice|window_partition|attention_window_train"
+)
+OFF: tuple[Any, ...] = (None, False, 0, "", "none", [], {})
+
+
+class Keys:
+    """A config, or a part of it. `name` begins every message: the file, and where inside."""
+
+    def __init__(self, data: Mapping[str, Any], name: str) -> None:
+        self._data, self.name = data, name
+        self._read: set[str] = set()
+        self._parts: list[Keys] = []
+
+    def __contains__(self, key: str) -> bool:
+        return self._data.get(key) is not None
+
+    def get(self, *names: str, default: Any = None) -> Any:
+        """The value of the first of these keys that is there and not null; all count as read."""
+        self._read.update(names)
+        return next((self._data[key] for key in names if self._data.get(key) is not None), default)
+
+    def count(self, *names: str, default: int | None = None, least: int = 1) -> int:
+        """A whole number.
+
+        Raises:
+            UsageError: there is none and no default, or it is something else.
+        """
+        value = self.get(*names, default=default)
+        if value is None:
+            others = f" (nor {', '.join(names[1:])})" if names[1:] else ""
+            raise UsageError(f"{self.name}: there is no key {names[0]!r}{others}")
+        key = next((key for key in names if self._data.get(key) is not None), names[0])
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 2**31:
+            shown = str(value)[:60]
+            raise UsageError(f"{self.name}: {key}: expected a positive whole number, got {shown}")
+        return value
+
+    def flag(self, *names: str, default: bool = False) -> bool:
+        """Yes or no."""
+        value = self.get(*names, default=default)
+        if not isinstance(value, bool):
+            raise UsageError(f"{self.name}: {names[0]}: expected true or false, got {value!r:.60}")
+        return value
+
+    def word(self, *names: str, default: str = "") -> str:
+        value = self.get(*names, default=default)
+        if not isinstance(value, str):
+            raise UsageError(f"{self.name}: {names[0]}: expected a word, got {value!r:.60}")
+        return value
+
+    def items(self, *names: str) -> list[Any] | None:
+        """A list, or None where there is none."""
+        value = self.get(*names)
+        if value is not None and not isinstance(value, list):
+            raise UsageError(f"{self.name}: {names[0]}: expected a list, got {value!r:.60}")
+        return value
+
+    def part(self, name: str) -> "Keys":
+        """The config of a part, as `text_config`.
+
+        Raises:
+            UsageError: it is not there.
+        """
+        value = self.get(name)
+        if not isinstance(value, dict):
+            raise UsageError(f"{self.name}: there is no part {name!r}")
+        part = Keys(value, f"{self.name}: {name}")
+        self._parts.append(part)
+        return part
+
+    def skip(self, *names: str) -> None:
+        """These change nothing in this family."""
+        self._read.update(names)
+
+    def refuse(self, key: str, why: str) -> UsageError:
+        """An error that names a key and its value."""
+        return UsageError(f"{self.name}: {key} = {self._data.get(key)!r:.80}: {why}")
+
+    def overlooked(self) -> Iterator[str]:
+        """Keys that speak of layers, are not off, and were not read."""
+        for key, value in self._data.items():
+            if key in self._read or value in OFF or CHANGES_NOTHING.search(key):
+                continue
+            if SPEAKS_OF_LAYERS.search(key):
+                yield f"{key} = {value!r:.60}"
+        for part in self._parts:
+            yield from part.overlooked()
+
+    def unread(self) -> list[str]:
+        """Other keys that were not read: they are taken not to change the layers."""
+        mine = [
+            key for key, value in self._data.items() if key not in self._read and value not in OFF
+        ]
+        return sorted(mine + [key for part in self._parts for key in part.unread()])

@@ -1,0 +1,57 @@
+"""The model that a config.json describes, or the reason why it cannot be read."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from effattn_cli.architecture import Model
+from effattn_cli.errors import UsageError, unknown
+from effattn_cli.models.families import FAMILIES
+from effattn_cli.models.keys import Keys
+from effattn_cli.text_files import small_text
+
+BY_HAND = "give the layers by hand: --layers gated-deltanet*36,gated-attention*12"
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+MOST_BYTES = 16 << 20  # of a config: some list every token that they suppress
+
+
+def read(path: Path) -> Model:
+    """The model of a config.json, or of the one in a folder.
+
+    Raises:
+        UsageError: there is none, or it cannot be read right.
+    """
+    with suppress(OSError):  # a name too long for a path is no folder
+        path = path / "config.json" if path.is_dir() else path
+    try:
+        data = json.loads(small_text(path, MOST_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: not a model's config, which is an object with keys")
+    model = understood(data, str(path))
+    return replace(model, name=path.parent.name or path.stem)
+
+
+def understood(data: Mapping[str, Any], name: str) -> Model:
+    """The model that the keys of a config describe.
+
+    Raises:
+        UsageError: its family is not known, a key is missing or wrong, or one that speaks of the
+            layers is not understood.
+    """
+    keys = Keys(data, name)
+    family = keys.word("model_type")
+    if family not in FAMILIES:
+        error = unknown("model_type", family, FAMILIES)
+        raise UsageError(f"{name}: {error}", BY_HAND)
+    model = FAMILIES[family](keys)
+    if overlooked := list(keys.overlooked()):
+        message = f"{name}: {overlooked[0]} is not understood of the family {family}"
+        raise UsageError(message, BY_HAND)
+    dtype = keys.get("dtype", "torch_dtype", default=model.dtype)
+    return replace(model, family=family, dtype=dtype if dtype in DTYPES else model.dtype)
