@@ -6,7 +6,7 @@ a token meets, and the hidden units that every token meets.
 
 import re
 from dataclasses import dataclass
-from typing import get_args, Literal
+from typing import Literal, get_args
 
 from effattn_cli.errors import UsageError, unknown
 
@@ -38,7 +38,9 @@ class FeedShape:
         if self.width is None:
             return self.activation
         experts = f"*{self.experts}/{self.chosen}" if self.experts else ""
-        return f"{self.activation}:{self.width}{experts}" + (f"+{self.shared}" if self.shared else "")
+        return f"{self.activation}:{self.width}{experts}" + (
+            f"+{self.shared}" if self.shared else ""
+        )
 
     @property
     def words(self) -> str:

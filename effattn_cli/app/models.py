@@ -10,8 +10,8 @@ from effattn_cli.architecture import Model
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
 from effattn_cli.models import by_hand, layouts, presets, reading
-from effattn_cli.models.by_hand import Typed
 from effattn_cli.models.budget import Deployment, Memory, Weights, longest, memory
+from effattn_cli.models.by_hand import Typed
 from effattn_cli.models.layouts import Change
 from effattn_cli.plan.variant_choices import select
 from effattn_cli.quantities import parse_bytes, parse_share
@@ -115,9 +115,7 @@ def _one(text: str, flag: str) -> int:
     return values[0]
 
 
-def _fits(
-    model: Model, usual: Deployment, batches: Sequence[int], limit: int
-) -> Iterator[Fit]:
+def _fits(model: Model, usual: Deployment, batches: Sequence[int], limit: int) -> Iterator[Fit]:
     for batch in batches:
         run = replace(usual, batch=batch)
         context, paged = (longest(model, run, limit, paged=paged) for paged in (False, True))

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 
 from effattn_cli import declared
 from effattn_cli.cards import RENAMED, Variant
-from effattn_cli.catalog.sources import BrokenPlugin, Source, bundled, installed, named
+from effattn_cli.catalog.sources import BrokenPlugin, Source, bundled, installed, model_parts, named
 from effattn_cli.errors import UsageError, unknown
 
 
@@ -17,6 +17,7 @@ class Catalog:
     def __init__(self, plugins: Sequence[str | PathLike[str]] = ()) -> None:
         self._sources: dict[str, Source] = {}
         self._variants: dict[str, Variant] = {}
+        self._parts = {source.name: source for source in model_parts()}
         for source in (*bundled(), *installed()):
             self._add(source)
         for plugin in plugins:
@@ -42,6 +43,8 @@ class Catalog:
             UsageError: there is no such variant.
         """
         name = RENAMED.get(name, name)
+        if name in self._parts:
+            return self._parts[name]
         if name not in self._sources:
             raise unknown("variant", name, self._sources, self._synonyms())
         return self._sources[name]
@@ -82,7 +85,7 @@ def describe(source: Source) -> Variant:
         decode=said.decodes,
         options=said.options,
         origin=source.origin,
-        path=f"variants/{source.path.name}" if plugin is None else plugin,
+        path=f"{source.path.parent.name}/{source.path.name}" if plugin is None else plugin,
         code=declared.code(text),
         plain=said.plain,
     )

@@ -49,7 +49,9 @@ def model(
     layers: Annotated[
         str | None,
         typer.Option(
-            "--layers", metavar="LIST", rich_help_panel=BY_HAND,
+            "--layers",
+            metavar="LIST",
+            rich_help_panel=BY_HAND,
             help="In order: `gated-deltanet*36,gated-attention*12`.",
         ),
     ] = None,
@@ -61,7 +63,9 @@ def model(
     feed: Annotated[
         str | None,
         typer.Option(
-            "--feed", metavar="SHAPE", rich_help_panel=BY_HAND,
+            "--feed",
+            metavar="SHAPE",
+            rich_help_panel=BY_HAND,
             help="`swiglu:14336`; `swiglu:768*128/8`: 8 of 128 experts.",
         ),
     ] = None,
@@ -77,10 +81,11 @@ def model(
 ) -> None:
     """Show a model's layers, the memory that it takes, and the longest context that fits."""
     from effattn_cli.app import models
+    from effattn_cli.models.by_hand import Typed
 
     asked = models.Asked(
         name=name,
-        by_hand=models.Typed(
+        by_hand=Typed(
             layers=layers, dim=dim, heads=heads, kv_heads=kv_heads, head_dim=head_dim, feed=feed,
             vocab=vocab,
         ),

@@ -6,9 +6,10 @@ What a config says is read from it; what only the model's code says is in a `Sty
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from effattn_cli.architecture import Feed, Layer, Mixer, Model, Norm
+from effattn_cli.architecture import Feed, Layer, Mixer, Model
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import QKNorm, dense, linear, norm, softmax
+from effattn_cli.setting import Norm
 
 DIM = ("hidden_size", "n_embd", "d_model", "dim")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")

@@ -83,7 +83,11 @@ def spread(count: int, share: Fraction) -> Iterator[int]:
     [3, 7]
     """
     wanted = round(count * share)
-    return (number for number in range(count) if (number + 1) * wanted // count > number * wanted // count)
+    return (
+        number
+        for number in range(count)
+        if (number + 1) * wanted // count > number * wanted // count
+    )
 
 
 def _with(model: Model, layer: Layer, change: Change) -> Layer:

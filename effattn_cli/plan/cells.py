@@ -84,6 +84,7 @@ def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
     ]
     asked = dict.fromkeys(_asked(choices, seqs, settings, catalog, tokens))
     notes = (*notes, *_moved(choices, axes["scope"], catalog))
+    _refuse_idle(request, axes["scope"])
     if request.baseline == "none":
         return Plan(tuple(asked), None, notes)
     baseline = _baseline(request.baseline, catalog)
@@ -141,6 +142,8 @@ def _cell(choice: Choice, seq: int, setting: Setting, tokens: int | None) -> Cel
     if own.get("kv_heads") == setting.kv_heads:
         own.pop("kv_heads", None)
     setting = _consistent(replace(setting, **shared), own.get("kv_heads"))
+    if setting.scope != "block":  # there is nothing else that is shaped by them
+        setting = replace(setting, feed=USUAL.feed, norm=USUAL.norm)
     if tokens is not None:
         setting = replace(setting, batch=tokens // seq)
     if setting.phase == "decode":  # a step sees the past only, whether --causal is given or not
@@ -158,6 +161,13 @@ def _consistent(setting: Setting, own_kv_heads: Any) -> Setting:
         raise UsageError(f"{setting.heads} heads are not a multiple of {kv_heads} kv heads")
     usual = setting.head_dim is not None and setting.heads * setting.head_dim == setting.dim
     return replace(setting, head_dim=None) if usual else setting
+
+
+def _refuse_idle(request: Request, scopes: Sequence[str]) -> None:
+    """Options of a block where none is measured."""
+    given = [name for name in ("feed", "norm") if name in request.axes]
+    if given and "block" not in scopes:
+        raise UsageError(f"{flag(given[0])} is of the scope block", "give --scope block")
 
 
 def _moved(choices: Iterable[Choice], scopes: Sequence[str], catalog: Catalog) -> Iterator[str]:

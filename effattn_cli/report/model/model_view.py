@@ -66,12 +66,17 @@ def _layer(layer: Layer, count: int, cache: Dtype) -> tuple[str, ...]:
     return (
         str(count),
         mixer.kind if mixer else "-",
-        " + ".join(filter(None, (mixer_words(mixer), layer.cross and "cross-attention"))) or "-",
+        _mixers(layer),
         _heads(mixer) if mixer else "-",
         feed_words(layer.feed),
         units.count(layer.all_parameters),
         "; ".join(kept_words(part, cache) for part in layer.keeps) or "-",
     )
+
+
+def _mixers(layer: Layer) -> str:
+    words = [mixer_words(layer.mixer), "cross-attention" if layer.cross else ""]
+    return " + ".join(word for word in words if word) or "-"
 
 
 def mixer_words(mixer: Mixer | None) -> str:
@@ -138,7 +143,7 @@ def notes(answer: Budgets) -> Iterator[str]:
     """What is assumed, what was left out, and what fits."""
     first = answer.budgets[0]
     run = first.deployment
-    if run.weights in QUANTISED:
+    if run.weights is not None and run.weights in QUANTISED:
         yield f"{run.weights}: the weights of the layers, with {QUANTISED[run.weights][1]}."
     pieces = f"prompts read in pieces of {units.length(run.chunk)} tokens"
     if run.training:
