@@ -1,20 +1,15 @@
 """The model that somebody means, in the layout that they ask for."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from pathlib import Path
 
 from effattn_cli.architecture import Model
-from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
-from effattn_cli.models import by_hand, layouts, presets, reading
+from effattn_cli.models import by_hand
 from effattn_cli.models.budget import Deployment, Memory, Weights, longest, memory
 from effattn_cli.models.by_hand import Typed
-from effattn_cli.models.layouts import Change
-from effattn_cli.plan.variant_choices import select
-from effattn_cli.quantities import parse_bytes, parse_share
+from effattn_cli.plan.model_choices import arranged, found
+from effattn_cli.quantities import parse_bytes
 from effattn_cli.ranges import integers
 from effattn_cli.setting import Dtype
 
@@ -60,37 +55,41 @@ class Budgets:
     """A model, its memory over contexts and batch sizes, and what fits the limit, if one is set."""
 
     model: Model
-    before: Model | None  # as it was, where layers are replaced
     budgets: tuple[Budget, ...]
     limit: int | None
     fits: tuple[Fit, ...]
 
 
-def budgets(asked: Asked) -> Budgets:
-    """The answer of `effattn model`.
+def budgets(asked: Asked) -> tuple[Budgets, ...]:
+    """The answer of `effattn model`: of the model, then of each of its other layouts.
 
     Raises:
         UsageError: something typed cannot be read, or the model cannot.
     """
-    original = meant(asked.name, asked.by_hand)
-    model = arranged(original, asked.replacements, asked.keep)
+    model = meant(asked.name, asked.by_hand)
     limit = parse_bytes(asked.memory, "--memory") if asked.memory is not None else None
     usual = Deployment(
         context=1, weights=asked.weights, cache=asked.cache, training=asked.training,
         chunk=_one(asked.chunk, "--chunk"),
     )  # fmt: skip
     batches = _few(integers(asked.batch, "--batch", largest=2**20), MOST_BATCHES, "--batch")
-    made = [
+    runs = [
         replace(usual, context=context, batch=batch)
         for batch in batches
         for context in _contexts(asked.context, model)
     ]
+    every = (model, *arranged(model, asked.replacements, asked.keep))
+    return tuple(_budgets(layout, runs, limit) for layout in every)
+
+
+def _budgets(model: Model, runs: Sequence[Deployment], limit: int | None) -> Budgets:
+    batches = dict.fromkeys(run.batch for run in runs)
+    fits = (_fit(model, replace(runs[0], batch=batch), limit) for batch in batches)
     return Budgets(
         model=model,
-        before=original if model is not original else None,
-        budgets=tuple(Budget(each, memory(model, each)) for each in made),
+        budgets=tuple(Budget(run, memory(model, run)) for run in runs),
         limit=limit,
-        fits=tuple(_fits(model, usual, batches, limit)) if limit is not None else (),
+        fits=tuple(fit for fit in fits if fit is not None),
     )
 
 
@@ -115,11 +114,11 @@ def _one(text: str, flag: str) -> int:
     return values[0]
 
 
-def _fits(model: Model, usual: Deployment, batches: Sequence[int], limit: int) -> Iterator[Fit]:
-    for batch in batches:
-        run = replace(usual, batch=batch)
-        context, paged = (longest(model, run, limit, paged=paged) for paged in (False, True))
-        yield Fit(batch, context, paged)
+def _fit(model: Model, run: Deployment, limit: int | None) -> Fit | None:
+    if limit is None:
+        return None
+    context, paged = (longest(model, run, limit, paged=paged) for paged in (False, True))
+    return Fit(run.batch, context, paged)
 
 
 def meant(name: str | None, typed: Typed) -> Model:
@@ -133,57 +132,3 @@ def meant(name: str | None, typed: Typed) -> Model:
         which = "neither a model nor --layers" if name is None else "a model and --layers"
         raise UsageError(f"{which} is given: give one of them", hint)
     return found(name) if name is not None else by_hand.model(typed)
-
-
-def found(text: str) -> Model:
-    """The model of a preset, a config.json, or a folder with one.
-
-    Raises:
-        UsageError: there is no such preset or file, or it cannot be read right.
-    """
-    if text.lower() in presets.configs():
-        return presets.model(text.lower())
-    path = Path(text)
-    if path.suffix != ".json" and not path.is_dir():
-        raise presets.unknown_name(text)
-    return reading.read(path)
-
-
-def arranged(model: Model, replacements: Sequence[str], keep: str | None) -> Model:
-    """The model with its layers replaced as typed: `full=gated-deltanet`, and what share stays."""
-    share = kept_share(keep) if keep is not None else Fraction(0)
-    for text in replacements:
-        model = layouts.changed(model, change_of(model, text, share))
-    return model
-
-
-def change_of(model: Model, text: str, keep: Fraction) -> Change:
-    """The change that `full=gated-deltanet` asks for.
-
-    Raises:
-        UsageError: it cannot be read, or names no kind of layer or no variant.
-    """
-    word, equals, typed = text.partition("=")
-    if not equals or not word.strip() or not typed.strip():
-        hint = f"its kinds of layers: {', '.join(layouts.kinds(model))}"
-        raise UsageError(f"--replace: {text!r} is not like full=gated-deltanet", hint)
-    choices = select((typed.strip(),), Catalog())
-    if len(choices) != 1:
-        raise UsageError(f"--replace: {typed!r} stands for {len(choices)} variants, name one")
-    kind = layouts.kind_of(model, word.strip())
-    return Change(kind=kind, variant=choices[0].name, options=choices[0].options, keep=keep)
-
-
-def kept_share(text: str) -> Fraction:
-    """The share of layers that keep their kind: `1/4`, `25%`, `0.25`.
-
-    Raises:
-        UsageError: it is none.
-    """
-    match = re.fullmatch(r"\s*([0-9]{1,4})\s*/\s*([1-9][0-9]{0,3})\s*", text)
-    if match is None:
-        return Fraction(parse_share(text, "--keep")).limit_denominator(1000)
-    share = Fraction(int(match[1]), int(match[2]))
-    if share >= 1:
-        raise UsageError(f"--keep: {text!r} is no share below 1, like 1/4")
-    return share

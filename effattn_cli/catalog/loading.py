@@ -55,9 +55,8 @@ def load(name: str, plugin: Place | None = None, *, kind: Any = None) -> Any:
 
 
 def _source(name: str, plugin: Place | None) -> Source:
-    parts = {source.name: source for source in model_parts()}
-    if plugin is None and name in parts:
-        return parts[name]
+    if plugin is None and name in model_parts():
+        return model_parts()[name]
     stem = name.replace("-", "_")
     module = f"effattn_cli.variants.{stem}"
     if plugin is None or Path(plugin).parent in map(Path, variants.__path__):

@@ -17,7 +17,6 @@ class Catalog:
     def __init__(self, plugins: Sequence[str | PathLike[str]] = ()) -> None:
         self._sources: dict[str, Source] = {}
         self._variants: dict[str, Variant] = {}
-        self._parts = {source.name: source for source in model_parts()}
         for source in (*bundled(), *installed()):
             self._add(source)
         for plugin in plugins:
@@ -43,8 +42,8 @@ class Catalog:
             UsageError: there is no such variant.
         """
         name = RENAMED.get(name, name)
-        if name in self._parts:
-            return self._parts[name]
+        if name in model_parts():
+            return model_parts()[name]
         if name not in self._sources:
             raise unknown("variant", name, self._sources, self._synonyms())
         return self._sources[name]

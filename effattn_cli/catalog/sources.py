@@ -51,10 +51,14 @@ def bundled() -> Iterator[Source]:
         yield from _folder(Path(folder), "bundled")
 
 
-def model_parts() -> Iterator[Source]:
-    """What is measured like a variant and is none."""
-    for source in _folder(Path(ends.__file__).parent, "bundled"):
-        yield replace(source, module=f"{ends.__name__}.{source.path.stem}")
+@cache
+def model_parts() -> dict[str, Source]:
+    """What is measured like a variant and is none, by name."""
+    sources = _folder(Path(ends.__file__).parent, "bundled")
+    return {
+        source.name: replace(source, module=f"{ends.__name__}.{source.path.stem}")
+        for source in sources
+    }
 
 
 def bundled_names() -> list[str]:

@@ -75,7 +75,7 @@ def model(
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option("--keep", metavar="SHARE", help="Of the layers replaced, as `1/4`."),
+        typer.Option("--keep", metavar="SHARES", help="That stay as they are: `1/2,1/4,0`."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -92,14 +92,14 @@ def model(
         replacements=tuple(replace or ()), keep=keep, context=context,
         batch=batch, weights=weights, cache=cache, chunk=chunk, memory=memory, training=train,
     )  # fmt: skip
-    answer = models.budgets(asked)
+    answers = models.budgets(asked)
     if json:
         from effattn_cli.report.model import model_json
 
-        typer.echo(model_json.document(answer))
+        typer.echo(model_json.document(answers))
         return
 
     from effattn_cli.report.console import stdout
     from effattn_cli.report.model import model_view
 
-    stdout().print(model_view.shown(answer), highlight=False)
+    stdout().print(model_view.shown(answers), highlight=False)

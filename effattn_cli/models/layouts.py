@@ -66,7 +66,11 @@ def changed(model: Model, change: Change) -> Model:
     for number, place in enumerate(places):
         if number not in kept:
             layers[place] = _with(model, layers[place], change)
-    return replace(model, layers=tuple(layers))
+    kept_text = f", {len(kept)} of {len(places)} kept" if kept else ""
+    word = "all" if change.kind == ALL else change.kind.removesuffix("_attention")
+    return replace(
+        model, name=f"{model.name}, {word}={change.label}{kept_text}", layers=tuple(layers)
+    )
 
 
 def _places(layers: Sequence[Layer], kind: str) -> Iterator[int]:

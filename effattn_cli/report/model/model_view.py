@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
+from msgspec.structs import replace
 from rich.console import Group as Lines
 from rich.text import Text
 
@@ -24,7 +25,12 @@ LAYERS = (
 )
 
 
-def shown(answer: Budgets) -> Lines:
+def shown(answers: Sequence[Budgets]) -> Lines:
+    """The model, and beside it its other layouts, if there are some."""
+    return _one(answers[0]) if len(answers) == 1 else _several(answers)
+
+
+def _one(answer: Budgets) -> Lines:
     """Layers, then memory, then sentences, the answer last."""
     cache = answer.budgets[0].deployment.cache or answer.model.dtype
     sentences = (Text(units.clean(line)) for line in notes(answer))
@@ -32,6 +38,52 @@ def shown(answer: Budgets) -> Lines:
         Text(heading(answer.model), "bold"), Text(), layers(answer.model, cache), Text(),
         memory(answer.budgets), Text(), *sentences,
     )  # fmt: skip
+
+
+def _several(answers: Sequence[Budgets]) -> Lines:
+    """A row for each layout, under the layers of each kind that they have."""
+    first = answers[0]
+    cache = first.budgets[0].deployment.cache or first.model.dtype
+    kinds = replace(
+        first.model, layers=tuple(layer for answer in answers for layer in answer.model.distinct())
+    )
+    lines = [line for line in notes(first) if line not in [*_all_fits(first)]]
+    return Lines(
+        Text(heading(first.model), "bold"), Text(),
+        Grid(LAYERS[1:], [Row(cells=row.cells[1:]) for row in _layer_rows(kinds, cache)]), Text(),
+        _layouts(answers), Text(), *(Text(units.clean(line)) for line in lines),
+    )  # fmt: skip
+
+
+def _all_fits(answer: Budgets) -> Iterator[str]:
+    if answer.limit is not None:
+        yield from _fits(answer, answer.limit)
+
+
+def _layouts(answers: Sequence[Budgets]) -> Grid:
+    """Parameters, the total at each context, and the longest context that fits."""
+    runs = [budget.deployment for budget in answers[0].budgets]
+    several = len({run.batch for run in runs}) > 1
+    columns = [
+        Column(title="layout", folds=2), Column(title="parameters", right=True, extra=1),
+        Column(title="weights", right=True, extra=1),
+    ]  # fmt: skip
+    for run in runs:
+        text = units.length(run.context) + (f" x {run.batch}" if several else "")
+        columns.append(Column(title=f"total at {text}", right=True))
+    if answers[0].fits:
+        columns.append(Column(title="longest", right=True))
+    return Grid(columns, [_layout_row(answer) for answer in answers])
+
+
+def _layout_row(answer: Budgets) -> Row:
+    totals = (units.size(budget.memory.total) for budget in answer.budgets)
+    weights = units.size(answer.budgets[0].memory.lines["weights"])
+    cells = [answer.model.name, units.count(answer.model.parameters), weights, *totals]
+    if answer.fits:
+        longest = answer.fits[0].context
+        cells.append(tokens(longest).removesuffix(" tokens") if longest else "does not fit")
+    return Row(cells=tuple(Text(units.clean(cell)) for cell in cells))
 
 
 def heading(model: Model) -> str:
@@ -48,7 +100,7 @@ def heading(model: Model) -> str:
 
 def layers(model: Model, cache: Dtype) -> Grid:
     """A row for each kind of layer, and one for what is around them."""
-    rows = [Row(cells=tuple(map(Text, _layer(*item, cache)))) for item in model.distinct().items()]
+    rows = _layer_rows(model, cache)
     outside = {
         "embedding": model.embedding,
         "head, tied to the embedding" if model.tied else "head": model.head,
@@ -59,6 +111,11 @@ def layers(model: Model, cache: Dtype) -> Grid:
             cells = ("", "", name, "", "", units.count(parameters), "")
             rows.append(Row(cells=tuple(map(Text, cells))))
     return Grid(LAYERS, rows)
+
+
+def _layer_rows(model: Model, cache: Dtype) -> list[Row]:
+    rows = (_layer(layer, count, cache) for layer, count in model.distinct().items())
+    return [Row(cells=tuple(map(Text, row))) for row in rows]
 
 
 def _layer(layer: Layer, count: int, cache: Dtype) -> tuple[str, ...]:
