@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from effattn_cli.feeds import FeedShape
 from effattn_cli.parts.grouped import grouped
+from effattn_cli.parts.precision import wide
 from effattn_cli.parts.weights import alike
 
 
@@ -71,7 +72,7 @@ class Sparse(nn.Module):
 
     def forward(self, x_BTD: Tensor, _: Tensor | None = None) -> Tensor:
         x_ND = x_BTD.reshape(-1, x_BTD.shape[-1])
-        logits_NE = self.router(x_ND).float()
+        logits_NE = wide(self.router(x_ND))
         gate_NC, expert_NC = logits_NE.topk(self.chosen, dim=-1)
         expert_R, pair_R = expert_NC.flatten().sort(stable=True)
         number_E = torch.arange(logits_NE.shape[1], device=x_ND.device)

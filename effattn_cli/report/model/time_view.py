@@ -29,7 +29,7 @@ def shown(profile: Profile) -> Lines:
 def title(setting: Setting) -> str:
     """Phase, batch, dtype, and where."""
     texts = setting.texts()
-    names = [name for name in ("phase", "batch", "dtype", "engine", "device", "threads")]
+    names = ("phase", "batch", "dtype", "engine", "device", "threads")
     return ", ".join(texts[name] for name in names if texts[name] != "eager")
 
 
