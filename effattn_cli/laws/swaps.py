@@ -45,7 +45,7 @@ def swap(variant: type[Layer]) -> str | None:
     """
     card = variant.card
     if card.swap == "trained":
-        return "the card says that a model must be trained with it"
+        return "the card says trained"
     if not issubclass(variant, Attention) or dict(variant.inputs) != dict(QKV):
         raise Broken(f"the card says {card.swap}, but it does not mix values by queries and keys")
     claimed, allowed = _claimed(variant), card.swap_if.get("causal", (False, True))
