@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,10 +102,12 @@ def test_merged_profiles_keep_the_scores_of_one_thing() -> None:
 
 def test_evidence_of_ones_own_comes_before_published_evidence() -> None:
     def one(score: float | None, lra: float | None) -> Quality:
-        return Quality(kind="own mechanism", lra=lra, usual=True, score=score)
+        facts: dict[str, Any] = {"checked": True, "deployed": False, "sees": None, "causal": False}
+        return Quality(swap="trained", lra=lra, usual=True, score=score, **facts)
 
     better, worse = one(81.0, 40.0), one(80.0, 60.0)
-    assert better.order < worse.order < one(None, 60.0).order < one(None, None).order
-    assert better.at_least(worse)
-    assert not worse.at_least(better)
-    assert one(None, 60.0).at_least(better)  # only published scores are known of both
+    assert better.at_least(worse, training=True)
+    assert not worse.at_least(better, training=True)
+    assert not one(None, 60.0).at_least(better, training=True)
+    assert one(None, 58.5).at_least(one(None, 60.0), training=True)
+    assert not one(None, 57.5).at_least(one(None, 60.0), training=True)
