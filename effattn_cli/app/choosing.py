@@ -187,7 +187,8 @@ def _newest(question: Question, tell: Note) -> list[Profile]:
     if not kept:
         hint = "effattn profile -v all, or name a profile: effattn choose ref:..."
         raise first or UsageError("no profile is saved yet", hint)
-    tell(f"from {', '.join(kept)}")
+    where = named_profiles.elsewhere(next(iter(kept.values())))
+    tell(f"from {', '.join(kept)}{f', measured on {where}' if where else ''}")
     return list(kept.values())
 
 

@@ -24,20 +24,18 @@ def path(tmp_path: Path) -> Path:
     return saved(tmp_path / "p.yaml")
 
 
-def test_choose_ranks_by_the_profiles_own_scores_before_published_ones(path: Path) -> None:
-    asked = ["choose", str(path), "-s", "32k", "--latency", "1s"]
+def test_choose_goes_by_the_profiles_own_scores_first(path: Path) -> None:
+    asked = ["choose", str(path), "-s", "32k", "--latency", "5s"]
     before = json.loads(effattn(*asked, "--json").stdout)
-    assert before["recommended"] == "longformer"  # by its published score
-    entered = effattn("score", str(path), "performer=79.5", "linformer=81.25", "--of", OF)
-    assert entered.stderr == f"saved: {path} (2 scores of {OF!r})\n"
-    found = effattn(*asked)
-    assert f"Use linformer: approximates softmax, 81.25 in {OF}, published" in " ".join(
-        found.stdout.split()
-    )
-    rows = {line.split()[0]: line for line in found.stdout.splitlines() if line}
-    assert "fits; a lower score" in rows["performer"]
-    assert "fits; no score" in rows["longformer"]
-    assert f"score: {OF}, as the profile has it; more is better" in found.stdout
+    assert before["recommended"] == "sdpa"  # exact attention
+    given = ["sdpa=80", "performer=79.5", "linformer=81.25"]
+    entered = effattn("score", str(path), *given, "--of", OF)
+    assert entered.stderr == f"saved: {path} (3 scores of {OF!r})\n"
+    found = effattn(*asked, "--all").stdout
+    assert f"a model must be trained with it; 81.25 in {OF}; exact" in " ".join(found.split())
+    rows = [line.split()[0] for line in found.splitlines() if " fits" in line]
+    assert rows[:3] == ["sdpa", "performer", "longformer"]
+    assert f"score: {OF}, as the profile has it; more is better" in found
     after = json.loads(effattn(*asked, "--json").stdout)
     assert (after["recommended"], after["scored"]) == ("linformer", OF)
 

@@ -16,7 +16,7 @@ from effattn_cli.report.choice import budget_phrases, sentence
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Setting
 
-ROWS = 8  # of the table, so that the answer fits a small screen
+ROWS = 6  # of the table, so that the answer fits a small screen
 
 
 def answer(
@@ -140,24 +140,19 @@ def verdict(one: Evaluation, choice: Choice) -> str:
 
 
 def _counted(listed: Sequence[Evaluation], choice: Choice) -> str:
-    """`17 fit, 12 of them dominated; 16 do not fit; 44 cannot or were not measured (--all)`."""
-    unable = sum(one.rejection is not None for one in choice.evaluations)
+    """`13 fit (8 dominated), 17 over the budget, 43 cannot or not measured: --all`."""
     able = [one for one in choice.evaluations if one.rejection is None and not one.fits]
-    misses = sum(one.known for one in able)
-    said = []
-    if choice.fitting:
-        beaten = len(choice.fitting) - len(choice.front)
-        more = len(choice.front) - len(listed)
-        on = f", {more} more on the front" if more > 0 else ""
-        of = "is" if beaten == 1 else "are"
-        said.append(f"{len(choice.fitting)} fit, {beaten} of them {of} dominated{on}")
-    if misses:
-        said.append(f"{misses} over the budget")
-    if unknown := len(able) - misses:
-        said.append(f"{unknown} not known")
-    if unable:
-        said.append(f"{unable} cannot, or not measured here")
-    return f"{'; '.join(said)}. --all lists them."
+    fits, front = len(choice.fitting), len(choice.front)
+    beaten = [f"{fits - front} dominated"] if fits > front else []
+    beaten += [f"{front - len(listed)} more on the front"] if fits and front > len(listed) else []
+    numbers = {
+        "fit" + (f" ({', '.join(beaten)})" if beaten else ""): fits,
+        "over the budget": sum(one.known for one in able),
+        "not known": sum(not one.known for one in able),
+        "cannot or not measured": sum(one.rejection is not None for one in choice.evaluations),
+    }
+    said = ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
+    return f"{said}: --all"
 
 
 def _doubt(best: Evaluation, choice: Choice, setting: Setting) -> Iterator[Text]:
@@ -166,8 +161,11 @@ def _doubt(best: Evaluation, choice: Choice, setting: Setting) -> Iterator[Text]
     estimates = estimates or list(best.estimates.values())
     if any(estimate.busy for estimate in estimates):
         yield Text("Other processes kept the machine busy: measure again when it is idle.")
-    if any(estimate.busy or estimate.basis != "measured" for estimate in estimates):
-        yield Text(f"To be sure: {phrases.measuring(best.label, choice.seq, setting)}")
+    unsure = [one for one in estimates if one.busy or one.basis != "measured"]
+    if unsure:
+        bases = dict.fromkeys(map(budget_phrases.basis, unsure))
+        yield Text(f"{units.clean(best.label)} was {'; '.join(bases)}. To be sure:")
+        yield Text(f"  {phrases.measuring(best.label, choice.seq, setting)}")
 
 
 def _nearer(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) -> Iterator[Text]:
@@ -208,8 +206,7 @@ def _legend(
     if any(quality.score is not None for quality in qualities):
         yield f"score: {units.clean(choice.scored or '')}, as the profile has it; more is better"
     if any(quality.lra is not None and not quality.exact for quality in qualities):
-        within = f"within {SPREAD:g} points they tell nothing apart"
-        yield f"LRA: published averages ({SOURCE}); {within}"
+        yield f"LRA: published ({SOURCE}); {SPREAD:g} points tell nothing apart"
     if any(not quality.checked and quality.keeps_weights for quality in qualities):
         yield "? only its card says so: effattn check NAME"
     for one in able:

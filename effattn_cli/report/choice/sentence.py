@@ -37,7 +37,7 @@ def over(choices: Sequence[Choice], single: Choice) -> Text:
         return Text(f"From {first} to {last} use {'; '.join(said)}.", "bold")
     far = spans.farthest(choices)
     if far is None:
-        return Text(f"Nothing fits from {first} to {last} tokens.", "bold")
+        return Text(f"At {first} tokens already: {_kept(choices[0])}.", "bold")
     end = units.length(spans.reaches(choices, far.label)[-1].seq)
     name = units.clean(far.label)
     reach = f"No single variant fits from {first} to {last}: {name} goes furthest, to {end}"
@@ -123,10 +123,8 @@ def _tie(best: Evaluation, choice: Choice) -> Iterator[str]:
         return
     names = [units.clean(one.label) for one in tied[:NAMED]]
     more = [f"{len(tied) - NAMED} more"] if len(tied) > NAMED else []
-    yield (
-        f"tied with {_listed([*names, *more])}, which nothing known tells apart in {choice.prefer}:"
-        " it is the simplest, then the fastest"
-    )
+    others = _listed([*names, *more])
+    yield f"tied in {choice.prefer} with {others} as far as is known: the simplest, then fastest"
 
 
 def _listed(names: Sequence[str]) -> str:
