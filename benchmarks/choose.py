@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from effattn_cli import library
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.selection.candidates import Limit, Requirements, candidates
-from effattn_cli.analysis.selection.ranking import Choice, Preference, choose
+from effattn_cli.analysis.selection.ordering import Preference
+from effattn_cli.analysis.selection.ranking import Choice, choose
 from effattn_cli.analysis.series import by_setting
 from effattn_cli.cards import Variant
 from effattn_cli.metrics import LATENCY, MEMORY

@@ -15,6 +15,13 @@ Stored = bool | Whole | float | str  # the same as a file may hold it
 #: "model part": no attention at all, and not in the catalogue.
 Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward", "model part"]
 Causal = Literal["optional", "never", "always"]
+#: What it takes to put a variant where a trained model has softmax attention. exact: nothing, it is
+#: the same function of the same weights. lossy: nothing, but the result is an approximation, which
+#: a knob makes as good as one likes. trained: the model must be trained, or converted, with it.
+Swap = Literal["exact", "lossy", "trained"]
+#: Where a lossy variant becomes softmax attention over N tokens: its knob at N, at 2 N or at 1, or
+#: ever more nearly as the knob grows.
+Knob = Literal["N", "2 N", "1", "limit"]
 #: What bundled variants were called in earlier versions; the names can still be used.
 RENAMED: Mapping[str, str] = {"local": "sliding-window"}
 
@@ -38,6 +45,14 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory: str  # the most alive at once beyond inputs and weights; the same notation
     causal: Causal
     kind: Kind
+    swap: Swap = "trained"  # what says nothing claims nothing
+    #: The values of options, and of `causal`, with which `swap` holds; others must be trained.
+    swap_if: Mapping[str, tuple[Stored, ...]] = field(default_factory=dict)
+    knobs: Mapping[str, Knob] = field(default_factory=dict)  # of a lossy one: its option
+    own_kv_heads: bool = False  # fewer than heads where none are given: not the model's weights
+    shortens: Literal["never", "always", "causal"] = "never"  # where fewer tokens come out
+    borrows: bool = False  # its keys and values are another layer's
+    reach: tuple[str, ...] = ()  # options; a query sees no more tokens than their sum
     state: str = ""  # growth of what decoding keeps in the N tokens so far; "" where it does not
     deployed: tuple[str, ...] = ()  # models that use it, with released weights or code
     aliases: tuple[str, ...] = ()  # other names, in small letters, without "attention"
@@ -75,6 +90,27 @@ def plain_card(name: str, parameters: Collection[str]) -> Card:
         padding=False,
         notes=("a plain torch.nn.Module: effattn does not know what it computes",),
     )
+
+
+def swap(card: Card, options: Mapping[str, Stored | None], *, causal: bool, kv_heads: bool) -> Swap:
+    """What the swap takes with all these options, the usual ones among them. `kv_heads`: whether
+    their number is given, and so that of the model.
+    """
+    if card.own_kv_heads and not kv_heads:
+        return "trained"
+    values = {**options, "causal": causal}
+    # An option that is not there was added later, and had its usual value before.
+    conditions = ((values[name], some) for name, some in card.swap_if.items() if name in values)
+    return card.swap if all(value in some for value, some in conditions) else "trained"
+
+
+def replaces_attention(card: Card, *, causal: bool) -> bool:
+    """Whether it can stand where attention stood, by itself: as many tokens come out as went in,
+    and the keys and values are its own.
+    """
+    if card.kind == "feed-forward" or card.borrows:
+        return False
+    return card.shortens == "never" or (card.shortens == "causal" and not causal)
 
 
 #: Kinds of devices that a card can require, in capitals or not; all else is a package.
@@ -127,6 +163,17 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.card.kind == "model part":
             return ("layer", "block")
         return ("layer", "block") if self.plain else ("core", "layer", "block")
+
+    def swap(self, options: Mapping[str, Stored], *, causal: bool, kv_heads: bool) -> Swap:
+        """What the swap takes with these options; see `cards.swap`."""
+        usual = {option.name: option.default for option in self.options}
+        return swap(self.card, {**usual, **options}, causal=causal, kv_heads=kv_heads)
+
+    def sees(self, options: Mapping[str, Stored]) -> int | None:
+        """The tokens that a query sees at most with these options; None where that is all."""
+        usual = {option.name: option.default for option in self.options}
+        spans = [options.get(name, usual.get(name)) for name in self.card.reach]
+        return sum(int(span) for span in spans if span is not None) if spans else None
 
     @property
     def plugin(self) -> str | None:
