@@ -6,10 +6,13 @@ there are none. The model as it is comes first, then what keeps the weights, the
 and among these the layouts that keep more of its layers.
 """
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
+
+from msgspec import structs
 
 from effattn_cli.analysis.model_time import Pass, Times
 from effattn_cli.architecture import Model
@@ -32,6 +35,7 @@ class Layout:
     swap: Swap
     kept: float  # the share of its layers that are as they were
     deployment: Deployment
+    window: int = 0  # tokens that the replaced layers see; 0 where that is no number
 
     @property
     def name(self) -> str:
@@ -104,10 +108,14 @@ class Option:
 
     @property
     def order(self) -> tuple[float, ...]:
-        """What is preferred comes first: a milder swap, more layers kept, better chances."""
-        slow = self.token.value if self.token else float("inf")
-        quantised = self.layout.deployment.weights is not None
-        return SWAPS.index(self.layout.swap), quantised, -self.layout.kept, slow
+        """What is preferred comes first: a milder swap, weights of more bits, more layers kept,
+        wider windows.
+        """
+        layout = self.layout
+        weights = layout.deployment.weights
+        bits = QUANTISED[weights][0] if weights is not None and weights in QUANTISED else 16
+        # Eight bits cost less quality than a window does in every layer that it is put into.
+        return SWAPS.index(layout.swap), -layout.kept, -bits, -layout.window
 
 
 def _chance(estimate: Estimate | None, limit: float) -> float | None:
@@ -150,8 +158,6 @@ def _seconds(
         layer.mixer.causal for layer in layout.model.layers if layer.mixer
     ):
         return None
-    from msgspec import structs  # noqa: PLC0415
-
     placed = structs.replace(setting, phase=phase, batch=run.batch)
     whole: Pass = times.of_pass(layout.model, run.context, placed)
     return whole.total
@@ -171,19 +177,19 @@ def quantised(layout: Layout, forms: Sequence[Weights] = ("int8", "int4")) -> li
 
 
 def front(found: Sequence[Option]) -> list[Option]:
-    """Those that no other beats or equals in swap, memory and times: what is not known counts as
-    the worst.
+    """Those that no other beats: one that is preferred to it and takes no more of anything. What is
+    not known counts as the worst.
     """
     return [option for option in found if not any(_beats(other, option) for other in found)]
 
 
 def _beats(one: Option, other: Option) -> bool:
     mine, theirs = _scores(one), _scores(other)
-    return mine != theirs and all(a <= b for a, b in zip(mine, theirs, strict=True))
+    preferred = one.order <= other.order
+    return preferred and mine != theirs and all(map(operator.le, mine, theirs))
 
 
 def _scores(option: Option) -> tuple[float, ...]:
     prefill = option.prefill.value if option.prefill else float("inf")
     token = option.token.value if option.token else float("inf")
-    swap = SWAPS.index(option.layout.swap)
-    return swap, -option.layout.kept, option.memory.total, prefill, token
+    return option.memory.total, prefill, token

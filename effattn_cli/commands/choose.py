@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from effattn_cli.commands import choose_model
 from effattn_cli.commands import options as o
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from effattn_cli.app.choosing import Case
 
 WHAT, BUDGET, ANSWER = "What is asked for", "Budget", "Answer"
+MODEL = "A whole model"
 NOTHING = 1  # exit code: nothing fits
 
 
@@ -47,6 +49,37 @@ Trained = Annotated[
     ),
 ]
 Exact = Annotated[bool, _of(WHAT, "--exact", help="It must be exact attention.")]
+Model = Annotated[
+    str | None,
+    _of(MODEL, "--model", metavar="MODEL",
+        help="A whole model: a `config.json`, a folder with one, or a known model."),
+]  # fmt: skip
+Context = Annotated[
+    str | None, _of(MODEL, "--context", "-c", metavar="N", help="Tokens of each sequence.")
+]
+Prefill = Annotated[
+    str | None, _of(MODEL, "--prefill", metavar="TIME", help="To read a prompt of that length.")
+]
+Rate = Annotated[
+    float | None,
+    _of(MODEL, "--tokens-per-second", metavar="N", help="After that length, over the batch."),
+]
+Weights = Annotated[
+    Literal["float32", "bfloat16", "float16", "fp8", "int8", "int4"] | None,
+    _of(MODEL, "--weights", help="Of the layers; else as the config says."),
+]
+Cache = Annotated[
+    Literal["float32", "bfloat16", "float16"] | None,
+    _of(MODEL, "--kv-dtype", help="Of keys and values; else as the config says."),
+]
+Replace = Annotated[
+    list[str] | None,
+    _of(MODEL, "--replace", metavar="KIND=NAME", help="Other layouts: `full=gated-deltanet`."),
+]
+Shares = Annotated[
+    str | None,
+    _of(MODEL, "--keep", metavar="SHARES", help="Of the layers replaced: `1/2,1/4,0`."),
+]
 Latency = Annotated[
     str | None,
     _of(BUDGET, "--latency", metavar="TIME",
@@ -91,6 +124,14 @@ def choose(
     energy: Energy = None,
     confidence: Confidence = "90%",
     prefer: Prefer = "quality",
+    model: Model = None,
+    context: Context = None,
+    prefill: Prefill = None,
+    tokens_per_second: Rate = None,
+    weights: Weights = None,
+    kv_dtype: Cache = None,
+    replace: Replace = None,
+    keep: Shares = None,
     everything: All = False,
     explain: Explain = False,
     chart: Chart = None,
@@ -107,10 +148,22 @@ def choose(
     from effattn_cli.commands.notes import note, told
     from effattn_cli.ranges import lengths
 
+    may = _weights(keep=keep_weights, trained=trained)
+    if model is not None:
+        typed = choose_model.Typed(
+            model=model, context=context or seq, memory=memory, prefill=prefill,
+            tokens_per_second=tokens_per_second, weights=weights, cache=kv_dtype,
+            replacements=replace or (), keep=keep, profiles=profiles or (), survives=may,
+            confidence=_share(confidence),
+        )  # fmt: skip
+        wanted = choose_model.Wanted(everything=everything, json=json, emit=emit, force=force)
+        _refuse_for_models({"latency": latency, "energy": energy, "variant": variants})
+        raise typer.Exit(choose_model.choose(typed, options, wanted))
+    _refuse_for_layers({"prefill": prefill, "tokens-per-second": tokens_per_second, "keep": keep})
     setting = o.filtered(options)
     limits = {"latency": latency, "memory": memory, "energy": energy}
     seqs = lengths(seq) if seq else ()
-    needs = {"exact": exact, "weights": _weights(keep=keep_weights, trained=trained)}
+    needs = {"exact": exact, "weights": may}
     if not any(limits.values()):
         _has_a_question(prefer, seqs)
     required = _requirements(limits, setting, confidence, needs)
@@ -163,6 +216,35 @@ def _has_a_question(prefer: str, seqs: "Sequence[int]") -> None:
         raise UsageError("without a limit the longest context is endless", "give --seq 32k")
 
 
+def _refuse_for_models(given: dict[str, Any]) -> None:
+    """Limits of one layer say nothing of a model."""
+    from effattn_cli.errors import UsageError
+
+    for name, value in given.items():
+        if value:
+            hint = "of a model: --memory, --prefill, --tokens-per-second; --replace names layouts"
+            raise UsageError(f"--{name} is of one layer, not of a whole model", hint)
+
+
+def _refuse_for_layers(given: dict[str, Any]) -> None:
+    from effattn_cli.errors import UsageError
+
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"--{name} is of a whole model", "give --model, too")
+
+
+def _share(confidence: str) -> float:
+    from effattn_cli.errors import UsageError
+    from effattn_cli.quantities import parse_share
+
+    share = parse_share(confidence, "--confidence")
+    if not 0.5 <= share <= 0.99:
+        hint = "from 50%, the expected value, to 99%"
+        raise UsageError(f"--confidence: {confidence} is out of range", hint)
+    return share
+
+
 def _requirements(
     limits: dict[str, str | None],
     setting: dict[str, Any],
@@ -170,20 +252,14 @@ def _requirements(
     needs: dict[str, Any],
 ) -> "Requirements":
     from effattn_cli.analysis.selection.candidates import Requirements
-    from effattn_cli.errors import UsageError
     from effattn_cli.plan.budgets import limit
-    from effattn_cli.quantities import parse_share
 
-    share = parse_share(confidence, "--confidence")
-    if not 0.5 <= share <= 0.99:
-        hint = "from 50%, the expected value, to 99%"
-        raise UsageError(f"--confidence: {confidence} is out of range", hint)
     return Requirements(
         limits=tuple(limit(resource, text) for resource, text in limits.items() if text),
         causal=bool(setting.get("causal")),
         decode=setting.get("phase") == "decode",
         padding=bool(setting.get("padding")),
-        confidence=share,
+        confidence=_share(confidence),
         **needs,
     )
 

@@ -51,7 +51,7 @@ def parts(model: Model, seq: int, setting: Setting) -> Iterator[Part]:
         _refuse(model, layer, setting)
         yield Part(role="layer", layer=layer, cell=_layer(model, layer, seq, setting), count=count)
         if layer.mixer is not None and layer.feed is not None:
-            cell = _mixer(model, layer.mixer, seq, setting)
+            cell = mixer_cell(model, layer.mixer, seq, setting)
             yield Part(role="mixer", layer=layer, cell=cell, count=count)
     if model.vocab:
         yield from _ends(model, seq, setting)
@@ -77,7 +77,7 @@ def _layer(model: Model, layer: Layer, seq: int, setting: Setting) -> Cell:
     return _of(layer.mixer, seq, shaped)
 
 
-def _mixer(model: Model, mixer: Mixer, seq: int, setting: Setting) -> Cell:
+def mixer_cell(model: Model, mixer: Mixer, seq: int, setting: Setting) -> Cell:
     """The mixer with its projections alone."""
     return _of(mixer, seq, replace(setting, scope="layer", dim=model.dim))
 

@@ -9,7 +9,7 @@ from effattn_cli.attention import Layer
 from effattn_cli.measure.feed_forwards import Dense, Sparse, made
 from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell
-from effattn_cli.setting import Setting
+from effattn_cli.setting import Norm, Setting
 
 D = 12
 FUNCTIONS = {
@@ -68,7 +68,7 @@ def test_experts_are_what_their_router_ranks_first(text: str) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("feed", ["none", "swiglu:16", "swiglu:16*4/2"])
 @pytest.mark.parametrize("norm", ["layer", "rms"])
-def test_a_block_has_the_feed_and_the_norm_of_its_setting(feed: str, norm: str) -> None:
+def test_a_block_has_the_feed_and_the_norm_of_its_setting(feed: str, norm: Norm) -> None:
     setting = Setting(scope="block", dim=D, heads=2, feed=feed, norm=norm, causal=True)
     subject = build(catalog.load("sdpa"), Cell(variant="sdpa", seq=6, setting=setting))
     norms = torch.nn.LayerNorm if norm == "layer" else torch.nn.RMSNorm
