@@ -75,7 +75,7 @@ class LayoutPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         files.replace(path, text.encode())
 
     def build(self) -> "list[Layer | None]":
-        """The mixer of each layer, with fresh weights; None where a layer has none. Imports torch."""
+        """The mixer of each layer, with fresh weights, None where there is none. Imports torch."""
         from effattn_cli.measure.workload import DTYPES, config  # noqa: PLC0415
 
         setting = Setting(dtype=self.model.dtype)

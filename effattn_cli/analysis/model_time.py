@@ -129,13 +129,13 @@ class Times:
 def passes(profile: Profile) -> list[Pass]:
     """The passes of each of the profile's models that its cells are parts of."""
     times = Times(profile.records, profile.rooflines)
-    places = dict.fromkeys(_places(profile.records))
+    found = dict.fromkeys(places(profile.records))
     return [
-        times.of_pass(model, seq, setting) for setting, seq in places for model in profile.models
+        times.of_pass(model, seq, setting) for setting, seq in found for model in profile.models
     ]
 
 
-def _places(records: Iterable[Record]) -> Iterator[tuple[Setting, int]]:
+def places(records: Iterable[Record]) -> Iterator[tuple[Setting, int]]:
     """Settings and lengths of which there are whole layers."""
     for record in records:
         if record.cell.setting.scope == "block":
