@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
-from effattn_cli.plan.cells import Plan, plan
+from effattn_cli.plan.cells import plan
 from effattn_cli.plan.request import merged
+from effattn_cli.plan.sweep_plan import Plan
 from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 
