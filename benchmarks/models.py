@@ -82,7 +82,9 @@ class Whole(nn.Module):
     def __init__(self, model: Model, context: int, setting: Setting) -> None:
         super().__init__()
         self.decoding = setting.phase == "decode"
-        found = {part.layer: part.cell for part in parts(model, context, setting) if part.role != "mixer"}
+        found = {
+            part.layer: part.cell for part in parts(model, context, setting) if part.role != "mixer"
+        }
         ends = {p.role: p.cell for p in parts(model, context, setting) if p.layer is None}
         self.subjects = [
             build(catalog.load(cell.variant, kind=Layer), cell)
@@ -160,7 +162,9 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(THREADS)
     heap.retain_heap()
     errors: list[float] = []
-    print(f"{'model':18} {'phase':8} {'tokens':>6} {'estimate':>10} {'whole':>10} {'off':>7}  transformers")
+    print(
+        f"{'model':18} {'phase':8} {'tokens':>6} {'estimate':>10} {'whole':>10} {'off':>7}  transformers"
+    )
     for name in names or [*LAYERS, *SMALL]:
         config = config_of(name)
         for found in estimates(name, config, CONTEXTS):

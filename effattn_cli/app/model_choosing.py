@@ -17,10 +17,10 @@ from effattn_cli.architecture import Layer, Model
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
 from effattn_cli.machine import differences
-from effattn_cli.models import layouts
+from effattn_cli.models import replacing
 from effattn_cli.models.budget import Deployment
 from effattn_cli.models.cells import base, parts
-from effattn_cli.models.layouts import Change
+from effattn_cli.models.replacing import Change
 from effattn_cli.plan.model_choices import arranged
 from effattn_cli.policy import LayoutPolicy
 from effattn_cli.records import Profile, Record, Roofline
@@ -138,7 +138,7 @@ def _replaced(question: Question) -> Iterator[Model]:
     if question.replacements:
         yield from arranged(model, question.replacements, question.keep)
         return
-    if FULL not in layouts.kinds(model):
+    if FULL not in replacing.kinds(model):
         return
     own = {layer.mixer.variant for layer in model.layers if layer.mixer}
     for share in SHARES:
@@ -146,10 +146,10 @@ def _replaced(question: Question) -> Iterator[Model]:
             if window < question.deployment.context:
                 options = {"window": window}
                 change = Change(kind=FULL, variant="sliding-window", options=options, keep=share)
-                yield layouts.changed(model, change)
+                yield replacing.changed(model, change)
         for variant in TRAINED:
             if variant not in own:
-                yield layouts.changed(
+                yield replacing.changed(
                     model, Change(kind=FULL, variant=variant, options={}, keep=share)
                 )
 
@@ -173,7 +173,7 @@ def _layer_swap(old: Layer, new: Layer) -> Swap:
     after = catalog.variant(new.mixer.variant)
     usual = {option.name: option.default for option in before.options}
     plain = before.swap(old.mixer.options, causal=old.mixer.causal, kv_heads=True)
-    if plain != "exact" or not layouts.same_weights(old.mixer, new.mixer) or not usual:
+    if plain != "exact" or not replacing.same_weights(old.mixer, new.mixer) or not usual:
         same = before.name == after.name
         return "lossy" if same else "trained"
     return after.swap(new.mixer.options, causal=new.mixer.causal, kv_heads=True)

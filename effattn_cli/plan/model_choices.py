@@ -8,8 +8,8 @@ from pathlib import Path
 from effattn_cli.architecture import Model
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
-from effattn_cli.models import layouts, presets, reading
-from effattn_cli.models.layouts import Change
+from effattn_cli.models import presets, reading, replacing
+from effattn_cli.models.replacing import Change
 from effattn_cli.plan.variant_choices import select
 from effattn_cli.quantities import parse_share
 
@@ -48,7 +48,7 @@ def _layouts(
     for share in shares:
         layout = model
         for text in replacements:
-            layout = layouts.changed(layout, change_of(layout, text, share))
+            layout = replacing.changed(layout, change_of(layout, text, share))
         yield layout
 
 
@@ -60,12 +60,12 @@ def change_of(model: Model, text: str, keep: Fraction) -> Change:
     """
     word, equals, typed = text.partition("=")
     if not equals or not word.strip() or not typed.strip():
-        hint = f"its kinds of layers: {', '.join(layouts.kinds(model))}"
+        hint = f"its kinds of layers: {', '.join(replacing.kinds(model))}"
         raise UsageError(f"--replace: {text!r} is not like full=gated-deltanet", hint)
     choices = select((typed.strip(),), Catalog())
     if len(choices) != 1:
         raise UsageError(f"--replace: {typed!r} stands for {len(choices)} variants, name one")
-    kind = layouts.kind_of(model, word.strip())
+    kind = replacing.kind_of(model, word.strip())
     return Change(kind=kind, variant=choices[0].name, options=choices[0].options, keep=keep)
 
 

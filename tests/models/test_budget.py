@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from effattn_cli.architecture import Model
 from effattn_cli.models import presets
 from effattn_cli.models.budget import Deployment, longest, memory, page_bytes
-from effattn_cli.models.layouts import Change, changed
+from effattn_cli.models.replacing import Change, changed
 
 GIB = 2**30
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from effattn_cli.errors import UsageError
 from effattn_cli.models import presets
-from effattn_cli.models.layouts import Change, changed, kind_of, spread
+from effattn_cli.models.replacing import Change, changed, kind_of, spread
 from effattn_cli.plan.model_choices import arranged, kept_shares
 
 
