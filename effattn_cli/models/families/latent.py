@@ -1,0 +1,262 @@
+"""Decoders with multi-head latent attention, some with an index of the tokens to attend."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from effattn_cli.architecture import Layer, Mixer, Model
+from effattn_cli.cards import Stored
+from effattn_cli.models.hybrid import (
+    expert_feed,
+    feeds,
+    kinds,
+    mixers,
+    plain_feed,
+    predictions,
+    sparse_layers,
+    whole,
+)
+from effattn_cli.models.keys import Keys
+from effattn_cli.models.mixers import named
+from effattn_cli.models.mixers.widths import index_keys
+from effattn_cli.models.pieces import experts, linear
+
+DEEPSEEK: Mapping[str, Any] = {
+    "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,
+    "v_head_dim": 128,
+}  # fmt: skip
+INDEX: Mapping[str, Any] = {"index_topk": 2048, "index_head_dim": 128, "index_n_heads": 64}
+NARROW = (
+    "the variant dsa makes queries by one projection, and its values are as wide as the part of a"
+    " key without position"
+)
+#: What a family has beside its latent attention, in parameters.
+Extra = Callable[[Keys], int]
+
+
+def latent(
+    keys: Keys, place: int = 0, *, extra: Extra | None = None, turned: bool = True
+) -> Mixer:
+    """Latent attention; where nothing is turned, a key has its whole width from the latent."""
+    dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
+    rank = keys.count("q_lora_rank", default=0, least=0)
+    rope, nope = keys.count("qk_rope_head_dim", least=0), keys.count("qk_nope_head_dim")
+    rope, nope = (rope, nope) if turned else (0, nope + rope)
+    width, value = keys.count("kv_lora_rank"), keys.count("v_head_dim")
+    if keys.count("num_key_value_heads", default=heads) != heads:
+        raise keys.refuse("num_key_value_heads", f"latent attention has one for each of {heads}")
+    keys.skip("head_dim", "qk_head_dim")
+    options: dict[str, Stored] = {"latent": width, "rope": rope}
+    options |= {} if value == nope else {"value": value}
+    options |= {"query_rank": rank} if rank else {}
+    mixer = named("mla", options, dim, heads, heads, nope)
+    biases = (rank + width + rope + dim) if keys.flag("attention_bias") else 0
+    more = biases + (extra(keys) if extra else 0)
+    return replace(mixer, parameters=mixer.parameters + more)
+
+
+def indexed(
+    keys: Keys, place: int, *, extra: Extra | None = None, turned: bool = True, from_x: bool = False
+) -> Mixer:
+    """Latent attention to the tokens that an index finds, its own or that of a layer before.
+
+    `from_x`: its queries are made of the token itself, not of the queries' rank.
+    """
+    plain = latent(keys, extra=extra, turned=turned)
+    dim, rank = keys.count("hidden_size"), keys.count("q_lora_rank", default=0, least=0)
+    heads, width = keys.count("index_n_heads"), keys.count("index_head_dim")
+    options = {name: plain.options[name] for name in ("latent", "rope")}
+    options |= {"over": "mla", "top": keys.count("index_topk"), "index_heads": heads,
+                "index_width": width}  # fmt: skip
+    if shares(keys)[place]:
+        return replace(
+            plain, kind="indexed_attention", variant="dsa", options={**options, "shared": True}
+        )
+    own = linear(dim if from_x else rank, heads * width) + linear(dim, width + heads) + 2 * width
+    return replace(
+        plain, kind="indexed_attention", variant="dsa", options=options,
+        parameters=plain.parameters + own, keeps=(*plain.keeps, index_keys(width)),
+    )  # fmt: skip
+
+
+def shares(keys: Keys) -> list[bool]:
+    """Which layers go by the index of a layer before."""
+    count, given = keys.count("num_hidden_layers"), keys.items("indexer_types")
+    pattern = keys.get("index_topk_pattern")
+    every = keys.count("index_topk_freq", default=1)
+    offset = keys.count("index_skip_topk_offset", default=2, least=0)
+    if given is None and pattern is not None:
+        given = [{"F": "full", "S": "shared"}.get(letter, letter) for letter in pattern]
+    if given is None:
+        return [max(place - offset + 1, 0) % every > 0 for place in range(count)]
+    if len(given) != count or set(given) - {"full", "shared"}:
+        raise keys.refuse("indexer_types", f"expected {count} of full and shared")
+    return [kind == "shared" for kind in given]
+
+
+def decoder(
+    keys: Keys,
+    *,
+    usual: Mapping[str, Any],
+    kind: str = "full_attention",
+    first: int = 0,
+    dense: bool = False,
+    tied: bool = False,
+    extra: Extra | None = None,
+    beside: Callable[[Keys], Mapping[str, Any]] | None = None,
+    experts_extra: Extra | None = None,
+) -> Model:
+    """All layers of one kind; `dense`: none has experts; `beside`: what `whole` is told besides."""
+    keys.assume(usual)
+    made: Mapping[str, Any] = beside(keys) if beside else {}
+    makers = {"full_attention": partial(latent, extra=extra)}
+    if kind == "indexed_attention":
+        makers = {kind: partial(indexed, extra=extra)}
+    order = kinds(keys, lambda place: kind) if not dense else [kind] * keys.count(
+        "num_hidden_layers")  # fmt: skip
+    if dense:
+        half = [plain_feed(keys, bias=keys.flag("mlp_bias"))] * len(order)
+    else:
+        keys.skip("mlp_bias")  # of a family that has experts no matrix has one
+        more = experts_extra(keys) if experts_extra else 0
+        half = feeds(
+            keys, sparse_layers(keys, first), lambda keys: expert_feed(keys, extra=more)
+        )
+    notes = [*predictions(keys), *([NARROW] if kind == "indexed_attention" else [])]
+    notes += made.get("notes", [])
+    rest = {name: value for name, value in made.items() if name != "notes"}
+    return whole(keys, mixers(keys, order, makers), half, tied=tied, notes=notes, **rest)
+
+
+def gates_of_norms(keys: Keys) -> dict[str, Any]:
+    """A.X-K2: norms have a gate by way of a rank; the second of a dense layer has none."""
+    gate = 2 * keys.count("hidden_size") * keys.count("gated_norm_rank")
+    outside = [gate * (1 + sparse) for sparse in sparse_layers(keys, 1)]
+    notes = ["gates of attention and of norms are counted as weights, and not measured"]
+    return {"outside": outside, "notes": notes}
+
+
+def gate_of_heads(keys: Keys) -> int:
+    """A.X-K2: a gate as wide as the values, of the queries' rank; queries of a rank twice as wide.
+
+    Both are one matrix there, of the rank beside another of the same width.
+    """
+    rank, heads = keys.count("q_lora_rank"), keys.count("num_attention_heads")
+    queries = keys.count("qk_nope_head_dim") + keys.count("qk_rope_head_dim")
+    return heads * rank * (queries + 2 * keys.count("v_head_dim"))
+
+
+def streams(keys: Keys, *, combined: bool) -> dict[str, Any]:
+    """Several streams between layers: each half mixes them by matrices that tokens make."""
+    dim, count = keys.count("hidden_size"), keys.count("hc_mult")
+    rows = 2 * count + (count * count if combined else 0)
+    half = rows * (count * dim + 1) + (3 if combined else 2)
+    return {
+        "outside": 2 * half, "other": count * (count * dim + 1) + 1,
+        "notes": [f"what mixes {count} streams between layers is counted as weights, not measured"],
+    }  # fmt: skip
+
+
+def hy_v4(keys: Keys) -> dict[str, Any]:
+    made = streams(keys, combined=False)
+    more = "sinks and the gate of attention are counted as weights, and not measured"
+    return {**made, "notes": [*made["notes"], more]}
+
+
+def sinks_and_gate(keys: Keys) -> int:
+    """Hy-V4: a sink for each head, and a gate as wide as the values."""
+    heads = keys.count("num_attention_heads")
+    return heads + keys.count("hidden_size") * heads * keys.count("v_head_dim")
+
+
+def mistral_large4(keys: Keys) -> Model:
+    """Every fourth layer has no positions; queries have no rank, and scales of their own."""
+    keys.assume({**INDEX, "kv_lora_rank": 512, "q_lora_rank": None, "index_n_heads": 32,
+                 "qk_rope_head_dim": 64, "qk_nope_head_dim": 64, "v_head_dim": 128})  # fmt: skip
+    count, dim = keys.count("num_hidden_layers"), keys.count("hidden_size")
+    every = keys.count("no_rope_layer_interval", default=4)
+    turned = keys.items("no_rope_layers") or [(place + 1) % every > 0 for place in range(count)]
+    sources = keys.items("kv_source_layers") or list(range(count))
+    if sources != list(range(count)):
+        raise keys.refuse("kv_source_layers", "latents shared by layers are in no variant")
+
+    def make(keys: Keys, place: int) -> Mixer:
+        heads, ours = keys.count("num_attention_heads"), keys.count("index_n_heads")
+        mixer = indexed(keys, place, turned=bool(turned[place]), from_x=True)
+        more = 2 * heads + (0 if shares(keys)[place] else 2 * dim + 2 * ours)
+        return replace(mixer, parameters=mixer.parameters + more)
+
+    order = kinds(keys, lambda place: "indexed_attention")
+    half = feeds(keys, sparse_layers(keys, 1), expert_feed)
+    notes = [NARROW, "learned scales of queries are counted as weights, and not measured"]
+    made = mixers(keys, order, {"indexed_attention": make})
+    table = keys.count("qk_rope_head_dim") // 2
+    return whole(keys, made, half, notes=notes, other=table, headless=True)
+
+
+def longcat(keys: Keys) -> Model:
+    """A layer is two of attention and a dense half, and experts that stand beside the second."""
+    keys.assume({**DEEPSEEK, "zero_expert_num": 256, "moe_topk": 12})
+    count, dim = keys.count("num_layers", "num_hidden_layers"), keys.count("hidden_size")
+    routed, none = keys.count("n_routed_experts"), keys.count("zero_expert_num", least=0)
+    width = keys.count("expert_ffn_hidden_size")
+    mixed = experts(
+        dim, width, keys.word("hidden_act", default="silu"), count=routed,
+        chosen=keys.count("moe_topk", "num_experts_per_tok"), extra=none * dim,
+    )  # fmt: skip
+    mixer, plain = latent(keys), plain_feed(keys, "ffn_hidden_size", "intermediate_size")
+    half = Layer(mixer=mixer, feed=plain, parameters=2 * dim)
+    model = whole(keys, [None], [None], norms=0)
+    notes = (
+        "each of the config's layers stands as two of attention, and one of experts",
+        f"{none} of the {routed + none} experts do nothing and have no weights; transformers"
+        " allots some to them",
+    )
+    return replace(model, layers=(half, half, Layer(feed=mixed)) * count, notes=notes)
+
+
+FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+    "deepseek_v2": partial(decoder, usual=DEEPSEEK),
+    "deepseek_v3": partial(decoder, usual=DEEPSEEK, first=3),
+    "deepseek_v32": partial(
+        decoder, usual={**DEEPSEEK, **INDEX}, kind="indexed_attention", first=3
+    ),
+    "glm_moe_dsa": partial(
+        decoder, usual={**DEEPSEEK, **INDEX, "index_n_heads": 32, "qk_nope_head_dim": 192,
+                        "v_head_dim": 256, "q_lora_rank": 2048},
+        kind="indexed_attention", first=3,
+    ),
+    "hy_v4": partial(
+        decoder, usual={**DEEPSEEK, **INDEX, "qk_nope_head_dim": 192, "v_head_dim": 256,
+                        "index_n_heads": 16, "hc_mult": 4, "index_topk_freq": 4},
+        kind="indexed_attention", first=1, extra=sinks_and_gate, beside=hy_v4,
+    ),
+    "axk1": partial(
+        decoder, usual=DEEPSEEK, first=1, experts_extra=lambda keys: keys.count("hidden_size")
+    ),
+    "axk2": partial(
+        decoder, usual={**INDEX, "kv_lora_rank": 128, "q_lora_rank": 384, "qk_rope_head_dim": 32,
+                        "qk_nope_head_dim": 64, "v_head_dim": 64, "index_n_heads": 16,
+                        "gated_norm_rank": 16},
+        kind="indexed_attention", first=1, extra=gate_of_heads, beside=gates_of_norms,
+    ),
+    "glm4_moe_lite": partial(
+        decoder, usual={**DEEPSEEK, "qk_nope_head_dim": 192, "v_head_dim": 256, "q_lora_rank": 768},
+        first=1,
+    ),
+    "minicpm3": partial(
+        decoder, usual={"kv_lora_rank": 256, "q_lora_rank": 768, "qk_rope_head_dim": 32,
+                        "qk_nope_head_dim": 64, "v_head_dim": 64},
+        dense=True, tied=True,
+    ),
+    "mistral4": partial(
+        decoder, usual={"kv_lora_rank": 256, "q_lora_rank": 1024, "qk_rope_head_dim": 64,
+                        "qk_nope_head_dim": 64, "v_head_dim": 128},
+    ),
+    "youtu": partial(decoder, usual=DEEPSEEK, dense=True, tied=True),
+    "sarvam_mla": partial(decoder, usual={**DEEPSEEK, "q_lora_rank": None}, first=1),
+    "mistral_large4_text": mistral_large4,
+    "longcat_flash": longcat,
+}  # fmt: skip
