@@ -1,9 +1,11 @@
 """Models whose layers differ in kind: the order of kinds, the halves of each, and the whole."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from effattn_cli.architecture import Feed, Layer, Mixer, Model, Norm
+from effattn_cli.errors import UsageError
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import dense, experts, norm
 
@@ -15,6 +17,9 @@ RENAMED: Mapping[str, str] = {
     "deepseek_sparse_attention": "indexed_attention",
     "qwen_sparse_attention": "indexed_attention",
 }
+#: Keys that say how weights are stored or trained, or what a library does with them.
+ASIDE = ("expert_dtype", "indexer_rope_interleave", "index_share_for_mtp_iteration",
+         "mtp_use_dedicated_embeddings", "num_mtp_modules", "use_routing_bias")  # fmt: skip
 #: Makes the mixer of the layer at a place.
 Make = Callable[[Keys, int], Mixer | None]
 
@@ -49,6 +54,9 @@ def mixers(keys: Keys, order: Sequence[str], makers: Mapping[str, Make]) -> list
     if wrong := [kind for kind in order if kind not in makers]:
         known = ", ".join(makers)
         raise keys.refuse("layer_types", f"{wrong[0]!r} is not one of the family's: {known}")
+    for kind in set(makers) - set(order):
+        with suppress(UsageError):  # keys of a kind that no layer has are of no account
+            makers[kind](keys, 0)
     return [makers[kind](keys, place) for place, kind in enumerate(order)]
 
 
@@ -130,6 +138,7 @@ def whole(
     and norms; `other`: beside layers, embedding, head and final norm; `headless`: the class of a
     part, whose head is the whole model's.
     """
+    keys.skip(*ASIDE)
     dim, vocab = dim or keys.count("hidden_size"), keys.count("vocab_size")
     beside = [outside] * len(mixers) if isinstance(outside, int) else outside
     layers = tuple(

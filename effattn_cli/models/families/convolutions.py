@@ -153,6 +153,9 @@ def zaya(keys: Keys) -> Model:
     for name in ("attention_bias", "lm_head_bias"):
         if keys.flag(name):
             raise keys.refuse(name, "biases are not known of this family")
+    for name in ("cca_time0", "cca_time1"):
+        if keys.count(name, default=2) != 2:
+            raise keys.refuse(name, "the catalogue's variant has convolutions of two taps")
     mixer = named("cca", {}, dim, heads, kv_heads, width)
     order = kinds(keys, lambda place: "hybrid")
     if "hybrid_sliding" in order:

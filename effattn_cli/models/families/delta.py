@@ -86,6 +86,10 @@ def stepped(keys: Keys) -> list[bool]:
 def qwen(keys: Keys, *, dense: bool = False) -> Model:
     """Three layers of Gated DeltaNet to one of gated attention."""
     keys.assume(QWEN)
+    if keys.word("mamba_ssm_dtype", default="float32") != "float32":
+        raise keys.refuse("mamba_ssm_dtype", "states are in float32 everywhere")
+    if not keys.flag("attn_output_gate", default=True):
+        raise keys.refuse("attn_output_gate", "the family's attention has a gate")
     makers = {"linear_attention": gated_delta, "full_attention": partial(attention, gated=True)}
     order = kinds(keys, every_fourth(keys))
     half = [plain_feed(keys)] * len(order) if dense else feeds(keys, stepped(keys), shared_experts)

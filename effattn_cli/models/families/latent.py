@@ -150,6 +150,7 @@ def gate_of_heads(keys: Keys) -> int:
 
 def streams(keys: Keys, *, combined: bool) -> dict[str, Any]:
     """Several streams between layers: each half mixes them by matrices that tokens make."""
+    keys.skip("hc_sinkhorn_iters", "hc_eps", "hc_magnitude")
     dim, count = keys.count("hidden_size"), keys.count("hc_mult")
     rows = 2 * count + (count * count if combined else 0)
     half = rows * (count * dim + 1) + (3 if combined else 2)
@@ -219,7 +220,7 @@ def longcat(keys: Keys) -> Model:
 
 FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
     "deepseek_v2": partial(decoder, usual=DEEPSEEK),
-    "deepseek_v3": partial(decoder, usual=DEEPSEEK, first=3),
+    **dict.fromkeys(("deepseek_v3", "kimi_k2"), partial(decoder, usual=DEEPSEEK, first=3)),
     "deepseek_v32": partial(
         decoder, usual={**DEEPSEEK, **INDEX}, kind="indexed_attention", first=3
     ),

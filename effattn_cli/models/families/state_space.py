@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from msgspec import convert
 from msgspec.structs import replace
 
-from effattn_cli.architecture import Feed, Layer, Mixer, Model
+from effattn_cli.architecture import BYTES, Feed, Kept, Layer, Mixer, Model
 from effattn_cli.cards import Stored
 from effattn_cli.models.hybrid import RENAMED, expert_feed, kinds, mixers, plain_feed, whole
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.mixers import named
 from effattn_cli.models.pieces import dense, linear, softmax
+from effattn_cli.setting import Dtype
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +67,17 @@ def mamba2(
     bias = keys.flag(*names.bias)
     more += (2 * channels + 2 * groups * state + heads) if bias else 0
     more += dim if (keys.flag(out) if out else bias) else 0
-    keys.skip("mamba_chunk_size", "chunk_size", "mamba_ssm_cache_dtype")
-    return replace(mixer, parameters=mixer.parameters + more)
+    keys.skip("mamba_chunk_size", "chunk_size")
+    return replace(mixer, parameters=mixer.parameters + more, keeps=kept(keys, mixer))
+
+
+def kept(keys: Keys, mixer: Mixer) -> tuple[Kept, ...]:
+    """What a layer keeps, its state in the type that the config says."""
+    name = keys.word("mamba_ssm_cache_dtype", default="float32")
+    if name not in BYTES:
+        raise keys.refuse("mamba_ssm_cache_dtype", f"it is none of {', '.join(BYTES)}")
+    dtype = convert(name, Dtype)
+    return tuple(replace(item, dtype=dtype) if item.dtype else item for item in mixer.keeps)
 
 
 def mamba(
@@ -94,12 +105,8 @@ def attention(keys: Keys, place: int = 0, *, biased: bool = True) -> Mixer:
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
     kv_heads = keys.count("num_key_value_heads", default=heads)
     bias = biased and keys.flag("attention_bias")
-    width = keys.count("head_dim", default=dim // heads)
+    width = keys.count("head_dim", "attention_head_dim", default=dim // heads)
     return softmax(dim, heads, kv_heads, width, qkv_bias=bias, out_bias=bias)
-
-
-#: What is of no account where no layer has attention.
-ATTENTION = ("num_attention_heads", "num_key_value_heads", "attention_bias", "head_dim")
 
 
 def alone(keys: Keys, *, make: Callable[[Keys], Mixer], tied: bool) -> Model:
@@ -118,7 +125,6 @@ def bamba(keys: Keys) -> Model:
     """Mamba-2 with attention in the layers that a list names."""
     keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256})
     full = set(keys.items("attn_layer_indices") or ())
-    keys.skip(*ATTENTION)
     order = ["full_attention" if place in full else "linear_attention"
              for place in range(keys.count("num_hidden_layers"))]  # fmt: skip
     makers = {"linear_attention": mamba2, "full_attention": attention}
@@ -136,7 +142,6 @@ def granite(keys: Keys) -> Model:
     keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256, "num_local_experts": 8,
                  "shared_intermediate_size": 1024})  # fmt: skip
     order = kinds(keys, lambda place: "linear_attention")
-    keys.skip(*ATTENTION)
     makers = {"linear_attention": mamba2, "full_attention": attention}
     shared = keys.count("shared_intermediate_size")
     if keys.count("num_local_experts", least=0):
@@ -188,8 +193,9 @@ def nemotron(keys: Keys) -> Model:
     keys.assume({
         "mamba_num_heads": 128, "mamba_head_dim": 64, "ssm_state_size": 128, "conv_kernel": 4,
         "expand": 2, "n_groups": 8, "use_conv_bias": True, "mlp_hidden_act": "relu2",
-        "head_dim": 128,
     })  # fmt: skip
+    if "attention_head_dim" not in keys:
+        keys.assume({"head_dim": 128})
     pattern = keys.get("hybrid_override_pattern")
     letters = {"M": "linear_attention", "E": "moe", "*": "full_attention", "-": "mlp"}
     order = keys.items("layers_block_type", "layer_types")
