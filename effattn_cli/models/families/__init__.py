@@ -1,13 +1,10 @@
 """How the config of each family of models is read, by its `model_type`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from effattn_cli.architecture import Model
-from effattn_cli.models.families import dense
-from effattn_cli.models.keys import Keys
-
-Reader = Callable[[Keys], Model]
+from effattn_cli.models.families import dense, mixtures
+from effattn_cli.models.families.reader import Reader
 
 FAMILIES: Mapping[str, Reader] = {
-    name: reader for module in (dense,) for name, reader in module.FAMILIES.items()
+    name: reader for module in (dense, mixtures) for name, reader in module.FAMILIES.items()
 }
