@@ -13,14 +13,14 @@ from effattn_cli.models.keys import Keys
 from effattn_cli.models.layouts import CHUNKED, FULL, LAYERS, SLIDING, Layout, given
 from effattn_cli.models.pieces import QKNorm, dense, linear, norm, softmax
 
-DIM = ("hidden_size", "n_embd", "d_model", "dim")
+DIM = ("n_embed", "hidden_size", "n_embd", "d_model", "dim")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads", "attention_heads")
 KV_HEADS = ("num_key_value_heads", "n_kv_heads", "num_kv_heads")
-HEAD_DIM = ("head_dim", "attention_head_dim")
-WIDTH = ("intermediate_size", "n_inner", "ffn_dim", "inner_dim", "ffn_hidden_size")
+HEAD_DIM = ("head_dim", "attention_head_dim", "dim_head", "kv_channels")
+WIDTH = ("intermediate_size", "n_inner", "ffn_dim", "inner_dim", "ffn_hidden_size", "dff", "dim_ff")
 ACTIVATION = ("hidden_act", "hidden_activation", "activation_function", "activation", "afn")
 POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
-WINDOW = ("sliding_window", "sliding_window_size")
+WINDOW = ("sliding_window", "sliding_window_size", "window_size")
 Gate = Literal["", "element", "head", "softplus"]
 
 
@@ -99,9 +99,19 @@ def mixers(keys: Keys, style: Style) -> list[Mixer]:
     return [made[kind] for kind in order]
 
 
-def attention(keys: Keys, style: Style, shape: Shape, kind: str = FULL, extra: int = 0) -> Mixer:
-    """Softmax attention of a kind; `extra` counts parameters beyond projections and norms."""
-    window = keys.count(*WINDOW) if kind == SLIDING else None
+def attention(
+    keys: Keys,
+    style: Style,
+    shape: Shape,
+    kind: str = FULL,
+    *,
+    extra: int = 0,
+    window: int | None = None,
+) -> Mixer:
+    """Softmax attention of a kind; `extra` counts parameters beyond projections and norms, and
+    `window` is the one of a sliding layer where no key says it.
+    """
+    window = (window or keys.count(*WINDOW)) if kind == SLIDING else None
     chunk = keys.count("attention_chunk_size") if kind == CHUNKED else None
     qkv_bias, out_bias = biases(keys, style)
     sinks = style.sinks == "all" or (style.sinks == "sliding" and kind == SLIDING)

@@ -13,12 +13,12 @@ from effattn_cli.errors import UsageError
 #: Keys, by how they begin or what they contain, that speak of the layers. One of them that nobody
 #: read, and that is not off, is refused.
 SPEAKS_OF_LAYERS = re.compile(
-    r"layer_?types|layers_block|_pattern|kv_heads|key_value_heads|num_kv|n_kv|multi_query|head_dim"
+    r"layer_?types|layers_block|_pattern|kv_heads|kv_n_heads|key_value_heads|num_kv|n_kv|multi_query|head_dim"
     r"|head_size|kv_channels|d_kv|lora_rank|index_|indexer|sliding|window|chunk_size$|compress"
     r"|linear_(attn|num|key|value|conv)|mamba|ssm|state_size|conv_L|n_groups|expert|moe|shared"
     r"|first_k_dense|hyper|sparse|global_attn|attn_layer|full_attention|attention_type|hybrid"
     r"|low_rank|n_hash|num_mem|nextn|mtp|per_layer|sink|gated|residual_attention"
-    r"|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide|qk_(layer)?norm|alibi|loops?$"
+    r"|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide|qk_(layer)?norm|alibi$|loops?$"
     r"|_cycles$|parallel_(attn|residual)|num_ln_|gating"
 )
 #: Of these, what changes no layer: numbers of training, and how a library runs the model.

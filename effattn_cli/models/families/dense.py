@@ -70,7 +70,6 @@ STYLES: Mapping[str, Style] = {
     "ministral": replace(MISTRAL, layout=None),
     "ministral3": MISTRAL,
     "mistral": MISTRAL,
-    "molmo2_text": replace(ATTENTION, headless=True),
     "muse_glimmer_text": MUSE,
     "nanochat": replace(ATTENTION, gated=False, norms=0, final_norm=False),
     "nemotron": replace(UNGATED, norm="layer"),
