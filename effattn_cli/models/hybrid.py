@@ -20,18 +20,18 @@ RENAMED: Mapping[str, str] = {
 #: Keys that say how weights are stored or trained, or what a library does with them.
 ASIDE = ("expert_dtype", "indexer_rope_interleave", "index_share_for_mtp_iteration",
          "mtp_use_dedicated_embeddings", "num_mtp_modules", "use_routing_bias")  # fmt: skip
-#: Makes the mixer of the layer at a place.
-Make = Callable[[Keys, int], Mixer | None]
+#: Makes the mixer of layers of a kind; None where they have none.
+Make = Callable[[Keys], Mixer | None]
 
 
 def kinds(
     keys: Keys,
-    usual: Callable[[int], str],
+    usual: str | Sequence[str],
     *names: str,
     renamed: Mapping[str, str] = RENAMED,
 ) -> list[str]:
     """The kind of each layer: from the first of these keys, `layer_types` unless given, or what is
-    usual at each place.
+    usual of all of them, or of each.
 
     Raises:
         UsageError: there are not as many kinds as layers.
@@ -39,7 +39,7 @@ def kinds(
     names = names or ("layer_types",)
     count, given = keys.count(LAYERS), keys.items(*names)
     if given is None:
-        return [usual(place) for place in range(count)]
+        return [usual] * count if isinstance(usual, str) else list(usual)
     if len(given) != count:
         raise keys.refuse(names[0], f"{len(given)} kinds for {count} layers")
     return [renamed.get(kind, kind) if isinstance(kind, str) else str(kind) for kind in given]
@@ -56,8 +56,9 @@ def mixers(keys: Keys, order: Sequence[str], makers: Mapping[str, Make]) -> list
         raise keys.refuse("layer_types", f"{wrong[0]!r} is not one of the family's: {known}")
     for kind in set(makers) - set(order):
         with suppress(UsageError):  # keys of a kind that no layer has are of no account
-            makers[kind](keys, 0)
-    return [makers[kind](keys, place) for place, kind in enumerate(order)]
+            makers[kind](keys)
+    made = {kind: makers[kind](keys) for kind in dict.fromkeys(order)}
+    return [made[kind] for kind in order]
 
 
 def sparse_layers(keys: Keys, first: int = 0) -> list[bool]:
@@ -157,3 +158,12 @@ def predictions(keys: Keys) -> list[str]:
     """That layers which predict further tokens are left out, where there are some."""
     few: Any = keys.get("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers")
     return [f"{few} layers that predict further tokens are left out"] if few else []
+
+
+def nothing(keys: Keys) -> None:
+    """Of layers without a mixer."""
+
+
+def every(count: int, step: int, kind: str, other: str) -> list[str]:
+    """A kind in every so many layers, counted from one, and another in the rest."""
+    return [kind if (place + 1) % step == 0 else other for place in range(count)]

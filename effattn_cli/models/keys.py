@@ -13,12 +13,12 @@ from effattn_cli.errors import UsageError
 #: Keys, by how they begin or what they contain, that speak of the layers. One of them that nobody
 #: read, and that is not off, is refused.
 SPEAKS_OF_LAYERS = re.compile(
-    r"layer_?types|layers_block|_pattern|kv_heads|key_value_heads|num_kv|n_kv|multi_query|head_dim"
+    r"layer_?types|layers_block|_pattern|kv_heads|kv_n_heads|key_value_heads|num_kv|n_kv|multi_query|head_dim"
     r"|head_size|kv_channels|d_kv|lora_rank|index_|indexer|sliding|window|chunk_size$|compress"
     r"|linear_(attn|num|key|value|conv)|mamba|ssm|state_size|conv_L|n_groups|expert|moe|shared"
     r"|first_k_dense|hyper|sparse|global_attn|attn_layer|full_attention|attention_type|hybrid"
     r"|low_rank|n_hash|num_mem|nextn|mtp|per_layer|sink|gated|residual_attention"
-    r"|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide|qk_(layer)?norm|alibi|loops?$"
+    r"|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide|qk_(layer)?norm|alibi$|loops?$"
     r"|_cycles$|parallel_(attn|residual)|num_ln_|gating"
 )
 #: Of these, what changes no layer: numbers of training, and how a library runs the model.
@@ -26,7 +26,8 @@ CHANGES_NOTHING = re.compile(
     r"aux_loss|jitter|capacity|_loss|z_loss|chunk_size_feed_forward|dropout|router_(bias|scaling|dtype"
     r"|act|softmax)|routed_scaling|norm_topk|topk_method|scoring_func|n_group$|topk_group|_coef"
     r"|output_router|use_mamba_kernels|time_step|ssm_cfg|initializer|mamba_dt|ep_size|_token_id"
-    r"|expert_choice|window_partition|attention_window_train"
+    r"|expert_choice|window_partition|attention_window_train|expert_selection_fn|fp32_combine"
+    r"|moe_norm_min|combination_strategy|router_weight_on_input|router_logit|add_router_probs"
 )
 OFF: tuple[Any, ...] = (None, False, 0, "", "none", [], {})
 

@@ -1,6 +1,6 @@
 """Hybrids with short convolutions and small recurrences: LFM, RecurrentGemma, xLSTM, ZAYA."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import ceil
 
@@ -9,13 +9,14 @@ from msgspec.structs import replace
 from effattn_cli.architecture import Feed, Mixer, Model
 from effattn_cli.cards import Stored
 from effattn_cli.models.families.delta import attention
-from effattn_cli.models.hybrid import expert_feed, kinds, mixers, plain_feed, whole
+from effattn_cli.models.families.reader import Reader
+from effattn_cli.models.hybrid import Make, expert_feed, kinds, mixers, plain_feed, whole
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.mixers import named
 from effattn_cli.models.pieces import dense, linear, norm, softmax
 
 
-def short_conv(keys: Keys, place: int = 0) -> Mixer:
+def short_conv(keys: Keys) -> Mixer:
     """A gated convolution of each channel; a bias is in all three of its parts, or in none."""
     dim, taps, bias = keys.count("hidden_size"), keys.count("conv_L_cache"), keys.flag("conv_bias")
     options: dict[str, Stored] = {} if taps == 3 else {"taps": taps}
@@ -24,7 +25,7 @@ def short_conv(keys: Keys, place: int = 0) -> Mixer:
     return replace(mixer, parameters=mixer.parameters + (4 * dim if bias else 0))
 
 
-def head_gated(keys: Keys, place: int = 0, *, window: str = "") -> Mixer:
+def head_gated(keys: Keys, *, window: str = "") -> Mixer:
     """Attention with norms of q and k, and a gate of one number for each head where asked for."""
     mixer, heads = attention(keys, window=window), keys.count("num_attention_heads")
     if not keys.flag("use_attention_gate"):
@@ -45,7 +46,7 @@ def lfm2(keys: Keys) -> Model:
                  "block_multiple_of": 256})  # fmt: skip
     count, full = keys.count("num_hidden_layers"), keys.items("full_attn_idxs")
     full = list(range(count)) if full is None else full
-    order = kinds(keys, lambda place: "full_attention" if place in full else "conv")
+    order = kinds(keys, ["full_attention" if place in full else "conv" for place in range(count)])
     width = keys.count("block_ff_dim", "intermediate_size")
     if keys.flag("block_auto_adjust_ff_dim"):
         width = int(2 * width / 3)
@@ -65,7 +66,8 @@ def lfm2_moe(keys: Keys) -> Model:
     full = keys.items("full_attn_idxs")
     if full is None and "layer_types" not in keys:
         raise keys.refuse("layer_types", "the family has no usual order of kinds")
-    order = kinds(keys, lambda place: "full_attention" if place in (full or ()) else "conv")
+    usual = ["full_attention" if place in (full or ()) else "conv" for place in range(count)]
+    order = kinds(keys, usual)
     half = [plain_feed(keys) if place < few else expert_feed(keys) for place in range(count)]
     keys.skip("use_expert_bias")
     keys.assume({"tie_word_embeddings": keys.flag("tie_embedding", default=True)})
@@ -78,7 +80,8 @@ def lfm3(keys: Keys) -> Model:
                  "use_sandwich_norm": True, "use_attention_gate": True,
                  "num_key_value_heads": 4})  # fmt: skip
     period = ("sliding_attention", "conv", "full_attention", "conv")
-    order = kinds(keys, lambda place: period[place % 4] if place else "conv")
+    count = keys.count("num_hidden_layers")
+    order = kinds(keys, ["conv", *(period[place % 4] for place in range(1, count))])
     norms = 4 if keys.flag("use_sandwich_norm") else 2
     half = [plain_feed(keys)] * len(order)
     return of_convolutions(keys, order, half, norms=norms)
@@ -87,7 +90,7 @@ def lfm3(keys: Keys) -> Model:
 def of_convolutions(
     keys: Keys, order: Sequence[str], half: Sequence[Feed], *, norms: int = 2
 ) -> Model:
-    makers = {
+    makers: dict[str, Make] = {
         "conv": short_conv, "full_attention": head_gated,
         "sliding_attention": partial(head_gated, window="sliding_window"),
     }  # fmt: skip
@@ -116,14 +119,14 @@ def recurrent_gemma(keys: Keys) -> Model:
     period = keys.items("block_types", "_block_types") or ["recurrent", "recurrent", "attention"]
     count = keys.count("num_hidden_layers")
     order = [str(period[place % len(period)]) for place in range(count)]
-    makers = {"recurrent": lambda *_: lru, "attention": lambda *_: near}
+    makers = {"recurrent": lambda _: lru, "attention": lambda _: near}
     act = keys.word("hidden_activation", default="gelu_pytorch_tanh")
     feed = dense(dim, keys.count("intermediate_size") // 2, act, gated=True, bias=True)
     return whole(keys, mixers(keys, order, makers), [feed] * count, tied=True)
 
 
 def xlstm(keys: Keys) -> Model:
-    """mLSTM layers, as in xLSTM-7B."""
+    """Layers of mLSTM, as in xLSTM-7B."""
     keys.assume({"num_heads": 8, "qk_dim_factor": 0.5, "v_dim_factor": 1.0, "use_bias": False,
                  "ffn_proj_factor": 2.667, "ffn_round_up_to_multiple_of": 64,
                  "add_out_norm": True})  # fmt: skip
@@ -157,24 +160,22 @@ def zaya(keys: Keys) -> Model:
         if keys.count(name, default=2) != 2:
             raise keys.refuse(name, "the catalogue's variant has convolutions of two taps")
     mixer = named("cca", {}, dim, heads, kv_heads, width)
-    order = kinds(keys, lambda place: "hybrid")
+    order = kinds(keys, "hybrid")
     if "hybrid_sliding" in order:
         raise keys.refuse("layer_types", "its attention with a window is not in the catalogue")
     count, hidden = keys.count("num_experts"), keys.count("router_hidden_size")
     router = linear(dim, hidden, bias=True) + norm(hidden, "rms")
     router += 2 * linear(hidden, hidden, bias=True) + linear(hidden, count + 1)
     first = expert_feed(keys, shared=0, extra=router - linear(dim, count))
-    later = replace(
-        first, parameters=first.parameters + hidden, always=first.always + hidden
-    )
+    later = replace(first, parameters=first.parameters + hidden, always=first.always + hidden)
     half = [later if place else first for place in range(len(order))]
-    made = mixers(keys, order, {"hybrid": lambda *_: mixer})
+    made = mixers(keys, order, {"hybrid": lambda _: mixer})
     notes = ["one more choice of the router has no expert: such a token passes"]
     keys.skip("sliding_window")
     return whole(keys, made, half, outside=8 * dim, other=2 * dim, tied=True, notes=notes)
 
 
-FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+FAMILIES: Mapping[str, Reader] = {
     "lfm2": lfm2,
     "lfm2_moe": lfm2_moe,
     "lfm3": lfm3,

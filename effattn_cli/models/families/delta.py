@@ -1,22 +1,21 @@
 """Hybrids of attention with delta rules and with lightning attention."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
-
 from effattn_cli.architecture import Feed, Mixer, Model
 from effattn_cli.cards import Stored
-from effattn_cli.models.families.latent import DEEPSEEK, latent
+from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.hybrid import (
+    Make,
+    every,
     expert_feed,
     feeds,
     kinds,
     mixers,
     plain_feed,
     predictions,
-    sparse_layers,
     whole,
 )
 from effattn_cli.models.keys import Keys
@@ -29,9 +28,7 @@ QWEN: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def gated_delta(
-    keys: Keys, place: int = 0, *, given: Mapping[str, Stored] | None = None
-) -> Mixer:
+def gated_delta(keys: Keys, *, given: Mapping[str, Stored] | None = None) -> Mixer:
     """Gated DeltaNet, of whose value heads some share a query and a key."""
     heads, width = keys.count("linear_num_value_heads"), keys.count("linear_key_head_dim")
     shared, value = keys.count("linear_num_key_heads"), keys.count("linear_value_head_dim")
@@ -45,7 +42,7 @@ def gated_delta(
     return named("gated-deltanet", {**options, **(given or {})}, dim, heads, heads, width)
 
 
-def attention(keys: Keys, place: int = 0, *, gated: bool = False, window: str = "") -> Mixer:
+def attention(keys: Keys, *, gated: bool = False, window: str = "") -> Mixer:
     """Grouped attention with norms of queries and keys; `gated`: on what it gives, each number."""
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
     kv_heads = keys.count("num_key_value_heads", default=heads)
@@ -60,9 +57,9 @@ def attention(keys: Keys, place: int = 0, *, gated: bool = False, window: str = 
     )  # fmt: skip
 
 
-def every_fourth(keys: Keys, full: str = "full_attention") -> Callable[[int], str]:
+def every_fourth(keys: Keys, full: str = "full_attention") -> list[str]:
     interval = keys.count("full_attention_interval", default=4)
-    return lambda place: "linear_attention" if (place + 1) % interval else full
+    return every(keys.count("num_hidden_layers"), interval, full, "linear_attention")
 
 
 def shared_experts(keys: Keys) -> Feed:
@@ -90,7 +87,9 @@ def qwen(keys: Keys, *, dense: bool = False) -> Model:
         raise keys.refuse("mamba_ssm_dtype", "states are in float32 everywhere")
     if not keys.flag("attn_output_gate", default=True):
         raise keys.refuse("attn_output_gate", "the family's attention has a gate")
-    makers = {"linear_attention": gated_delta, "full_attention": partial(attention, gated=True)}
+    makers: dict[str, Make] = {
+        "linear_attention": gated_delta, "full_attention": partial(attention, gated=True),
+    }  # fmt: skip
     order = kinds(keys, every_fourth(keys))
     half = [plain_feed(keys)] * len(order) if dense else feeds(keys, stepped(keys), shared_experts)
     return whole(keys, mixers(keys, order, makers), half, notes=predictions(keys))
@@ -107,11 +106,12 @@ def lara(keys: Keys) -> Model:
                  "sliding_window": 512, "head_dim": 128})  # fmt: skip
     period = ("linear_attention", "sliding_attention", "linear_attention", "full_attention",
               "sliding_attention")  # fmt: skip
-    makers = {
+    makers: dict[str, Make] = {
         "linear_attention": gated_delta, "full_attention": attention,
         "sliding_attention": partial(attention, window="sliding_window"),
     }  # fmt: skip
-    order = kinds(keys, lambda place: period[place % 5])
+    count = keys.count("num_hidden_layers")
+    order = kinds(keys, [period[place % 5] for place in range(count)])
     shared = keys.count("shared_expert_intermediate_size", default=0, least=0)
     feed = expert_feed(keys, shared=shared)
     return whole(keys, mixers(keys, order, makers), [feed] * len(order), tied=True)
@@ -138,117 +138,17 @@ def olmo(keys: Keys) -> Model:
     count = keys.count("num_hidden_layers")
     usual = ["full_attention" if place % 4 == 3 else "linear_attention" for place in range(count)]
     usual[-1:] = usual[-1:] if "full_attention" in usual else ["full_attention"]
-    makers = {
-        "linear_attention": partial(gated_delta, given=given),
-        "full_attention": lambda keys, place: full,
-    }
-    order = kinds(keys, usual.__getitem__)
+    makers: dict[str, Make] = {
+        "linear_attention": partial(gated_delta, given=given), "full_attention": lambda _: full,
+    }  # fmt: skip
+    order = kinds(keys, usual)
     return whole(keys, mixers(keys, order, makers), [plain_feed(keys)] * count)
 
 
-def kimi_delta(keys: Keys, place: int = 0, *, given: Mapping[str, Stored] | None = None) -> Mixer:
-    """Kimi Delta Attention."""
-    heads, width = keys.count("linear_num_heads"), keys.count("linear_head_dim")
-    conv = keys.count("linear_conv_kernel_dim", "short_conv_kernel_size")
-    options = {**({} if conv == 4 else {"conv": conv}), **(given or {})}
-    return named("kda", options, keys.count("hidden_size"), heads, heads, width)
-
-
-def unturned(keys: Keys, place: int) -> Mixer:
-    """Latent attention without positions; the width that they would have is there all the same."""
-    mixer = latent(keys)
-    return replace(mixer, options={**mixer.options, "turn": False})
-
-
-def kimi(keys: Keys) -> Model:
-    """Three layers of Kimi Delta Attention to one of latent attention without positions."""
-    keys.assume({**DEEPSEEK, "q_lora_rank": None, "linear_head_dim": 128, "linear_num_heads": 32,
-                 "linear_conv_kernel_dim": 4})  # fmt: skip
-    count = keys.count("num_hidden_layers")
-    full = set(range(4, count, 4))
-    if keys.get("linear_attn_config") is not None:  # as the original file has it
-        full = originally(keys.part("linear_attn_config"), keys, full)
-    keys.skip("mla_use_nope")  # it is so in every file, and in transformers' code
-    makers = {"linear_attention": kimi_delta, "full_attention": unturned}
-    order = kinds(keys, lambda place: "full_attention" if place in full else "linear_attention")
-    half = feeds(keys, sparse_layers(keys, 1), expert_feed)
-    return whole(keys, mixers(keys, order, makers), half, notes=predictions(keys))
-
-
-def originally(part: Keys, keys: Keys, usual: set[int]) -> set[int]:
-    """Takes over what the part says of delta layers; the places of the full ones."""
-    names = {"head_dim": "linear_head_dim", "num_heads": "linear_num_heads",
-             "short_conv_kernel_size": "linear_conv_kernel_dim"}  # fmt: skip
-    keys.assume({ours: part.get(name) for name, ours in names.items() if name in part})
-    full, delta = part.items("full_attn_layers"), part.items("kda_layers")
-    if full is None or delta is None:
-        return usual
-    count = keys.count("num_hidden_layers")
-    if sorted([*full, *delta]) != list(range(1, count + 1)):  # they are counted from one
-        raise part.refuse("full_attn_layers", f"with kda_layers it does not make {count} layers")
-    return {place - 1 for place in full}
-
-
-def bailing(keys: Keys) -> Model:
-    """Ling 3.0: five layers of Kimi Delta Attention to one of latent attention with a gate."""
-    keys.assume({**DEEPSEEK, "q_lora_rank": None, "head_dim": 128, "short_conv_kernel_size": 4,
-                 "layer_group_size": 6, "kda_lower_bound": -5.0, "kda_safe_gate": True})  # fmt: skip
-    heads, every = keys.count("num_attention_heads"), keys.count("layer_group_size")
-    width = keys.count("linear_head_dim", "head_dim")
-    keys.assume({"linear_num_heads": heads, "linear_head_dim": width})
-    given: dict[str, Stored] = {"full_rank": "both"}
-    if keys.flag("kda_safe_gate"):
-        given["lowest"] = float(keys.number("kda_lower_bound"))
-
-    def gate(keys: Keys) -> int:
-        return linear(keys.count("hidden_size"), heads)
-
-    makers = {
-        "linear_attention": partial(kimi_delta, given=given),
-        "full_attention": partial(latent, extra=gate),
-    }
-    order = kinds(
-        keys, lambda place: "linear_attention" if (place + 1) % every else "full_attention"
-    )
-    half = feeds(keys, sparse_layers(keys, 2), expert_feed)
-    notes = [*predictions(keys), "the gate of latent attention is counted as weights, not measured"]
-    return whole(keys, mixers(keys, order, makers), half, notes=notes)
-
-
-def minimax(keys: Keys) -> Model:
-    """MiniMax-01: layers of lightning attention between layers of grouped attention."""
-    dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
-    kv_heads = keys.count("num_key_value_heads", default=heads)
-    width = keys.count("head_dim", default=dim // heads)
-    lightning = named("lightning", {}, dim, heads, heads, width)
-    full = softmax(dim, heads, kv_heads, width)  # without biases or norms
-    order = kinds(keys, attention_types(keys).__getitem__)
-    makers = {"linear_attention": lambda *_: lightning, "full_attention": lambda *_: full}
-    if keys.get("sliding_window"):
-        raise keys.refuse("sliding_window", "a window beside lightning attention is not known")
-    keys.skip("linear_attn_alpha_factor", "linear_attn_beta_factor", "full_attn_alpha_factor",
-              "full_attn_beta_factor")  # fmt: skip
-    feed = expert_feed(keys, width=("intermediate_size",), shared=0)
-    notes = ["lightning attention fades less in deep layers: all are taken as the first is"]
-    return whole(keys, mixers(keys, order, makers), [feed] * len(order), notes=notes)
-
-
-def attention_types(keys: Keys) -> list[str]:
-    """By the numbers of the original file, 1 being softmax; or every other layer, as is usual."""
-    count, types = keys.count("num_hidden_layers"), keys.items("attn_type_list")
-    types = [1 - place % 2 for place in range(count)] if types is None else types
-    if len(types) != count:
-        raise keys.refuse("attn_type_list", f"{len(types)} kinds for {count} layers")
-    return ["full_attention" if softmax_there else "linear_attention" for softmax_there in types]
-
-
-FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+FAMILIES: Mapping[str, Reader] = {
     "qwen3_next": qwen_moe,
     "qwen3_5_text": partial(qwen, dense=True),
     "qwen3_5_moe_text": qwen,
     "lara_mini": lara,
     "olmo_hybrid": olmo,
-    "kimi_linear": kimi,
-    "bailing_hybrid": bailing,
-    **dict.fromkeys(("minimax", "minimax_text_01", "minimax_m1"), minimax),
 }

@@ -6,8 +6,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from effattn_cli.architecture import Layer, Mixer, Model
+from effattn_cli.architecture import Mixer, Model
 from effattn_cli.cards import Stored
+from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.hybrid import (
     expert_feed,
     feeds,
@@ -21,7 +22,7 @@ from effattn_cli.models.hybrid import (
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.mixers import named
 from effattn_cli.models.mixers.widths import index_keys
-from effattn_cli.models.pieces import experts, linear
+from effattn_cli.models.pieces import linear
 
 DEEPSEEK: Mapping[str, Any] = {
     "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,
@@ -36,9 +37,7 @@ NARROW = (
 Extra = Callable[[Keys], int]
 
 
-def latent(
-    keys: Keys, place: int = 0, *, extra: Extra | None = None, turned: bool = True
-) -> Mixer:
+def latent(keys: Keys, *, extra: Extra | None = None, turned: bool = True) -> Mixer:
     """Latent attention; where nothing is turned, a key has its whole width from the latent."""
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
     rank = keys.count("q_lora_rank", default=0, least=0)
@@ -58,11 +57,15 @@ def latent(
 
 
 def indexed(
-    keys: Keys, place: int, *, extra: Extra | None = None, turned: bool = True, from_x: bool = False
+    keys: Keys,
+    *,
+    shared: bool,
+    extra: Extra | None = None,
+    turned: bool = True,
+    from_x: bool = False,
 ) -> Mixer:
-    """Latent attention to the tokens that an index finds, its own or that of a layer before.
-
-    `from_x`: its queries are made of the token itself, not of the queries' rank.
+    """Latent attention to the tokens that an index finds: its own, or a `shared` one of a layer
+    before. `from_x`: its queries are made of the token itself, not of the queries' rank.
     """
     plain = latent(keys, extra=extra, turned=turned)
     dim, rank = keys.count("hidden_size"), keys.count("q_lora_rank", default=0, least=0)
@@ -70,7 +73,7 @@ def indexed(
     options = {name: plain.options[name] for name in ("latent", "rope")}
     options |= {"over": "mla", "top": keys.count("index_topk"), "index_heads": heads,
                 "index_width": width}  # fmt: skip
-    if shares(keys)[place]:
+    if shared:
         return replace(
             plain, kind="indexed_attention", variant="dsa", options={**options, "shared": True}
         )
@@ -111,23 +114,22 @@ def decoder(
     """All layers of one kind; `dense`: none has experts; `beside`: what `whole` is told besides."""
     keys.assume(usual)
     made: Mapping[str, Any] = beside(keys) if beside else {}
-    makers = {"full_attention": partial(latent, extra=extra)}
+    count = keys.count("num_hidden_layers")
+    order = [kind] * count if dense else kinds(keys, kind)
+    mixing = mixers(keys, order, {kind: partial(latent, extra=extra)})
     if kind == "indexed_attention":
-        makers = {kind: partial(indexed, extra=extra)}
-    order = kinds(keys, lambda place: kind) if not dense else [kind] * keys.count(
-        "num_hidden_layers")  # fmt: skip
+        each = {shared: indexed(keys, shared=shared, extra=extra) for shared in (False, True)}
+        mixing = [each[shared] for shared in shares(keys)]
     if dense:
-        half = [plain_feed(keys, bias=keys.flag("mlp_bias"))] * len(order)
+        half = [plain_feed(keys, bias=keys.flag("mlp_bias"))] * count
     else:
         keys.skip("mlp_bias")  # of a family that has experts no matrix has one
         more = experts_extra(keys) if experts_extra else 0
-        half = feeds(
-            keys, sparse_layers(keys, first), lambda keys: expert_feed(keys, extra=more)
-        )
+        half = feeds(keys, sparse_layers(keys, first), lambda keys: expert_feed(keys, extra=more))
     notes = [*predictions(keys), *([NARROW] if kind == "indexed_attention" else [])]
     notes += made.get("notes", [])
     rest = {name: value for name, value in made.items() if name != "notes"}
-    return whole(keys, mixers(keys, order, makers), half, tied=tied, notes=notes, **rest)
+    return whole(keys, mixing, half, tied=tied, notes=notes, **rest)
 
 
 def gates_of_norms(keys: Keys) -> dict[str, Any]:
@@ -166,59 +168,23 @@ def hy_v4(keys: Keys) -> dict[str, Any]:
     return {**made, "notes": [*made["notes"], more]}
 
 
+def hy_v4_part(keys: Keys) -> dict[str, Any]:
+    """The decoder of a model that sees, whose head is the whole model's."""
+    return {**hy_v4(keys), "headless": True}
+
+
 def sinks_and_gate(keys: Keys) -> int:
     """Hy-V4: a sink for each head, and a gate as wide as the values."""
     heads = keys.count("num_attention_heads")
     return heads + keys.count("hidden_size") * heads * keys.count("v_head_dim")
 
 
-def mistral_large4(keys: Keys) -> Model:
-    """Every fourth layer has no positions; queries have no rank, and scales of their own."""
-    keys.assume({**INDEX, "kv_lora_rank": 512, "q_lora_rank": None, "index_n_heads": 32,
-                 "qk_rope_head_dim": 64, "qk_nope_head_dim": 64, "v_head_dim": 128})  # fmt: skip
-    count, dim = keys.count("num_hidden_layers"), keys.count("hidden_size")
-    every = keys.count("no_rope_layer_interval", default=4)
-    turned = keys.items("no_rope_layers") or [(place + 1) % every > 0 for place in range(count)]
-    sources = keys.items("kv_source_layers") or list(range(count))
-    if sources != list(range(count)):
-        raise keys.refuse("kv_source_layers", "latents shared by layers are in no variant")
-
-    def make(keys: Keys, place: int) -> Mixer:
-        heads, ours = keys.count("num_attention_heads"), keys.count("index_n_heads")
-        mixer = indexed(keys, place, turned=bool(turned[place]), from_x=True)
-        more = 2 * heads + (0 if shares(keys)[place] else 2 * dim + 2 * ours)
-        return replace(mixer, parameters=mixer.parameters + more)
-
-    order = kinds(keys, lambda place: "indexed_attention")
-    half = feeds(keys, sparse_layers(keys, 1), expert_feed)
-    notes = [NARROW, "learned scales of queries are counted as weights, and not measured"]
-    made = mixers(keys, order, {"indexed_attention": make})
-    table = keys.count("qk_rope_head_dim") // 2
-    return whole(keys, made, half, notes=notes, other=table, headless=True)
-
-
-def longcat(keys: Keys) -> Model:
-    """A layer is two of attention and a dense half, and experts that stand beside the second."""
-    keys.assume({**DEEPSEEK, "zero_expert_num": 256, "moe_topk": 12})
-    count, dim = keys.count("num_layers", "num_hidden_layers"), keys.count("hidden_size")
-    routed, none = keys.count("n_routed_experts"), keys.count("zero_expert_num", least=0)
-    width = keys.count("expert_ffn_hidden_size")
-    mixed = experts(
-        dim, width, keys.word("hidden_act", default="silu"), count=routed,
-        chosen=keys.count("moe_topk", "num_experts_per_tok"), extra=none * dim,
-    )  # fmt: skip
-    mixer, plain = latent(keys), plain_feed(keys, "ffn_hidden_size", "intermediate_size")
-    half = Layer(mixer=mixer, feed=plain, parameters=2 * dim)
-    model = whole(keys, [None], [None], norms=0)
-    notes = (
-        "each of the config's layers stands as two of attention, and one of experts",
-        f"{none} of the {routed + none} experts do nothing and have no weights; transformers"
-        " allots some to them",
-    )
-    return replace(model, layers=(half, half, Layer(feed=mixed)) * count, notes=notes)
-
-
-FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+HY_V4: dict[str, Any] = {
+    "usual": {**DEEPSEEK, **INDEX, "qk_nope_head_dim": 192, "v_head_dim": 256, "hc_mult": 4,
+              "index_n_heads": 16, "index_topk_freq": 4},
+    "kind": "indexed_attention", "first": 1, "extra": sinks_and_gate,
+}  # fmt: skip
+FAMILIES: Mapping[str, Reader] = {
     "deepseek_v2": partial(decoder, usual=DEEPSEEK),
     **dict.fromkeys(("deepseek_v3", "kimi_k2"), partial(decoder, usual=DEEPSEEK, first=3)),
     "deepseek_v32": partial(
@@ -229,11 +195,8 @@ FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
                         "v_head_dim": 256, "q_lora_rank": 2048},
         kind="indexed_attention", first=3,
     ),
-    "hy_v4": partial(
-        decoder, usual={**DEEPSEEK, **INDEX, "qk_nope_head_dim": 192, "v_head_dim": 256,
-                        "index_n_heads": 16, "hc_mult": 4, "index_topk_freq": 4},
-        kind="indexed_attention", first=1, extra=sinks_and_gate, beside=hy_v4,
-    ),
+    "hy_v4": partial(decoder, **HY_V4, beside=hy_v4),
+    "hy_v4_vl_text": partial(decoder, **HY_V4, beside=hy_v4_part),
     "axk1": partial(
         decoder, usual=DEEPSEEK, first=1, experts_extra=lambda keys: keys.count("hidden_size")
     ),
@@ -258,6 +221,4 @@ FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
     ),
     "youtu": partial(decoder, usual=DEEPSEEK, dense=True, tied=True),
     "sarvam_mla": partial(decoder, usual={**DEEPSEEK, "q_lora_rank": None}, first=1),
-    "mistral_large4_text": mistral_large4,
-    "longcat_flash": longcat,
 }  # fmt: skip

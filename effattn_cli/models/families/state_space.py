@@ -8,12 +8,20 @@ from functools import partial
 from msgspec import convert
 from msgspec.structs import replace
 
-from effattn_cli.architecture import BYTES, Feed, Kept, Layer, Mixer, Model
+from effattn_cli.architecture import BYTES, Kept, Layer, Mixer, Model
 from effattn_cli.cards import Stored
-from effattn_cli.models.hybrid import RENAMED, expert_feed, kinds, mixers, plain_feed, whole
+from effattn_cli.models.families.reader import Reader
+from effattn_cli.models.hybrid import (
+    Make,
+    expert_feed,
+    kinds,
+    mixers,
+    plain_feed,
+    whole,
+)
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.mixers import named
-from effattn_cli.models.pieces import dense, linear, softmax
+from effattn_cli.models.pieces import softmax
 from effattn_cli.setting import Dtype
 
 
@@ -45,9 +53,7 @@ NEMOTRON = Names(
 )  # fmt: skip
 
 
-def mamba2(
-    keys: Keys, place: int = 0, *, names: Names = HYBRID, normed: bool = True, out: str = ""
-) -> Mixer:
+def mamba2(keys: Keys, *, names: Names = HYBRID, normed: bool = True, out: str = "") -> Mixer:
     """Mamba-2. `normed`: its output is; `out`: the key of a bias that its last projection has."""
     dim, heads = keys.count("hidden_size"), keys.count(*names.heads)
     inner = keys.count(*names.expand) * dim
@@ -80,9 +86,7 @@ def kept(keys: Keys, mixer: Mixer) -> tuple[Kept, ...]:
     return tuple(replace(item, dtype=dtype) if item.dtype else item for item in mixer.keeps)
 
 
-def mamba(
-    keys: Keys, place: int = 0, *, names: Names = HYBRID, norms: int | None = None
-) -> Mixer:
+def mamba(keys: Keys, *, names: Names = HYBRID, norms: int | None = None) -> Mixer:
     """Mamba. `norms`: what makes steps and inputs is normed, with weights (1) or without (0)."""
     dim = keys.count("hidden_size")
     channels, state = keys.count(*names.expand) * dim, keys.count(*names.state)
@@ -100,7 +104,7 @@ def mamba(
     return replace(mixer, parameters=mixer.parameters + more)
 
 
-def attention(keys: Keys, place: int = 0, *, biased: bool = True) -> Mixer:
+def attention(keys: Keys, *, biased: bool = True) -> Mixer:
     """Grouped attention; `biased`: a key says whether its projections have biases."""
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
     kv_heads = keys.count("num_key_value_heads", default=heads)
@@ -127,7 +131,7 @@ def bamba(keys: Keys) -> Model:
     full = set(keys.items("attn_layer_indices") or ())
     order = ["full_attention" if place in full else "linear_attention"
              for place in range(keys.count("num_hidden_layers"))]  # fmt: skip
-    makers = {"linear_attention": mamba2, "full_attention": attention}
+    makers: dict[str, Make] = {"linear_attention": mamba2, "full_attention": attention}
     feed = plain_feed(keys, bias=keys.flag("mlp_bias"))
     return whole(keys, mixers(keys, order, makers), [feed] * len(order))
 
@@ -141,8 +145,8 @@ def granite(keys: Keys) -> Model:
     """Mamba-2 or attention, and experts beside a feed-forward that every token meets."""
     keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256, "num_local_experts": 8,
                  "shared_intermediate_size": 1024})  # fmt: skip
-    order = kinds(keys, lambda place: "linear_attention")
-    makers = {"linear_attention": mamba2, "full_attention": attention}
+    order = kinds(keys, "linear_attention")
+    makers: dict[str, Make] = {"linear_attention": mamba2, "full_attention": attention}
     shared = keys.count("shared_intermediate_size")
     if keys.count("num_local_experts", least=0):
         feed = expert_feed(keys, width=("intermediate_size",), shared=shared)
@@ -172,15 +176,18 @@ def falcon_h1(keys: Keys) -> Model:
 def jamba(keys: Keys) -> Model:
     """Attention in every eighth layer, and experts in every other one."""
     keys.assume({**USUAL, "mamba_d_state": 16, "attn_layer_period": 8, "attn_layer_offset": 4,
-                 "expert_layer_period": 2, "expert_layer_offset": 1, "num_experts": 16})  # fmt: skip
+                 "expert_layer_period": 2, "expert_layer_offset": 1,
+                 "num_experts": 16})  # fmt: skip
     count = keys.count("num_hidden_layers")
     period, offset = keys.count("attn_layer_period"), keys.count("attn_layer_offset", least=0)
     order = ["full_attention" if place % period == offset else "linear_attention"
              for place in range(count)]  # fmt: skip
     period, offset = keys.count("expert_layer_period"), keys.count("expert_layer_offset", least=0)
     sparse = [place % period == offset and keys.count("num_experts") > 1 for place in range(count)]
-    makers = {"linear_attention": partial(mamba, norms=1),
-              "full_attention": partial(attention, biased=False)}  # fmt: skip
+    makers: dict[str, Make] = {
+        "linear_attention": partial(mamba, norms=1),
+        "full_attention": partial(attention, biased=False),
+    }
     plain = plain_feed(keys)
     keys.skip("num_experts_per_tok")
     mixed = expert_feed(keys, width=("intermediate_size",), shared=0) if any(sparse) else plain
@@ -188,63 +195,7 @@ def jamba(keys: Keys) -> Model:
     return whole(keys, mixers(keys, order, makers), half)
 
 
-def nemotron(keys: Keys) -> Model:
-    """Each layer is one half: Mamba-2, attention, a feed-forward or experts."""
-    keys.assume({
-        "mamba_num_heads": 128, "mamba_head_dim": 64, "ssm_state_size": 128, "conv_kernel": 4,
-        "expand": 2, "n_groups": 8, "use_conv_bias": True, "mlp_hidden_act": "relu2",
-    })  # fmt: skip
-    if "attention_head_dim" not in keys:
-        keys.assume({"head_dim": 128})
-    pattern = keys.get("hybrid_override_pattern")
-    letters = {"M": "linear_attention", "E": "moe", "*": "full_attention", "-": "mlp"}
-    order = keys.items("layers_block_type", "layer_types")
-    if order is None and isinstance(pattern, str):
-        order = [letters.get(letter, letter) for letter in pattern]
-    if order is None:
-        raise keys.refuse("hybrid_override_pattern", "it does not say what the layers are")
-    order = [RENAMED.get(str(kind), str(kind)) for kind in order]
-    if keys.count("num_hidden_layers", default=len(order)) != len(order):
-        raise keys.refuse("num_hidden_layers", f"the layers are {len(order)} by their kinds")
-    if keys.get("sliding_window"):
-        raise keys.refuse("sliding_window", "a window beside Mamba-2 is not known")
-    makers = {
-        "linear_attention": partial(mamba2, names=NEMOTRON),
-        "full_attention": partial(attention, biased=False),
-        "moe": lambda *_: None, "mlp": lambda *_: None,
-    }  # fmt: skip
-    feeds = {"moe": nemotron_experts(keys) if "moe" in order else None,
-             "mlp": nemotron_feed(keys) if "mlp" in order else None}  # fmt: skip
-    keys.skip("mtp_layers_block_type", "mtp_hybrid_override_pattern", "num_nextn_predict_layers")
-    keys.skip("mamba_hidden_act", "moe_shared_expert_overlap", "intermediate_size", "attention_bias",
-              "n_shared_experts", "moe_shared_expert_intermediate_size")  # fmt: skip
-    halves = [feeds.get(kind) for kind in order]
-    return whole(keys, mixers(keys, order, makers), halves, norms=1)
-
-
-def nemotron_feed(keys: Keys) -> Feed:
-    width, bias = keys.count("intermediate_size"), keys.flag("mlp_bias")
-    return dense(keys.count("hidden_size"), width, keys.word("mlp_hidden_act"), bias=bias)
-
-
-def nemotron_experts(keys: Keys) -> Feed:
-    """Experts of two matrices, which may see a narrower latent of the token."""
-    dim, count = keys.count("hidden_size"), keys.count("n_routed_experts")
-    narrow, bias = keys.count("moe_latent_size", default=dim), keys.flag("mlp_bias")
-    act, shared = keys.word("mlp_hidden_act"), keys.count("moe_shared_expert_intermediate_size")
-    shared *= keys.count("n_shared_experts", default=1, least=0) > 0
-    one = dense(narrow, keys.count("moe_intermediate_size"), act, bias=bias)
-    always = linear(dim, count)
-    always += dense(dim, shared, act, bias=bias).parameters if shared else 0
-    if "moe_latent_size" in keys:
-        always += linear(dim, narrow, bias=bias) + linear(narrow, dim, bias=bias)
-    return Feed(
-        activation=act, width=one.width, parameters=always + count * one.parameters, experts=count,
-        chosen=keys.count("num_experts_per_tok"), shared=shared, always=always,
-    )  # fmt: skip
-
-
-FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+FAMILIES: Mapping[str, Reader] = {
     "mamba": partial(alone, make=partial(mamba, names=ALONE), tied=True),
     "falcon_mamba": partial(alone, make=partial(mamba, names=ALONE, norms=0), tied=True),
     "mamba2": partial(alone, make=MAMBA2, tied=False),
@@ -252,5 +203,4 @@ FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
     "granitemoehybrid": granite,
     "falcon_h1": falcon_h1,
     "jamba": jamba,
-    "nemotron_h": nemotron,
 }
