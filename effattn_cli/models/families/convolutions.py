@@ -50,7 +50,7 @@ def lfm2(keys: Keys) -> Model:
     width = keys.count("block_ff_dim", "intermediate_size")
     if keys.flag("block_auto_adjust_ff_dim"):
         width = int(2 * width / 3)
-        if "block_ffn_dim_multiplier" in keys or keys.get("block_ffn_dim_multiplier"):
+        if keys.get("block_ffn_dim_multiplier") is not None:
             multiple = keys.count("block_multiple_of")
             width = int(keys.number("block_ffn_dim_multiplier") * width)
             width = multiple * ceil(width / multiple)
@@ -135,8 +135,8 @@ def xlstm(keys: Keys) -> Model:
     keys.skip("embedding_dim", "num_blocks", "chunk_size", "gate_soft_cap")
     if keys.flag("use_bias") or not keys.flag("add_out_norm"):
         raise keys.refuse("use_bias", "biases, or no last norm, are not known of this family")
-    queries = 64 * ceil(keys.number("qk_dim_factor") * dim / 64) // heads
-    values = 64 * ceil(keys.number("v_dim_factor") * dim / 64) // heads
+    queries = int(keys.number("qk_dim_factor") * dim) // heads
+    values = int(keys.number("v_dim_factor") * dim) // heads
     options: dict[str, Stored] = {} if 2 * queries == values else {"key_width": queries / values}
     mixer = named("mlstm", options, dim, heads, heads, values)
     multiple = keys.count("ffn_round_up_to_multiple_of")
