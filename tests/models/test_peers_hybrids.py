@@ -6,7 +6,6 @@ Small models with random weights, in bfloat16, and what their caches hold after 
 import dataclasses
 import importlib
 import json
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
