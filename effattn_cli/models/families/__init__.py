@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
-from effattn_cli.models.families import dense, gated, gemma, mixtures, older
+from effattn_cli.models.families import dense, foreign, gated, gemma, mixtures, older
 from effattn_cli.models.families.reader import Reader
 
 FAMILIES: Mapping[str, Reader] = {
-    name: reader for module in (dense, gated, gemma, mixtures, older) for name, reader in module.FAMILIES.items()
+    name: reader
+    for module in (dense, foreign, gated, gemma, mixtures, older)
+    for name, reader in module.FAMILIES.items()
 }

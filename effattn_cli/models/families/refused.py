@@ -8,6 +8,8 @@ REFUSED: Mapping[str, str] = {
     " catalogue",
     "dory": "its middle layers run several times with the same weights, which a list of layers"
     " does not say",
+    "ernie4_5_vl_moe_text": "its layers have experts for text and others for images,"
+    " which is more than a feed-forward here says",
     "hrm_text": "its two stacks run several times with the same weights, which a list of layers"
     " does not say",
     "inkling2_loop_text": "its layers run several times and mix tokens by convolutions and relative"
@@ -17,4 +19,6 @@ REFUSED: Mapping[str, str] = {
     "inkling_text": "its attention has relative logits and convolutions, which are not in the"
     " catalogue",
     "jetmoe": "its attention chooses among experts for queries, which is not in the catalogue",
+    "unlimited_ocr_text": "its window layers see all of a reference besides, which is not in the"
+    " catalogue",
 }
