@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from effattn_cli.errors import UsageError
+from effattn_cli.models.usual import usual
 
 #: Keys, by how they begin or what they contain, that speak of the layers. One of them that nobody
 #: read, and that is not off, is refused.
@@ -36,14 +37,17 @@ class Keys:
     """A config, or a part of it. `name` begins every message: the file, and where inside."""
 
     def __init__(
-        self, data: Mapping[str, Any], name: str, usual: Mapping[str, Any] | None = None
+        self, data: Mapping[str, Any], name: str, absent: Mapping[str, Any] | None = None
     ) -> None:
-        """`usual`: what transformers takes where a key is left out, as its own files leave out
-        what is usual.
-        """
-        self._data, self.name, self._usual = data, name, usual or {}
+        """`absent`: what is taken where a key is not there; null is a value like others."""
+        self._data, self.name, self._absent = data, name, absent or {}
         self._read: set[str] = set()
+        self.taken: dict[str, Any] = {}  # of what is absent
+        self._derived: set[str] = set()
         self._parts: list[Keys] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
 
     def __contains__(self, key: str) -> bool:
         return self._data.get(key) is not None
@@ -51,11 +55,14 @@ class Keys:
     def get(self, *names: str, default: Any = None) -> Any:
         """The value of the first of these keys that is there and not null; all count as read."""
         self._read.update(names)
-        if any(key in self._data for key in names):  # null, too, stands in the place of the usual
-            found = (self._data.get(key) for key in names)
-        else:
-            found = (self._usual.get(key) for key in names)
-        return next((value for value in found if value is not None), default)
+        there = any(key in self._data for key in names)
+        values = self._data if there else self._absent
+        for key in names:
+            if values.get(key) is not None:
+                if not there and key not in self._derived:
+                    self.taken[key] = values[key]
+                return values[key]
+        return default
 
     def count(self, *names: str, default: int | None = None, least: int = 1) -> int:
         """A whole number.
@@ -102,8 +109,8 @@ class Keys:
             raise UsageError(f"{self.name}: {names[0]}: expected a list, got {value!r:.60}")
         return value
 
-    def part(self, name: str, usual: Mapping[str, Any] | None = None) -> "Keys":
-        """The config of a part, as `text_config`.
+    def part(self, name: str, family: str = "") -> "Keys":
+        """The config of a part, as `text_config`; of this family, where it does not say its own.
 
         Raises:
             UsageError: it is not there.
@@ -111,7 +118,7 @@ class Keys:
         value = self.get(name)
         if not isinstance(value, dict):
             raise UsageError(f"{self.name}: there is no part {name!r}")
-        part = Keys(value, f"{self.name}: {name}", usual)
+        part = Keys(value, f"{self.name}: {name}", usual(value.get("model_type", family)))
         self._parts.append(part)
         return part
 
@@ -123,14 +130,18 @@ class Keys:
         """An error that names a key and its value."""
         return UsageError(f"{self.name}: {key} = {self._data.get(key)!r:.80}: {why}")
 
-    def assume(self, usual: Mapping[str, Any]) -> None:
-        """What a family takes where its config leaves a key out; a null stands as it is."""
-        self._usual = {**self._usual, **usual}
+    def assume(self, values: Mapping[str, Any], *, derived: bool = False) -> None:
+        """What a family takes where its config leaves a key out; a null stands as it is.
+
+        `derived`: it follows from other keys, and is not told as taken.
+        """
+        self._absent = {**self._absent, **values}
+        self._derived.update(values if derived else ())
 
     @property
-    def read(self) -> frozenset[str]:
-        """The keys that were asked for, of this part."""
-        return frozenset(self._read)
+    def asked(self) -> frozenset[str]:
+        """The keys that were asked for, here and in the parts."""
+        return frozenset(self._read).union(*(part.asked for part in self._parts))
 
     def overlooked(self) -> Iterator[str]:
         """Keys that speak of layers, are not off, and were not read."""

@@ -8,6 +8,7 @@ from effattn_cli.models.families import (
     convolutions,
     delta,
     dense,
+    foreign,
     gated,
     gemma,
     kimi,
@@ -21,7 +22,7 @@ from effattn_cli.models.families import (
 from effattn_cli.models.families.reader import Reader
 
 MODULES = (
-    block_indexed, compressed, convolutions, delta, dense, gated, gemma, kimi, latent,
+    block_indexed, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi, latent,
     latent_others, mixtures, nemotron, older, state_space,
 )  # fmt: skip
 FAMILIES: Mapping[str, Reader] = {

@@ -87,7 +87,8 @@ def originally(part: Keys, keys: Keys, usual: list[str]) -> list[str]:
         "index_block_size": "sparse_block_size", "index_topk_blocks": "sparse_topk_blocks",
         "index_local_blocks": "sparse_local_block",
     }  # fmt: skip
-    keys.assume({ours: part.get(name) for ours, name in names.items() if name in part})
+    found = {ours: part.get(name) for ours, name in names.items() if name in part}
+    keys.assume(found, derived=True)
     if part.get("sparse_init_block"):
         raise part.refuse("sparse_init_block", "the catalogue's variant has no first block")
     part.skip("use_sparse_attention", "sparse_score_type", "sparse_disable_index_value")

@@ -55,7 +55,8 @@ def lfm2(keys: Keys) -> Model:
             width = int(keys.number("block_ffn_dim_multiplier") * width)
             width = multiple * ceil(width / multiple)
     feed = dense(keys.count("hidden_size"), width, "silu", gated=True)
-    keys.assume({"tie_word_embeddings": keys.flag("tie_embedding", default=True)})
+    tied = keys.flag("tie_embedding", default=True)
+    keys.assume({"tie_word_embeddings": tied}, derived=True)
     return of_convolutions(keys, order, [feed] * count)
 
 
@@ -70,7 +71,8 @@ def lfm2_moe(keys: Keys) -> Model:
     order = kinds(keys, usual)
     half = [plain_feed(keys) if place < few else expert_feed(keys) for place in range(count)]
     keys.skip("use_expert_bias")
-    keys.assume({"tie_word_embeddings": keys.flag("tie_embedding", default=True)})
+    tied = keys.flag("tie_embedding", default=True)
+    keys.assume({"tie_word_embeddings": tied}, derived=True)
     return of_convolutions(keys, order, half)
 
 
@@ -141,7 +143,7 @@ def xlstm(keys: Keys) -> Model:
     mixer = named("mlstm", options, dim, heads, heads, values)
     multiple = keys.count("ffn_round_up_to_multiple_of")
     width = multiple * ceil(keys.number("ffn_proj_factor") * dim / multiple)
-    keys.assume({"num_hidden_layers": count, "hidden_size": dim})
+    keys.assume({"num_hidden_layers": count, "hidden_size": dim}, derived=True)
     feed = dense(dim, width, "silu", gated=True)
     return whole(keys, [mixer] * count, [feed] * count)
 

@@ -126,7 +126,7 @@ def olmo(keys: Keys) -> Model:
         "linear_num_key_heads": key_heads, "linear_key_head_dim": width,
         "linear_num_value_heads": heads, "linear_value_head_dim": 2 * width,
         "linear_conv_kernel_dim": 4, "linear_allow_neg_eigval": True,
-    })  # fmt: skip
+    }, derived=True)  # fmt: skip
     given: dict[str, Stored] = {"epsilon": 1e-5}
     given |= {"negative": True} if keys.flag("linear_allow_neg_eigval") else {}
     keys.skip("linear_a_log_max", "linear_a_log_min", "linear_dt_max", "linear_dt_min",

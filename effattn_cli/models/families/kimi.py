@@ -60,7 +60,8 @@ def originally(part: Keys, keys: Keys, usual: set[int]) -> set[int]:
     """Takes over what the part says of delta layers; the places of the full ones."""
     names = {"head_dim": "linear_head_dim", "num_heads": "linear_num_heads",
              "short_conv_kernel_size": "linear_conv_kernel_dim"}  # fmt: skip
-    keys.assume({ours: part.get(name) for name, ours in names.items() if name in part})
+    found = {ours: part.get(name) for name, ours in names.items() if name in part}
+    keys.assume(found, derived=True)
     full, delta = part.items("full_attn_layers"), part.items("kda_layers")
     if full is None or delta is None:
         return usual
@@ -77,7 +78,7 @@ def bailing(keys: Keys) -> Model:
                  "kda_safe_gate": True})  # fmt: skip
     heads, group = keys.count("num_attention_heads"), keys.count("layer_group_size")
     width = keys.count("linear_head_dim", "head_dim")
-    keys.assume({"linear_num_heads": heads, "linear_head_dim": width})
+    keys.assume({"linear_num_heads": heads, "linear_head_dim": width}, derived=True)
     given: dict[str, Stored] = {"full_rank": "both"}
     if keys.flag("kda_safe_gate"):
         given["lowest"] = float(keys.number("kda_lower_bound"))

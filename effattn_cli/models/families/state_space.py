@@ -38,13 +38,14 @@ class Names:
     width: tuple[str, ...] = ("mamba_d_head",)
     groups: tuple[str, ...] = ("mamba_n_groups",)
     rank: tuple[str, ...] = ("mamba_dt_rank",)
+    inner: str = ""  # channels of Mamba
 
 
 HYBRID = Names()
 ALONE = Names(
     state=("state_size",), conv=("conv_kernel",), expand=("expand",), bias=("use_bias",),
     conv_bias=("use_conv_bias",), heads=("num_heads",), width=("head_dim",), groups=("n_groups",),
-    rank=("time_step_rank",),
+    rank=("time_step_rank",), inner="intermediate_size",
 )  # fmt: skip
 NEMOTRON = Names(
     state=("ssm_state_size",), conv=("mamba_d_conv", "conv_kernel"), expand=("mamba_expand",
@@ -88,8 +89,10 @@ def kept(keys: Keys, mixer: Mixer) -> tuple[Kept, ...]:
 
 def mamba(keys: Keys, *, names: Names = HYBRID, norms: int | None = None) -> Mixer:
     """Mamba. `norms`: what makes steps and inputs is normed, with weights (1) or without (0)."""
-    dim = keys.count("hidden_size")
-    channels, state = keys.count(*names.expand) * dim, keys.count(*names.state)
+    dim, state = keys.count("hidden_size"), keys.count(*names.state)
+    channels = keys.count(*names.expand) * dim
+    if names.inner:  # a released file may hold another expand than its weights have
+        channels = keys.count(names.inner, default=channels)
     given, usual = keys.get(*names.rank), math.ceil(dim / 16)
     rank = usual if given in {None, "auto"} else keys.count(*names.rank)
     conv = keys.count(*names.conv)
@@ -117,12 +120,38 @@ def alone(keys: Keys, *, make: Callable[[Keys], Mixer], tied: bool) -> Model:
     """State-space layers alone, each with one norm."""
     keys.assume({"expand": 2, "conv_kernel": 4, "use_conv_bias": True,
                  "n_groups": 8, "state_size": 128 if make is MAMBA2 else 16})  # fmt: skip
-    keys.skip("intermediate_size", "time_step_rank")
+    keys.skip("intermediate_size", "time_step_rank", "chunk_size")
     count = keys.count("num_hidden_layers", "n_layer")
     return whole(keys, [make(keys)] * count, [None] * count, norms=1, tied=tied)
 
 
-MAMBA2 = partial(mamba2, names=ALONE)
+MAMBA, MAMBA2 = partial(mamba, names=ALONE), partial(mamba2, names=ALONE)
+
+
+def original(keys: Keys) -> Model:
+    """The config.json of the authors' own code, which has no `model_type`; rows are rounded up."""
+    part = keys.part("ssm_cfg")
+    second = part.word("layer", default="Mamba1") == "Mamba2"
+    for key in ("attn_layer_idx", "d_intermediate"):
+        if keys.get(key):
+            raise keys.refuse(key, "only state-space layers are known of such a file")
+    dim, expand = keys.count("d_model"), part.count("expand", default=2)
+    keys.assume({
+        "hidden_size": dim, "num_hidden_layers": keys.count("n_layer"), "expand": expand,
+        "conv_kernel": part.count("d_conv", default=4), "use_conv_bias": True,
+        "state_size": part.count("d_state", default=128 if second else 16),
+        "head_dim": part.count("headdim", default=64), "n_groups": part.count("ngroups", default=1),
+        "num_heads": expand * dim // part.count("headdim", default=64),
+        "tie_word_embeddings": keys.flag("tie_embeddings", default=True),
+    }, derived=True)  # fmt: skip
+    if strange := part.unread():
+        raise part.refuse(strange[0], "is not understood of such a file")
+    keys.skip("attn_cfg")
+    multiple = keys.count("pad_vocab_size_multiple", default=8)
+    model = alone(keys, make=MAMBA2 if second else MAMBA, tied=True)
+    vocab = multiple * math.ceil(model.vocab / multiple)
+    head = vocab * dim if model.head else 0
+    return replace(model, vocab=vocab, embedding=vocab * dim, head=head)
 
 
 def bamba(keys: Keys) -> Model:
@@ -196,7 +225,8 @@ def jamba(keys: Keys) -> Model:
 
 
 FAMILIES: Mapping[str, Reader] = {
-    "mamba": partial(alone, make=partial(mamba, names=ALONE), tied=True),
+    "mamba": partial(alone, make=MAMBA, tied=True),
+    "mamba_ssm": original,
     "falcon_mamba": partial(alone, make=partial(mamba, names=ALONE, norms=0), tied=True),
     "mamba2": partial(alone, make=MAMBA2, tied=False),
     "bamba": bamba,
