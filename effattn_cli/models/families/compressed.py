@@ -27,12 +27,6 @@ BY_RATIO: Mapping[object, str] = {0: NEAR, 4: SPARSE, 128: HEAVY}
 
 def deepseek_v4(keys: Keys) -> Model:
     """Windows of rows, and before them entries for 4 tokens that an index chooses, or for 128."""
-    keys.assume({
-        "head_dim": 512, "q_lora_rank": 1024, "o_groups": 8, "o_lora_rank": 1024, "hc_mult": 4,
-        "sliding_window": 128, "index_n_heads": 64, "index_head_dim": 128, "index_topk": 512,
-        "n_routed_experts": 256, "num_experts_per_tok": 6, "n_shared_experts": 1,
-        "moe_intermediate_size": 2048,
-    })  # fmt: skip
     if keys.count("num_key_value_heads", default=1) != 1:
         raise keys.refuse("num_key_value_heads", "the family has one row for all heads")
     for name in ("attention_bias", "mlp_bias"):

@@ -37,13 +37,8 @@ def head_gated(keys: Keys, *, window: str = "") -> Mixer:
     return replace(gated, parameters=gated.parameters + more)
 
 
-LFM = {"conv_L_cache": 3, "conv_bias": False, "num_key_value_heads": 8}
-
-
 def lfm2(keys: Keys) -> Model:
     """Short convolutions with attention in some layers."""
-    keys.assume({**LFM, "block_auto_adjust_ff_dim": True, "block_ffn_dim_multiplier": 1.0,
-                 "block_multiple_of": 256})  # fmt: skip
     count, full = keys.count("num_hidden_layers"), keys.items("full_attn_idxs")
     full = list(range(count)) if full is None else full
     order = kinds(keys, ["full_attention" if place in full else "conv" for place in range(count)])
@@ -62,7 +57,6 @@ def lfm2(keys: Keys) -> Model:
 
 def lfm2_moe(keys: Keys) -> Model:
     """The same with experts in all but the first layers; the order of kinds must be given."""
-    keys.assume({**LFM, "num_dense_layers": 2, "num_experts": 32, "num_experts_per_tok": 4})
     count, few = keys.count("num_hidden_layers"), keys.count("num_dense_layers", least=0)
     full = keys.items("full_attn_idxs")
     if full is None and "layer_types" not in keys:
@@ -78,9 +72,6 @@ def lfm2_moe(keys: Keys) -> Model:
 
 def lfm3(keys: Keys) -> Model:
     """Short convolutions, windows and full attention, with norms behind each half, too."""
-    keys.assume({**LFM, "conv_L_cache": 7, "head_dim": 128, "sliding_window": 256,
-                 "use_sandwich_norm": True, "use_attention_gate": True,
-                 "num_key_value_heads": 4})  # fmt: skip
     period = ("sliding_attention", "conv", "full_attention", "conv")
     count = keys.count("num_hidden_layers")
     order = kinds(keys, ["conv", *(period[place % 4] for place in range(1, count))])
@@ -105,7 +96,6 @@ def of_convolutions(
 
 def recurrent_gemma(keys: Keys) -> Model:
     """Two layers of RG-LRU to one of attention with a window; the head's are the embedding's."""
-    keys.assume({"attention_window_size": 2048, "conv1d_width": 4})
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
     wide = keys.count("lru_width", default=dim)
     conv = keys.count("conv1d_width")
@@ -129,9 +119,6 @@ def recurrent_gemma(keys: Keys) -> Model:
 
 def xlstm(keys: Keys) -> Model:
     """Layers of mLSTM, as in xLSTM-7B."""
-    keys.assume({"num_heads": 8, "qk_dim_factor": 0.5, "v_dim_factor": 1.0, "use_bias": False,
-                 "ffn_proj_factor": 2.667, "ffn_round_up_to_multiple_of": 64,
-                 "add_out_norm": True})  # fmt: skip
     dim, heads = keys.count("hidden_size", "embedding_dim"), keys.count("num_heads")
     count = keys.count("num_hidden_layers", "num_blocks")
     keys.skip("embedding_dim", "num_blocks", "chunk_size", "gate_soft_cap")
@@ -150,9 +137,6 @@ def xlstm(keys: Keys) -> Model:
 
 def zaya(keys: Keys) -> Model:
     """Compressed convolutional attention, and experts chosen by a network of their own."""
-    keys.assume({"num_key_value_heads": 2, "head_dim": 128, "num_experts": 16,
-                 "num_experts_per_tok": 1, "router_hidden_size": 256,
-                 "moe_intermediate_size": 2048})  # fmt: skip
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
     kv_heads, width = keys.count("num_key_value_heads"), keys.count("head_dim")
     for name in ("attention_bias", "lm_head_bias"):

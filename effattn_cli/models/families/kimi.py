@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from effattn_cli.architecture import Mixer, Model
 from effattn_cli.cards import Stored
-from effattn_cli.models.families.latent import DEEPSEEK, latent
+from effattn_cli.models.families.latent import latent
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.hybrid import (
     Make,
@@ -41,8 +41,6 @@ def unturned(keys: Keys) -> Mixer:
 
 def kimi(keys: Keys) -> Model:
     """Three layers of Kimi Delta Attention to one of latent attention without positions."""
-    keys.assume({**DEEPSEEK, "q_lora_rank": None, "linear_head_dim": 128, "linear_num_heads": 32,
-                 "linear_conv_kernel_dim": 4})  # fmt: skip
     count = keys.count("num_hidden_layers")
     full = set(range(4, count, 4))
     if keys.get("linear_attn_config") is not None:  # as the original file has it
@@ -73,9 +71,6 @@ def originally(part: Keys, keys: Keys, usual: set[int]) -> set[int]:
 
 def bailing(keys: Keys) -> Model:
     """Ling 3.0: five layers of Kimi Delta Attention to one of latent attention with a gate."""
-    keys.assume({**DEEPSEEK, "q_lora_rank": None, "head_dim": 128, "short_conv_kernel_size": 4,
-                 "layer_group_size": 6, "kda_lower_bound": -5.0,
-                 "kda_safe_gate": True})  # fmt: skip
     heads, group = keys.count("num_attention_heads"), keys.count("layer_group_size")
     width = keys.count("linear_head_dim", "head_dim")
     keys.assume({"linear_num_heads": heads, "linear_head_dim": width}, derived=True)

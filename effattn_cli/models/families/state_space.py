@@ -58,8 +58,7 @@ def mamba2(keys: Keys, *, names: Names = HYBRID, normed: bool = True, out: str =
     """Mamba-2. `normed`: its output is; `out`: the key of a bias that its last projection has."""
     dim, heads = keys.count("hidden_size"), keys.count(*names.heads)
     inner = keys.count(*names.expand) * dim
-    if "mamba_d_ssm" in keys:
-        inner = keys.count("mamba_d_ssm")
+    inner = keys.count("mamba_d_ssm", default=inner)
     given = keys.get(*names.width)
     width = inner // heads if given in {None, "auto"} else keys.count(*names.width)
     state, groups = keys.count(*names.state), keys.count(*names.groups)
@@ -118,8 +117,6 @@ def attention(keys: Keys, *, biased: bool = True) -> Mixer:
 
 def alone(keys: Keys, *, make: Callable[[Keys], Mixer], tied: bool) -> Model:
     """State-space layers alone, each with one norm."""
-    keys.assume({"expand": 2, "conv_kernel": 4, "use_conv_bias": True,
-                 "n_groups": 8, "state_size": 128 if make is MAMBA2 else 16})  # fmt: skip
     keys.skip("intermediate_size", "time_step_rank", "chunk_size")
     count = keys.count("num_hidden_layers", "n_layer")
     return whole(keys, [make(keys)] * count, [None] * count, norms=1, tied=tied)
@@ -156,7 +153,6 @@ def original(keys: Keys) -> Model:
 
 def bamba(keys: Keys) -> Model:
     """Mamba-2 with attention in the layers that a list names."""
-    keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256})
     full = set(keys.items("attn_layer_indices") or ())
     order = ["full_attention" if place in full else "linear_attention"
              for place in range(keys.count("num_hidden_layers"))]  # fmt: skip
@@ -165,15 +161,8 @@ def bamba(keys: Keys) -> Model:
     return whole(keys, mixers(keys, order, makers), [feed] * len(order))
 
 
-USUAL: Mapping[str, Stored | None] = {
-    "mamba_d_conv": 4, "mamba_expand": 2, "mamba_conv_bias": True, "mamba_n_groups": 1,
-}  # fmt: skip
-
-
 def granite(keys: Keys) -> Model:
     """Mamba-2 or attention, and experts beside a feed-forward that every token meets."""
-    keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256, "num_local_experts": 8,
-                 "shared_intermediate_size": 1024})  # fmt: skip
     order = kinds(keys, "linear_attention")
     makers: dict[str, Make] = {"linear_attention": mamba2, "full_attention": attention}
     shared = keys.count("shared_intermediate_size")
@@ -187,7 +176,6 @@ def granite(keys: Keys) -> Model:
 
 def falcon_h1(keys: Keys) -> Model:
     """Mamba-2 and attention side by side in every layer."""
-    keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256, "mamba_d_ssm": 1024})
     normed = keys.flag("mamba_rms_norm")
     state_space = mamba2(keys, normed=normed, out="projectors_bias")
     keys.skip("mamba_norm_before_gate", "ssm_multipliers", "ssm_in_multiplier",
@@ -204,9 +192,6 @@ def falcon_h1(keys: Keys) -> Model:
 
 def jamba(keys: Keys) -> Model:
     """Attention in every eighth layer, and experts in every other one."""
-    keys.assume({**USUAL, "mamba_d_state": 16, "attn_layer_period": 8, "attn_layer_offset": 4,
-                 "expert_layer_period": 2, "expert_layer_offset": 1,
-                 "num_experts": 16})  # fmt: skip
     count = keys.count("num_hidden_layers")
     period, offset = keys.count("attn_layer_period"), keys.count("attn_layer_offset", least=0)
     order = ["full_attention" if place % period == offset else "linear_attention"
