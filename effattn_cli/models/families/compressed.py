@@ -52,7 +52,7 @@ def ratios(keys: Keys) -> list[str]:
         raise keys.refuse("compress_ratios", f"{wrong[0]!r} is none of 0, 4 and 128")
     if len(given) < count:
         raise keys.refuse("compress_ratios", f"{len(given)} ratios for {count} layers")
-    return [BY_RATIO[ratio] for ratio in given]  # those of predicting layers come last
+    return [BY_RATIO[ratio] for ratio in given[:count]]  # predicting layers come last
 
 
 def rows(keys: Keys) -> dict[str, Stored]:
