@@ -1,7 +1,7 @@
 """Hybrids, latent attention and states by configs with the widths of real models.
 
-`configs/*.json` are written by hand and hold the keys that matter, as the released files do. What is
-expected is worked out here from the definitions, in whole numbers, and by no code of effattn.
+`configs/*.json` are written by hand and hold the keys that matter, as the released files do. What
+is expected is worked out here from the definitions, in whole numbers, and by no code of effattn.
 
 State and cache are those of a published engine or paper, as the comments say. The source "aic" is
 the memory model of ai-dynamo/aiconfigurator (aic-core/src/aiconfigurator_core/sdk/models, snapshot
@@ -12,16 +12,12 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
-from effattn_cli import catalog
-from effattn_cli.architecture import Mixer, Model
+from effattn_cli.architecture import Model
 from effattn_cli.errors import UsageError
-from effattn_cli.measure.workload import config as config_of
 from effattn_cli.models import FAMILIES, read, understood
 from effattn_cli.models.families.refused import REFUSED
-from effattn_cli.records import Cell
-from effattn_cli.setting import Setting
+from tests.models import measurable
 
 CONFIGS = Path(__file__).parent / "configs"
 N = 32_768  # tokens; a multiple of every ratio
@@ -36,10 +32,10 @@ KEPT: dict[str, dict[str, int]] = {
     # The same of 78 layers. An index serves four layers (IndexCache, arXiv:2603.12201): with the
     # usual offset of 2 layer i has its own if max(i - 1, 0) is a multiple of 4: 0, 1, 5, 9, ... 77.
     "glm-5.2": {"kv cache": 78 * N * MLA * 2, "index keys": 21 * N * 128 * 2},
-    # aic deepseek_v4.py: of 43 layers 2 have a window alone, 21 entries of 4 tokens, 20 of 128. Each
-    # has a window of 128 rows of 512; entries of 512; half-done entries, in float32: 2 x ratio x
-    # (2 where they overlap) x 512. With entries of 4 come index entries of 128 numbers, and theirs
-    # half done. The index entries are of 4 bits there, and of two bytes here.
+    # aic deepseek_v4.py: of 43 layers 2 have a window alone, 21 entries of 4 tokens, 20 of 128.
+    # Each has a window of 128 rows of 512; entries of 512; half-done entries, in float32: 2 x ratio
+    # x (2 where they overlap) x 512. With entries of 4 come index entries of 128 numbers, and
+    # theirs half done. The index entries are of 4 bits there, and of two bytes here.
     "deepseek-v4-flash": {
         "kv cache": 43 * 128 * 512 * 2 + (21 * N // 4 + 20 * N // 128) * 512 * 2,
         "recurrent state": (21 * 2 * 4 * 2 * (512 + 128) + 20 * 2 * 128 * 512) * 4,
@@ -183,22 +179,8 @@ def test_a_model_of_many_layers_has_few_that_differ() -> None:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
 def test_every_mixer_can_be_measured(path: Path) -> None:
-    for layer in read(path).distinct():
-        if layer.mixer is not None:
-            accepted(layer.mixer, read(path).dim)
-
-
-def accepted(mixer: Mixer, dim: int) -> None:
-    """The variant's own module can be built, on no device: options and widths go together."""
-    setting = Setting(
-        dim=dim, heads=mixer.heads, kv_heads=mixer.kv_heads, head_dim=mixer.head_dim, causal=True,
-        scope="layer",
-    )  # fmt: skip
-    cell = Cell(variant=mixer.variant, seq=64, setting=setting, options=dict(mixer.options))
-    variant = catalog.load(mixer.variant)
-    with torch.device("meta"):
-        layer = variant(config_of(variant, cell))
-    assert layer.heads == mixer.heads
+    model = read(path)
+    assert 1 <= len(measurable.layers(model)) <= 3
 
 
 @pytest.mark.parametrize(

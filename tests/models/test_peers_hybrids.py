@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from effattn_cli.architecture import BYTES, Kept
 from effattn_cli.models import understood
+from tests.models import measurable
 
 transformers = pytest.importorskip("transformers")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
@@ -167,6 +168,7 @@ def test_weights_are_those_of_the_module(case: str) -> None:
     assert read.vocab == config.vocab_size
     saved = understood(json.loads(config.to_json_string(use_diff=True)), case)
     assert replace(saved, notes=()) == replace(read, notes=())
+    assert measurable.layers(read)
 
 
 @torch.no_grad()
