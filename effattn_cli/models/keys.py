@@ -6,6 +6,7 @@ cannot overlook a key that speaks of them.
 
 import re
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from effattn_cli.errors import UsageError
@@ -85,7 +86,7 @@ class Keys:
     def number(self, *names: str) -> float:
         """A number, 0 where there is none."""
         value = self.get(*names, default=0.0)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise UsageError(f"{self.name}: {names[0]}: expected a number, got {value!r:.60}")
         return float(value)
 
@@ -108,6 +109,13 @@ class Keys:
         if value is not None and not isinstance(value, list):
             raise UsageError(f"{self.name}: {names[0]}: expected a list, got {value!r:.60}")
         return value
+
+    def numbers(self, *names: str) -> list[int] | None:
+        """A list of whole numbers, or of yes and no; None where there is none."""
+        values = self.items(*names)
+        if wrong := [value for value in values or () if not isinstance(value, int)]:
+            raise self.refuse(names[0], f"expected whole numbers, got {wrong[0]!r:.60}")
+        return values
 
     def part(self, name: str, family: str = "") -> "Keys":
         """The config of a part, as `text_config`; of this family, where it does not say its own.

@@ -11,6 +11,7 @@ the memory model of ai-dynamo/aiconfigurator (aic-core/src/aiconfigurator_core/s
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from effattn_cli.architecture import Model
@@ -207,3 +208,33 @@ def test_a_mechanism_that_the_catalogue_lacks_is_refused() -> None:
             understood({"model_type": family}, "config.json")
         assert refused.value.hint is not None
         assert "--layers" in refused.value.hint
+
+
+STRANGE: list[object] = [None, -1, "x", [[]], {"a": 1}, True, 1e30]
+LISTS = ("layer_types", "mlp_layer_types", "indexer_types", "moe_layer_freq", "no_rope_layers")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
+def test_whatever_stands_in_a_key_is_read_or_refused_in_a_line(path: Path) -> None:
+    data = json.loads(path.read_text())
+    inner = {name: value for name, value in data.items() if isinstance(value, dict)}
+    for key in (*data, *LISTS):
+        for value in STRANGE:
+            told_or_read(data | {key: value})
+    for name, part in inner.items():
+        for key in part:
+            for value in STRANGE:
+                told_or_read(data | {name: part | {key: value}})
+
+
+def told_or_read(data: dict[str, object]) -> None:
+    """Every number of a model that is read has the range of its type."""
+    try:
+        model = understood(data, "config.json")
+    except UsageError as error:
+        told = str(error)
+    else:
+        assert msgspec.convert(msgspec.to_builtins(model), Model) == model
+        return
+    assert told.startswith("config.json: ")
+    assert "\n" not in told

@@ -85,7 +85,7 @@ def originally(part: Keys, keys: Keys, usual: list[str]) -> list[str]:
     if part.get("sparse_init_block"):
         raise part.refuse("sparse_init_block", "the catalogue's variant has no first block")
     part.skip("use_sparse_attention", "sparse_score_type", "sparse_disable_index_value")
-    often = part.items("sparse_attention_freq")
+    often = part.numbers("sparse_attention_freq")
     if often is None:
         return usual
     if len(often) != len(usual):

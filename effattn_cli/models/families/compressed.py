@@ -45,7 +45,7 @@ def deepseek_v4(keys: Keys) -> Model:
 
 def ratios(keys: Keys) -> list[str]:
     """Kinds of layers by the tokens of an entry, 0 for none; or two of 128, then 4 and 128."""
-    count, given = keys.count("num_hidden_layers"), keys.items("compress_ratios")
+    count, given = keys.count("num_hidden_layers"), keys.numbers("compress_ratios")
     if given is None:
         return [SPARSE if place > 2 and place % 2 else HEAVY for place in range(count)]
     if wrong := [ratio for ratio in given if ratio not in BY_RATIO]:

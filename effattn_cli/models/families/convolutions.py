@@ -10,7 +10,7 @@ from effattn_cli.architecture import Feed, Mixer, Model
 from effattn_cli.cards import Stored
 from effattn_cli.models.families.delta import attention
 from effattn_cli.models.families.reader import Reader
-from effattn_cli.models.hybrid import Make, expert_feed, kinds, mixers, plain_feed, whole
+from effattn_cli.models.hybrid import Make, a_width, expert_feed, kinds, mixers, plain_feed, whole
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.mixers import named
 from effattn_cli.models.pieces import dense, linear, norm, softmax
@@ -39,7 +39,7 @@ def head_gated(keys: Keys, *, window: str = "") -> Mixer:
 
 def lfm2(keys: Keys) -> Model:
     """Short convolutions with attention in some layers."""
-    count, full = keys.count("num_hidden_layers"), keys.items("full_attn_idxs")
+    count, full = keys.count("num_hidden_layers"), keys.numbers("full_attn_idxs")
     full = list(range(count)) if full is None else full
     order = kinds(keys, ["full_attention" if place in full else "conv" for place in range(count)])
     width = keys.count("block_ff_dim", "intermediate_size")
@@ -49,6 +49,7 @@ def lfm2(keys: Keys) -> Model:
             multiple = keys.count("block_multiple_of")
             width = int(keys.number("block_ffn_dim_multiplier") * width)
             width = multiple * ceil(width / multiple)
+    a_width(keys, "block_ffn_dim_multiplier", width)
     feed = dense(keys.count("hidden_size"), width, "silu", gated=True)
     tied = keys.flag("tie_embedding", default=True)
     keys.assume({"tie_word_embeddings": tied}, derived=True)
@@ -58,7 +59,7 @@ def lfm2(keys: Keys) -> Model:
 def lfm2_moe(keys: Keys) -> Model:
     """The same with experts in all but the first layers; the order of kinds must be given."""
     count, few = keys.count("num_hidden_layers"), keys.count("num_dense_layers", least=0)
-    full = keys.items("full_attn_idxs")
+    full = keys.numbers("full_attn_idxs")
     if full is None and "layer_types" not in keys:
         raise keys.refuse("layer_types", "the family has no usual order of kinds")
     usual = ["full_attention" if place in (full or ()) else "conv" for place in range(count)]
@@ -126,10 +127,13 @@ def xlstm(keys: Keys) -> Model:
         raise keys.refuse("use_bias", "biases, or no last norm, are not known of this family")
     queries = int(keys.number("qk_dim_factor") * dim) // heads
     values = int(keys.number("v_dim_factor") * dim) // heads
+    a_width(keys, "qk_dim_factor", queries)
+    a_width(keys, "v_dim_factor", values)
     options: dict[str, Stored] = {} if 2 * queries == values else {"key_width": queries / values}
     mixer = named("mlstm", options, dim, heads, heads, values)
     multiple = keys.count("ffn_round_up_to_multiple_of")
     width = multiple * ceil(keys.number("ffn_proj_factor") * dim / multiple)
+    a_width(keys, "ffn_proj_factor", width)
     keys.assume({"num_hidden_layers": count, "hidden_size": dim}, derived=True)
     feed = dense(dim, width, "silu", gated=True)
     return whole(keys, [mixer] * count, [feed] * count)

@@ -66,7 +66,7 @@ def shared_experts(keys: Keys) -> Feed:
 def stepped(keys: Keys) -> list[bool]:
     """Experts in every so many layers, but in those that a list names."""
     step = keys.count("decoder_sparse_step", default=1)
-    excepted = set(keys.items("mlp_only_layers") or ())
+    excepted = set(keys.numbers("mlp_only_layers") or ())
     any_at_all = keys.count("num_experts", least=0) > 0
     return [
         any_at_all and place not in excepted and (place + 1) % step == 0

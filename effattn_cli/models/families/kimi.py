@@ -60,7 +60,7 @@ def originally(part: Keys, keys: Keys, usual: set[int]) -> set[int]:
              "short_conv_kernel_size": "linear_conv_kernel_dim"}  # fmt: skip
     found = {ours: part.get(name) for name, ours in names.items() if name in part}
     keys.assume(found, derived=True)
-    full, delta = part.items("full_attn_layers"), part.items("kda_layers")
+    full, delta = part.numbers("full_attn_layers"), part.numbers("kda_layers")
     if full is None or delta is None:
         return usual
     count = keys.count("num_hidden_layers")
@@ -112,7 +112,7 @@ def minimax(keys: Keys) -> Model:
 
 def attention_types(keys: Keys) -> list[str]:
     """By the numbers of the original file, 1 being softmax; or every other layer, as is usual."""
-    count, types = keys.count("num_hidden_layers"), keys.items("attn_type_list")
+    count, types = keys.count("num_hidden_layers"), keys.numbers("attn_type_list")
     types = [1 - place % 2 for place in range(count)] if types is None else types
     if len(types) != count:
         raise keys.refuse("attn_type_list", f"{len(types)} kinds for {count} layers")

@@ -82,14 +82,14 @@ def indexed(
 def shares(keys: Keys, usual: int = 1) -> list[bool]:
     """Which layers go by the index of a layer before."""
     count, given = keys.count("num_hidden_layers"), keys.items("indexer_types")
-    pattern = keys.get("index_topk_pattern")
+    pattern = keys.word("index_topk_pattern")
     every = keys.count("index_topk_freq", default=usual)
     offset = keys.count("index_skip_topk_offset", default=2, least=0)
-    if given is None and pattern is not None:
+    if given is None and pattern:
         given = [{"F": "full", "S": "shared"}.get(letter, letter) for letter in pattern]
     if given is None:
         return [max(place - offset + 1, 0) % every > 0 for place in range(count)]
-    if len(given) != count or set(given) - {"full", "shared"}:
+    if len(given) != count or set(map(str, given)) - {"full", "shared"}:
         raise keys.refuse("indexer_types", f"expected {count} of full and shared")
     return [kind == "shared" for kind in given]
 

@@ -23,8 +23,8 @@ def mistral_large4(keys: Keys) -> Model:
     """Every fourth layer has no positions; queries have no rank, and scales of their own."""
     count, dim = keys.count("num_hidden_layers"), keys.count("hidden_size")
     every = keys.count("no_rope_layer_interval", default=4)
-    turned = keys.items("no_rope_layers") or [(place + 1) % every > 0 for place in range(count)]
-    sources = keys.items("kv_source_layers") or list(range(count))
+    turned = keys.numbers("no_rope_layers") or [(place + 1) % every > 0 for place in range(count)]
+    sources = keys.numbers("kv_source_layers") or list(range(count))
     if sources != list(range(count)):
         raise keys.refuse("kv_source_layers", "latents shared by layers are in no variant")
 

@@ -60,7 +60,7 @@ def mamba2(keys: Keys, *, names: Names = HYBRID, normed: bool = True, out: str =
     inner = keys.count(*names.expand) * dim
     inner = keys.count("mamba_d_ssm", default=inner)
     given = keys.get(*names.width)
-    width = inner // heads if given in {None, "auto"} else keys.count(*names.width)
+    width = inner // heads if given is None or given == "auto" else keys.count(*names.width)
     state, groups = keys.count(*names.state), keys.count(*names.groups)
     conv = keys.count(*names.conv)
     options: dict[str, Stored] = {} if state == 128 else {"state": state}
@@ -93,7 +93,7 @@ def mamba(keys: Keys, *, names: Names = HYBRID, norms: int | None = None) -> Mix
     if names.inner:  # a released file may hold another expand than its weights have
         channels = keys.count(names.inner, default=channels)
     given, usual = keys.get(*names.rank), math.ceil(dim / 16)
-    rank = usual if given in {None, "auto"} else keys.count(*names.rank)
+    rank = usual if given is None or given == "auto" else keys.count(*names.rank)
     conv = keys.count(*names.conv)
     options: dict[str, Stored] = {} if state == 16 else {"state": state}
     options |= {} if rank == usual else {"dt_rank": rank}
@@ -153,7 +153,7 @@ def original(keys: Keys) -> Model:
 
 def bamba(keys: Keys) -> Model:
     """Mamba-2 with attention in the layers that a list names."""
-    full = set(keys.items("attn_layer_indices") or ())
+    full = set(keys.numbers("attn_layer_indices") or ())
     order = ["full_attention" if place in full else "linear_attention"
              for place in range(keys.count("num_hidden_layers"))]  # fmt: skip
     makers: dict[str, Make] = {"linear_attention": mamba2, "full_attention": attention}
