@@ -46,6 +46,9 @@ def kimi(keys: Keys) -> Model:
     if keys.get("linear_attn_config") is not None:  # as the original file has it
         full = originally(keys.part("linear_attn_config"), keys, full)
     keys.skip("mla_use_nope")  # it is so in every file, and in transformers' code
+    for key in ("mla_use_output_gate", "attn_res_block_size", "routed_expert_hidden_size"):
+        if keys.get(key):
+            raise keys.refuse(key, "what Kimi-K3 has beyond Kimi Linear is not understood")
     makers = {"linear_attention": kimi_delta, "full_attention": unturned}
     order = kinds(keys, [
         "full_attention" if place in full else "linear_attention" for place in range(count)
