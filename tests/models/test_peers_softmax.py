@@ -133,6 +133,9 @@ INNER: dict[str, tuple[str, str, dict[str, Any]]] = {
     "qwen2_5_omni_text": ("qwen2_5_omni", "Qwen2_5OmniThinkerTextModel", SECTIONS),
     "qwen3_omni_moe_talker_text": ("qwen3_omni_moe", "Qwen3OmniMoeTalkerModel",
                                    {**SECTIONS, "shared_expert_intermediate_size": 48}),
+    "step3p5": ("step3p7", "Step3p7TextModel",
+                {"layer_types": ["full_attention", *["sliding_attention"] * 5],
+                 "num_sliding_attention_heads": 6, "share_expert_dim": 24}),
     "qwen3_omni_moe_text": ("qwen3_omni_moe", "Qwen3OmniMoeThinkerTextModel", SECTIONS),
 }  # fmt: skip
 

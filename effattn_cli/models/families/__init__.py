@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from effattn_cli.models.families import dense, foreign, gated, gemma, mixtures, older
+from effattn_cli.models.families import dense, foreign, gated, gemma, mixtures, older, step
 from effattn_cli.models.families.reader import Reader
 
 FAMILIES: Mapping[str, Reader] = {
     name: reader
-    for module in (dense, foreign, gated, gemma, mixtures, older)
+    for module in (dense, foreign, gated, gemma, mixtures, older, step)
     for name, reader in module.FAMILIES.items()
 }
