@@ -178,7 +178,9 @@ def test_a_model_of_many_layers_has_few_that_differ() -> None:
     assert sorted(the("minimax-text-01").distinct().values()) == [10, 70]
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [CONFIGS / f"{name}.json" for name in KEPT], ids=lambda path: path.stem
+)
 def test_every_mixer_can_be_measured(path: Path) -> None:
     model = read(path)
     assert 1 <= len(measurable.layers(model)) <= 3
@@ -214,7 +216,9 @@ STRANGE: list[object] = [None, -1, "x", [[]], {"a": 1}, True, 1e30]
 LISTS = ("layer_types", "mlp_layer_types", "indexer_types", "moe_layer_freq", "no_rope_layers")
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [CONFIGS / f"{name}.json" for name in KEPT], ids=lambda path: path.stem
+)
 def test_whatever_stands_in_a_key_is_read_or_refused_in_a_line(path: Path) -> None:
     data = json.loads(path.read_text())
     inner = {name: value for name, value in data.items() if isinstance(value, dict)}

@@ -18,12 +18,13 @@ from effattn_cli.models.families import (
     nemotron,
     older,
     state_space,
+    step,
 )
 from effattn_cli.models.families.reader import Reader
 
 MODULES = (
     block_indexed, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi, latent,
-    latent_others, mixtures, nemotron, older, state_space,
+    latent_others, mixtures, nemotron, older, state_space, step,
 )  # fmt: skip
 FAMILIES: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()

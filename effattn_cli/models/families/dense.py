@@ -17,19 +17,20 @@ from effattn_cli.models.layouts import (
     full_every,
     full_where,
     only,
+    whole,
 )
 
-LLAMA = Style()  # `attention_bias` and `mlp_bias` decide
-ATTENTION = Style(feed_keys=())  # `attention_bias` decides
-BARE = Style(bias_keys=(), feed_keys=())  # no key decides
+LLAMA = Style(layout=whole)  # `attention_bias` and `mlp_bias` decide
+ATTENTION = replace(LLAMA, feed_keys=())  # `attention_bias` decides
+BARE = replace(LLAMA, bias_keys=(), feed_keys=())  # no key decides
 QUERIES = replace(ATTENTION, out_keys=())  # `attention_bias`, but of the first three projections
-USED = Style(bias_keys=("use_bias",), feed_keys=("use_bias",))
+USED = replace(LLAMA, bias_keys=("use_bias",), feed_keys=("use_bias",))
 QWEN2 = replace(BARE, qkv_bias=True, layout=from_a_depth)
 QWEN3 = replace(ATTENTION, qk_norm="head", layout=from_a_depth)
-OLMO2 = replace(ATTENTION, qk_norm="width", layout=only(FULL))
-GLM = replace(QUERIES, layout=only(FULL))
+OLMO2 = replace(ATTENTION, qk_norm="width")
+GLM = QUERIES
 COHERE = replace(ATTENTION, norm="layer", norm_bias=False, norms=1, parallel=True)
-MISTRAL = BARE
+MISTRAL = replace(BARE, layout=None)  # a window everywhere, if there is one
 UNGATED = replace(LLAMA, gated=False)
 
 
@@ -50,7 +51,7 @@ STYLES: Mapping[str, Style] = {
     "cosmos3_edge_text": replace(UNGATED, headless=True),
     "cwm": replace(LLAMA, bias_keys=(), layout=full_every(4, first=True)),
     "emu3_text_model": replace(LLAMA, headless=True),
-    "ernie4_5": replace(USED, head_keys=("use_bias",)),
+    "ernie4_5": USED,
     "exaone": LLAMA,
     "glm": GLM,
     "glm4": replace(GLM, norms=4),
@@ -69,7 +70,7 @@ STYLES: Mapping[str, Style] = {
     "iquestcoder": LLAMA,
     "jais2": replace(UNGATED, norm="layer"),
     "llama": LLAMA,
-    "ministral": replace(MISTRAL, layout=None),
+    "ministral": MISTRAL,
     "ministral3": MISTRAL,
     "mistral": MISTRAL,
     "muse_glimmer_text": MUSE,
@@ -79,24 +80,22 @@ STYLES: Mapping[str, Style] = {
     "olmo2": OLMO2,
     "olmo3": replace(OLMO2, layout=full_every(4)),
     "paddleocr_vl_text": replace(USED, headless=True),
-    "phi3": BARE,
+    "phi3": MISTRAL,
     "qwen2": QWEN2,
     "qwen2_5_omni_text": replace(QWEN2, headless=True),
     "qwen2_5_vl_text": replace(QWEN2, headless=True),
     "qwen2_vl_text": replace(QWEN2, headless=True),
     "qwen3": QWEN3,
-    "qwen3_vl_text": replace(QWEN3, layout=only(FULL), headless=True),
+    "qwen3_vl_text": replace(QWEN3, layout=whole, headless=True),
     "seed_oss": replace(LLAMA, out_keys=("attention_out_bias",)),
-    "starcoder2": replace(USED, norm="layer", gated=False),
-    "voxtral_realtime_text": replace(MISTRAL, headless=True),
+    "starcoder2": replace(USED, norm="layer", gated=False, layout=None),
 }  # fmt: skip
 
 
 def cohere(keys: Keys) -> Model:
     """The first Command R: each head may have norms of its own."""
-    keys.skip("layer_types")
     normed = keys.flag("use_qk_norm")
-    return decoder(keys, replace(COHERE, qk_norm="width" if normed else "", layout=only(FULL)))
+    return decoder(keys, replace(COHERE, qk_norm="width" if normed else ""))
 
 
 def apertus_text(keys: Keys) -> Model:
@@ -135,7 +134,8 @@ def stablelm(keys: Keys) -> Model:
     """Halves in parallel have one norm; heads may have layer norms without bias."""
     parallel = keys.flag("use_parallel_residual")
     style = Style(
-        norm="layer", bias_keys=("use_qkv_bias",), out_keys=(), feed_keys=(), parallel=parallel,
+        layout=whole, norm="layer",
+        bias_keys=("use_qkv_bias",), out_keys=(), feed_keys=(), parallel=parallel,
         norms=1 if parallel else 2, qk_norm="width" if keys.flag("qk_layernorm") else "",
     )  # fmt: skip
     return decoder(keys, style)
@@ -144,7 +144,8 @@ def stablelm(keys: Keys) -> Model:
 def phi(keys: Keys) -> Model:
     """Halves in parallel, biases everywhere."""
     style = Style(
-        norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
+        layout=whole, norm="layer",
+        qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
         feed_keys=(), norms=1, gated=False, parallel=True, head_bias=True,
         qk_norm="layer" if keys.flag("qk_layernorm") else "",
     )  # fmt: skip
@@ -154,7 +155,8 @@ def phi(keys: Keys) -> Model:
 def persimmon(keys: Keys) -> Model:
     """Heads have layer norms unless told otherwise."""
     style = Style(
-        norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
+        layout=whole, norm="layer",
+        qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
         feed_keys=(), gated=False, qk_norm="layer" if keys.flag("qk_layernorm") else "",
     )  # fmt: skip
     return decoder(keys, style)

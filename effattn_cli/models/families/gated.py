@@ -191,7 +191,8 @@ def mimo(keys: Keys) -> Model:
         experts = keys.items("moe_layer_freq")
         return [not one for one in experts] if experts else [place == 0 for place in range(count)]
 
-    style = replace(QUERIES, sinks="sliding", layout=layout)
+    note = "keys are wider than values; in a variant, values are as wide"
+    style = replace(QUERIES, sinks="sliding", layout=layout, notes=(note,))
     for key, usual in (
         ("add_swa_attention_sink_bias", True),
         ("add_full_attention_sink_bias", False),

@@ -6,10 +6,19 @@ from functools import partial
 
 from effattn_cli.architecture import Model
 from effattn_cli.models.decoder import Style, decoder
-from effattn_cli.models.families.dense import ATTENTION, BARE, COHERE, LLAMA, QUERIES, QWEN2, QWEN3
+from effattn_cli.models.families.dense import (
+    ATTENTION,
+    BARE,
+    COHERE,
+    LLAMA,
+    MISTRAL,
+    QUERIES,
+    QWEN2,
+    QWEN3,
+)
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, SLIDING, full_every, full_where, only
+from effattn_cli.models.layouts import FULL, SLIDING, full_every, full_where, only, whole
 from effattn_cli.models.mixture import PLAIN, Mixture, first, mixture, stepped
 
 USUAL = Mixture()
@@ -66,9 +75,9 @@ TABLE: Mapping[str, tuple[Style, Mixture]] = {
         replace(ATTENTION, qk_norm="head", layout=only(FULL)), replace(USUAL, shared_count=0),
     ),
     "minimax_m2": (replace(BARE, qk_norm="width"), PLAIN),
-    "mixtral": (BARE, PLAIN),
+    "mixtral": (MISTRAL, PLAIN),
     "olmoe": (replace(ATTENTION, qk_norm="width"), PLAIN),
-    "phimoe": (replace(ATTENTION, norm="layer", head_keys=("lm_head_bias",)), PLAIN),
+    "phimoe": (replace(ATTENTION, norm="layer", head_keys=("lm_head_bias",), layout=None), PLAIN),
     "qwen2_moe": (
         replace(QWEN2, bias_keys=("qkv_bias",), out_keys=(), layout=qwen2_moe_layout),
         replace(QWEN, shared_count=None, shared_width=("shared_expert_intermediate_size",),
@@ -79,7 +88,7 @@ TABLE: Mapping[str, tuple[Style, Mixture]] = {
         replace(QWEN, shared_width=("shared_expert_intermediate_size",), shared_gate=True),
     ),
     "qwen3_omni_moe_text": (replace(QWEN3, layout=None, headless=True), QWEN),
-    "qwen3_vl_moe_text": (replace(QWEN3, layout=only(FULL), headless=True), QWEN),
+    "qwen3_vl_moe_text": (replace(QWEN3, layout=whole, headless=True), QWEN),
     "solar_open": (QUERIES, USUAL),
 }  # fmt: skip
 
