@@ -2,6 +2,7 @@
 
     python benchmarks/model_configs.py              # a table of all, and docs/model-families.md
     python benchmarks/model_configs.py llama gpt2   # some, and why they are refused or differ
+    python benchmarks/model_configs.py --usual      # what classes take where a key is left out
 
 For each class of configs that has a model: its usual config is written as JSON and read, and the
 parameters counted are held to those of the model that transformers builds of it, on no device.
@@ -9,10 +10,12 @@ Needs the package transformers.
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,9 @@ import transformers
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from effattn_cli.errors import UsageError
-from effattn_cli.models import understood
+from effattn_cli.models import FAMILIES, understood
+from effattn_cli.models.keys import Keys
+from effattn_cli.models.usual import TABLE
 
 #: From the most specific kind of model to the least.
 KINDS = (
@@ -34,6 +39,8 @@ KINDS = (
     "IMAGE_CLASSIFICATION",
     "PRETRAINING",
 )
+#: Families of which transformers builds something else than was released.
+DIFFERS = {"longcat_flash": "transformers allots gates to experts that have no weights"}
 DOCUMENT = Path(__file__).parent.parent / "docs" / "model-families.md"
 
 
@@ -76,11 +83,48 @@ def verdict(family: str) -> tuple[str, str]:
     except Exception as error:  # noqa: BLE001
         return "unchecked", f"transformers does not build it: {type(error).__name__}: {error}"[:120]
     if model.parameters != expected:
-        return "WRONG", f"{model.parameters:,} parameters for {expected:,} of {kind.__name__}"
+        word, why = "WRONG", f" of {kind.__name__}"
+        if family in DIFFERS:
+            word, why = "differs", f": {DIFFERS[family]}"
+        return word, f"{model.parameters:,} parameters for {expected:,}{why}"
     return "read", f"{expected:,} parameters, as {kind.__name__}"
 
 
+def write_usual() -> None:
+    """The table of what is taken where a key is left out, of all keys that any reader asks for."""
+    classes = dict(config_classes())
+    asked: set[str] = set()
+    for family, kind in classes.items():
+        with contextlib.suppress(Exception):
+            data = json.loads(kind().to_json_string(use_diff=False))
+            keys = Keys(data, family)
+            FAMILIES[family](keys)
+            asked |= keys.asked
+    lines = [f"{json.dumps(name)}: {json.dumps(usual_of(kind, asked))}"
+             for name, kind in sorted(classes.items())]  # fmt: skip
+    TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def config_classes() -> Iterator[tuple[str, Any]]:
+    """The class of the configs of each family that is read."""
+    for name in configuration_auto.CONFIG_MAPPING_NAMES.values():
+        kind = getattr(transformers, name, None)
+        family = str(getattr(kind, "model_type", ""))
+        if family in FAMILIES:
+            yield family, kind
+
+
+def usual_of(kind: Any, asked: set[str]) -> dict[str, Any]:
+    """Of a class of configs: the keys that are asked for and have a value where they are absent."""
+    plain = (int, float, str, list, tuple)
+    fields = {item.name: item.default for item in dataclasses.fields(kind) if item.name in asked}
+    return {name: value for name, value in fields.items() if isinstance(value, plain)}
+
+
 def main(families: list[str]) -> None:
+    if families == ["--usual"]:
+        write_usual()
+        return
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity(transformers.logging.CRITICAL)
     rows = {
@@ -101,7 +145,7 @@ def document(rows: dict[str, tuple[str, str]]) -> str:
         "# Model families",
         "",
         "Which configs `effattn model` reads: `python benchmarks/model_configs.py` reads the usual",
-        f"config of each family of transformers {transformers.__version__} and holds its",
+        f"config of each family of transformers {transformers.__version__} and holds the",
         "parameters to those of the model that transformers builds of it.",
         "",
         "| family | | |",

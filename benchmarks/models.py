@@ -162,9 +162,8 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(THREADS)
     heap.retain_heap()
     errors: list[float] = []
-    print(
-        f"{'model':18} {'phase':8} {'tokens':>6} {'estimate':>10} {'whole':>10} {'off':>7}  transformers"
-    )
+    titles = ("estimate", "whole", "off")
+    print(f"{'model':18} {'phase':8} {'tokens':>6} {'{:>10} {:>10} {:>7}'.format(*titles)}  theirs")
     for name in names or [*LAYERS, *SMALL]:
         config = config_of(name)
         for found in estimates(name, config, CONTEXTS):

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from effattn_cli.architecture import Kept
 from effattn_cli.models.mixers.exact import projected
 from effattn_cli.models.mixers.recurrent import low_rank
-from effattn_cli.models.mixers.widths import Formula, Half, Widths, cache, index_keys, state
+from effattn_cli.models.mixers.widths import Formula, Half, Widths, cache, index_keys, recent, state
 from effattn_cli.models.pieces import linear
 
 
@@ -41,6 +43,12 @@ def block_index(at: Widths) -> Half:
     return parameters, (cache(2 * at.kv_channels), index_keys(at["index_width"]))
 
 
+def block_gate(at: Widths) -> Half:
+    """The mean of the keys of each block, in float32, beside keys and values."""
+    means = replace(index_keys(at.kv_channels, every=at["block"]), dtype="float32")
+    return projected(at), (cache(2 * at.kv_channels), means)
+
+
 def compressor(width: int, ratio: int, series: int) -> Half:
     """What pools `series` numbers of tokens: its biases and norm, and the last tokens' numbers."""
     numbers = series * width
@@ -72,10 +80,24 @@ def compressed_sparse(at: Widths) -> Half:
     return parameters, (*keeps, index_keys(width, every=ratio), *last)
 
 
+def convolved_latent(at: Widths) -> Half:
+    """Queries and keys pass two convolutions of two taps: of a channel, and within a head.
+
+    Beside keys and values, the queries and keys of two tokens are kept, and half of the values of
+    one: of half of the kv heads, or half of the only one.
+    """
+    mixed = at.channels + at.kv_channels
+    late = at.kv_heads // 2 * at.head_dim if at.kv_heads > 1 else at.head_dim // 2
+    parameters = projected(at) + 3 * mixed + mixed * (2 * at.head_dim + 1) + at.kv_heads
+    return parameters, (cache(2 * at.kv_channels), *recent(2 * mixed + late, 1))
+
+
 FORMULAS: Mapping[str, Formula] = {
     "mla": Formula(kind="full_attention", half=latent),
     "dsa": Formula(kind="indexed_attention", half=token_index, share=4),
     "block-indexed": Formula(kind="minimax_m3_sparse", half=block_index, share=4),
+    "moba": Formula(kind="full_attention", half=block_gate),
+    "cca": Formula(kind="hybrid", half=convolved_latent, share=4),
     "hca": Formula(kind="heavily_compressed_attention", half=heavily_compressed),
     "csa": Formula(kind="compressed_sparse_attention", half=compressed_sparse),
 }
