@@ -74,13 +74,15 @@ def shape_of(keys: Keys, *, floored: bool = False) -> Shape:
     dim, heads = keys.count(*DIM), keys.count(*HEADS)
     kv_heads = keys.count(*KV_HEADS, default=heads)
     if heads % kv_heads:
-        raise keys.refuse(KV_HEADS[0], f"{heads} heads are not a multiple of it")
+        raise keys.refuse(keys.named(*KV_HEADS), f"{heads} heads are not a multiple of it")
     return Shape(dim, heads, kv_heads, _head_dim(keys, dim, heads, floored=floored))
 
 
 def _head_dim(keys: Keys, dim: int, heads: int, *, floored: bool) -> int:
     if keys.get(*HEAD_DIM) is None and dim % heads and not floored:
-        raise keys.refuse(HEADS[0], f"{dim} is no multiple of it, and there is no head_dim")
+        raise keys.refuse(
+            keys.named(*HEADS), f"{dim} is no multiple of it, and there is no head_dim"
+        )
     return keys.count(*HEAD_DIM, default=dim // heads)
 
 
@@ -156,13 +158,17 @@ def core(
     return "sdpa" if shape.kv_heads == shape.heads else "gqa", options
 
 
+def left_out(layers: int) -> str:
+    """A note on layers that speculative decoding alone uses."""
+    return f"{layers} layers that guess further tokens are left out, as transformers leaves them"
+
+
 def unmeasured(keys: Keys, mixers: list[Mixer]) -> tuple[str, ...]:
     """What the layers compute beyond their variants of the catalogue."""
     windowed = any(mixer.variant in {"sliding-window", "chunked"} for mixer in mixers)
     further = keys.count("num_nextn_predict_layers", "num_mtp_layers", default=0, least=0)
     notes = {
-        f"{further} layers that guess further tokens are left out, as transformers leaves them out":
-            further,
+        left_out(further): further,
         "a window layer's soft cap of scores is not part of its variant":
             windowed and keys.number("attn_logit_softcapping"),
     }  # fmt: skip

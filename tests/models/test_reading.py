@@ -144,3 +144,49 @@ def test_keys_remember_what_they_were_asked_for() -> None:
     assert keys.count("c") == 3
     assert keys.asked == {"a", "b", "c", "part"}
     assert keys.taken == {"c": 3}
+
+
+OWN: dict[str, Any] = {
+    "vocab_size": 100, "hidden_size": 64, "intermediate_size": 32, "num_hidden_layers": 4,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
+}  # fmt: skip
+
+
+def own(**keys: Any) -> list[str]:
+    """The kinds of the layers of a config as its makers wrote it, not as transformers does."""
+    model = understood(OWN | keys, "config.json")
+    return [layer.mixer.kind.removesuffix("_attention") for layer in model.layers if layer.mixer]
+
+
+def test_keys_of_the_makers_own_files_are_known() -> None:
+    every = ["sliding", "sliding", "sliding", "full"]
+    assert own(model_type="exaone4", sliding_window=8, sliding_window_pattern="LLLG") == every
+    assert own(model_type="cohere2", layer_switch=4, use_gated_activation=True) == every
+    assert own(model_type="gpt_oss", experts_per_token=2) == ["sliding", "full"] * 2
+    hunyuan = {"moe_topk": [2] * 4, "num_experts": 4, "num_shared_expert": [1] * 4}
+    assert own(model_type="hunyuan_v1_moe", moe_intermediate_size=[32] * 4, **hunyuan)
+    assert own(model_type="minimax_m2", attn_type_list=[1] * 4, use_mtp=True, num_mtp_modules=3,
+               mtp_transformer_layers=1, use_qk_norm=True, qk_norm_type="per_layer")  # fmt: skip
+    assert own(model_type="dots1", n_routed_experts=4, num_experts_per_tok=2, moe_layer_freq=1)
+    assert own(model_type="bloom", offset_alibi=100, n_layer=4)
+
+
+@pytest.mark.parametrize(
+    ("family", "keys"),
+    [
+        ("exaone4", {"sliding_window_pattern": "LLXG"}),
+        ("cohere2", {"use_gated_activation": False}),
+        ("hunyuan_v1_moe", {"moe_topk": [1, 2, 1, 1]}),
+        ("hunyuan_v1_moe", {"moe_intermediate_size": [16] * 4}),
+        ("minimax_m2", {"attn_type_list": [0, 1, 1, 1]}),
+        ("dots1", {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_layer_freq": 2}),
+        ("llama", {"attention": {"kv_lora_rank": 8}}),
+        ("llama", {"vision_config": {"hidden_size": 64}}),
+        ("mpt", {"attn_config": {"kv_n_heads": 2}}),
+    ],
+)
+def test_values_that_a_family_does_not_have_are_refused(family: str, keys: dict[str, Any]) -> None:
+    last = next(reversed(keys))
+    inner = next(iter(keys[last])) if isinstance(keys[last], dict) else last
+    with pytest.raises(UsageError, match=f"{last}|{inner}"):
+        understood(OWN | {"model_type": family} | keys, "config.json")

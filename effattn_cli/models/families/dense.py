@@ -39,6 +39,15 @@ def full_counted_from_the_end(place: int, count: int) -> bool:
     return (count - 1 - place) % 4 == 0
 
 
+def exaone_layout(keys: Keys, count: int) -> list[str]:
+    """Windows but in every fourth layer, or by letters; none at all where there is no window."""
+    windowed, pattern = keys.get("sliding_window"), keys.get("sliding_window_pattern", default=4)
+    if isinstance(pattern, str) and not set(pattern) - {"L", "G"}:
+        letters = (pattern * count)[:count]
+        return [SLIDING if windowed and letter == "L" else FULL for letter in letters]
+    return full_every(4, "sliding_window_pattern")(keys, count) if windowed else [FULL] * count
+
+
 MUSE = replace(
     ATTENTION, norms=4, gate="element", layout=full_where(full_counted_from_the_end), headless=True
 )
@@ -46,13 +55,13 @@ MUSE = replace(
 STYLES: Mapping[str, Style] = {
     "apertus": replace(ATTENTION, gated=False, qk_norm="head"),
     "arcee": UNGATED,
-    "cohere2": replace(COHERE, layout=full_every(4, "sliding_window_pattern")),
     "cohere_compass_text": replace(COHERE, layout=only(FULL)),
     "cosmos3_edge_text": replace(UNGATED, headless=True),
     "cwm": replace(LLAMA, bias_keys=(), layout=full_every(4, first=True)),
     "emu3_text_model": replace(LLAMA, headless=True),
     "ernie4_5": USED,
     "exaone": LLAMA,
+    "exaone4": replace(BARE, qk_norm="head", layout=exaone_layout),
     "glm": GLM,
     "glm4": replace(GLM, norms=4),
     "glm4v_text": replace(GLM, bias_keys=(), qkv_bias=True, norms=4, headless=True),
@@ -98,18 +107,20 @@ def cohere(keys: Keys) -> Model:
     return decoder(keys, replace(COHERE, qk_norm="width" if normed else ""))
 
 
+def cohere2(keys: Keys) -> Model:
+    """Windows but in every fourth layer; also by the keys of its own code."""
+    for key in ("use_gated_activation", "use_parallel_block", "use_embedding_sharing"):
+        if not keys.flag(key, default=True):
+            raise keys.refuse(key, "transformers builds it with true only")
+    names = ("sliding_window_pattern", "layer_switch")
+    return decoder(keys, replace(COHERE, layout=full_every(4, *names)))
+
+
 def apertus_text(keys: Keys) -> Model:
     """The head may have fewer rows than the embedding."""
     model = decoder(keys, STYLES["apertus"])
     rows = keys.count("output_vocab_size", default=model.vocab)
     return model if model.tied else altered(model, head=rows * model.dim)
-
-
-def exaone4(keys: Keys) -> Model:
-    """Windows but in every fourth layer; none at all where there is no window."""
-    every = keys.count("sliding_window_pattern", default=4) if keys.get("sliding_window") else 1
-    style = replace(BARE, qk_norm="head", layout=full_every(every))
-    return decoder(keys, style)
 
 
 def smollm3(keys: Keys) -> Model:
@@ -166,7 +177,7 @@ FAMILIES: Mapping[str, Reader] = {
     **{name: partial(decoder, style=style) for name, style in STYLES.items()},
     "apertus1p5_text": apertus_text,
     "cohere": cohere,
-    "exaone4": exaone4,
+    "cohere2": cohere2,
     "hyperclovax": hyperclovax,
     "persimmon": persimmon,
     "phi": phi,

@@ -107,6 +107,7 @@ def ernie(keys: Keys) -> Model:
         step = keys.count("moe_layer_interval", default=1)
         return [bool((place + 1) % step) or not start <= place <= end for place in range(count)]
 
+    keys.skip("moe_gate", "moe_use_aux_free", "moe_dropout_prob", "moe_use_hard_gate")
     how = Mixture(dense=plain, corrected=True)
     return decoder(keys, replace(USED, head_keys=("use_bias",)), feeds=mixture(how))
 
