@@ -15,8 +15,8 @@ LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads")
 KV_HEADS = ("num_key_value_heads", "n_kv_heads", "num_kv_heads")
 HEAD_DIM = ("head_dim", "attention_head_dim")
-WIDTH = ("intermediate_size", "n_inner", "ffn_dim", "inner_dim")
-ACTIVATION = ("hidden_act", "hidden_activation", "activation_function")
+WIDTH = ("intermediate_size", "n_inner", "ffn_dim", "inner_dim", "hidden_dim")
+ACTIVATION = ("hidden_act", "hidden_activation", "activation_function", "activation")
 POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
 
 

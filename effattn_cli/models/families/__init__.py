@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from effattn_cli.architecture import Model
-from effattn_cli.models.families import dense
+from effattn_cli.models.families import dense, masked
 from effattn_cli.models.keys import Keys
 
 Reader = Callable[[Keys], Model]
 
 FAMILIES: Mapping[str, Reader] = {
-    name: reader for module in (dense,) for name, reader in module.FAMILIES.items()
+    name: reader for module in (dense, masked) for name, reader in module.FAMILIES.items()
 }

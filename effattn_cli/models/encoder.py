@@ -1,0 +1,106 @@
+"""Encoders: every token sees every other, and nothing is kept between tokens.
+
+What a config says is read from it; what only the model's code says is in an `EncoderStyle`.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from effattn_cli.architecture import Layer, Mixer, Model
+from effattn_cli.models.decoder import (
+    DIM,
+    LAYERS,
+    POSITIONS,
+    FeedHalves,
+    Halves,
+    Style,
+    feeds,
+    shape_of,
+)
+from effattn_cli.models.keys import Keys
+from effattn_cli.models.pieces import linear, norm, softmax
+
+WITH_HEAD = "counted with the head of its masked language model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderStyle(Style):
+    """What is fixed by an encoder's code, or is its usual value where a config leaves it out."""
+
+    types: int | None = None  # rows of the table of token types, as usual; None: no such table
+    padding: int | None = None  # usual id of the padding token, where positions are counted from it
+    narrow: bool = False  # whether the embedding may have a width of its own, `embedding_size`
+    transform: bool = True  # whether a dense layer and a norm stand before the head
+    transform_bias: bool = True
+    pooler: bool = False
+
+
+#: What BERT's code fixes, and most masked language models with it.
+BERT = partial(
+    EncoderStyle, norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, gated=False,
+    activation="gelu", learned_positions=0, tied=True, head_bias=True, embedding_norm=True,
+    final_norm=False, types=2,
+)  # fmt: skip
+
+
+def attention(keys: Keys, style: Style, extra: int = 0) -> list[Mixer]:
+    """Softmax attention over the whole sequence in every layer; causal where the config makes a
+    decoder of the model. `extra` counts parameters of a layer beyond the four projections.
+    """
+    shape = shape_of(keys)
+    if keys.flag("add_cross_attention"):
+        raise keys.refuse("add_cross_attention", "the encoder that it attends to is not known")
+    if keys.word("position_embedding_type", default="absolute") not in ("absolute", "rotary"):
+        raise keys.refuse("position_embedding_type", "such scores are not in the catalogue")
+    mixer = softmax(
+        shape.dim, shape.heads, shape.kv_heads, shape.head_dim,
+        qkv_bias=keys.flag("attention_bias", default=style.qkv_bias),
+        out_bias=keys.flag("attention_bias", default=style.out_bias),
+        qk_norm=style.qk_norm, extra=extra, causal=keys.flag("is_decoder"),
+    )  # fmt: skip
+    return [mixer] * keys.count(*LAYERS)
+
+
+def encoder(
+    keys: Keys,
+    style: EncoderStyle,
+    mixers: Halves = attention,
+    feeds: FeedHalves = feeds,
+    *,
+    tables: int = 0,
+    extra: int = 0,
+) -> Model:
+    """The model of a config, with the head of its masked language model.
+
+    `tables` counts parameters that are looked up beside words, positions and types of tokens,
+    `extra` those outside of the layers beside norms, projections of the embedding and pooler.
+    """
+    dim, vocab = keys.count(*DIM), keys.count("vocab_size")
+    wide = keys.count("embedding_size", default=dim) if style.narrow else dim
+    outside = style.norms * norm(dim, style.norm, bias=style.norm_bias)
+    layers = tuple(
+        Layer(mixer=mixer, feed=feed, norm=style.norm, parameters=outside, stack="encoder")
+        for mixer, feed in zip(mixers(keys, style), feeds(keys, style), strict=True)
+    )
+    positions = keys.count(*POSITIONS, default=0, least=0)
+    unused = 0  # rows of the table that no token is given: those up to the padding token's
+    if style.padding is not None:
+        unused = 1 + keys.count("pad_token_id", default=style.padding, least=0)
+    rows = 0 if style.learned_positions is None else positions + style.learned_positions
+    if style.types is not None:
+        rows += keys.count("type_vocab_size", default=style.types, least=0)
+    tied = keys.flag("tie_word_embeddings", default=style.tied)
+    head = (0 if tied else linear(wide, vocab)) + (vocab if style.head_bias else 0)
+    if style.transform:
+        head += linear(dim, wide, bias=style.transform_bias)
+        head += norm(wide, style.norm, bias=style.norm_bias)
+    other = style.final_norm * norm(dim, style.norm, bias=style.norm_bias)
+    other += style.embedding_norm * norm(wide, style.norm, bias=style.norm_bias)
+    other += 0 if wide == dim else linear(wide, dim, bias=True)
+    other += linear(dim, dim, bias=True) if style.pooler else 0
+    return Model(
+        name="", family="", dim=dim, layers=layers, vocab=vocab, head=head, tied=tied,
+        embedding=(vocab + rows) * wide + tables, other=other + extra,
+        context=max(positions - unused, 1) if positions else None, notes=(WITH_HEAD,),
+    )  # fmt: skip
+
