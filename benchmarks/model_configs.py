@@ -37,9 +37,16 @@ KINDS = (
 DOCUMENT = Path(__file__).parent.parent / "docs" / "model-families.md"
 
 
-def model_class(family: str) -> Any:
-    """The class that people load of the family, or None."""
-    for kind in KINDS:
+#: What a usual config lacks, without which transformers builds no model.
+GIVEN: dict[str, dict[str, Any]] = {
+    "esm": {"vocab_size": 33},
+    "reformer": {"is_decoder": True},
+}
+
+
+def model_class(family: str, pairs: bool = False) -> Any:
+    """The class that people load of the family, or None; of an encoder-decoder, both stacks."""
+    for kind in sorted(KINDS, key=lambda kind: pairs and "SEQ" not in kind):
         names = getattr(modeling_auto, f"MODEL_FOR_{kind}_MAPPING_NAMES")
         if family in names:
             name = names[family]
@@ -60,9 +67,10 @@ def parameters(config: Any, kind: Any) -> int:
 def verdict(family: str) -> tuple[str, str]:
     """Whether the family is read right, and what there is to say of it."""
     try:
-        config = getattr(transformers, configuration_auto.CONFIG_MAPPING_NAMES[family])()
+        kind = getattr(transformers, configuration_auto.CONFIG_MAPPING_NAMES[family])
+        config = kind(**GIVEN.get(family, {}))
         data = json.loads(config.to_json_string(use_diff=False))
-        kind = model_class(family)
+        kind = model_class(family, bool(getattr(config, "is_encoder_decoder", False)))
     except Exception as error:  # noqa: BLE001
         return "no config", f"transformers makes no usual config: {type(error).__name__}"
     if kind is None:

@@ -10,7 +10,7 @@ from effattn_cli.architecture import Feed, Layer, Mixer, Model, Norm
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import QKNorm, dense, linear, norm, softmax
 
-DIM = ("hidden_size", "n_embd", "d_model", "dim")
+DIM = ("hidden_size", "n_embd", "d_model", "dim", "emb_dim")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads")
 KV_HEADS = ("num_key_value_heads", "n_kv_heads", "num_kv_heads")

@@ -103,4 +103,3 @@ def encoder(
         embedding=(vocab + rows) * wide + tables, other=other + extra,
         context=max(positions - unused, 1) if positions else None, notes=(WITH_HEAD,),
     )  # fmt: skip
-

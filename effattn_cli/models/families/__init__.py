@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from effattn_cli.architecture import Model
-from effattn_cli.models.families import dense, masked
+from effattn_cli.models.families import dense, masked, masked_others, pairs, reformer, t5
 from effattn_cli.models.keys import Keys
 
 Reader = Callable[[Keys], Model]
 
 FAMILIES: Mapping[str, Reader] = {
-    name: reader for module in (dense, masked) for name, reader in module.FAMILIES.items()
+    name: reader
+    for module in (dense, masked, masked_others, pairs, reformer, t5)
+    for name, reader in module.FAMILIES.items()
 }

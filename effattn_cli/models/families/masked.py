@@ -14,9 +14,7 @@ from effattn_cli.models.pieces import linear, norm, softmax
 
 ROBERTA = partial(BERT, padding=1)
 ROTARY = partial(BERT, learned_positions=None)
-LLAMA = partial(
-    EncoderStyle, norm="rms", learned_positions=None, final_norm=True, head_bias=False
-)
+LLAMA = partial(EncoderStyle, norm="rms", learned_positions=None, final_norm=True, head_bias=False)
 
 STYLES: Mapping[str, EncoderStyle] = {
     "bert": BERT(),
@@ -32,7 +30,6 @@ STYLES: Mapping[str, EncoderStyle] = {
     "bert-generation": BERT(types=None, transform=False),
     "tapas": BERT(types=None),
     "jina_embeddings_v3": ROTARY(types=1),
-    "gte": ROTARY(types=1, gated=True, feed_bias=True),
     "nomic_bert": ROTARY(gated=True, feed_bias=False, qkv_bias=False, out_bias=False),
     "eurobert": LLAMA(transform=False),
 }
@@ -49,6 +46,15 @@ def relative(model: Model) -> Model:
     """The model, with a word on biases that its variant of attention does not add."""
     note = "the biases of relative positions count as parameters; their addition is not measured"
     return replace(model, notes=(*model.notes, note))
+
+
+def gte(keys: Keys) -> Model:
+    """Of its gated feed-forward only the last matrix has a bias."""
+    style, dim = ROTARY(types=1, gated=True, feed_bias=False), keys.count(*DIM)
+    halves = feeds(keys, style)
+    biased = replace(halves[0], parameters=halves[0].parameters + dim,
+                     always=halves[0].always + dim)  # fmt: skip
+    return encoder(keys, style, feeds=lambda *_: [biased] * len(halves))
 
 
 def ernie(keys: Keys) -> Model:
@@ -93,6 +99,7 @@ def layoutlm(keys: Keys) -> Model:
 def tapas(keys: Keys) -> Model:
     usual = [3, 256, 256, 2, 256, 256, 10]
     rows = sum(keys.items("type_vocab_sizes", "type_vocab_size") or usual)
+    keys.skip("reset_position_index_per_cell")
     return encoder(keys, STYLES["tapas"], tables=rows * keys.count(*DIM))
 
 
@@ -119,9 +126,7 @@ def xmod(keys: Keys) -> Model:
     adapters += norm(dim, "layer") if keys.flag("adapter_layer_norm") else 0
     final = keys.flag("pre_norm")
     model = encoder(keys, ROBERTA(final_norm=final))
-    layers = tuple(
-        replace(layer, parameters=layer.parameters + adapters) for layer in model.layers
-    )
+    layers = tuple(replace(layer, parameters=layer.parameters + adapters) for layer in model.layers)
     return replace(model, layers=layers)
 
 
@@ -195,17 +200,21 @@ def luke(keys: Keys) -> Model:
     extra += keys.count("entity_vocab_size")
     queries = 3 if keys.flag("use_entity_aware_attention", default=True) else 0
     queries *= linear(dim, dim, bias=True)
-    return encoder(
+    keys.skip("tie_word_embeddings")  # only the head of entities is tied
+    model = encoder(
         keys, ROBERTA(pooler=True, tied=False), partial(attention, extra=queries),
         tables=tables, extra=extra,
     )  # fmt: skip
+    head = model.head if not model.tied else model.head + model.vocab * dim
+    return replace(model, head=head, tied=False)
 
 
 READERS: Mapping[str, Callable[[Keys], Model]] = {
-    "mpnet": mpnet, "ernie": ernie, "rembert": rembert, "roc_bert": roc_bert,
+    "gte": gte, "mpnet": mpnet, "ernie": ernie, "rembert": rembert, "roc_bert": roc_bert,
     "layoutlm": layoutlm, "tapas": tapas, "ibert": ibert, "roformer": roformer, "xmod": xmod,
     "albert": albert, "squeezebert": squeezebert, "longformer": longformer, "luke": luke,
 }  # fmt: skip
 FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
-    name: partial(encoder, style=style) for name, style in STYLES.items()
-} | READERS
+    **{name: partial(encoder, style=style) for name, style in STYLES.items()},
+    **READERS,
+}
