@@ -41,6 +41,8 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "model-families.md"
 GIVEN: dict[str, dict[str, Any]] = {
     "esm": {"vocab_size": 33},
     "reformer": {"is_decoder": True},
+    "wav2vec2-bert": {"vocab_size": 32},
+    "wav2vec2-conformer": {"vocab_size": 32},
 }
 
 
