@@ -9,7 +9,6 @@ from functools import partial
 from effattn_cli.architecture import Layer, Mixer, Model
 from effattn_cli.models.decoder import (
     DIM,
-    LAYERS,
     POSITIONS,
     FeedHalves,
     Halves,
@@ -18,6 +17,7 @@ from effattn_cli.models.decoder import (
     shape_of,
 )
 from effattn_cli.models.keys import Keys
+from effattn_cli.models.layouts import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
 
 WITH_HEAD = "counted with the head of its masked language model"

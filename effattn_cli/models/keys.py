@@ -13,18 +13,21 @@ from effattn_cli.errors import UsageError
 #: Keys, by how they begin or what they contain, that speak of the layers. One of them that nobody
 #: read, and that is not off, is refused.
 SPEAKS_OF_LAYERS = re.compile(
-    r"layer_?types|layers_block|_pattern|kv_heads|key_value_heads|num_kv|n_kv|multi_query|head_dim"
+    r"layer_?types|layers_block|_pattern|kv_heads|kv_n_heads|key_value_heads|num_kv|n_kv|multi_query|head_dim"
     r"|head_size|kv_channels|d_kv|lora_rank|index_|indexer|sliding|window|chunk_size$|compress"
     r"|linear_(attn|num|key|value|conv)|mamba|ssm|state_size|conv_L|n_groups|expert|moe|shared"
     r"|first_k_dense|hyper|sparse|global_attn|attn_layer|full_attention|attention_type|hybrid"
     r"|low_rank|n_hash|num_mem|nextn|mtp|per_layer|sink|gated|residual_attention"
+    r"|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide|qk_(layer)?norm|alibi$|loops?$"
+    r"|_cycles$|parallel_(attn|residual)|num_ln_|gating"
 )
 #: Of these, what changes no layer: numbers of training, and how a library runs the model.
 CHANGES_NOTHING = re.compile(
     r"aux_loss|jitter|capacity|_loss|z_loss|chunk_size_feed_forward|dropout|router_(bias|scaling|dtype"
     r"|act|softmax)|routed_scaling|norm_topk|topk_method|scoring_func|n_group$|topk_group|_coef"
     r"|output_router|use_mamba_kernels|time_step|ssm_cfg|initializer|mamba_dt|ep_size|_token_id"
-    r"|expert_choice|window_partition|attention_window_train"
+    r"|expert_choice|window_partition|attention_window_train|expert_selection_fn|fp32_combine"
+    r"|moe_norm_min|combination_strategy|router_weight_on_input|router_logit|add_router_probs"
 )
 OFF: tuple[Any, ...] = (None, False, 0, "", "none", [], {})
 
@@ -32,8 +35,13 @@ OFF: tuple[Any, ...] = (None, False, 0, "", "none", [], {})
 class Keys:
     """A config, or a part of it. `name` begins every message: the file, and where inside."""
 
-    def __init__(self, data: Mapping[str, Any], name: str) -> None:
-        self._data, self.name = data, name
+    def __init__(
+        self, data: Mapping[str, Any], name: str, usual: Mapping[str, Any] | None = None
+    ) -> None:
+        """`usual`: what transformers takes where a key is left out, as its own files leave out
+        what is usual.
+        """
+        self._data, self.name, self._usual = data, name, usual or {}
         self._read: set[str] = set()
         self._parts: list[Keys] = []
 
@@ -43,7 +51,11 @@ class Keys:
     def get(self, *names: str, default: Any = None) -> Any:
         """The value of the first of these keys that is there and not null; all count as read."""
         self._read.update(names)
-        return next((self._data[key] for key in names if self._data.get(key) is not None), default)
+        if any(key in self._data for key in names):  # null, too, stands in the place of the usual
+            found = (self._data.get(key) for key in names)
+        else:
+            found = (self._usual.get(key) for key in names)
+        return next((value for value in found if value is not None), default)
 
     def count(self, *names: str, default: int | None = None, least: int = 1) -> int:
         """A whole number.
@@ -62,6 +74,13 @@ class Keys:
             shown = str(value)[:60]
             raise UsageError(f"{self.name}: {key}: expected a positive whole number, got {shown}")
         return value
+
+    def number(self, *names: str) -> float:
+        """A number, 0 where there is none."""
+        value = self.get(*names, default=0.0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"{self.name}: {names[0]}: expected a number, got {value!r:.60}")
+        return float(value)
 
     def flag(self, *names: str, default: bool = False) -> bool:
         """Yes or no."""
@@ -83,7 +102,7 @@ class Keys:
             raise UsageError(f"{self.name}: {names[0]}: expected a list, got {value!r:.60}")
         return value
 
-    def part(self, name: str) -> "Keys":
+    def part(self, name: str, usual: Mapping[str, Any] | None = None) -> "Keys":
         """The config of a part, as `text_config`.
 
         Raises:
@@ -92,7 +111,7 @@ class Keys:
         value = self.get(name)
         if not isinstance(value, dict):
             raise UsageError(f"{self.name}: there is no part {name!r}")
-        part = Keys(value, f"{self.name}: {name}")
+        part = Keys(value, f"{self.name}: {name}", usual)
         self._parts.append(part)
         return part
 
@@ -103,6 +122,11 @@ class Keys:
     def refuse(self, key: str, why: str) -> UsageError:
         """An error that names a key and its value."""
         return UsageError(f"{self.name}: {key} = {self._data.get(key)!r:.80}: {why}")
+
+    @property
+    def read(self) -> frozenset[str]:
+        """The keys that were asked for, of this part."""
+        return frozenset(self._read)
 
     def overlooked(self) -> Iterator[str]:
         """Keys that speak of layers, are not off, and were not read."""

@@ -6,7 +6,12 @@ from typing import Literal
 from effattn_cli.architecture import Feed, Kept, Mixer
 from effattn_cli.cards import Stored
 
-QKNorm = Literal["", "head", "width"]  # over each head, or over all heads together
+#: RMS over each head; weights for each number of all heads; a layer norm of each head, with bias.
+QKNorm = Literal["", "head", "width", "layer"]
+
+
+#: Of an activation that has any.
+LEARNED: Mapping[str, int] = {"xielu": 2}
 
 
 def linear(inputs: int, outputs: int, *, bias: bool = False) -> int:
@@ -46,7 +51,9 @@ def softmax(
     query, key, value = heads * head_dim, kv_heads * head_dim, kv_heads * value_dim
     parameters = linear(dim, query + key + value, bias=qkv_bias)
     parameters += linear(heads * value_dim, dim, bias=out_bias) + extra
-    parameters += {"": 0, "head": 2 * head_dim, "width": query + key}[qk_norm]
+    parameters += {
+        "": 0, "head": 2 * head_dim, "width": query + key, "layer": 4 * head_dim,
+    }[qk_norm]  # fmt: skip
     usual = "sdpa" if kv_heads == heads else "gqa"
     chosen = variant or ("sliding-window" if window else usual)
     given = dict(options or {})
@@ -65,6 +72,7 @@ def dense(
 ) -> Feed:
     """A feed-forward of two matrices, or of three where it is gated."""
     parameters = (1 + gated) * linear(dim, width, bias=bias) + linear(width, dim, bias=bias)
+    parameters += LEARNED.get(activation, 0)
     name = f"gated {activation}" if gated else activation
     return Feed(activation=name, width=width, parameters=parameters, always=parameters)
 
@@ -81,14 +89,16 @@ def experts(
     bias: bool = False,
     router_bias: bool = False,
     extra: int = 0,
+    shared_gate: bool = False,
 ) -> Feed:
     """A mixture of experts; `shared` are hidden units that every token meets, `extra` counts what
-    every token meets beside router and shared experts.
+    every token meets beside router and shared experts; `shared_gate`: these have a gate.
     """
     one = dense(dim, width, activation, gated=gated, bias=bias)
     always = linear(dim, count, bias=router_bias) + extra
     if shared:
         always += dense(dim, shared, activation, gated=gated, bias=bias).parameters
+        always += dim if shared_gate else 0
     return Feed(
         activation=one.activation, width=width, parameters=always + count * one.parameters,
         experts=count, chosen=chosen, shared=shared, always=always,

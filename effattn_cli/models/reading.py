@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from effattn_cli.architecture import Model
 from effattn_cli.errors import UsageError, unknown
 from effattn_cli.models.families import FAMILIES
+from effattn_cli.models.families.refused import REFUSED
 from effattn_cli.models.keys import Keys
 from effattn_cli.text_files import small_text
 
@@ -46,6 +47,8 @@ def understood(data: Mapping[str, Any], name: str) -> Model:
     """
     keys = Keys(data, name)
     family = keys.word("model_type")
+    if family in REFUSED:
+        raise UsageError(f"{name}: {family} is not read: {REFUSED[family]}", BY_HAND)
     if family not in FAMILIES:
         error = unknown("model_type", family, FAMILIES)
         raise UsageError(f"{name}: {error}", BY_HAND)

@@ -1,25 +1,28 @@
 """How the config of each family of models is read, by its `model_type`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from effattn_cli.architecture import Model
 from effattn_cli.models.families import (
     dense,
+    gated,
+    gemma,
     listening,
     masked,
     masked_others,
+    mixtures,
+    older,
     pairs,
     reformer,
     speech,
     t5,
     vision,
 )
-from effattn_cli.models.keys import Keys
+from effattn_cli.models.families.reader import Reader
 
-Reader = Callable[[Keys], Model]
-
+MODULES = (
+    dense, gated, gemma, listening, masked, masked_others, mixtures, older, pairs, reformer,
+    speech, t5, vision,
+)  # fmt: skip
 FAMILIES: Mapping[str, Reader] = {
-    name: reader
-    for module in (dense, listening, masked, masked_others, pairs, reformer, speech, t5, vision)
-    for name, reader in module.FAMILIES.items()
+    name: reader for module in MODULES for name, reader in module.FAMILIES.items()
 }

@@ -1,23 +1,173 @@
-"""Decoders with softmax attention and a dense feed-forward in every layer."""
+"""Decoders with softmax attention and a gated or plain feed-forward in every layer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from effattn_cli.architecture import Model
 from effattn_cli.models.decoder import Style, decoder
+from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
+from effattn_cli.models.layouts import (
+    FULL,
+    SLIDING,
+    from_a_depth,
+    full_every,
+    full_where,
+    only,
+)
 
-GPT2 = Style(
-    norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, gated=False, activation="gelu_new",
-    width=4, learned_positions=0, tied=True,
-)  # fmt: skip
+LLAMA = Style()  # `attention_bias` and `mlp_bias` decide
+ATTENTION = Style(feed_keys=())  # `attention_bias` decides
+BARE = Style(bias_keys=(), feed_keys=())  # no key decides
+QUERIES = replace(ATTENTION, out_keys=())  # `attention_bias`, but of the first three projections
+USED = Style(bias_keys=("use_bias",), feed_keys=("use_bias",))
+QWEN2 = replace(BARE, qkv_bias=True, layout=from_a_depth)
+QWEN3 = replace(ATTENTION, qk_norm="head", layout=from_a_depth)
+OLMO2 = replace(ATTENTION, qk_norm="width", layout=only(FULL))
+GLM = replace(QUERIES, layout=only(FULL))
+COHERE = replace(ATTENTION, norm="layer", norm_bias=False, norms=1, parallel=True)
+MISTRAL = BARE
+UNGATED = replace(LLAMA, gated=False)
+
+
+def full_counted_from_the_end(place: int, count: int) -> bool:
+    """Every fourth layer, the last among them."""
+    return (count - 1 - place) % 4 == 0
+
+
+MUSE = replace(
+    ATTENTION, norms=4, gate="element", layout=full_where(full_counted_from_the_end), headless=True
+)
 
 STYLES: Mapping[str, Style] = {
-    "gpt2": GPT2,
-    "llama": Style(),
-    "qwen2": Style(qkv_bias=True),
-    "qwen3": Style(qk_norm="head"),
-}
-FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
-    name: partial(decoder, style=style) for name, style in STYLES.items()
+    "apertus": replace(ATTENTION, gated=False, qk_norm="head"),
+    "arcee": UNGATED,
+    "cohere2": replace(COHERE, layout=full_every(4, "sliding_window_pattern")),
+    "cohere_compass_text": replace(COHERE, layout=only(FULL)),
+    "cosmos3_edge_text": replace(UNGATED, headless=True),
+    "cwm": replace(LLAMA, bias_keys=(), layout=full_every(4, first=True)),
+    "emu3_text_model": replace(LLAMA, headless=True),
+    "ernie4_5": replace(USED, head_keys=("use_bias",)),
+    "exaone": LLAMA,
+    "glm": GLM,
+    "glm4": replace(GLM, norms=4),
+    "glm4v_text": replace(GLM, bias_keys=(), qkv_bias=True, norms=4, headless=True),
+    "glm_image_text": replace(GLM, norms=4, headless=True),
+    "glm_ocr_text": replace(GLM, bias_keys=(), norms=4, headless=True),
+    "granite": LLAMA,
+    "granite4_vision_text": replace(LLAMA, headless=True),
+    "granite_docling_text": replace(LLAMA, headless=True),
+    "granite_swa": replace(LLAMA, sinks="all", layout=full_every(4, first=True)),
+    "helium": replace(LLAMA, out_keys=()),
+    "hunyuan_v1_dense": replace(ATTENTION, qk_norm="head"),
+    "hunyuan_vl_text": replace(ATTENTION, qk_norm="head", headless=True),
+    "internlm3": replace(LLAMA, bias_keys=("attention_bias", "qkv_bias"),
+                         feed_keys=("mlp_bias", "bias")),
+    "iquestcoder": LLAMA,
+    "jais2": replace(UNGATED, norm="layer"),
+    "llama": LLAMA,
+    "ministral": replace(MISTRAL, layout=None),
+    "ministral3": MISTRAL,
+    "mistral": MISTRAL,
+    "muse_glimmer_text": MUSE,
+    "nanochat": replace(ATTENTION, gated=False, norms=0, final_norm=False),
+    "nemotron": replace(UNGATED, norm="layer"),
+    "olmo": replace(ATTENTION, norms=0, final_norm=False),
+    "olmo2": OLMO2,
+    "olmo3": replace(OLMO2, layout=full_every(4)),
+    "paddleocr_vl_text": replace(USED, headless=True),
+    "phi3": BARE,
+    "qwen2": QWEN2,
+    "qwen2_5_omni_text": replace(QWEN2, headless=True),
+    "qwen2_5_vl_text": replace(QWEN2, headless=True),
+    "qwen2_vl_text": replace(QWEN2, headless=True),
+    "qwen3": QWEN3,
+    "qwen3_vl_text": replace(QWEN3, layout=only(FULL), headless=True),
+    "seed_oss": replace(LLAMA, out_keys=("attention_out_bias",)),
+    "starcoder2": replace(USED, norm="layer", gated=False),
+    "voxtral_realtime_text": replace(MISTRAL, headless=True),
+}  # fmt: skip
+
+
+def cohere(keys: Keys) -> Model:
+    """The first Command R: each head may have norms of its own."""
+    keys.skip("layer_types")
+    normed = keys.flag("use_qk_norm")
+    return decoder(keys, replace(COHERE, qk_norm="width" if normed else "", layout=only(FULL)))
+
+
+def apertus_text(keys: Keys) -> Model:
+    """The head may have fewer rows than the embedding."""
+    from msgspec.structs import replace as altered
+
+    model = decoder(keys, STYLES["apertus"])
+    rows = keys.count("output_vocab_size", default=model.vocab)
+    return model if model.tied else altered(model, head=rows * model.dim)
+
+
+def exaone4(keys: Keys) -> Model:
+    """Windows but in every fourth layer; none at all where there is no window."""
+    every = keys.count("sliding_window_pattern", default=4) if keys.get("sliding_window") else 1
+    style = replace(BARE, qk_norm="head", layout=full_every(every))
+    return decoder(keys, style)
+
+
+def smollm3(keys: Keys) -> Model:
+    """A layer without positions has a window, if windows are on."""
+    keys.skip("max_window_layers")
+
+    def layout(keys: Keys, count: int) -> list[str]:
+        on = keys.flag("use_sliding_window") and keys.get("sliding_window")
+        every = keys.count("no_rope_layer_interval", default=4)
+        turned = keys.items("no_rope_layers") or [(place + 1) % every for place in range(count)]
+        return [SLIDING if on and not turns else FULL for turns in turned]
+
+    return decoder(keys, replace(LLAMA, layout=layout))
+
+
+def hyperclovax(keys: Keys) -> Model:
+    """Norms after the halves where asked for."""
+    return decoder(keys, replace(LLAMA, norms=4 if keys.flag("use_post_norm") else 2))
+
+
+def stablelm(keys: Keys) -> Model:
+    """Halves in parallel have one norm; heads may have layer norms without bias."""
+    parallel = keys.flag("use_parallel_residual")
+    style = Style(
+        norm="layer", bias_keys=("use_qkv_bias",), out_keys=(), feed_keys=(), parallel=parallel,
+        norms=1 if parallel else 2, qk_norm="width" if keys.flag("qk_layernorm") else "",
+    )  # fmt: skip
+    return decoder(keys, style)
+
+
+def phi(keys: Keys) -> Model:
+    """Halves in parallel, biases everywhere."""
+    style = Style(
+        norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
+        feed_keys=(), norms=1, gated=False, parallel=True, head_bias=True,
+        qk_norm="layer" if keys.flag("qk_layernorm") else "",
+    )  # fmt: skip
+    return decoder(keys, style)
+
+
+def persimmon(keys: Keys) -> Model:
+    """Heads have layer norms unless told otherwise."""
+    style = Style(
+        norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
+        feed_keys=(), gated=False, qk_norm="layer" if keys.flag("qk_layernorm") else "",
+    )  # fmt: skip
+    return decoder(keys, style)
+
+
+FAMILIES: Mapping[str, Reader] = {
+    **{name: partial(decoder, style=style) for name, style in STYLES.items()},
+    "apertus1p5_text": apertus_text,
+    "cohere": cohere,
+    "exaone4": exaone4,
+    "hyperclovax": hyperclovax,
+    "persimmon": persimmon,
+    "phi": phi,
+    "smollm3": smollm3,
+    "stablelm": stablelm,
 }

@@ -7,9 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from effattn_cli.architecture import Mixer, Model
-from effattn_cli.models.decoder import DIM, LAYERS, Style, feeds, shape_of
+from effattn_cli.models.decoder import DIM, Style, feeds, shape_of
 from effattn_cli.models.encoder import BERT, EncoderStyle, attention, encoder
 from effattn_cli.models.keys import Keys
+from effattn_cli.models.layouts import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
 
 ROBERTA = partial(BERT, padding=1)

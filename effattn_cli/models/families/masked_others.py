@@ -7,10 +7,11 @@ from functools import partial
 from msgspec.structs import replace
 
 from effattn_cli.architecture import Feed, Layer, Mixer, Model
-from effattn_cli.models.decoder import DIM, LAYERS, Style, feeds, shape_of
+from effattn_cli.models.decoder import DIM, Style, shape_of
 from effattn_cli.models.encoder import BERT, EncoderStyle, attention, encoder
-from effattn_cli.models.families.masked import LLAMA, ROTARY
+from effattn_cli.models.families.masked import LLAMA
 from effattn_cli.models.keys import Keys
+from effattn_cli.models.layouts import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
 
 MODERN = EncoderStyle(
