@@ -22,6 +22,7 @@ from transformers.models.auto import configuration_auto, modeling_auto
 
 from effattn_cli.errors import UsageError
 from effattn_cli.models import understood
+from effattn_cli.models.nested import ONLY
 
 #: From the most specific kind of model to the least.
 KINDS = (
@@ -43,6 +44,11 @@ GIVEN: dict[str, dict[str, Any]] = {
     "reformer": {"is_decoder": True},
     "wav2vec2-bert": {"vocab_size": 32},
     "wav2vec2-conformer": {"vocab_size": 32},
+    "emu3": {"pad_token_id": None},
+    "llama4": {"pad_token_id": None},
+    "qwen3_5": {"vocab_size": 248320},
+    "qwen3_5_moe": {"vocab_size": 248320},
+    "qwen4_exp": {"vocab_size": 248320},
 }
 
 
@@ -58,12 +64,27 @@ def model_class(family: str, pairs: bool = False) -> Any:
     return getattr(transformers, name if isinstance(name, str) else name[0], None) if name else None
 
 
-def parameters(config: Any, kind: Any) -> int:
-    """Of the model that transformers builds, those that are tied once."""
+def parameters(config: Any, kind: Any, *, language: bool) -> int:
+    """Of the model that transformers builds, those that are tied once; with `language` only of
+    its language model and of the head.
+    """
     with torch.device("meta"), contextlib.redirect_stdout(io.StringIO()):
         model = kind(config)
     model.tie_weights()
-    return sum(weight.numel() for weight in model.parameters())
+    parts = [model]
+    if language:
+        parts = [language_of(model), model.get_output_embeddings()]
+    weights = {id(w): w.numel() for part in parts if part is not None for w in part.parameters()}
+    return sum(weights.values())
+
+
+def language_of(model: Any) -> Any:
+    """The part that is a language model."""
+    for name in ("language_model", "text_model"):
+        for holder in (model, getattr(model, "model", None)):
+            if hasattr(holder, name):
+                return getattr(holder, name)
+    return model.get_decoder()
 
 
 def verdict(family: str) -> tuple[str, str]:
@@ -82,12 +103,14 @@ def verdict(family: str) -> tuple[str, str]:
     except UsageError as error:
         return "refused", str(error).removeprefix(f"{family}: ")
     try:
-        expected = parameters(config, kind)
+        only = any(ONLY in note for note in model.notes)
+        expected = parameters(config, kind, language=only)
     except Exception as error:  # noqa: BLE001
         return "unchecked", f"transformers does not build it: {type(error).__name__}: {error}"[:120]
     if model.parameters != expected:
         return "WRONG", f"{model.parameters:,} parameters for {expected:,} of {kind.__name__}"
-    return "read", f"{expected:,} parameters, as {kind.__name__}"
+    of = "the language model of " if only else ""
+    return "read", f"{expected:,} parameters, as {of}{kind.__name__}"
 
 
 def main(families: list[str]) -> None:

@@ -5,7 +5,7 @@ cannot overlook a key that speaks of them.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from effattn_cli.errors import UsageError
@@ -102,8 +102,10 @@ class Keys:
             raise UsageError(f"{self.name}: {names[0]}: expected a list, got {value!r:.60}")
         return value
 
-    def part(self, name: str, usual: Mapping[str, Any] | None = None) -> "Keys":
-        """The config of a part, as `text_config`.
+    def part(
+        self, name: str, usual: Mapping[str, Any] | None = None, without: Collection[str] = ()
+    ) -> "Keys":
+        """The config of a part, as `text_config`; `without` names keys that are not looked at.
 
         Raises:
             UsageError: it is not there.
@@ -111,7 +113,8 @@ class Keys:
         value = self.get(name)
         if not isinstance(value, dict):
             raise UsageError(f"{self.name}: there is no part {name!r}")
-        part = Keys(value, f"{self.name}: {name}", usual)
+        looked_at = {key: value[key] for key in value if key not in without}
+        part = Keys(looked_at, f"{self.name}: {name}", usual)
         self._parts.append(part)
         return part
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from effattn_cli.models import nested
 from effattn_cli.models.families import (
     dense,
     gated,
@@ -23,6 +24,7 @@ MODULES = (
     dense, gated, gemma, listening, masked, masked_others, mixtures, older, pairs, reformer,
     speech, t5, vision,
 )  # fmt: skip
-FAMILIES: Mapping[str, Reader] = {
+SINGLE: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()
 }
+FAMILIES: Mapping[str, Reader] = {**SINGLE, **nested.families(SINGLE)}
