@@ -153,7 +153,6 @@ FORMS: Mapping[str, Nested] = {
     "instructblipvideo": Nested(inner="opt", tied=True),
     "qwen2_audio": Nested(inner="qwen2"),
     "voxtral": Nested(inner="llama"),
-    "voxtral_realtime": Nested(inner="voxtral_realtime_text", tied=True),
     "audioflamingo3": Nested(inner="qwen2"),
     "musicflamingo": Nested(inner="qwen2"),
     "glmasr": Nested(inner="llama", tied=True),

@@ -14,6 +14,8 @@ from effattn_cli.models.families import (
     older,
     pairs,
     reformer,
+    refused,
+    refused_encoders,
     speech,
     t5,
     vision,
@@ -28,3 +30,5 @@ SINGLE: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()
 }
 FAMILIES: Mapping[str, Reader] = {**SINGLE, **nested.families(SINGLE)}
+#: Families that cannot be read, by `model_type`, each with the reason.
+REFUSED: Mapping[str, str] = {**refused.REFUSED, **refused_encoders.REFUSED}
