@@ -32,6 +32,7 @@ class EncoderStyle(Style):
     narrow: bool = False  # whether the embedding may have a width of its own, `embedding_size`
     transform: bool = True  # whether a dense layer and a norm stand before the head
     transform_bias: bool = True
+    twin_bias: bool = False  # a head that is not tied has its bias twice, once unused
     pooler: bool = False
 
 
@@ -39,7 +40,7 @@ class EncoderStyle(Style):
 BERT = partial(
     EncoderStyle, norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, gated=False,
     activation="gelu", learned_positions=0, tied=True, head_bias=True, embedding_norm=True,
-    final_norm=False, types=2,
+    final_norm=False, types=2, twin_bias=True,
 )  # fmt: skip
 
 
@@ -91,6 +92,7 @@ def encoder(
         rows += keys.count("type_vocab_size", default=style.types, least=0)
     tied = keys.flag("tie_word_embeddings", default=style.tied)
     head = (0 if tied else linear(wide, vocab)) + (vocab if style.head_bias else 0)
+    head += vocab if style.twin_bias and not tied else 0
     if style.transform:
         head += linear(dim, wide, bias=style.transform_bias)
         head += norm(wide, style.norm, bias=style.norm_bias)

@@ -90,17 +90,18 @@ def both(
     tables: int = 0,
     other: int = 0,
     tied: bool = True,
+    copies: int = 3,
     context: int | None = None,
     source: int | None = None,
     notes: tuple[str, ...] = (),
 ) -> Model:
-    """The model of two stacks with one table of words; `tables` counts what is looked up beside
-    these, `other` what stands around the layers.
+    """The model of two stacks with one table of words, or `copies` of it where the config does not
+    tie them; `tables` counts what is looked up beside these, `other` what is around the layers.
     """
     vocab = keys.count("vocab_size")
     tied = keys.flag("tie_word_embeddings", default=tied)
     return Model(
         name="", family="", dim=dim, layers=(*encoder, *decoder), vocab=vocab,
-        embedding=vocab * dim + tables, head=0 if tied else vocab * dim, tied=tied, other=other,
+        embedding=vocab * dim * (1 if tied else copies) + tables, head=0 if tied else vocab * dim, tied=tied, other=other,
         context=context, source=source, notes=notes,
     )  # fmt: skip

@@ -30,7 +30,7 @@ def whisper(keys: Keys) -> Model:
         [feed(here, activation)] * here.layers, "layer",
     )  # fmt: skip
     return both(
-        keys, encoder, decoder, dim=dim, tables=(source + context) * dim, source=source,
+        keys, encoder, decoder, dim=dim, copies=1, tables=(source + context) * dim, source=source,
         other=_front(keys, dim) + 2 * norm(dim, "layer"), context=context,
     )  # fmt: skip
 
@@ -82,7 +82,7 @@ def speech_to_text(keys: Keys) -> Model:
     )  # fmt: skip
     keys.skip("max_source_positions")  # of frames before they are halved
     return both(
-        keys, encoder, decoder, dim=dim, other=front + 2 * norm(dim, "layer"),
+        keys, encoder, decoder, dim=dim, copies=1, other=front + 2 * norm(dim, "layer"),
         context=keys.count("max_target_positions", default=1024),
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def moonshine(keys: Keys) -> Model:
             sides.append(encoding(dim, [mixer] * count, [half] * count, "layer", bias=False))
     front = dim * 127 + (dim * 2 * dim * 7 + 2 * dim) + (2 * dim * dim * 3 + dim) + 2 * dim
     return both(
-        keys, sides[0], sides[1], dim=dim, other=front + 2 * dim,
+        keys, sides[0], sides[1], dim=dim, copies=1, other=front + 2 * dim,
         context=keys.count("max_position_embeddings", default=512),
     )  # fmt: skip
 
@@ -130,7 +130,7 @@ def trocr(keys: Keys) -> Model:
     learned = keys.flag("use_learned_position_embeddings", default=True)
     normed = keys.flag("layernorm_embedding", default=True)
     return both(
-        keys, (), layers, dim=dim, tables=(rows + 2) * dim if learned else 0,
+        keys, (), layers, dim=dim, copies=1, tables=(rows + 2) * dim if learned else 0,
         other=norm(dim, "layer") if normed else 0, context=rows,
         notes=("its encoder, of which the keys and values of cross attention are, is left out",),
     )  # fmt: skip

@@ -26,8 +26,8 @@ STYLES: Mapping[str, EncoderStyle] = {
     "megatron-bert": BERT(embedding_norm=False, final_norm=True),
     "roberta-prelayernorm": ROBERTA(final_norm=True),
     "xlm-roberta-xl": ROBERTA(embedding_norm=False, final_norm=True, types=1),
-    "electra": BERT(narrow=True),
-    "distilbert": BERT(types=None),
+    "electra": BERT(narrow=True, twin_bias=False),
+    "distilbert": BERT(types=None, twin_bias=False),
     "bert-generation": BERT(types=None, transform=False),
     "tapas": BERT(types=None),
     "jina_embeddings_v3": ROTARY(types=1),
@@ -51,7 +51,7 @@ def relative(model: Model) -> Model:
 
 def gte(keys: Keys) -> Model:
     """Of its gated feed-forward only the last matrix has a bias."""
-    style, dim = ROTARY(types=1, gated=True, feed_bias=False), keys.count(*DIM)
+    style, dim = ROTARY(types=1, gated=True, feed_bias=False, twin_bias=False), keys.count(*DIM)
     halves = feeds(keys, style)
     biased = replace(halves[0], parameters=halves[0].parameters + dim,
                      always=halves[0].always + dim)  # fmt: skip
@@ -83,10 +83,9 @@ def roc_bert(keys: Keys) -> Model:
     dim = keys.count(*DIM)
     tables, inputs = 0, dim
     for what, rows, width in (("pronunciation", 910, 768), ("shape", 24858, 512)):
-        if keys.flag(f"enable_{what}", default=True):
-            wide = keys.count(f"{what}_embed_dim", default=width)
-            tables += keys.count(f"{what}_vocab_size", default=rows) * wide
-            inputs += wide
+        wide = keys.count(f"{what}_embed_dim", default=width)
+        tables += keys.count(f"{what}_vocab_size", default=rows) * wide
+        inputs += wide if keys.flag(f"enable_{what}", default=True) else 0
     if not keys.flag("concat_input", default=True):
         raise keys.refuse("concat_input", "only joined inputs are understood")
     return encoder(keys, BERT(), tables=tables, extra=linear(inputs, dim, bias=True))

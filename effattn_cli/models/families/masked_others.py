@@ -76,7 +76,7 @@ def esm(keys: Keys) -> Model:
         raise keys.refuse("is_folding_model", "its folding trunk is not in the catalogue")
     absolute = keys.word("position_embedding_type", default="absolute") == "absolute"
     style = BERT(
-        types=None, final_norm=True, learned_positions=0 if absolute else None,
+        types=None, final_norm=True, twin_bias=False, learned_positions=0 if absolute else None,
         padding=1 if absolute else None, embedding_norm=keys.flag("emb_layer_norm_before"),
     )  # fmt: skip
     contacts = linear(keys.count(*LAYERS) * shape_of(keys).heads, 1, bias=True)
@@ -160,7 +160,7 @@ def xlm(keys: Keys) -> Model:
     languages = keys.count("n_langs", default=1) if keys.flag("use_lang_emb", default=True) else 0
     dim = keys.count("emb_dim", "hidden_size")
     style = BERT(
-        types=None, transform=False, width=4,
+        types=None, transform=False, width=4, twin_bias=False,
         activation="gelu" if keys.flag("gelu_activation", default=True) else "relu",
     )  # fmt: skip
 

@@ -23,12 +23,11 @@ def reformer(keys: Keys) -> Model:
         for kind in kinds
     )
     vocab, positions = keys.count("vocab_size"), keys.count("max_position_embeddings")
-    # What is tied, where the config says so, is the head's bias to a second of the same.
-    twin = 0 if keys.flag("tie_word_embeddings") else vocab
+    keys.skip("tie_word_embeddings")  # the head is wider than the embedding
     return Model(
         name="", family="", dim=dim, layers=layers, vocab=vocab,
         embedding=vocab * dim + _positions(keys, positions, dim),
-        head=linear(2 * dim, vocab, bias=True) + twin, other=norm(2 * dim, "layer"), context=positions,
+        head=linear(2 * dim, vocab, bias=True) + vocab, other=norm(2 * dim, "layer"), context=positions,
         notes=("its stream is two of that width: a half of each layer adds to one of them",),
     )  # fmt: skip
 

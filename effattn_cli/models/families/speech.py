@@ -20,7 +20,7 @@ class Wave:
     norms: Literal["group", "layer"] | None = None  # of the convolutions; None: the config says
     conv_bias: bool = False
     positions: Literal["weight norm", "plain", "stack"] = "weight norm"
-    masked: bool = True  # whether a vector may stand for what is masked
+    masked: bool | None = None  # whether a vector stands for what is masked; None: as it trains
 
 
 def convolved(keys: Keys, style: Wave) -> tuple[int, int]:
@@ -72,7 +72,7 @@ def wave(keys: Keys, style: Wave, *, within: int = 0, extra: int = 0) -> Model:
     layer = Layer(mixer=mixer, feed=feed, norm="layer", parameters=4 * dim, stack="encoder")
     front, last = convolved(keys, style)
     chances = (keys.get("mask_time_prob", default=0.05), keys.get("mask_feature_prob", default=0))
-    masked = dim if style.masked and max(chances) > 0 else 0
+    masked = dim * (max(chances) > 0 if style.masked is None else style.masked)
     projected = linear(last, dim, bias=True)
     if keys.flag("feat_proj_layer_norm", default=True):
         projected += norm(last, "layer")
@@ -115,7 +115,7 @@ STYLES: Mapping[str, Wave] = {
     "wav2vec2": Wave(),
     "hubert": Wave(),
     "unispeech": Wave(),
-    "unispeech-sat": Wave(),
+    "unispeech-sat": Wave(masked=True),
     "data2vec-audio": Wave(norms="layer", positions="stack"),
 }
 FAMILIES: Mapping[str, Callable[[Keys], Model]] = {

@@ -128,7 +128,7 @@ def udop(keys: Keys) -> Model:
                      bias=True)  # fmt: skip
     rows = 2 * keys.count("max_2d_position_embeddings", default=1024)
     model = t5(keys, tied=True, tables=rows * dim)
-    places = 4 * _buckets(keys, heads)
+    places = 4 * 32 * heads  # of rows and columns, in each stack
     return replace(model, other=model.other + 2 * patches + places)
 
 
