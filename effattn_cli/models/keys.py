@@ -126,6 +126,10 @@ class Keys:
         """An error that names a key and its value."""
         return UsageError(f"{self.name}: {key} = {self._data.get(key)!r:.80}: {why}")
 
+    def assume(self, usual: Mapping[str, Any]) -> None:
+        """What a family takes where its config leaves a key out; a null stands as it is."""
+        self._usual = {**self._usual, **usual}
+
     @property
     def read(self) -> frozenset[str]:
         """The keys that were asked for, of this part."""

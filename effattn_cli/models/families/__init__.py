@@ -4,27 +4,37 @@ from collections.abc import Mapping
 
 from effattn_cli.models import nested
 from effattn_cli.models.families import (
+    block_indexed,
+    compressed,
+    convolutions,
+    delta,
     dense,
     gated,
     gemma,
+    kimi,
+    latent,
+    latent_others,
     listening,
     masked,
     masked_others,
     mixtures,
+    nemotron,
     older,
     pairs,
     reformer,
     refused,
     refused_encoders,
     speech,
+    state_space,
     t5,
     vision,
 )
 from effattn_cli.models.families.reader import Reader
 
 MODULES = (
-    dense, gated, gemma, listening, masked, masked_others, mixtures, older, pairs, reformer,
-    speech, t5, vision,
+    block_indexed, compressed, convolutions, delta, dense, gated, gemma, kimi, latent,
+    latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs, reformer,
+    speech, state_space, t5, vision,
 )  # fmt: skip
 SINGLE: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()
