@@ -2,6 +2,7 @@
 
     python benchmarks/model_configs.py              # a table of all, and docs/model-families.md
     python benchmarks/model_configs.py llama gpt2   # some, and why they are refused or differ
+    python benchmarks/model_configs.py --usual      # what classes take where a key is left out
 
 For each class of configs that has a model: its usual config is written as JSON and read, and the
 parameters counted are held to those of the model that transformers builds of it, on no device.
@@ -9,10 +10,12 @@ Needs the package transformers.
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,11 @@ import transformers
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from effattn_cli.errors import UsageError
-from effattn_cli.models import understood
+from effattn_cli.models import FAMILIES, understood
+from effattn_cli.models.keys import Keys
 from effattn_cli.models.nested import ONLY
+from effattn_cli.models.towers import TOWERS
+from effattn_cli.models.usual import TABLE
 
 #: From the most specific kind of model to the least.
 KINDS = (
@@ -44,17 +50,18 @@ GIVEN: dict[str, dict[str, Any]] = {
     "reformer": {"is_decoder": True},
     "wav2vec2-bert": {"vocab_size": 32},
     "wav2vec2-conformer": {"vocab_size": 32},
-    "emu3": {"pad_token_id": None},
-    "llama4": {"pad_token_id": None},
-    "qwen3_5": {"vocab_size": 248320},
-    "qwen3_5_moe": {"vocab_size": 248320},
-    "qwen4_exp": {"vocab_size": 248320},
+    "aya_vision": {"vision_config": {"model_type": "siglip_vision_model", "hidden_size": 1152,
+                                     "intermediate_size": 4304, "num_attention_heads": 16}},
 }
 
 
-def model_class(family: str, pairs: bool = False) -> Any:
-    """The class that people load of the family, or None; of an encoder-decoder, both stacks."""
-    for kind in sorted(KINDS, key=lambda kind: pairs and "SEQ" not in kind):
+def model_class(family: str, config: Any) -> Any:
+    """The class that people load of the family, or None: of what has two stacks, or sees, too,
+    the whole.
+    """
+    pair, seeing = getattr(config, "is_encoder_decoder", False), hasattr(config, "text_config")
+    first = "SEQ" if pair else "IMAGE_TEXT" if seeing else ""
+    for kind in sorted(KINDS, key=lambda kind: first not in kind):
         names = getattr(modeling_auto, f"MODEL_FOR_{kind}_MAPPING_NAMES")
         if family in names:
             name = names[family]
@@ -93,7 +100,7 @@ def verdict(family: str) -> tuple[str, str]:
         kind = getattr(transformers, configuration_auto.CONFIG_MAPPING_NAMES[family])
         config = kind(**GIVEN.get(family, {}))
         data = json.loads(config.to_json_string(use_diff=False))
-        kind = model_class(family, bool(getattr(config, "is_encoder_decoder", False)))
+        kind = model_class(family, config)
     except Exception as error:  # noqa: BLE001
         return "no config", f"transformers makes no usual config: {type(error).__name__}"
     if kind is None:
@@ -113,7 +120,41 @@ def verdict(family: str) -> tuple[str, str]:
     return "read", f"{expected:,} parameters, as {of}{kind.__name__}"
 
 
+def write_usual() -> None:
+    """The table of what is taken where a key is left out, of all keys that any reader asks for."""
+    classes = dict(config_classes())
+    asked: set[str] = set()
+    for family, kind in classes.items():
+        with contextlib.suppress(Exception):
+            data = json.loads(kind().to_json_string(use_diff=False))
+            keys = Keys(data, family)
+            FAMILIES[family](keys)
+            asked |= keys.asked
+    lines = [f"{json.dumps(name)}: {json.dumps(usual_of(kind, asked))}"
+             for name, kind in sorted(classes.items())]  # fmt: skip
+    TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def config_classes() -> Iterator[tuple[str, Any]]:
+    """The class of the configs of each family that is read."""
+    for name in configuration_auto.CONFIG_MAPPING_NAMES.values():
+        kind = getattr(transformers, name, None)
+        family = str(getattr(kind, "model_type", ""))
+        if family in FAMILIES or family in TOWERS:
+            yield family, kind
+
+
+def usual_of(kind: Any, asked: set[str]) -> dict[str, Any]:
+    """Of a class of configs: the keys that are asked for and have a value where they are absent."""
+    plain = (int, float, str, list, tuple)
+    fields = {item.name: item.default for item in dataclasses.fields(kind) if item.name in asked}
+    return {name: value for name, value in fields.items() if isinstance(value, plain)}
+
+
 def main(families: list[str]) -> None:
+    if families == ["--usual"]:
+        write_usual()
+        return
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity(transformers.logging.CRITICAL)
     rows = {
@@ -134,8 +175,8 @@ def document(rows: dict[str, tuple[str, str]]) -> str:
         "# Model families",
         "",
         "Which configs `effattn model` reads: `python benchmarks/model_configs.py` reads the usual",
-        f"config of each family of transformers {transformers.__version__} and holds the parameters",
-        "to those of the model that transformers builds of it.",
+        f"config of each family of transformers {transformers.__version__} and holds the",
+        "parameters to those of the model that transformers builds of it.",
         "",
         "| family | | |",
         "|---|---|---|",

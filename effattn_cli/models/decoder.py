@@ -22,7 +22,8 @@ WIDTH = (
     "dim_ff",
 )  # fmt: skip
 ACTIVATION = ("hidden_act", "hidden_activation", "activation_function", "activation", "afn")
-POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+VOCAB = ("padded_vocab_size", "vocab_size")
 WINDOW = ("sliding_window", "sliding_window_size", "window_size")
 Gate = Literal["", "element", "head", "softplus"]
 
@@ -76,10 +77,10 @@ def shape_of(keys: Keys, *, floored: bool = False) -> Shape:
     kv_heads = keys.count(*KV_HEADS, default=heads)
     if heads % kv_heads:
         raise keys.refuse(KV_HEADS[0], f"{heads} heads are not a multiple of it")
-    return Shape(dim, heads, kv_heads, _head_dim(keys, dim, heads, floored))
+    return Shape(dim, heads, kv_heads, _head_dim(keys, dim, heads, floored=floored))
 
 
-def _head_dim(keys: Keys, dim: int, heads: int, floored: bool) -> int:
+def _head_dim(keys: Keys, dim: int, heads: int, *, floored: bool) -> int:
     if keys.get(*HEAD_DIM) is None and dim % heads and not floored:
         raise keys.refuse(HEADS[0], f"{dim} is no multiple of it, and there is no head_dim")
     return keys.count(*HEAD_DIM, default=dim // heads)
@@ -162,7 +163,10 @@ def unmeasured(keys: Keys, style: Style, mixers: list[Mixer]) -> tuple[str, ...]
     windowed = any(mixer.variant in {"sliding-window", "chunked"} for mixer in mixers)
     wider = any(mixer.keeps and mixer.keeps[0].numbers != 2 * mixer.kv_heads * mixer.head_dim
                 for mixer in mixers)  # fmt: skip
+    further = keys.count("num_nextn_predict_layers", "num_mtp_layers", default=0, least=0)
     notes = {
+        f"{further} layers that guess further tokens are left out, as transformers leaves them out":
+            further,
         "a window layer's output gate is among the parameters, and its variant has none":
             windowed and style.gate,
         "a window layer's soft cap of scores is not part of its variant":
@@ -194,7 +198,7 @@ FeedHalves = Callable[[Keys, Style], list[Feed]]
 
 def decoder(keys: Keys, style: Style, mixers: Halves = mixers, feeds: FeedHalves = feeds) -> Model:
     """The model of a config; `mixers` and `feeds` make the halves of its layers, in order."""
-    dim, vocab = keys.count(*DIM), keys.count("vocab_size")
+    dim, vocab = keys.count(*DIM), keys.count(*VOCAB)
     outside = style.norms * norm(dim, style.norm, bias=style.norm_bias)
     order = mixers(keys, style)
     layers = tuple(
@@ -216,6 +220,6 @@ def decoder(keys: Keys, style: Style, mixers: Halves = mixers, feeds: FeedHalves
 def _head(keys: Keys, style: Style, *, tied: bool) -> int:
     if style.headless:
         return 0
-    dim, vocab = keys.count(*DIM), keys.count("vocab_size")
+    dim, vocab = keys.count(*DIM), keys.count(*VOCAB)
     biased = style.head_bias or (style.head_keys and keys.flag(*style.head_keys))
     return (0 if tied else linear(dim, vocab)) + (vocab if biased else 0)

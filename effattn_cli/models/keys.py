@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from effattn_cli.errors import UsageError
+from effattn_cli.models.usual import usual
 
 #: Keys, by how they begin or what they contain, that speak of the layers. One of them that nobody
 #: read, and that is not off, is refused.
@@ -36,14 +37,17 @@ class Keys:
     """A config, or a part of it. `name` begins every message: the file, and where inside."""
 
     def __init__(
-        self, data: Mapping[str, Any], name: str, usual: Mapping[str, Any] | None = None
+        self, data: Mapping[str, Any], name: str, absent: Mapping[str, Any] | None = None
     ) -> None:
-        """`usual`: what transformers takes where a key is left out, as its own files leave out
-        what is usual.
-        """
-        self._data, self.name, self._usual = data, name, usual or {}
+        """`absent`: what is taken where a key is not there; null is a value like others."""
+        self._data, self.name = data, name
+        self._absent: Mapping[str, Any] = absent or {}
         self._read: set[str] = set()
+        self.taken: dict[str, Any] = {}  # of what is absent
         self._parts: list[Keys] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
 
     def __contains__(self, key: str) -> bool:
         return self._data.get(key) is not None
@@ -51,11 +55,13 @@ class Keys:
     def get(self, *names: str, default: Any = None) -> Any:
         """The value of the first of these keys that is there and not null; all count as read."""
         self._read.update(names)
-        if any(key in self._data for key in names):  # null, too, stands in the place of the usual
-            found = (self._data.get(key) for key in names)
-        else:
-            found = (self._usual.get(key) for key in names)
-        return next((value for value in found if value is not None), default)
+        there = any(key in self._data for key in names)
+        values = self._data if there else self._absent
+        for key in names:
+            if values.get(key) is not None:
+                self.taken |= {} if there else {key: values[key]}
+                return values[key]
+        return default
 
     def count(self, *names: str, default: int | None = None, least: int = 1) -> int:
         """A whole number.
@@ -102,10 +108,9 @@ class Keys:
             raise UsageError(f"{self.name}: {names[0]}: expected a list, got {value!r:.60}")
         return value
 
-    def part(
-        self, name: str, usual: Mapping[str, Any] | None = None, without: Collection[str] = ()
-    ) -> "Keys":
-        """The config of a part, as `text_config`; `without` names keys that are not looked at.
+    def part(self, name: str, family: str = "", without: Collection[str] = ()) -> "Keys":
+        """The config of a part, as `text_config`; of this family, where it does not say its own.
+        `without` names keys that are not looked at.
 
         Raises:
             UsageError: it is not there.
@@ -114,7 +119,7 @@ class Keys:
         if not isinstance(value, dict):
             raise UsageError(f"{self.name}: there is no part {name!r}")
         looked_at = {key: value[key] for key in value if key not in without}
-        part = Keys(looked_at, f"{self.name}: {name}", usual)
+        part = Keys(looked_at, f"{self.name}: {name}", usual(value.get("model_type", family)))
         self._parts.append(part)
         return part
 
@@ -128,12 +133,12 @@ class Keys:
 
     def assume(self, usual: Mapping[str, Any]) -> None:
         """What a family takes where its config leaves a key out; a null stands as it is."""
-        self._usual = {**self._usual, **usual}
+        self._absent = {**self._absent, **usual}
 
     @property
-    def read(self) -> frozenset[str]:
-        """The keys that were asked for, of this part."""
-        return frozenset(self._read)
+    def asked(self) -> frozenset[str]:
+        """The keys that were asked for, here and in the parts."""
+        return frozenset(self._read).union(*(part.asked for part in self._parts))
 
     def overlooked(self) -> Iterator[str]:
         """Keys that speak of layers, are not off, and were not read."""

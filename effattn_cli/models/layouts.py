@@ -13,7 +13,7 @@ Layout = Callable[[Keys, int], list[str]]
 
 def only(kind: str) -> Layout:
     """Layers of one kind."""
-    return lambda keys, count: [kind] * count
+    return lambda _, count: [kind] * count
 
 
 def sliding_where_windowed(keys: Keys, count: int) -> list[str]:
@@ -38,7 +38,7 @@ def full_every(usual: int, *names: str, first: bool = False, last: bool = False)
 
 def full_where(full: Callable[[int, int], bool]) -> Layout:
     """Full attention where the function says so of a layer's place and the number of layers."""
-    return lambda keys, count: [FULL if full(place, count) else SLIDING for place in range(count)]
+    return lambda _, count: [FULL if full(place, count) else SLIDING for place in range(count)]
 
 
 def from_a_depth(keys: Keys, count: int) -> list[str]:

@@ -37,11 +37,16 @@ def stepped(keys: Keys, count: int) -> list[bool]:
     return [none or layer in excepted or bool((layer + 1) % step) for layer in range(count)]
 
 
+def nowhere(_: Keys, count: int) -> list[bool]:
+    """No layer is dense."""
+    return [False] * count
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
     """How a family's code builds its experts."""
 
-    dense: Dense = first(0)
+    dense: Dense = nowhere
     width: tuple[str, ...] = ("moe_intermediate_size", "expert_ffn_hidden_size")
     dense_width: tuple[str, ...] = WIDTH
     shared_width: tuple[str, ...] = ()  # keys that say it; else experts' widths times their number

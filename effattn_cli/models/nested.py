@@ -61,7 +61,7 @@ def _language(keys: Keys, form: Nested, readers: Mapping[str, Reader]) -> Model:
     if flat:
         keys.assume(usual(kind))
         return readers[kind](keys)
-    part = keys.part(form.part, usual(kind), form.without)
+    part = keys.part(form.part, kind, form.without)
     part.skip("model_type")
     keys.skip(*REPEATED, *ASIDE)
     model = readers[kind](part)
@@ -141,7 +141,6 @@ FORMS: Mapping[str, Nested] = {
     "granite4_vision": Nested(inner="granite4_vision_text"),
     "granite_docling": Nested(inner="granite_docling_text", tied=True),
     "minimax_m3_vl": Nested(inner="minimax_m3_vl_text"),
-    "mistral4": Nested(inner="mistral4"),
     "step3p7": Nested(inner="step3p5"),
     "deepseek_ocr2": Nested(inner="deepseek_ocr2_text"),
     "muse_glimmer": Nested(inner="muse_glimmer_text"),

@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from effattn_cli.architecture import Model
 from effattn_cli.errors import UsageError, unknown
 from effattn_cli.models.families import FAMILIES, REFUSED
+from effattn_cli.models.families.foreign import recognised
 from effattn_cli.models.keys import Keys
+from effattn_cli.models.usual import usual
 from effattn_cli.text_files import small_text
 
 BY_HAND = "give the layers by hand: --layers gated-deltanet*36,gated-attention*12"
@@ -26,7 +28,10 @@ def read(path: Path) -> Model:
         UsageError: there is none, or it cannot be read right.
     """
     with suppress(OSError):  # a name too long for a path is no folder
-        path = path / "config.json" if path.is_dir() else path
+        if path.is_dir():
+            foreign = path / "params.json"
+            path = path / "config.json"
+            path = foreign if foreign.is_file() and not path.is_file() else path
     try:
         data = json.loads(small_text(path, MOST_BYTES))
     except (ValueError, RecursionError) as error:
@@ -44,8 +49,10 @@ def understood(data: Mapping[str, Any], name: str) -> Model:
         UsageError: its family is not known, a key is missing or wrong, or one that speaks of the
             layers is not understood.
     """
-    keys = Keys(data, name)
-    family = keys.word("model_type")
+    keys = Keys(data, name, usual(data.get("model_type")))
+    family = recognised(data) if "model_type" not in keys else keys.word("model_type")
+    if family is None:
+        raise UsageError(f"{name}: there is no key 'model_type'", BY_HAND)
     if family in REFUSED:
         raise UsageError(f"{name}: {family} is not read: {REFUSED[family]}", BY_HAND)
     if family not in FAMILIES:
@@ -56,4 +63,16 @@ def understood(data: Mapping[str, Any], name: str) -> Model:
         message = f"{name}: {overlooked[0]} is not understood of the family {family}"
         raise UsageError(message, BY_HAND)
     dtype = keys.get("dtype", "torch_dtype", default=model.dtype)
-    return replace(model, family=family, dtype=dtype if dtype in DTYPES else model.dtype)
+    return replace(
+        model, family=family, dtype=dtype if dtype in DTYPES else model.dtype,
+        notes=(*model.notes, *taken(keys)),
+    )  # fmt: skip
+
+
+def taken(keys: Keys) -> tuple[str, ...]:
+    """What a config leaves out, and what was taken for it."""
+    numbers = [f"{key} {value}" for key, value in keys.taken.items() if not isinstance(value, bool)]
+    if not numbers:
+        return ()
+    shown = ", ".join(numbers[:6]) + (f" and {len(numbers) - 6} more" if numbers[6:] else "")
+    return (f"left out of the config, and taken as the family's usual: {shown}"[:300],)

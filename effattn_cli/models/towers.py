@@ -8,7 +8,6 @@ from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import dense, linear, norm
 from effattn_cli.models.sight import Sight, sight
-from effattn_cli.models.usual import usual
 
 Readers = Mapping[str, Reader]
 #: Parameters of all beside the language model, of which the model is given.
@@ -24,7 +23,7 @@ def tower(keys: Keys, name: str, kind: str, readers: Readers) -> tuple[int, Keys
     """
     given: Any = keys.get(name)
     kind = (given.get("model_type") if isinstance(given, dict) else None) or kind
-    part = keys.part(name, usual(kind))
+    part = keys.part(name, kind)
     part.skip("model_type")
     if kind in TOWERS:
         return TOWERS[kind](part), part

@@ -9,6 +9,7 @@ from effattn_cli.models.families import (
     convolutions,
     delta,
     dense,
+    foreign,
     gated,
     gemma,
     kimi,
@@ -32,9 +33,9 @@ from effattn_cli.models.families import (
 from effattn_cli.models.families.reader import Reader
 
 MODULES = (
-    block_indexed, compressed, convolutions, delta, dense, gated, gemma, kimi, latent,
-    latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs, reformer,
-    speech, state_space, t5, vision,
+    block_indexed, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi,
+    latent, latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs,
+    reformer, speech, state_space, t5, vision,
 )  # fmt: skip
 SINGLE: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()

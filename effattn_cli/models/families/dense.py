@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from msgspec.structs import replace as altered
+
 from effattn_cli.architecture import Model
 from effattn_cli.models.decoder import Style, decoder
 from effattn_cli.models.families.reader import Reader
@@ -99,8 +101,6 @@ def cohere(keys: Keys) -> Model:
 
 def apertus_text(keys: Keys) -> Model:
     """The head may have fewer rows than the embedding."""
-    from msgspec.structs import replace as altered
-
     model = decoder(keys, STYLES["apertus"])
     rows = keys.count("output_vocab_size", default=model.vocab)
     return model if model.tied else altered(model, head=rows * model.dim)

@@ -2,19 +2,35 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from msgspec.structs import replace as altered
 
 from effattn_cli.architecture import Feed, Mixer, Model
 from effattn_cli.models.decoder import (
-    ACTIVATION, DIM, HEADS, KV_HEADS, Style, attention, decoder, feeds, kinds, shape_of,
+    ACTIVATION,
+    DIM,
+    KV_HEADS,
+    Style,
+    attention,
+    decoder,
+    feeds,
+    kinds,
+    shape_of,
 )  # fmt: skip
-from effattn_cli.models.families.dense import ATTENTION, LLAMA, MUSE, QUERIES, QWEN3, USED
+from effattn_cli.models.families.dense import ATTENTION, MUSE, QUERIES, USED
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import CHUNKED, FULL, LAYERS, SLIDING, full_every, full_where, given, only
-from effattn_cli.models.mixture import CHOSEN, EXPERTS, SHARED, Mixture, first, layer_kinds, mixture
+from effattn_cli.models.layouts import (
+    CHUNKED,
+    FULL,
+    LAYERS,
+    SLIDING,
+    full_every,
+    full_where,
+    given,
+    only,
+)
+from effattn_cli.models.mixture import CHOSEN, EXPERTS, Mixture, first, layer_kinds, mixture
 from effattn_cli.models.pieces import dense, experts, linear
 
 
@@ -65,7 +81,7 @@ def dbrx(keys: Keys) -> Model:
         shape = replace(shape_of(keys), kv_heads=kv_heads)
         return [attention(keys, style, shape)] * keys.count(*LAYERS)
 
-    return decoder(keys, style, mixers, lambda keys, style: [feed] * keys.count(*LAYERS))
+    return decoder(keys, style, mixers, lambda keys, _: [feed] * keys.count(*LAYERS))
 
 
 def diffllama(keys: Keys) -> Model:
@@ -89,9 +105,7 @@ def ernie(keys: Keys) -> Model:
         end = keys.get("moe_layer_end_index", default=-1)
         end = count - 1 if end == -1 else end
         step = keys.count("moe_layer_interval", default=1)
-        return [
-            bool((place + 1) % step) or not start <= place <= end for place in range(count)
-        ]
+        return [bool((place + 1) % step) or not start <= place <= end for place in range(count)]
 
     how = Mixture(dense=plain, corrected=True)
     return decoder(keys, replace(USED, head_keys=("use_bias",)), feeds=mixture(how))
@@ -116,9 +130,7 @@ def laguna(keys: Keys) -> Model:
             for number, kind in zip(heads, order, strict=True)
         ]
 
-    how = Mixture(
-        dense=first(1), shared_width=("shared_expert_intermediate_size",), corrected=True
-    )
+    how = Mixture(dense=first(1), shared_width=("shared_expert_intermediate_size",), corrected=True)
     return decoder(keys, style, mixers, mixture(how))
 
 
@@ -180,7 +192,10 @@ def mimo(keys: Keys) -> Model:
         return [not one for one in experts] if experts else [place == 0 for place in range(count)]
 
     style = replace(QUERIES, sinks="sliding", layout=layout)
-    for key, usual in (("add_swa_attention_sink_bias", True), ("add_full_attention_sink_bias", False)):
+    for key, usual in (
+        ("add_swa_attention_sink_bias", True),
+        ("add_full_attention_sink_bias", False),
+    ):
         if keys.flag(key, default=usual) is not usual:
             raise keys.refuse(key, f"transformers builds it with {usual} only")
     return decoder(keys, style, mixers, mixture(Mixture(dense=frequency)))
@@ -189,7 +204,7 @@ def mimo(keys: Keys) -> Model:
 def muse_spark(keys: Keys) -> Model:
     """Experts within a narrower stream; each half is gated into the stream."""
 
-    def sparse(keys: Keys, style: Style) -> list[Feed]:
+    def sparse(keys: Keys, _: Style) -> list[Feed]:
         dim, inner = keys.count(*DIM), keys.count("moe_hidden_size")
         activation, count = keys.word(*ACTIVATION, default="silu"), keys.count(*EXPERTS)
         around = linear(dim, count) - linear(inner, count) + 2 * linear(dim, inner) + 2 * inner

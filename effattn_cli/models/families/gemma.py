@@ -7,21 +7,28 @@ from typing import Any
 
 from msgspec.structs import replace as altered
 
-from effattn_cli.architecture import Feed, Layer, Mixer, Model
+from effattn_cli.architecture import Feed, Mixer, Model
 from effattn_cli.models.decoder import (
-    ACTIVATION, DIM, HEADS, WINDOW, Shape, Style, attention, biases, decoder, kinds, shape_of,
+    ACTIVATION,
+    DIM,
+    WINDOW,
+    Shape,
+    Style,
+    attention,
+    biases,
+    decoder,
+    kinds,
+    shape_of,
 )  # fmt: skip
 from effattn_cli.models.families.dense import ATTENTION
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, LAYERS, SLIDING, full_every, only
+from effattn_cli.models.layouts import FULL, full_every, only
 from effattn_cli.models.pieces import dense, experts, linear, norm
 
 GEMMA = replace(ATTENTION, activation="gelu_pytorch_tanh", tied=True)
 GEMMA2 = replace(GEMMA, norms=4, layout=full_every(2))
-SHARED = (
-    "a layer that attends to another's keys and values keeps none; its variant has no window"
-)
+SHARED = "a layer that attends to another's keys and values keeps none; its variant has no window"
 BOTH_WAYS = "tokens that see those after them are not read of this family"
 
 
@@ -96,9 +103,7 @@ def gemma4(keys: Keys) -> Model:
     doubled = keys.flag("use_double_wide_mlp")
     widths = [keys.count("intermediate_size") * (2 if doubled and reuse else 1) for reuse in reuses]
     feeds = [gemma4_feed(keys, width) for width in widths]
-    model = decoder(
-        keys, style, lambda keys, style: mixed(keys, style, plan), lambda keys, style: feeds
-    )
+    model = decoder(keys, style, lambda keys, style: mixed(keys, style, plan), lambda *_: feeds)
     mixture = 3 * norm(model.dim, "rms") if keys.flag("enable_moe_block") else 0
     model = with_layer_inputs(keys, model, extra=mixture)
     return altered(model, notes=(*model.notes, SHARED)) if any(reuses) else model
@@ -128,6 +133,7 @@ def gemma4_feed(keys: Keys, width: int) -> Feed:
     dim, activation = keys.count(*DIM), keys.word(*ACTIVATION, default=GEMMA.activation)
     plain = dense(dim, width, activation, gated=True)
     if not keys.flag("enable_moe_block"):
+        keys.skip("num_experts", "moe_intermediate_size", "top_k_experts")
         return plain
     count = keys.count("num_experts")
     return experts(
@@ -166,9 +172,7 @@ def gemma3n(keys: Keys) -> Model:
     reuses = sharing(keys, count)
     plan = Plan(order, [shape] * count, reuses)
     feeds = [dense(shape.dim, width, activation, gated=True) for width in widths]
-    model = decoder(
-        keys, style, lambda keys, style: mixed(keys, style, plan), lambda keys, style: feeds
-    )
+    model = decoder(keys, style, lambda keys, style: mixed(keys, style, plan), lambda *_: feeds)
     streams = keys.count("altup_num_inputs", default=4)
     extra = streams**2 + streams**3 + streams * shape.dim + shape.dim
     extra += shape.dim if keys.flag("altup_correct_scale", default=True) else 0
@@ -203,7 +207,5 @@ FAMILIES: Mapping[str, Reader] = {
     "gemma4_text": gemma4,
     "gemma4_unified_assistant": assistant,
     "gemma4_unified_text": gemma4,
-    "t5gemma2_text": partial(causal, replace(GEMMA2, qk_norm="head", headless=True,
-                                             layout=full_every(6, "sliding_window_pattern"))),
     "vaultgemma": partial(causal, replace(GEMMA2, norms=2)),
 }  # fmt: skip

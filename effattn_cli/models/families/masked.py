@@ -32,7 +32,6 @@ STYLES: Mapping[str, EncoderStyle] = {
     "tapas": BERT(types=None),
     "jina_embeddings_v3": ROTARY(types=1),
     "nomic_bert": ROTARY(gated=True, feed_bias=False, qkv_bias=False, out_bias=False),
-    "eurobert": LLAMA(transform=False),
 }
 
 
@@ -56,6 +55,11 @@ def gte(keys: Keys) -> Model:
     biased = replace(halves[0], parameters=halves[0].parameters + dim,
                      always=halves[0].always + dim)  # fmt: skip
     return encoder(keys, style, feeds=lambda *_: [biased] * len(halves))
+
+
+def eurobert(keys: Keys) -> Model:
+    """Its head has a bias where its feed-forwards have."""
+    return encoder(keys, LLAMA(transform=False, head_bias=keys.flag("mlp_bias")))
 
 
 def ernie(keys: Keys) -> Model:
@@ -210,7 +214,7 @@ def luke(keys: Keys) -> Model:
 
 
 READERS: Mapping[str, Callable[[Keys], Model]] = {
-    "gte": gte, "mpnet": mpnet, "ernie": ernie, "rembert": rembert, "roc_bert": roc_bert,
+    "eurobert": eurobert, "gte": gte, "mpnet": mpnet, "ernie": ernie, "rembert": rembert, "roc_bert": roc_bert,
     "layoutlm": layoutlm, "tapas": tapas, "ibert": ibert, "roformer": roformer, "xmod": xmod,
     "albert": albert, "squeezebert": squeezebert, "longformer": longformer, "luke": luke,
 }  # fmt: skip

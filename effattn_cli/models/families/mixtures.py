@@ -15,10 +15,8 @@ from effattn_cli.models.mixture import PLAIN, Mixture, first, mixture, stepped
 USUAL = Mixture()
 QWEN = Mixture(dense=stepped, shared_count=0)
 FIRST = Mixture(dense=first(0, "first_k_dense_replace"))
-GRANITE = Mixture(
-    width=("intermediate_size",), shared_width=("shared_intermediate_size",)
-)
-OCR = Mixture(dense=first(1, "first_k_dense_replace"))
+GRANITE = Mixture(width=("intermediate_size",), shared_width=("shared_intermediate_size",))
+GLM = Mixture(dense=first(1, "first_k_dense_replace"))
 
 
 def qwen2_moe_layout(keys: Keys, count: int) -> list[str]:
@@ -40,14 +38,14 @@ TABLE: Mapping[str, tuple[Style, Mixture]] = {
         Mixture(dense=first(1, "num_dense_layers"), corrected=True),
     ),
     "aria_text": (LLAMA, Mixture(width=("intermediate_size",))),
-    "deepseek_ocr2_text": (replace(LLAMA, headless=True), OCR),
+    "deepseek_ocr2_text": (replace(LLAMA, headless=True), GLM),
     "flex_olmo": (replace(ATTENTION, qk_norm="width"), PLAIN),
     "flint": (
         replace(ATTENTION, sinks="all", qk_norm="head", layout=full_where(flint_full)),
         Mixture(dense=stepped, shared_width=("shared_expert_intermediate_size",)),
     ),
     "glm4v_moe_text": (
-        replace(QUERIES, headless=True, floored=True), Mixture(dense=first(1, "first_k_dense_replace")),
+        replace(QUERIES, headless=True, floored=True), GLM,
     ),
     "gpt_oss": (
         replace(ATTENTION, sinks="all", layout=full_every(2)),
@@ -64,7 +62,9 @@ TABLE: Mapping[str, tuple[Style, Mixture]] = {
         replace(BARE, norms=4, qk_norm="head", layout=full_every(5)),
         Mixture(shared_width=("shared_expert_intermediate_size",)),
     ),
-    "mellum": (replace(ATTENTION, qk_norm="head", layout=only(FULL)), replace(USUAL, shared_count=0)),
+    "mellum": (
+        replace(ATTENTION, qk_norm="head", layout=only(FULL)), replace(USUAL, shared_count=0),
+    ),
     "minimax_m2": (replace(BARE, qk_norm="width"), PLAIN),
     "mixtral": (BARE, PLAIN),
     "olmoe": (replace(ATTENTION, qk_norm="width"), PLAIN),
@@ -81,7 +81,6 @@ TABLE: Mapping[str, tuple[Style, Mixture]] = {
     "qwen3_omni_moe_text": (replace(QWEN3, layout=None, headless=True), QWEN),
     "qwen3_vl_moe_text": (replace(QWEN3, layout=only(FULL), headless=True), QWEN),
     "solar_open": (QUERIES, USUAL),
-    "unlimited_ocr_text": (replace(LLAMA, headless=True), OCR),
 }  # fmt: skip
 
 
@@ -98,10 +97,10 @@ def qwen3_moe(keys: Keys) -> Model:
     return with_experts(replace(style, layout=None if on else only(FULL)), QWEN, keys)
 
 
-def glm4_moe(keys: Keys, dense: int = 1) -> Model:
+def glm4_moe(keys: Keys) -> Model:
     """Heads may be normed."""
     style = replace(QUERIES, qk_norm="head" if keys.flag("use_qk_norm") else "", floored=True)
-    return with_experts(style, Mixture(dense=first(dense, "first_k_dense_replace")), keys)
+    return with_experts(style, GLM, keys)
 
 
 def dots1(keys: Keys) -> Model:

@@ -7,14 +7,15 @@ from functools import partial
 from msgspec.structs import replace as altered
 
 from effattn_cli.architecture import Mixer, Model
-from effattn_cli.models.decoder import HEADS, LAYERS, Style, attention, decoder, shape_of
+from effattn_cli.models.decoder import HEADS, Style, attention, decoder, shape_of
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, SLIDING, given
+from effattn_cli.models.layouts import FULL, LAYERS, SLIDING, given
 from effattn_cli.models.pieces import linear, norm
 
 ALIBI = "scores are biased by distance (ALiBi), which the variants leave out"
 RELATIVE = "scores have a learned bias by distance, which the variants leave out"
+PROMPTS = "its prompt's tokens come before a text's, and are kept as these are"
 BIASED = Style(
     norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, gated=False, activation="gelu_new",
     width=4, bias_keys=(), feed_keys=(),
@@ -28,7 +29,9 @@ STYLES: Mapping[str, Style] = {
     "codegen": GPTJ,
     "gpt2": GPT2,
     "gptj": GPTJ,
-    "openai-gpt": replace(GPT2, activation="gelu", final_norm=False),
+    "openai-gpt": replace(
+        GPT2, activation="gelu", final_norm=False, notes=("transformers keeps no cache of it",)
+    ),
     "xglm": FAIRSEQ,
 }
 
@@ -67,11 +70,16 @@ def gpt_neo(keys: Keys) -> Model:
     keys.skip("attention_layers")  # the same at full length
     if wrong := set(order) - set(kinds):
         raise keys.refuse("attention_types", f"{min(wrong)!r} is neither global nor local")
-    style = replace(GPT2, qkv_bias=False, layout=lambda _, count: [kinds[name] for name in order])
-    model = decoder(keys, style)
-    if len(order) != len(model.layers):
-        raise keys.refuse("attention_types", f"{len(order)} kinds for {len(model.layers)} layers")
-    return model
+    if len(order) != keys.count(*LAYERS):
+        raise keys.refuse("attention_types", f"{len(order)} kinds for {keys.count(*LAYERS)} layers")
+
+    def mixers(keys: Keys, style: Style) -> list[Mixer]:
+        shape = shape_of(keys)
+        made = {kind: attention(keys, style, shape, kind) for kind in kinds.values()}
+        whole = made[FULL].keeps  # transformers keeps also what a local layer no longer sees
+        return [altered(made[kinds[name]], keeps=whole) for name in order]
+
+    return decoder(keys, replace(GPT2, qkv_bias=False), mixers)
 
 
 def gpt_neox(keys: Keys) -> Model:
@@ -154,9 +162,12 @@ def falcon(keys: Keys) -> Model:
 
 def cpmant(keys: Keys) -> Model:
     """Prompts and segments are embedded besides tokens; distances bias the scores."""
-    style = Style(bias_keys=(), feed_keys=(), activation="gelu", notes=(RELATIVE,))
+    style = Style(bias_keys=(), feed_keys=(), activation="gelu", notes=(RELATIVE, PROMPTS))
     model = decoder(keys, style)
-    segments, kinds = keys.count("segment_types", default=32), keys.count("prompt_types", default=32)
+    segments, kinds = (
+        keys.count("segment_types", default=32),
+        keys.count("prompt_types", default=32),
+    )
     prompts = kinds * keys.count("prompt_length", default=32)
     buckets = keys.count("position_bias_num_buckets", default=512) + segments**2
     rows = model.vocab + prompts + segments
@@ -175,14 +186,12 @@ def modernbert_decoder(keys: Keys) -> Model:
     biased = keys.flag("norm_bias")
     style = Style(
         norm="layer", norm_bias=biased, activation="gelu", tied=True, embedding_norm=True,
-        layout=lambda _, count: kinds,
     )  # fmt: skip
 
     def mixers(keys: Keys, style: Style) -> list[Mixer]:
         shape = shape_of(keys)
-        return [
-            attention(keys, style, shape, kind, window=half) for kind in given(keys, style.layout)
-        ]
+        order = given(keys, lambda *_: kinds)
+        return [attention(keys, style, shape, kind, window=half) for kind in order]
 
     model = decoder(keys, style, mixers)
     first = altered(model.layers[0], parameters=norm(model.dim, "layer", bias=biased))
@@ -190,7 +199,9 @@ def modernbert_decoder(keys: Keys) -> Model:
     head += norm(model.dim, "layer", bias=biased)
     biases = model.vocab if keys.flag("decoder_bias", default=True) else 0
     return altered(
-        model, layers=(first, *model.layers[1:]), head=model.head + head + biases,
+        model,
+        layers=(first, *model.layers[1:]),
+        head=model.head + head + biases,
     )
 
 

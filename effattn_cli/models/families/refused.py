@@ -11,6 +11,8 @@ REFUSED: Mapping[str, str] = {
     " does not say",
     "glm5_next_text": "its index scores pools of tokens over latent attention, which is not in the"
     " catalogue",
+    "ernie4_5_vl_moe_text": "its layers have experts for text and others for images,"
+    " which is more than a feed-forward here says",
     "hrm_text": "its two stacks run several times with the same weights, which a list of layers"
     " does not say",
     "inkling2": "its attention has relative logits and convolutions, which are not in the"
@@ -31,4 +33,6 @@ REFUSED: Mapping[str, str] = {
     " list of layers does not say",
     "zamba2": "its attention layers share weights and see the embedding beside the stream, which a"
     " list of layers does not say",
+    "unlimited_ocr_text": "its window layers see all of a reference besides, which is not in the"
+    " catalogue",
 }
