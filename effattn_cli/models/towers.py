@@ -37,12 +37,6 @@ def width(part: Keys) -> int:
     return part.count("hidden_size", "d_model")
 
 
-def _plain(keys: Keys) -> int:
-    """Idefics's: as SigLIP's, without its head."""
-    model = sight(keys, Sight(tokens=0))
-    return model.parameters - model.head
-
-
 def _internvl(keys: Keys) -> int:
     """Scales in the layers; keys have a bias only where all have."""
     dim = keys.count("hidden_size")
@@ -114,9 +108,6 @@ def _qwen3(keys: Keys) -> int:
 
 #: By `model_type`, encoders that are only parts of others.
 TOWERS: Mapping[str, Callable[[Keys], int]] = {
-    "idefics2_vision": _plain,
-    "idefics3_vision": _plain,
-    "smolvlm_vision": _plain,
     "internvl_vision": _internvl,
     "qwen2_vl_vision": _qwen2,
     "qwen2_5_vl_vision": _qwen2_5,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from effattn_cli.models import nested
 from effattn_cli.models.families import (
     block_indexed,
+    bodies,
     compressed,
     convolutions,
     delta,
@@ -29,13 +30,14 @@ from effattn_cli.models.families import (
     state_space,
     t5,
     vision,
+    vision_others,
 )
 from effattn_cli.models.families.reader import Reader
 
 MODULES = (
-    block_indexed, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi,
+    block_indexed, bodies, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi,
     latent, latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs,
-    reformer, speech, state_space, t5, vision,
+    reformer, speech, state_space, t5, vision, vision_others,
 )  # fmt: skip
 SINGLE: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()
