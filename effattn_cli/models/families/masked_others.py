@@ -25,6 +25,7 @@ def pattern(keys: Keys, every: int) -> list[bool]:
     of which the first sees all; with 0 the config must say.
     """
     count, kinds = keys.count(*LAYERS), keys.items("layer_types")
+    keys.skip("global_attn_every_n_layers")  # where there are layer_types, they decide
     if kinds is None:
         every = keys.count("global_attn_every_n_layers", default=every or None)
         return [bool(at % every) for at in range(count)]

@@ -57,7 +57,9 @@ def yolos(keys: Keys) -> Model:
     style = Sight(tokens=tokens, pooler=True)
     model, (number, _) = sight(keys, style), patches(keys)
     rows = number + tokens
-    tables = 1 + (len(model.layers) - 1 if keys.flag("use_mid_position_embeddings") else 0)
+    tables = 1 + (
+        len(model.layers) - 1 if keys.flag("use_mid_position_embeddings", default=True) else 0
+    )
     return replace(model, embedding=(tokens + tables * rows) * model.dim)
 
 
@@ -94,13 +96,11 @@ def vitdet(keys: Keys) -> Model:
             raise keys.refuse(name, "blocks of other kinds are not understood")
     if keys.flag("use_relative_position_embeddings"):
         raise keys.refuse("use_relative_position_embeddings", "such scores are not understood")
-    keys.skip("window_size", "pretrain_image_size")
+    keys.skip("window_size")
     absolute = keys.flag("use_absolute_position_embeddings", default=True)
-    number, _ = patches(keys)
-    model = sight(
-        keys, Sight(tokens=0, positions=False, final=False), learned=(number + 1) * absolute
-    )
-    return replace(model, context=number)
+    trained = keys.count("pretrain_image_size", default=224) // keys.count("patch_size", default=16)
+    rows = (trained * trained + 1) * absolute
+    return sight(keys, Sight(tokens=0, positions=False, final=False), learned=rows)
 
 
 FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
