@@ -108,7 +108,7 @@ def _sparse(keys: Keys, width: Width, many: int) -> list[Feed | None]:
         router_bias=bias,
     )  # fmt: skip
     step = width.layers // many if many else width.layers
-    return [half if step == 1 or at % step == 1 else None for at in range(width.layers)]
+    return [half if step and at % step == 1 % step else None for at in range(width.layers)]
 
 
 def pop2piano(keys: Keys) -> Model:
