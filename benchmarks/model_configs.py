@@ -50,8 +50,14 @@ GIVEN: dict[str, dict[str, Any]] = {
     "reformer": {"is_decoder": True},
     "wav2vec2-bert": {"vocab_size": 32},
     "wav2vec2-conformer": {"vocab_size": 32},
-    "aya_vision": {"vision_config": {"model_type": "siglip_vision_model", "hidden_size": 1152,
-                                     "intermediate_size": 4304, "num_attention_heads": 16}},
+    "aya_vision": {
+        "vision_config": {
+            "model_type": "siglip_vision_model",
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_attention_heads": 16,
+        }
+    },
 }
 
 

@@ -31,16 +31,16 @@ class Kept(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dtype: Dtype | None = None  # where it is not that of the cache, as for recurrent states
     source: bool = False  # of the encoder's output, to which a decoder attends: not of the sequence
 
-    def entries(self, tokens: int, source: int = 0) -> int:
-        """After so many tokens, where the encoder read `source`."""
+    def entries(self, tokens: int, source: int | None = None) -> int:
+        """After so many tokens, where the encoder gave `source`; None: it gave as many."""
         if self.every is None:
             return 1
-        held = source if self.source else tokens
+        held = source if self.source and source is not None else tokens
         held = held if self.most is None else min(held, self.most)
         return held // self.every
 
-    def bytes(self, tokens: int, cache: Dtype, source: int = 0) -> int:
-        """Of one sequence of so many tokens, where the encoder read `source`."""
+    def bytes(self, tokens: int, cache: Dtype, source: int | None = None) -> int:
+        """Of one sequence of so many tokens, where the encoder gave `source`; None: as many."""
         return self.entries(tokens, source) * self.numbers * BYTES[self.dtype or cache]
 
 

@@ -5,6 +5,9 @@ What a config says is read from it; what only the model's code says is in an `En
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
+
+from msgspec.structs import replace
 
 from effattn_cli.architecture import Layer, Mixer, Model
 from effattn_cli.models.decoder import (
@@ -16,10 +19,17 @@ from effattn_cli.models.decoder import (
     feeds,
     shape_of,
 )
+from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.layouts import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
 
+#: Families whose model without a head has a dense layer over the first token in its place.
+POOLED = frozenset(
+    "albert bert camembert data2vec-text deit ernie esm ibert jina_embeddings_v3 longformer"
+    " megatron-bert mobilebert mpnet rembert roberta roberta-prelayernorm roc_bert tapas vit"
+    " xlm-roberta xlm-roberta-xl xmod".split()
+)
 WITH_HEAD = "counted with the head of its masked language model"
 
 
@@ -80,7 +90,7 @@ def encoder(
     wide = keys.count("embedding_size", default=dim) if style.narrow else dim
     outside = style.norms * norm(dim, style.norm, bias=style.norm_bias)
     layers = tuple(
-        Layer(mixer=mixer, feed=feed, norm=style.norm, parameters=outside, stack="encoder")
+        Layer(mixer=mixer, feed=feed, norm=style.norm, parameters=outside, stack=stack_of(mixer))
         for mixer, feed in zip(mixers(keys, style), feeds(keys, style), strict=True)
     )
     positions = keys.count(*POSITIONS, default=0, least=0)
@@ -91,17 +101,39 @@ def encoder(
     if style.types is not None:
         rows += keys.count("type_vocab_size", default=style.types, least=0)
     tied = keys.flag("tie_word_embeddings", default=style.tied)
-    head = (0 if tied else linear(wide, vocab)) + (vocab if style.head_bias else 0)
-    head += vocab if style.twin_bias and not tied else 0
-    if style.transform:
-        head += linear(dim, wide, bias=style.transform_bias)
-        head += norm(wide, style.norm, bias=style.norm_bias)
     other = style.final_norm * norm(dim, style.norm, bias=style.norm_bias)
     other += style.embedding_norm * norm(wide, style.norm, bias=style.norm_bias)
     other += 0 if wide == dim else linear(wide, dim, bias=True)
     other += linear(dim, dim, bias=True) if style.pooler else 0
     return Model(
-        name="", family="", dim=dim, layers=layers, vocab=vocab, head=head, tied=tied,
+        name="", family="", dim=dim, layers=layers, vocab=vocab, tied=tied,
+        head=_head(style, dim, wide, vocab, tied=tied),
         embedding=(vocab + rows) * wide + tables, other=other + extra,
         context=max(positions - unused, 1) if positions else None, notes=(WITH_HEAD,),
     )  # fmt: skip
+
+
+def _head(style: EncoderStyle, dim: int, wide: int, vocab: int, *, tied: bool) -> int:
+    """Parameters of what stands between the last layer and the words, but for what is tied."""
+    head = (0 if tied else linear(wide, vocab)) + (vocab if style.head_bias else 0)
+    head += vocab if style.twin_bias and not tied else 0
+    if style.transform:
+        head += linear(dim, wide, bias=style.transform_bias)
+        head += norm(wide, style.norm, bias=style.norm_bias)
+    return head
+
+
+def stack_of(mixer: Mixer) -> Literal["decoder", "encoder"]:
+    return "decoder" if mixer.causal else "encoder"
+
+
+def as_saved(keys: Keys, family: str, reader: Reader) -> Model:
+    """The model with the head that it is trained with, or without one where the file says that it
+    was saved so, as encoders of sentences are.
+    """
+    model, names = reader(keys), keys.items("architectures") or []
+    if not (names and isinstance(names[0], str) and names[0].endswith(("Model", "Encoder"))):
+        return model
+    pooler = linear(model.dim, model.dim, bias=True) if family in POOLED else 0
+    notes = tuple(note for note in model.notes if note != WITH_HEAD)
+    return replace(model, head=0, tied=False, other=model.other + pooler, notes=notes)

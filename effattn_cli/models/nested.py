@@ -82,9 +82,11 @@ FORMS: Mapping[str, Nested] = {
     "video_llava": Nested(inner="llama"),
     "vipllava": Nested(inner="llama"),
     "paligemma": Nested(
-        inner="gemma", tied=True, without=("use_bidirectional_attention",),
+        inner="gemma",
+        tied=True,
+        without=("use_bidirectional_attention",),
         notes=("the tokens of a prompt see one another both ways; read as causal",),
-    ),  # fmt: skip
+    ),
     "gemma3": Nested(inner="gemma3_text", tied=True),
     "shieldgemma2": Nested(inner="gemma3_text", tied=True),
     "gemma3n": Nested(inner="gemma3n_text", tied=True),

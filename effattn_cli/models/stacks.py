@@ -102,6 +102,7 @@ def both(
     tied = keys.flag("tie_word_embeddings", default=tied)
     return Model(
         name="", family="", dim=dim, layers=(*encoder, *decoder), vocab=vocab,
-        embedding=vocab * dim * (1 if tied else copies) + tables, head=0 if tied else vocab * dim, tied=tied, other=other,
+        embedding=vocab * dim * (1 if tied else copies) + tables,
+        head=0 if tied else vocab * dim, tied=tied, other=other,
         context=context, source=source, notes=notes,
     )  # fmt: skip

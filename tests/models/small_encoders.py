@@ -117,7 +117,9 @@ def masked() -> dict[str, list[Case]]:
          "intermediate_size": 40, "num_hidden_layers": 2, "num_feedforward_networks": 3,
          "num_attention_heads": 4, "max_position_embeddings": 40, "true_hidden_size": 32}
     ]  # fmt: skip
-    languages = ({}, {"n_langs": 3}, {"n_langs": 3, "use_lang_emb": False}, {"causal": True}, FREE)
+    languages: list[Case] = [
+        {}, {"n_langs": 3}, {"n_langs": 3, "use_lang_emb": False}, {"causal": True}, FREE,
+    ]  # fmt: skip
     found["xlm"] = [XLM | change for change in languages]
     found["flaubert"] = [XLM | change for change in ({}, {"n_langs": 3}, {"pre_norm": True})]
     found["reformer"] = [

@@ -30,8 +30,8 @@ def changed(config: str, **changes: Any) -> Model:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        # D 768, H 3072. Layer: 4(D^2 + D) + 2DH + H + D + 4D = 7,087,872. Tables: (30522 + 512 + 2) D
-        # and a norm 2D. Head: D^2 + D, a norm 2D, a bias of 30522.
+        # D 768, H 3072. Layer: 4(D^2 + D) + 2DH + H + D + 4D = 7,087,872. Tables: 30522 + 512 + 2
+        # rows of D, and a norm 2D. Head: D^2 + D, a norm 2D, a bias of 30522.
         ("bert-base", 12 * 7_087_872 + 31_036 * 768 + 1_536 + 590_592 + 1_536 + 30_522),
         # The same with (250002 + 514 + 1) rows and a bias of 250002.
         ("xlm-roberta-base", 12 * 7_087_872 + 250_517 * 768 + 1_536 + 590_592 + 1_536 + 250_002),
@@ -57,8 +57,8 @@ def changed(config: str, **changes: Any) -> Model:
         # BERT's layers; 14 x 14 patches of 768 numbers: D 768 + D; [CLS], 197 places, a norm, and
         # ten classes.
         ("vit-base", 12 * 7_087_872 + 590_592 + 198 * 768 + 1_536 + 7_690),
-        # BERT's layers. Front: 512 x (10 + 4 x 3 x 512 + 2 x 2 x 512) and a norm 1024; 512 to D with
-        # a norm 1024; places: 768 x 48 x 128 + 768 + 128; a norm 2D, a mask D, 32 letters.
+        # BERT's layers. Front: 512 x (10 + 4 x 3 x 512 + 2 x 2 x 512) and a norm 1024; 512 to D
+        # with a norm 1024; places: 768 x 48 x 128 + 768 + 128; a norm 2D, a mask D, 32 letters.
         ("wav2vec2-base", 12 * 7_087_872 + 512 * (10 + 16 * 512) + 1_024 + 1_024 + 393_984
          + 4_718_592 + 768 + 128 + 1_536 + 768 + 24_608),
         # Llama 7B with 32064 words: layer 4 x 4096^2 + 3 x 4096 x 11008 + 2 x 4096 = 202,383,360;
@@ -104,6 +104,12 @@ def test_each_mixer_is_accepted_by_its_variant(name: str) -> None:
     for layer in model.distinct():
         for mixer in (layer.mixer, layer.cross):
             assert mixer is None or measurable(model, mixer) > 0
+
+
+def test_an_encoder_of_sentences_has_no_head_and_a_pooler() -> None:
+    """As bge-base, of which 109,482,240 parameters are published."""
+    model = changed("bert-base", architectures=["BertModel"])
+    assert (model.parameters, model.head, model.notes) == (109_482_240, 0, ())
 
 
 def test_layers_that_share_weights_count_once_and_are_all_there() -> None:

@@ -7,16 +7,31 @@ import pytest
 import torch
 
 transformers = pytest.importorskip("transformers", minversion="5.24")
-from transformers.models.auto import configuration_auto  # noqa: E402
+from transformers.models.auto import configuration_auto, modeling_auto  # noqa: E402
 
 from benchmarks.model_configs import model_class, parameters  # noqa: E402
 from effattn_cli.architecture import Model  # noqa: E402
-from effattn_cli.models import understood  # noqa: E402
+from effattn_cli.models import families, understood  # noqa: E402
 from tests.models.mixers import measurable  # noqa: E402
-from tests.models.small_encoders import BART, BERT, DECODER, T5, Case, cases  # noqa: E402
+from tests.models.small_encoders import (  # noqa: E402
+    BART,
+    BERT,
+    DECODER,
+    T5,
+    Case,
+    cases,
+    heard,
+    masked,
+    seen,
+)
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 SOURCE, TARGET = 24, 9
+#: Families of which the model without a head is another class.
+HEADS = {
+    *families.masked.FAMILIES, *families.masked_others.FAMILIES, *families.vision.FAMILIES,
+    *families.speech.FAMILIES,
+} - {"luke"}  # fmt: skip
 CASES = [
     pytest.param(family, case, id=f"{family}-{number}")
     for number, (family, case) in enumerate(cases())
@@ -51,6 +66,18 @@ def test_each_mixer_can_be_measured(family: str, case: Case) -> None:
     mixers = {layer.mixer for layer in model.layers if layer.mixer is not None}
     mixers |= {layer.cross for layer in model.layers if layer.cross is not None}
     assert all(measurable(model, mixer) >= 0 for mixer in mixers)
+
+
+@pytest.mark.parametrize(
+    ("family", "case"),
+    [pytest.param(name, found[0], id=name)
+     for name, found in (masked() | seen() | heard()).items() if name in HEADS],
+)  # fmt: skip
+def test_a_model_that_was_saved_without_a_head_has_none(family: str, case: Case) -> None:
+    name = modeling_auto.MODEL_MAPPING_NAMES[family]
+    kind = getattr(transformers, name if isinstance(name, str) else name[0])
+    config = config_of(family, case | {"architectures": [kind.__name__]})
+    assert read(family, config).parameters == parameters(config, kind, language=False)
 
 
 def built(family: str, config: Any) -> Any:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from effattn_cli.architecture import Mixer, Model
 from effattn_cli.models.decoder import DIM, Style, feeds, shape_of
-from effattn_cli.models.encoder import BERT, EncoderStyle, attention, encoder
+from effattn_cli.models.encoder import BERT, EncoderStyle, as_saved, attention, encoder
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.layouts import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
@@ -176,7 +176,7 @@ def longformer(keys: Keys) -> Model:
     return encoder(keys, ROBERTA(), _longformer)
 
 
-def _longformer(keys: Keys, style: Style) -> list[Mixer]:
+def _longformer(keys: Keys, _: Style) -> list[Mixer]:
     shape, count = shape_of(keys), keys.count(*LAYERS)
     given: Any = keys.get("attention_window", default=512)
     windows = given if isinstance(given, list) else [given] * count
@@ -214,11 +214,26 @@ def luke(keys: Keys) -> Model:
 
 
 READERS: Mapping[str, Callable[[Keys], Model]] = {
-    "eurobert": eurobert, "gte": gte, "mpnet": mpnet, "ernie": ernie, "rembert": rembert, "roc_bert": roc_bert,
-    "layoutlm": layoutlm, "tapas": tapas, "ibert": ibert, "roformer": roformer, "xmod": xmod,
-    "albert": albert, "squeezebert": squeezebert, "longformer": longformer, "luke": luke,
-}  # fmt: skip
-FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+    "albert": albert,
+    "ernie": ernie,
+    "eurobert": eurobert,
+    "gte": gte,
+    "ibert": ibert,
+    "layoutlm": layoutlm,
+    "longformer": longformer,
+    "luke": luke,
+    "mpnet": mpnet,
+    "rembert": rembert,
+    "roc_bert": roc_bert,
+    "roformer": roformer,
+    "squeezebert": squeezebert,
+    "tapas": tapas,
+    "xmod": xmod,
+}
+WITH_HEADS: Mapping[str, Callable[[Keys], Model]] = {
     **{name: partial(encoder, style=style) for name, style in STYLES.items()},
     **READERS,
+}
+FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+    name: partial(as_saved, family=name, reader=reader) for name, reader in WITH_HEADS.items()
 }

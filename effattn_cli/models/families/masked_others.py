@@ -1,4 +1,4 @@
-"""Masked language models with layers of their own: rotary, windowed, narrower, without attention."""
+"""Masked language models with layers of their own: windowed, narrower, without attention."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace as with_changes
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from effattn_cli.architecture import Feed, Layer, Mixer, Model
 from effattn_cli.models.decoder import DIM, Style, shape_of
-from effattn_cli.models.encoder import BERT, EncoderStyle, attention, encoder
+from effattn_cli.models.encoder import BERT, EncoderStyle, as_saved, attention, encoder
 from effattn_cli.models.families.masked import LLAMA
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.layouts import LAYERS
@@ -165,7 +165,7 @@ def xlm(keys: Keys) -> Model:
         activation="gelu" if keys.flag("gelu_activation", default=True) else "relu",
     )  # fmt: skip
 
-    def mixers(keys: Keys, style: Style) -> list[Mixer]:
+    def mixers(keys: Keys, _: Style) -> list[Mixer]:
         shape = shape_of(keys)
         mixer = softmax(
             dim, shape.heads, shape.heads, shape.head_dim, qkv_bias=True, out_bias=True,
@@ -177,7 +177,7 @@ def xlm(keys: Keys) -> Model:
     return encoder(keys, style, mixers, tables=tables)
 
 
-def deberta(keys: Keys, separate: bool) -> Model:
+def deberta(keys: Keys, *, separate: bool) -> Model:
     """Without relative attention, which is another mechanism; keys have no bias in the first."""
     if keys.flag("relative_attention"):
         why = "disentangled attention scores positions with products of their own: the catalogue"
@@ -241,4 +241,6 @@ READERS: Mapping[str, Callable[[Keys], Model]] = {
     "deberta": partial(deberta, separate=False), "deberta-v2": partial(deberta, separate=True),
     "mobilebert": mobilebert,
 }  # fmt: skip
-FAMILIES = READERS
+FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+    name: partial(as_saved, family=name, reader=reader) for name, reader in READERS.items()
+}

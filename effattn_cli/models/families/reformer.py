@@ -27,7 +27,8 @@ def reformer(keys: Keys) -> Model:
     return Model(
         name="", family="", dim=dim, layers=layers, vocab=vocab,
         embedding=vocab * dim + _positions(keys, positions, dim),
-        head=linear(2 * dim, vocab, bias=True) + vocab, other=norm(2 * dim, "layer"), context=positions,
+        head=linear(2 * dim, vocab, bias=True) + vocab, other=norm(2 * dim, "layer"),
+        context=positions,
         notes=("its stream is two of that width: a half of each layer adds to one of them",),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from effattn_cli.architecture import Layer, Model
+from effattn_cli.models.encoder import as_saved
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import dense, linear, norm, softmax
 from effattn_cli.models.stacks import NO_BIAS_MEASURED
@@ -118,9 +119,12 @@ STYLES: Mapping[str, Wave] = {
     "unispeech-sat": Wave(masked=True),
     "data2vec-audio": Wave(norms="layer", positions="stack"),
 }
-FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+WITH_HEADS: Mapping[str, Callable[[Keys], Model]] = {
     **{name: partial(wave, style=style) for name, style in STYLES.items()},
     "wavlm": wavlm,
     "sew": sew,
     "omniasr_ctc": omniasr,
+}
+FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+    name: partial(as_saved, family=name, reader=reader) for name, reader in WITH_HEADS.items()
 }

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from effattn_cli.architecture import Model
+from effattn_cli.models.encoder import as_saved
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import dense, linear, norm, softmax
 from effattn_cli.models.sight import Sight, half, mixer, patches, sight
@@ -77,6 +78,13 @@ def beit(keys: Keys) -> Model:
     return sight(keys, style, attention=within, extra=masked * dim + shared * table)
 
 
+def data2vec(keys: Keys) -> Model:
+    """As BEiT; the norm behind the mean of all patches goes with the head."""
+    model = as_saved(keys, "data2vec-vision", beit)
+    pooled = keys.flag("use_mean_pooling", default=True) and not model.head
+    return replace(model, other=model.other - pooled * norm(model.dim, "layer"))
+
+
 def siglip(keys: Keys, *, whole: bool = False) -> Model:
     """No tokens beside the patches: a head attends to these with one learned query."""
     dim = keys.count("hidden_size")
@@ -129,16 +137,19 @@ def spectrogram(keys: Keys) -> Model:
     return sight(keys, Sight(tokens=2), grid=(high * wide, patch * patch))
 
 
-FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+WITH_HEADS: Mapping[str, Callable[[Keys], Model]] = {
     **{name: partial(sight, style=style) for name, style in STYLES.items()},
     "dinov2": dinov2,
     "dinov2_with_registers": partial(dinov2, registers=True),
     "dinov3_vit": dinov3,
     "beit": beit,
-    "data2vec-vision": beit,
     "siglip_vision_model": siglip,
     "siglip2_vision_model": partial(siglip, whole=True),
     "aimv2_vision_model": aimv2,
     "vivit": vivit,
     "audio-spectrogram-transformer": spectrogram,
+}
+FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
+    **{name: partial(as_saved, family=name, reader=reader) for name, reader in WITH_HEADS.items()},
+    "data2vec-vision": data2vec,
 }
