@@ -18,7 +18,7 @@ SPEAKS_OF_LAYERS = re.compile(
     r"|head_size|kv_channels|d_kv|lora_rank|index_|indexer|sliding|window|chunk_size$|compress"
     r"|linear_(attn|num|key|value|conv)|mamba|ssm|state_size|conv_L|n_groups|expert|moe|shared"
     r"|first_k_dense|hyper|sparse|global_attn|attn_layer|full_attention|attention_type|hybrid"
-    r"|low_rank|n_hash|num_mem|nextn|mtp|per_layer|sink|gated|residual_attention"
+    r"|is_decoder$|cross_attention$|relative_attention$|low_rank|n_hash|num_mem|nextn|mtp|per_layer|sink|gated|residual_attention"
     r"|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide|qk_(layer)?norm|alibi$|loops?$"
     r"|_cycles$|parallel_(attn|residual)|num_ln_|gating"
 )

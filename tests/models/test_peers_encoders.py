@@ -120,6 +120,30 @@ def test_caches_of_both_lengths(family: str, case: Case) -> None:
 
 
 @torch.no_grad()
+def test_a_window_of_a_decoder_with_a_source_keeps_no_more() -> None:
+    """T5Gemma's; of its window of 5 tokens, transformers keeps the 4 that the next step sees."""
+    part = BERT | {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 5}
+    config = config_of("t5gemma", {"encoder": part, "decoder": part, "vocab_size": 99})
+    out = built("t5gemma", config)(
+        input_ids=torch.full((1, SOURCE), 5), decoder_input_ids=torch.full((1, TARGET), 5)
+    )
+    model, cache = read("t5gemma", config), out.past_key_values
+    assert model.parameters == parameters(config, model_class("t5gemma", config), language=False)
+    assert held(cache.cross_attention_cache) == kept(model, source=True)
+    windows = sum(layer.keeps[0].numbers for layer in model.layers if layer.keeps
+                  and layer.keeps[0].most)  # fmt: skip
+    assert held(cache.self_attention_cache) == kept(model, source=False) - 4 * windows
+
+
+@pytest.mark.parametrize("family", ["t5", "mt5", "umt5", "longt5"])
+def test_an_encoder_that_was_saved_alone_is_read_alone(family: str) -> None:
+    name = f"{'LongT5' if family == 'longt5' else family.upper()}EncoderModel"
+    config = config_of(family, T5 | {"architectures": [name]})
+    expected = parameters(config, getattr(transformers, name), language=False)
+    assert read(family, config).parameters == expected
+
+
+@torch.no_grad()
 def test_whisper_keeps_what_its_encoder_always_gives() -> None:
     case = {key: value for key, value in BART.items() if key != "max_position_embeddings"}
     config = config_of("whisper", case | {

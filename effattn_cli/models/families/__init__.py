@@ -29,6 +29,7 @@ from effattn_cli.models.families import (
     speech,
     state_space,
     t5,
+    t5gemma,
     vision,
     vision_others,
 )
@@ -37,7 +38,7 @@ from effattn_cli.models.families.reader import Reader
 MODULES = (
     block_indexed, bodies, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi,
     latent, latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs,
-    reformer, speech, state_space, t5, vision, vision_others,
+    reformer, speech, state_space, t5, t5gemma, vision, vision_others,
 )  # fmt: skip
 SINGLE: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()

@@ -9,9 +9,14 @@ from effattn_cli.architecture import Mixer, Model
 from effattn_cli.models.decoder import DIM, Style, shape_of
 from effattn_cli.models.encoder import BERT, WITH_HEAD, encoder
 from effattn_cli.models.families.masked import ROBERTA, relative
+from effattn_cli.models.families.masked_others import modernbert, ultrabert
+from effattn_cli.models.families.vision import CLIP, siglip
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.layouts import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
+from effattn_cli.models.sight import sight
+
+SEEN = "what it sees with counts as parameters; its layers are not in the list"
 
 
 def bare(model: Model, *, other: int = 0) -> Model:
@@ -108,8 +113,43 @@ def clip_text(keys: Keys, *, causal: bool = True, projected: bool = False) -> Mo
     )  # fmt: skip
 
 
+def git(keys: Keys) -> Model:
+    """Pictures come before the words, through an encoder like CLIP's; then all is causal."""
+    dim, part = keys.count(*DIM), keys.part("vision_config", "git_vision_model")
+    seen = sight(part, CLIP)
+    extra = seen.parameters + linear(seen.dim, dim, bias=True) + norm(dim, "layer")
+    extra += keys.count("num_image_with_embedding", default=0, least=0) * seen.dim
+    style = BERT(types=None, transform=False, tied=False, twin_bias=False)
+
+    def causal(keys: Keys, style: Style) -> list[Mixer]:
+        shape = shape_of(keys)
+        mixer = softmax(
+            dim, shape.heads, shape.heads, shape.head_dim, qkv_bias=style.qkv_bias, out_bias=True
+        )
+        return [mixer] * keys.count(*LAYERS)
+
+    return replace(encoder(keys, style, causal, extra=extra), notes=(SEEN,))
+
+
+def seeing(keys: Keys, inner: Callable[[Keys], Model], kind: str, *, normed: bool) -> Model:
+    """An encoder of text that is given pictures, too, whose patches are joined in squares."""
+    text = keys.part("text_config", kind)
+    text.skip("model_type")
+    part = keys.part("vision_config", "siglip_vision_model")
+    part.skip("model_type")
+    model, seen = inner(text), siglip(part)
+    factor = keys.count("pixel_shuffle_factor", default=4)
+    extra = seen.parameters + linear(seen.dim * factor**2, model.dim) + normed * model.dim
+    keys.skip("classifier_pooling", "classifier_bias")
+    head = model.head + (model.vocab * model.dim if model.tied else 0)
+    return replace(model, head=head, tied=False, other=model.other + extra, notes=(SEEN,))
+
+
 FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
     "dpr": dpr,
+    "git": git,
+    "modernvbert": partial(seeing, inner=modernbert, kind="modernbert", normed=False),
+    "ultravbert": partial(seeing, inner=ultrabert, kind="ultrabert", normed=True),
     "splinter": splinter,
     "visual_bert": visual_bert,
     "markuplm": markuplm,

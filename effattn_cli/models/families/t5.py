@@ -132,11 +132,20 @@ def udop(keys: Keys) -> Model:
     return replace(model, other=model.other + 2 * patches + places)
 
 
+def alone(keys: Keys, reader: Callable[[Keys], Model]) -> Model:
+    """The model, or its encoder where the file says that this alone was saved."""
+    model, names = reader(keys), keys.items("architectures") or []
+    if not (names and isinstance(names[0], str) and names[0].endswith("EncoderModel")):
+        return model
+    layers = tuple(layer for layer in model.layers if layer.stack == "encoder")
+    return replace(model, layers=layers, head=0, tied=False, other=model.other // 2)
+
+
 FAMILIES: Mapping[str, Callable[[Keys], Model]] = {
-    "t5": t5,
-    "mt5": t5,
-    "umt5": partial(t5, in_each=True),
-    "longt5": longt5,
+    "t5": partial(alone, reader=t5),
+    "mt5": partial(alone, reader=t5),
+    "umt5": partial(alone, reader=partial(t5, in_each=True)),
+    "longt5": partial(alone, reader=longt5),
     "switch_transformers": switch_transformers,
     "pop2piano": pop2piano,
     "udop": udop,
