@@ -76,13 +76,15 @@ def shape_of(keys: Keys, *, floored: bool = False) -> Shape:
     dim, heads = keys.count(*DIM), keys.count(*HEADS)
     kv_heads = keys.count(*KV_HEADS, default=heads)
     if heads % kv_heads:
-        raise keys.refuse(KV_HEADS[0], f"{heads} heads are not a multiple of it")
+        raise keys.refuse(keys.named(*KV_HEADS), f"{heads} heads are not a multiple of it")
     return Shape(dim, heads, kv_heads, _head_dim(keys, dim, heads, floored=floored))
 
 
 def _head_dim(keys: Keys, dim: int, heads: int, *, floored: bool) -> int:
     if keys.get(*HEAD_DIM) is None and dim % heads and not floored:
-        raise keys.refuse(HEADS[0], f"{dim} is no multiple of it, and there is no head_dim")
+        raise keys.refuse(
+            keys.named(*HEADS), f"{dim} is no multiple of it, and there is no head_dim"
+        )
     return keys.count(*HEAD_DIM, default=dim // heads)
 
 
@@ -146,9 +148,9 @@ def core(
     if chunk:
         return "chunked", {"chunk": chunk}
     if window:
-        return "sliding-window", {
-            "window": window, **({"sinks": "learned"} if sinks else {}), **options,
-        }  # fmt: skip
+        sunk: dict[str, Stored] = {"sinks": "learned"} if sinks else {}
+        gated: dict[str, Stored] = {"gate": style.gate} if style.gate else {}
+        return "sliding-window", {"window": window, **sunk, **gated, **options}
     if style.gate:
         return "gated-attention", {"gate": style.gate, **options}
     if sinks:
@@ -158,21 +160,19 @@ def core(
     return "sdpa" if shape.kv_heads == shape.heads else "gqa", options
 
 
-def unmeasured(keys: Keys, style: Style, mixers: list[Mixer]) -> tuple[str, ...]:
+def left_out(layers: int) -> str:
+    """A note on layers that speculative decoding alone uses."""
+    return f"{layers} layers that guess further tokens are left out, as transformers leaves them"
+
+
+def unmeasured(keys: Keys, mixers: list[Mixer]) -> tuple[str, ...]:
     """What the layers compute beyond their variants of the catalogue."""
     windowed = any(mixer.variant in {"sliding-window", "chunked"} for mixer in mixers)
-    wider = any(mixer.keeps and mixer.keeps[0].numbers != 2 * mixer.kv_heads * mixer.head_dim
-                for mixer in mixers)  # fmt: skip
     further = keys.count("num_nextn_predict_layers", "num_mtp_layers", default=0, least=0)
     notes = {
-        f"{further} layers that guess further tokens are left out, as transformers leaves them out":
-            further,
-        "a window layer's output gate is among the parameters, and its variant has none":
-            windowed and style.gate,
+        left_out(further): further,
         "a window layer's soft cap of scores is not part of its variant":
             windowed and keys.number("attn_logit_softcapping"),
-        "values are not as wide as keys, which the variant has them":
-            wider,
     }  # fmt: skip
     return tuple(note for note, holds in notes.items() if holds)
 
@@ -213,7 +213,7 @@ def decoder(keys: Keys, style: Style, mixers: Halves = mixers, feeds: FeedHalves
         name="", family="", dim=dim, layers=layers, vocab=vocab,
         embedding=(vocab + rows) * dim, head=_head(keys, style, tied=tied), tied=tied,
         other=around * norm(dim, style.norm, bias=style.norm_bias), context=positions or None,
-        notes=style.notes + unmeasured(keys, style, order),
+        notes=style.notes + unmeasured(keys, order),
     )  # fmt: skip
 
 

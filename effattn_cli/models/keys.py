@@ -18,9 +18,11 @@ SPEAKS_OF_LAYERS = re.compile(
     r"|head_size|kv_channels|d_kv|lora_rank|index_|indexer|sliding|window|chunk_size$|compress"
     r"|linear_(attn|num|key|value|conv)|mamba|ssm|state_size|conv_L|n_groups|expert|moe|shared"
     r"|first_k_dense|hyper|sparse|global_attn|attn_layer|full_attention|attention_type|hybrid"
-    r"|is_decoder$|cross_attention$|relative_attention$|low_rank|n_hash|num_mem|nextn|mtp|per_layer|sink|gated|residual_attention"
-    r"|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide|qk_(layer)?norm|alibi$|loops?$"
+    r"|is_decoder$|cross_attention$|relative_attention$|low_rank|n_hash|num_mem|nextn|mtp|per_layer"
+    r"|sink|gated|residual_attention|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide"
+    r"|qk_(layer)?norm|^(use_)?alibi$|loops?$"
     r"|_cycles$|parallel_(attn|residual)|num_ln_|gating"
+    r"|(vision|audio|speech|text|encoder|decoder)_config$"
 )
 #: Of these, what changes no layer: numbers of training, and how a library runs the model.
 CHANGES_NOTHING = re.compile(
@@ -29,6 +31,12 @@ CHANGES_NOTHING = re.compile(
     r"|output_router|use_mamba_kernels|time_step|ssm_cfg|initializer|mamba_dt|ep_size|_token_id"
     r"|expert_choice|window_partition|attention_window_train|expert_selection_fn|fp32_combine"
     r"|moe_norm_min|combination_strategy|router_weight_on_input|router_logit|add_router_probs"
+    r"|expert_groups$|moe_(gate|group|use_aux_free|drop_tokens)$"
+)
+#: Parts that say how a model is quantised, tokenised or run, or where its tokens stand.
+OTHER_PARTS = re.compile(
+    r"rope|quantization|compression_config|id2label|label2id|auto_map|task_specific|generation"
+    r"|_args$"
 )
 OFF: tuple[Any, ...] = (None, False, 0, "", "none", [], {})
 
@@ -63,6 +71,10 @@ class Keys:
                 return values[key]
         return default
 
+    def named(self, *names: str) -> str:
+        """The one of these keys that is there and not null; the first, where none is."""
+        return next((key for key in names if self._data.get(key) is not None), names[0])
+
     def count(self, *names: str, default: int | None = None, least: int = 1) -> int:
         """A whole number.
 
@@ -73,7 +85,7 @@ class Keys:
         if value is None:
             others = f" (nor {', '.join(names[1:])})" if names[1:] else ""
             raise UsageError(f"{self.name}: there is no key {names[0]!r}{others}")
-        key = next((key for key in names if self._data.get(key) is not None), names[0])
+        key = self.named(*names)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 2**31:
@@ -85,27 +97,35 @@ class Keys:
         """A number, 0 where there is none."""
         value = self.get(*names, default=0.0)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UsageError(f"{self.name}: {names[0]}: expected a number, got {value!r:.60}")
+            raise UsageError(
+                f"{self.name}: {self.named(*names)}: expected a number, got {value!r:.60}"
+            )
         return float(value)
 
     def flag(self, *names: str, default: bool = False) -> bool:
         """Yes or no."""
         value = self.get(*names, default=default)
         if not isinstance(value, bool):
-            raise UsageError(f"{self.name}: {names[0]}: expected true or false, got {value!r:.60}")
+            raise UsageError(
+                f"{self.name}: {self.named(*names)}: expected true or false, got {value!r:.60}"
+            )
         return value
 
     def word(self, *names: str, default: str = "") -> str:
         value = self.get(*names, default=default)
         if not isinstance(value, str):
-            raise UsageError(f"{self.name}: {names[0]}: expected a word, got {value!r:.60}")
+            raise UsageError(
+                f"{self.name}: {self.named(*names)}: expected a word, got {value!r:.60}"
+            )
         return value
 
     def items(self, *names: str) -> list[Any] | None:
         """A list, or None where there is none."""
         value = self.get(*names)
         if value is not None and not isinstance(value, list):
-            raise UsageError(f"{self.name}: {names[0]}: expected a list, got {value!r:.60}")
+            raise UsageError(
+                f"{self.name}: {self.named(*names)}: expected a list, got {value!r:.60}"
+            )
         return value
 
     def part(self, name: str, family: str = "", without: Collection[str] = ()) -> "Keys":
@@ -141,12 +161,9 @@ class Keys:
         return frozenset(self._read).union(*(part.asked for part in self._parts))
 
     def overlooked(self) -> Iterator[str]:
-        """Keys that speak of layers, are not off, and were not read."""
-        for key, value in self._data.items():
-            if key in self._read or value in OFF or CHANGES_NOTHING.search(key):
-                continue
-            if SPEAKS_OF_LAYERS.search(key):
-                yield f"{key} = {value!r:.60}"
+        """Keys that speak of layers, are not off, and were not read, at any depth."""
+        unread = {key: value for key, value in self._data.items() if key not in self._read}
+        yield from speaking(unread)
         for part in self._parts:
             yield from part.overlooked()
 
@@ -156,3 +173,14 @@ class Keys:
             key for key, value in self._data.items() if key not in self._read and value not in OFF
         ]
         return sorted(mine + [key for part in self._parts for key in part.unread()])
+
+
+def speaking(data: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """Keys that speak of layers and are not off, also those in parts of a config."""
+    for key, value in data.items():
+        if value in OFF or CHANGES_NOTHING.search(key):
+            continue
+        if SPEAKS_OF_LAYERS.search(key):
+            yield f"{within}{key} = {value!r:.60}"
+        elif isinstance(value, dict) and not OTHER_PARTS.search(key):
+            yield from speaking(value, f"{within}{key}.")

@@ -16,6 +16,13 @@ def only(kind: str) -> Layout:
     return lambda _, count: [kind] * count
 
 
+def whole(keys: Keys, count: int) -> list[str]:
+    """The family's code has no windows: a key that speaks of them is left unread, and refused."""
+    if set(keys.items("layer_types") or ()) - {FULL}:
+        raise keys.refuse("layer_types", "the family has full attention only")
+    return [FULL] * count
+
+
 def sliding_where_windowed(keys: Keys, count: int) -> list[str]:
     """All layers have the window, if there is one."""
     return [SLIDING if keys.get("sliding_window") else FULL] * count
@@ -57,6 +64,8 @@ def given(
         UsageError: a kind is not among the known ones, or their number is not that of the layers.
     """
     count = keys.count(*LAYERS)
+    if usual is whole:
+        return whole(keys, count)
     keys.skip("sliding_window", "sliding_window_size")  # of no effect where no layer is sliding
     kinds, otherwise = keys.items("layer_types"), (usual or sliding_where_windowed)(keys, count)
     if kinds is None:

@@ -10,8 +10,8 @@ from effattn_cli.models.layouts import LAYERS
 from effattn_cli.models.pieces import dense, experts
 
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
-CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k",
-          "top_k_experts")  # fmt: skip
+CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk", "moe_k",
+          "moe_top_k", "top_k_experts")  # fmt: skip
 SHARED = ("num_shared_experts", "n_shared_experts", "moe_num_shared_experts")
 KINDS = {"dense": True, "sparse": False}
 
@@ -24,7 +24,10 @@ def first(usual: int, *names: str) -> Dense:
 
     def dense(keys: Keys, count: int) -> list[bool]:
         few = keys.count(*names, default=usual, least=0) if names else usual
-        return [layer < few for layer in range(count)]
+        made = [layer < few for layer in range(count)]
+        if keys.get("moe_layer_freq", default=1) not in (1, [int(not plain) for plain in made]):
+            raise keys.refuse("moe_layer_freq", f"the family has experts in all layers from {few}")
+        return made
 
     return dense
 
@@ -86,6 +89,16 @@ def layer_kinds(keys: Keys, usual: Dense) -> list[bool]:
     return [KINDS[kind] for kind in kinds]
 
 
+def uniform(keys: Keys, *names: str, default: int | None = None) -> int:
+    """A whole number, or the one that a list has for each layer."""
+    value = keys.get(*names)
+    if not isinstance(value, list):
+        return keys.count(*names, default=default)
+    if len(set(map(str, value))) != 1 or not isinstance(value[0], int):
+        raise keys.refuse(keys.named(*names), "expected one number for all layers")
+    return value[0]
+
+
 def _dense(keys: Keys, style: Style, how: Mixture) -> Feed:
     return dense(
         keys.count(*DIM), keys.count(*how.dense_width),
@@ -98,7 +111,7 @@ def _experts(keys: Keys, style: Style, how: Mixture) -> Feed:
     dim, width, count = keys.count(*DIM), keys.count(*how.width), keys.count(*EXPERTS)
     return experts(
         dim, width, keys.word(*ACTIVATION, default=style.activation), count=count,
-        chosen=keys.count(*CHOSEN), shared=_shared(keys, how, width), gated=style.gated,
+        chosen=uniform(keys, *CHOSEN), shared=_shared(keys, how, width), gated=style.gated,
         bias=how.bias or feed_bias(keys, style), router_bias=how.router_bias,
         extra=count if how.corrected else 0, shared_gate=how.shared_gate,
     )  # fmt: skip

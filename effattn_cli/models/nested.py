@@ -41,6 +41,7 @@ def nested(keys: Keys, family: str, form: Nested, readers: Mapping[str, Reader])
     tied = keys.flag("tie_word_embeddings", default=model.tied or form.tied)
     head = max(head, 0) + (0 if tied else model.vocab * model.dim)
     model = replace(model, tied=tied, head=head, notes=(*model.notes, *form.notes))
+    keys.skip(*(key for key in keys if key.endswith("_config")))
     if family not in BESIDE:
         return replace(model, notes=(*model.notes, f"{ONLY}: what else there is, is not counted"))
     try:

@@ -57,7 +57,8 @@ def understood(data: Mapping[str, Any], name: str) -> Model:
         raise UsageError(f"{name}: {family} is not read: {REFUSED[family]}", BY_HAND)
     if family not in FAMILIES:
         error = unknown("model_type", family, FAMILIES)
-        raise UsageError(f"{name}: {error}", BY_HAND)
+        near = error.hint if (error.hint or "").startswith("did you mean") else BY_HAND
+        raise UsageError(f"{name}: {error}", near)
     model = FAMILIES[family](keys)
     if overlooked := list(keys.overlooked()):
         message = f"{name}: {overlooked[0]} is not understood of the family {family}"

@@ -1,12 +1,14 @@
-"""Small models of transformers, to hold what is read of their configs to."""
+"""Small models of transformers, to hold to them what is read of their configs."""
 
 import dataclasses
 import json
 import warnings
+from importlib import import_module
 from typing import Any
 
 import torch
 import transformers
+from msgspec.structs import replace
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from effattn_cli.architecture import Kept, Model
@@ -24,30 +26,43 @@ SMALL: dict[str, Any] = {
     "attention_chunk_size": 8, "local_attention": 16, "num_experts": 4, "num_local_experts": 4,
     "n_routed_experts": 4, "moe_num_experts": 4, "num_experts_per_tok": 2, "moe_topk": 2,
     "moe_k": 2, "shared_expert_intermediate_size": 48, "shared_intermediate_size": 48,
-    "prompt_length": 2, "n_group": 1, "topk_group": 1, "pad_token_id": 0, "bos_token_id": 1,
-    "eos_token_id": 2, "attn_pdrop": 0.0, "layerdrop": 0.0,
+    "rotary_dim": 8, "n_group": 1, "topk_group": 1, "pad_token_id": 0, "bos_token_id": 1,
+    "eos_token_id": 2,
 }  # fmt: skip
 
 
 def small_config(family: str, **more: Any) -> Any:
     """Of a family; `more` are keys of its own."""
     kind = getattr(transformers, configuration_auto.CONFIG_MAPPING_NAMES[family])
+    return shrunk(kind, **more)
+
+
+def inner_config(folder: str, family: str, **more: Any) -> Any:
+    """Of a family whose class of configs stands in a folder of another's models."""
+    module = import_module(f"transformers.models.{folder}.configuration_{folder}")
+    kinds = (kind for kind in vars(module).values() if getattr(kind, "model_type", "") == family)
+    return shrunk(next(kinds), **more)
+
+
+def shrunk(kind: Any, **more: Any) -> Any:
+    """A config of a class, with small widths."""
     known = {item.name for item in dataclasses.fields(kind)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kind(**{key: value for key, value in SMALL.items() if key in known} | more)
 
 
-def in_full(config: Any) -> dict[str, Any]:
-    """All its keys, as written."""
-    found: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
-    return found
+def in_full(config: Any) -> Model:
+    """What is read of all its keys."""
+    return understood(json.loads(config.to_json_string(use_diff=False)), config.model_type)
 
 
-def as_saved(config: Any) -> dict[str, Any]:
-    """The keys that differ from what is usual: what transformers writes into a config.json."""
-    found: dict[str, Any] = json.loads(config.to_json_string(use_diff=True))
-    return found
+def as_saved(config: Any) -> Model:
+    """What is read of the keys that differ from what is usual, which is all that transformers
+    writes into a config.json; without the notes, which say what was taken.
+    """
+    model = understood(json.loads(config.to_json_string(use_diff=True)), config.model_type)
+    return replace(model, notes=())
 
 
 def built(family: str, config: Any) -> Any:
@@ -67,13 +82,10 @@ def weights(model: Any) -> int:
 @torch.no_grad()
 def cached(model: Any, tokens: int = TOKENS) -> int:
     """Bytes of what it keeps of a sequence after its prefill."""
-    ids = torch.arange(3, 3 + tokens)[None]
-    out = model(input_ids=ids, use_cache=True)
-    found = 0
-    for layer in out.past_key_values.layers:
-        for name in ("keys", "values", "conv_states", "recurrent_states"):
-            found += size(getattr(layer, name, None))
-    return found
+    out = model(input_ids=torch.arange(3, 3 + tokens)[None], use_cache=True)
+    names = ("keys", "values", "conv_states", "recurrent_states")
+    layers = out.past_key_values.layers
+    return sum(size(getattr(layer, name, None)) for layer in layers for name in names)
 
 
 def size(value: Any) -> int:
@@ -92,12 +104,3 @@ def kept(model: Model, tokens: int = TOKENS) -> int:
         return tokens if one.most is None else min(tokens, one.most - 1)
 
     return sum(one.bytes(held(one), "float32") for layer in model.layers for one in layer.keeps)
-
-
-def both(family: str, config: Any) -> tuple[Model, Model]:
-    """What is read of a config in full, and of the one that is saved; without notes."""
-    full, saved = (
-        dataclasses.replace if False else understood(data, family)
-        for data in (in_full(config), as_saved(config))
-    )
-    return full, saved

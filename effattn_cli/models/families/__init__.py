@@ -28,6 +28,7 @@ from effattn_cli.models.families import (
     refused_encoders,
     speech,
     state_space,
+    step,
     t5,
     t5gemma,
     vision,
@@ -38,7 +39,7 @@ from effattn_cli.models.families.reader import Reader
 MODULES = (
     block_indexed, bodies, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi,
     latent, latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs,
-    reformer, speech, state_space, t5, t5gemma, vision, vision_others,
+    reformer, speech, state_space, step, t5, t5gemma, vision, vision_others,
 )  # fmt: skip
 SINGLE: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()

@@ -17,25 +17,35 @@ from effattn_cli.models.layouts import (
     full_every,
     full_where,
     only,
+    whole,
 )
 
-LLAMA = Style()  # `attention_bias` and `mlp_bias` decide
-ATTENTION = Style(feed_keys=())  # `attention_bias` decides
-BARE = Style(bias_keys=(), feed_keys=())  # no key decides
+LLAMA = Style(layout=whole)  # `attention_bias` and `mlp_bias` decide
+ATTENTION = replace(LLAMA, feed_keys=())  # `attention_bias` decides
+BARE = replace(LLAMA, bias_keys=(), feed_keys=())  # no key decides
 QUERIES = replace(ATTENTION, out_keys=())  # `attention_bias`, but of the first three projections
-USED = Style(bias_keys=("use_bias",), feed_keys=("use_bias",))
+USED = replace(LLAMA, bias_keys=("use_bias",), feed_keys=("use_bias",))
 QWEN2 = replace(BARE, qkv_bias=True, layout=from_a_depth)
 QWEN3 = replace(ATTENTION, qk_norm="head", layout=from_a_depth)
-OLMO2 = replace(ATTENTION, qk_norm="width", layout=only(FULL))
-GLM = replace(QUERIES, layout=only(FULL))
+OLMO2 = replace(ATTENTION, qk_norm="width")
+GLM = QUERIES
 COHERE = replace(ATTENTION, norm="layer", norm_bias=False, norms=1, parallel=True)
-MISTRAL = BARE
+MISTRAL = replace(BARE, layout=None)  # a window everywhere, if there is one
 UNGATED = replace(LLAMA, gated=False)
 
 
 def full_counted_from_the_end(place: int, count: int) -> bool:
     """Every fourth layer, the last among them."""
     return (count - 1 - place) % 4 == 0
+
+
+def exaone_layout(keys: Keys, count: int) -> list[str]:
+    """Windows but in every fourth layer, or by letters; none at all where there is no window."""
+    windowed, pattern = keys.get("sliding_window"), keys.get("sliding_window_pattern", default=4)
+    if isinstance(pattern, str) and not set(pattern) - {"L", "G"}:
+        letters = (pattern * count)[:count]
+        return [SLIDING if windowed and letter == "L" else FULL for letter in letters]
+    return full_every(4, "sliding_window_pattern")(keys, count) if windowed else [FULL] * count
 
 
 MUSE = replace(
@@ -45,13 +55,13 @@ MUSE = replace(
 STYLES: Mapping[str, Style] = {
     "apertus": replace(ATTENTION, gated=False, qk_norm="head"),
     "arcee": UNGATED,
-    "cohere2": replace(COHERE, layout=full_every(4, "sliding_window_pattern")),
     "cohere_compass_text": replace(COHERE, layout=only(FULL)),
     "cosmos3_edge_text": replace(UNGATED, headless=True),
     "cwm": replace(LLAMA, bias_keys=(), layout=full_every(4, first=True)),
     "emu3_text_model": replace(LLAMA, headless=True),
-    "ernie4_5": replace(USED, head_keys=("use_bias",)),
+    "ernie4_5": USED,
     "exaone": LLAMA,
+    "exaone4": replace(BARE, qk_norm="head", layout=exaone_layout),
     "glm": GLM,
     "glm4": replace(GLM, norms=4),
     "glm4v_text": replace(GLM, bias_keys=(), qkv_bias=True, norms=4, headless=True),
@@ -69,7 +79,7 @@ STYLES: Mapping[str, Style] = {
     "iquestcoder": LLAMA,
     "jais2": replace(UNGATED, norm="layer"),
     "llama": LLAMA,
-    "ministral": replace(MISTRAL, layout=None),
+    "ministral": MISTRAL,
     "ministral3": MISTRAL,
     "mistral": MISTRAL,
     "muse_glimmer_text": MUSE,
@@ -79,24 +89,31 @@ STYLES: Mapping[str, Style] = {
     "olmo2": OLMO2,
     "olmo3": replace(OLMO2, layout=full_every(4)),
     "paddleocr_vl_text": replace(USED, headless=True),
-    "phi3": BARE,
+    "phi3": MISTRAL,
     "qwen2": QWEN2,
     "qwen2_5_omni_text": replace(QWEN2, headless=True),
     "qwen2_5_vl_text": replace(QWEN2, headless=True),
     "qwen2_vl_text": replace(QWEN2, headless=True),
     "qwen3": QWEN3,
-    "qwen3_vl_text": replace(QWEN3, layout=only(FULL), headless=True),
+    "qwen3_vl_text": replace(QWEN3, layout=whole, headless=True),
     "seed_oss": replace(LLAMA, out_keys=("attention_out_bias",)),
-    "starcoder2": replace(USED, norm="layer", gated=False),
-    "voxtral_realtime_text": replace(MISTRAL, headless=True),
+    "starcoder2": replace(USED, norm="layer", gated=False, layout=None),
 }  # fmt: skip
 
 
 def cohere(keys: Keys) -> Model:
     """The first Command R: each head may have norms of its own."""
-    keys.skip("layer_types")
     normed = keys.flag("use_qk_norm")
-    return decoder(keys, replace(COHERE, qk_norm="width" if normed else "", layout=only(FULL)))
+    return decoder(keys, replace(COHERE, qk_norm="width" if normed else ""))
+
+
+def cohere2(keys: Keys) -> Model:
+    """Windows but in every fourth layer; also by the keys of its own code."""
+    for key in ("use_gated_activation", "use_parallel_block", "use_embedding_sharing"):
+        if not keys.flag(key, default=True):
+            raise keys.refuse(key, "transformers builds it with true only")
+    names = ("sliding_window_pattern", "layer_switch")
+    return decoder(keys, replace(COHERE, layout=full_every(4, *names)))
 
 
 def apertus_text(keys: Keys) -> Model:
@@ -104,13 +121,6 @@ def apertus_text(keys: Keys) -> Model:
     model = decoder(keys, STYLES["apertus"])
     rows = keys.count("output_vocab_size", default=model.vocab)
     return model if model.tied else altered(model, head=rows * model.dim)
-
-
-def exaone4(keys: Keys) -> Model:
-    """Windows but in every fourth layer; none at all where there is no window."""
-    every = keys.count("sliding_window_pattern", default=4) if keys.get("sliding_window") else 1
-    style = replace(BARE, qk_norm="head", layout=full_every(every))
-    return decoder(keys, style)
 
 
 def smollm3(keys: Keys) -> Model:
@@ -135,7 +145,8 @@ def stablelm(keys: Keys) -> Model:
     """Halves in parallel have one norm; heads may have layer norms without bias."""
     parallel = keys.flag("use_parallel_residual")
     style = Style(
-        norm="layer", bias_keys=("use_qkv_bias",), out_keys=(), feed_keys=(), parallel=parallel,
+        layout=whole, norm="layer",
+        bias_keys=("use_qkv_bias",), out_keys=(), feed_keys=(), parallel=parallel,
         norms=1 if parallel else 2, qk_norm="width" if keys.flag("qk_layernorm") else "",
     )  # fmt: skip
     return decoder(keys, style)
@@ -144,7 +155,8 @@ def stablelm(keys: Keys) -> Model:
 def phi(keys: Keys) -> Model:
     """Halves in parallel, biases everywhere."""
     style = Style(
-        norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
+        layout=whole, norm="layer",
+        qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
         feed_keys=(), norms=1, gated=False, parallel=True, head_bias=True,
         qk_norm="layer" if keys.flag("qk_layernorm") else "",
     )  # fmt: skip
@@ -154,7 +166,8 @@ def phi(keys: Keys) -> Model:
 def persimmon(keys: Keys) -> Model:
     """Heads have layer norms unless told otherwise."""
     style = Style(
-        norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
+        layout=whole, norm="layer",
+        qkv_bias=True, out_bias=True, feed_bias=True, bias_keys=(), out_keys=(),
         feed_keys=(), gated=False, qk_norm="layer" if keys.flag("qk_layernorm") else "",
     )  # fmt: skip
     return decoder(keys, style)
@@ -164,7 +177,7 @@ FAMILIES: Mapping[str, Reader] = {
     **{name: partial(decoder, style=style) for name, style in STYLES.items()},
     "apertus1p5_text": apertus_text,
     "cohere": cohere,
-    "exaone4": exaone4,
+    "cohere2": cohere2,
     "hyperclovax": hyperclovax,
     "persimmon": persimmon,
     "phi": phi,

@@ -18,7 +18,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
 }
 SETTLED = frozenset({
     "norm_eps", "rope_theta", "use_scaled_rope", "rope_scaling", "max_batch_size",
-    "rope_scaling_factor",    "high_freq_factor", "low_freq_factor", "quantization_args", "lora_args",
+    "rope_scaling_factor", "high_freq_factor", "low_freq_factor", "quantization_args", "lora_args",
 })  # fmt: skip
 KNOWN = frozenset({
     "dim", "n_layers", "n_heads", "n_kv_heads", "head_dim", "hidden_dim", "ffn_dim_multiplier",

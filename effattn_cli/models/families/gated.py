@@ -107,6 +107,7 @@ def ernie(keys: Keys) -> Model:
         step = keys.count("moe_layer_interval", default=1)
         return [bool((place + 1) % step) or not start <= place <= end for place in range(count)]
 
+    keys.skip("moe_gate", "moe_use_aux_free", "moe_dropout_prob", "moe_use_hard_gate")
     how = Mixture(dense=plain, corrected=True)
     return decoder(keys, replace(USED, head_keys=("use_bias",)), feeds=mixture(how))
 
@@ -191,7 +192,8 @@ def mimo(keys: Keys) -> Model:
         experts = keys.items("moe_layer_freq")
         return [not one for one in experts] if experts else [place == 0 for place in range(count)]
 
-    style = replace(QUERIES, sinks="sliding", layout=layout)
+    note = "keys are wider than values; in a variant, values are as wide"
+    style = replace(QUERIES, sinks="sliding", layout=layout, notes=(note,))
     for key, usual in (
         ("add_swa_attention_sink_bias", True),
         ("add_full_attention_sink_bias", False),

@@ -23,7 +23,7 @@ from effattn_cli.models.decoder import (
 from effattn_cli.models.families.dense import ATTENTION
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, full_every, only
+from effattn_cli.models.layouts import FULL, full_every
 from effattn_cli.models.pieces import dense, experts, linear, norm
 
 GEMMA = replace(ATTENTION, activation="gelu_pytorch_tanh", tied=True)
@@ -199,7 +199,7 @@ def assistant(keys: Keys) -> Model:
 
 
 FAMILIES: Mapping[str, Reader] = {
-    "gemma": partial(causal, replace(GEMMA, layout=only(FULL))),
+    "gemma": partial(causal, GEMMA),
     "gemma2": partial(causal, GEMMA2),
     "gemma3_text": gemma3,
     "gemma3n_text": gemma3n,

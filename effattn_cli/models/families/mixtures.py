@@ -4,13 +4,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from msgspec.structs import replace as altered
+
 from effattn_cli.architecture import Model
-from effattn_cli.models.decoder import Style, decoder
-from effattn_cli.models.families.dense import ATTENTION, BARE, COHERE, LLAMA, QUERIES, QWEN2, QWEN3
+from effattn_cli.models.decoder import Style, decoder, left_out
+from effattn_cli.models.families.dense import (
+    ATTENTION,
+    BARE,
+    COHERE,
+    LLAMA,
+    MISTRAL,
+    QUERIES,
+    QWEN2,
+    QWEN3,
+    exaone_layout,
+)
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, SLIDING, full_every, full_where, only
-from effattn_cli.models.mixture import PLAIN, Mixture, first, mixture, stepped
+from effattn_cli.models.layouts import FULL, SLIDING, full_every, full_where, only, whole
+from effattn_cli.models.mixture import PLAIN, Mixture, first, mixture, stepped, uniform
 
 USUAL = Mixture()
 QWEN = Mixture(dense=stepped, shared_count=0)
@@ -54,9 +66,6 @@ TABLE: Mapping[str, tuple[Style, Mixture]] = {
     "granitemoe": (ATTENTION, PLAIN),
     "granitemoe_swa": (replace(ATTENTION, sinks="all", layout=full_every(4, first=True)), GRANITE),
     "granitemoeshared": (ATTENTION, GRANITE),
-    "hunyuan_v1_moe": (
-        replace(ATTENTION, qk_norm="head"), Mixture(width=("intermediate_size",), shared_count=1),
-    ),
     "hy_v3": (replace(LLAMA, qk_norm="head"), Mixture(dense=first(1))),
     "kolibri1": (
         replace(BARE, norms=4, qk_norm="head", layout=full_every(5)),
@@ -65,10 +74,9 @@ TABLE: Mapping[str, tuple[Style, Mixture]] = {
     "mellum": (
         replace(ATTENTION, qk_norm="head", layout=only(FULL)), replace(USUAL, shared_count=0),
     ),
-    "minimax_m2": (replace(BARE, qk_norm="width"), PLAIN),
-    "mixtral": (BARE, PLAIN),
+    "mixtral": (MISTRAL, PLAIN),
     "olmoe": (replace(ATTENTION, qk_norm="width"), PLAIN),
-    "phimoe": (replace(ATTENTION, norm="layer", head_keys=("lm_head_bias",)), PLAIN),
+    "phimoe": (replace(ATTENTION, norm="layer", head_keys=("lm_head_bias",), layout=None), PLAIN),
     "qwen2_moe": (
         replace(QWEN2, bias_keys=("qkv_bias",), out_keys=(), layout=qwen2_moe_layout),
         replace(QWEN, shared_count=None, shared_width=("shared_expert_intermediate_size",),
@@ -79,7 +87,7 @@ TABLE: Mapping[str, tuple[Style, Mixture]] = {
         replace(QWEN, shared_width=("shared_expert_intermediate_size",), shared_gate=True),
     ),
     "qwen3_omni_moe_text": (replace(QWEN3, layout=None, headless=True), QWEN),
-    "qwen3_vl_moe_text": (replace(QWEN3, layout=only(FULL), headless=True), QWEN),
+    "qwen3_vl_moe_text": (replace(QWEN3, layout=whole, headless=True), QWEN),
     "solar_open": (QUERIES, USUAL),
 }  # fmt: skip
 
@@ -116,9 +124,7 @@ def dots1(keys: Keys) -> Model:
 
 def exaone_moe(keys: Keys) -> Model:
     """As EXAONE 4, with norms before the halves."""
-    every = keys.count("sliding_window_pattern", default=4) if keys.get("sliding_window") else 1
-    style = replace(BARE, qk_norm="head", layout=full_every(every))
-    return with_experts(style, Mixture(dense=first(1, "first_k_dense_replace")), keys)
+    return with_experts(replace(BARE, qk_norm="head", layout=exaone_layout), GLM, keys)
 
 
 def cohere2_moe(keys: Keys) -> Model:
@@ -139,12 +145,44 @@ def cohere2_moe(keys: Keys) -> Model:
     return with_experts(replace(COHERE, layout=layout), how, keys)
 
 
+def hunyuan(keys: Keys) -> Model:
+    """All experts as wide as the shared one; its own files have lists with an item a layer."""
+    width = keys.count("intermediate_size")
+    for key, usual in (("num_shared_expert", 1), ("moe_intermediate_size", width)):
+        if uniform(keys, key, default=usual) != usual:
+            raise keys.refuse(key, f"transformers builds it with {usual} only")
+    if not keys.flag("use_qk_norm", default=True) or keys.flag("use_cla"):
+        raise keys.refuse("use_cla", "transformers builds it without, and with use_qk_norm")
+    keys.skip("cla_share_factor", "moe_layer_num_skipped", "moe_random_routing_dropped_token")
+    keys.skip("use_mixed_mlp_moe")
+    how = Mixture(width=("intermediate_size",), shared_count=1)
+    return with_experts(replace(ATTENTION, qk_norm="head"), how, keys)
+
+
+def minimax_m2(keys: Keys) -> Model:
+    """Norms over all heads together; its own files say so at length."""
+    for key, holds in (
+        ("attn_type_list", set(keys.items("attn_type_list") or [1]) == {1}),
+        ("use_qk_norm", keys.flag("use_qk_norm", default=True)),
+        ("qk_norm_type", keys.word("qk_norm_type", default="per_layer") == "per_layer"),
+        ("shared_intermediate_size", not keys.get("shared_intermediate_size")),
+    ):
+        if not holds:
+            raise keys.refuse(key, "is not understood of the family minimax_m2")
+    model = with_experts(replace(BARE, qk_norm="width"), PLAIN, keys)
+    further = keys.count("num_mtp_modules", default=0, least=0)
+    keys.skip("use_mtp", "mtp_transformer_layers")
+    return altered(model, notes=(*model.notes, left_out(further))) if further else model
+
+
 FAMILIES: Mapping[str, Reader] = {
     **{name: partial(with_experts, style, how) for name, (style, how) in TABLE.items()},
     "cohere2_moe": cohere2_moe,
     "dots1": dots1,
     "exaone_moe": exaone_moe,
     "glm4_moe": glm4_moe,
+    "hunyuan_v1_moe": hunyuan,
+    "minimax_m2": minimax_m2,
     "qwen3_moe": qwen3_moe,
     "sarvam_moe": glm4_moe,
 }

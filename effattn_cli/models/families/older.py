@@ -10,15 +10,19 @@ from effattn_cli.architecture import Mixer, Model
 from effattn_cli.models.decoder import HEADS, Style, attention, decoder, shape_of
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, LAYERS, SLIDING, given
+from effattn_cli.models.layouts import FULL, LAYERS, SLIDING, given, whole
 from effattn_cli.models.pieces import linear, norm
 
 ALIBI = "scores are biased by distance (ALiBi), which the variants leave out"
 RELATIVE = "scores have a learned bias by distance, which the variants leave out"
+REPEATED = (
+    "transformers keeps keys and values repeated for each head, and so they are counted; an engine"
+    " that keeps those of the kv heads needs less"
+)
 PROMPTS = "its prompt's tokens come before a text's, and are kept as these are"
 BIASED = Style(
-    norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, gated=False, activation="gelu_new",
-    width=4, bias_keys=(), feed_keys=(),
+    layout=whole, norm="layer", qkv_bias=True, out_bias=True, feed_bias=True, gated=False,
+    activation="gelu_new", width=4, bias_keys=(), feed_keys=(),
 )  # fmt: skip
 GPT2 = replace(BIASED, learned_positions=0, tied=True)
 GPTJ = replace(BIASED, qkv_bias=False, out_bias=False, norms=1, parallel=True, head_bias=True)
@@ -85,7 +89,7 @@ def gpt_neo(keys: Keys) -> Model:
 def gpt_neox(keys: Keys) -> Model:
     """The halves in parallel, unless told otherwise."""
     style = Style(
-        norm="layer", feed_bias=True, gated=False, activation="gelu", feed_keys=(),
+        layout=whole, norm="layer", feed_bias=True, gated=False, activation="gelu", feed_keys=(),
         parallel=keys.flag("use_parallel_residual", default=True),
     )  # fmt: skip
     return decoder(keys, style)
@@ -94,7 +98,8 @@ def gpt_neox(keys: Keys) -> Model:
 def gpt_neox_japanese(keys: Keys) -> Model:
     """Without biases but one, after the last layer's attention."""
     style = Style(
-        norm="layer", gated=False, activation="gelu", tied=True, bias_keys=(), feed_keys=(),
+        layout=whole, norm="layer", gated=False, activation="gelu", tied=True,
+        bias_keys=(), feed_keys=(),
         width=keys.count("intermediate_multiple_size", default=4),
     )  # fmt: skip
     model = decoder(keys, style)
@@ -132,7 +137,8 @@ def mpt(keys: Keys) -> Model:
         if part.get(key, default=usual) != usual:
             raise part.refuse(key, f"transformers builds it with {usual!r} only")
     style = Style(
-        norm="layer", norm_bias=False, gated=False, activation="gelu", width=4, tied=True,
+        layout=whole, norm="layer", norm_bias=False,
+        gated=False, activation="gelu", width=4, tied=True,
         bias_keys=(), feed_keys=(), notes=(ALIBI,) if options.flag("alibi", default=True) else (),
     )  # fmt: skip
     keys.skip("learned_pos_emb")
@@ -145,24 +151,33 @@ def falcon(keys: Keys) -> Model:
     parallel = keys.flag("parallel_attn", default=True)
     heads, norms = keys.count(*HEADS), keys.get("num_ln_in_parallel_attn")
     named = keys.count("num_kv_heads", default=heads)
-    kv_heads = named if new or not keys.flag("multi_query", default=True) else 1
+    one = keys.flag("multi_query", default=True) and not new
+    kv_heads = 1 if one else named
+    notes = (ALIBI,) if keys.flag("alibi") else ()
+    repeated = new and kv_heads < heads
     two = not parallel or (norms or (2 if new else 1)) == 2
     style = Style(
         norm="layer", gated=False, activation="gelu", width=4, tied=True, bias_keys=("bias",),
         feed_keys=("bias",), norms=2 if two else 1, parallel=parallel,
-        notes=(ALIBI,) if keys.flag("alibi") else (),
+        notes=(*notes, REPEATED) if repeated else notes,
     )  # fmt: skip
 
     def mixers(keys: Keys, style: Style) -> list[Mixer]:
         shape = replace(shape_of(keys), kv_heads=kv_heads)
-        return [attention(keys, style, shape)] * keys.count(*LAYERS)
+        mixer = attention(keys, style, shape)
+        if repeated:
+            all_heads = altered(mixer.keeps[0], numbers=2 * heads * shape.head_dim)
+            mixer = altered(mixer, keeps=(all_heads,))
+        return [mixer] * keys.count(*LAYERS)
 
     return decoder(keys, style, mixers)
 
 
 def cpmant(keys: Keys) -> Model:
     """Prompts and segments are embedded besides tokens; distances bias the scores."""
-    style = Style(bias_keys=(), feed_keys=(), activation="gelu", notes=(RELATIVE, PROMPTS))
+    style = Style(
+        layout=whole, bias_keys=(), feed_keys=(), activation="gelu", notes=(RELATIVE, PROMPTS)
+    )
     model = decoder(keys, style)
     segments, kinds = (
         keys.count("segment_types", default=32),
