@@ -72,9 +72,10 @@ def sparse_layers(keys: Keys, first: int = 0) -> list[bool]:
             raise keys.refuse("mlp_layer_types", f"expected {count} of dense and sparse")
         return [known[kind] for kind in given]
     if isinstance(every, list):
-        if len(every) != count:
-            raise keys.refuse("moe_layer_freq", f"{len(every)} numbers for {count} layers")
-        return [bool(item) and place >= few for place, item in enumerate(every)]
+        freq = keys.numbers("moe_layer_freq") or []
+        if len(freq) != count:
+            raise keys.refuse("moe_layer_freq", f"{len(freq)} numbers for {count} layers")
+        return [bool(item) and place >= few for place, item in enumerate(freq)]
     step = keys.count("moe_layer_freq", default=1)
     return [place >= few and place % step == 0 for place in range(count)]
 
@@ -158,6 +159,16 @@ def predictions(keys: Keys) -> list[str]:
     """That layers which predict further tokens are left out, where there are some."""
     few: Any = keys.get("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers")
     return [f"{few} layers that predict further tokens are left out"] if few else []
+
+
+def a_width(keys: Keys, factor: str, width: int) -> None:
+    """That a width which follows from a factor is one.
+
+    Raises:
+        UsageError: it is none, or beyond what any model has.
+    """
+    if not 1 <= width <= 2**31:
+        raise keys.refuse(factor, "there is no layer of such a width")
 
 
 def nothing(keys: Keys) -> None:

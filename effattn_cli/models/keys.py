@@ -6,6 +6,7 @@ cannot overlook a key that speaks of them.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from effattn_cli.errors import UsageError
@@ -52,6 +53,7 @@ class Keys:
         self._absent: Mapping[str, Any] = absent or {}
         self._read: set[str] = set()
         self.taken: dict[str, Any] = {}  # of what is absent
+        self._derived: set[str] = set()
         self._parts: list[Keys] = []
 
     def __iter__(self) -> Iterator[str]:
@@ -67,7 +69,8 @@ class Keys:
         values = self._data if there else self._absent
         for key in names:
             if values.get(key) is not None:
-                self.taken |= {} if there else {key: values[key]}
+                if not there and key not in self._derived:
+                    self.taken[key] = values[key]
                 return values[key]
         return default
 
@@ -96,7 +99,7 @@ class Keys:
     def number(self, *names: str) -> float:
         """A number, 0 where there is none."""
         value = self.get(*names, default=0.0)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise UsageError(
                 f"{self.name}: {self.named(*names)}: expected a number, got {value!r:.60}"
             )
@@ -128,6 +131,13 @@ class Keys:
             )
         return value
 
+    def numbers(self, *names: str) -> list[int] | None:
+        """A list of whole numbers, or of yes and no; None where there is none."""
+        values = self.items(*names)
+        if wrong := [value for value in values or () if not isinstance(value, int)]:
+            raise self.refuse(names[0], f"expected whole numbers, got {wrong[0]!r:.60}")
+        return values
+
     def part(self, name: str, family: str = "", without: Collection[str] = ()) -> "Keys":
         """The config of a part, as `text_config`; of this family, where it does not say its own.
         `without` names keys that are not looked at.
@@ -151,9 +161,13 @@ class Keys:
         """An error that names a key and its value."""
         return UsageError(f"{self.name}: {key} = {self._data.get(key)!r:.80}: {why}")
 
-    def assume(self, usual: Mapping[str, Any]) -> None:
-        """What a family takes where its config leaves a key out; a null stands as it is."""
-        self._absent = {**self._absent, **usual}
+    def assume(self, values: Mapping[str, Any], *, derived: bool = False) -> None:
+        """What a family takes where its config leaves a key out; a null stands as it is.
+
+        `derived`: it follows from other keys, and is not told as taken.
+        """
+        self._absent = {**self._absent, **values}
+        self._derived.update(values if derived else ())
 
     @property
     def asked(self) -> frozenset[str]:

@@ -44,6 +44,8 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"over": "mla", "latent": 32, "rope": 8, "shared": True},
     ],
     "block-indexed": [{"block": 32, "top": 2}, {"pool": "mean", "index_heads": 5, "block": 32}],
+    "moba": [{"block": 32, "top": 2}],
+    "based": [{"feature_dim": 8}],
     "hca": [{"ratio": 32, "window": 64}, {"query_rank": 24, "out_groups": 2, "out_rank": 12}],
     "csa": [{"top": 8, "rope": 4, "index_width": 8, "query_rank": 24, "out_groups": 2}],
 }

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from effattn_cli.architecture import Mixer, Model
 from effattn_cli.cards import Stored
 from effattn_cli.models.families.delta import (
-    QWEN,
     attention,
     every_fourth,
     gated_delta,
@@ -33,12 +32,6 @@ from effattn_cli.models.pieces import linear, norm, softmax
 
 def minimax_m3(keys: Keys) -> Model:
     """Grouped attention, in most layers to the blocks that an index finds."""
-    keys.assume({
-        "head_dim": 128, "num_key_value_heads": 4, "index_n_heads": 4, "index_head_dim": 128,
-        "index_block_size": 128, "index_topk_blocks": 16, "index_local_blocks": 1,
-        "dense_intermediate_size": 12288, "shared_intermediate_size": 3072,
-        "num_local_experts": 128, "num_experts_per_tok": 4,
-    })  # fmt: skip
     usual = ["full_attention"] * keys.count("num_hidden_layers")
     if keys.get("sparse_attention_config") is not None:  # as the original file has it
         usual = originally(keys.part("sparse_attention_config"), keys, usual)
@@ -87,11 +80,12 @@ def originally(part: Keys, keys: Keys, usual: list[str]) -> list[str]:
         "index_block_size": "sparse_block_size", "index_topk_blocks": "sparse_topk_blocks",
         "index_local_blocks": "sparse_local_block",
     }  # fmt: skip
-    keys.assume({ours: part.get(name) for ours, name in names.items() if name in part})
+    found = {ours: part.get(name) for ours, name in names.items() if name in part}
+    keys.assume(found, derived=True)
     if part.get("sparse_init_block"):
         raise part.refuse("sparse_init_block", "the catalogue's variant has no first block")
     part.skip("use_sparse_attention", "sparse_score_type", "sparse_disable_index_value")
-    often = part.items("sparse_attention_freq")
+    often = part.numbers("sparse_attention_freq")
     if often is None:
         return usual
     if len(often) != len(usual):
@@ -101,8 +95,6 @@ def originally(part: Keys, keys: Keys, usual: list[str]) -> list[str]:
 
 def qwen4(keys: Keys) -> Model:
     """Three layers of Gated DeltaNet to one of gated attention to blocks that an index finds."""
-    keys.assume({**QWEN, "hc_count": 4, "hc_lowrank": 320, "num_experts": 512,
-                 "num_experts_per_tok": 10})  # fmt: skip
     if keys.get("ple_layer_ids"):
         raise keys.refuse("ple_layer_ids", "embeddings of n-grams are not understood")
     keys.skip("ple_embed_dim", "ple_conv_kernel_size", "heads_per_ngram", "split_ngram_parts")

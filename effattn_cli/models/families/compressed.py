@@ -27,12 +27,6 @@ BY_RATIO: Mapping[object, str] = {0: NEAR, 4: SPARSE, 128: HEAVY}
 
 def deepseek_v4(keys: Keys) -> Model:
     """Windows of rows, and before them entries for 4 tokens that an index chooses, or for 128."""
-    keys.assume({
-        "head_dim": 512, "q_lora_rank": 1024, "o_groups": 8, "o_lora_rank": 1024, "hc_mult": 4,
-        "sliding_window": 128, "index_n_heads": 64, "index_head_dim": 128, "index_topk": 512,
-        "n_routed_experts": 256, "num_experts_per_tok": 6, "n_shared_experts": 1,
-        "moe_intermediate_size": 2048,
-    })  # fmt: skip
     if keys.count("num_key_value_heads", default=1) != 1:
         raise keys.refuse("num_key_value_heads", "the family has one row for all heads")
     for name in ("attention_bias", "mlp_bias"):
@@ -51,14 +45,14 @@ def deepseek_v4(keys: Keys) -> Model:
 
 def ratios(keys: Keys) -> list[str]:
     """Kinds of layers by the tokens of an entry, 0 for none; or two of 128, then 4 and 128."""
-    count, given = keys.count("num_hidden_layers"), keys.items("compress_ratios")
+    count, given = keys.count("num_hidden_layers"), keys.numbers("compress_ratios")
     if given is None:
         return [SPARSE if place > 2 and place % 2 else HEAVY for place in range(count)]
     if wrong := [ratio for ratio in given if ratio not in BY_RATIO]:
         raise keys.refuse("compress_ratios", f"{wrong[0]!r} is none of 0, 4 and 128")
     if len(given) < count:
         raise keys.refuse("compress_ratios", f"{len(given)} ratios for {count} layers")
-    return [BY_RATIO[ratio] for ratio in given]  # those of predicting layers come last
+    return [BY_RATIO[ratio] for ratio in given[:count]]  # predicting layers come last
 
 
 def rows(keys: Keys) -> dict[str, Stored]:

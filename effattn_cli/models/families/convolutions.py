@@ -10,7 +10,7 @@ from effattn_cli.architecture import Feed, Mixer, Model
 from effattn_cli.cards import Stored
 from effattn_cli.models.families.delta import attention
 from effattn_cli.models.families.reader import Reader
-from effattn_cli.models.hybrid import Make, expert_feed, kinds, mixers, plain_feed, whole
+from effattn_cli.models.hybrid import Make, a_width, expert_feed, kinds, mixers, plain_feed, whole
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.mixers import named
 from effattn_cli.models.pieces import dense, linear, norm, softmax
@@ -37,48 +37,42 @@ def head_gated(keys: Keys, *, window: str = "") -> Mixer:
     return replace(gated, parameters=gated.parameters + more)
 
 
-LFM = {"conv_L_cache": 3, "conv_bias": False, "num_key_value_heads": 8}
-
-
 def lfm2(keys: Keys) -> Model:
     """Short convolutions with attention in some layers."""
-    keys.assume({**LFM, "block_auto_adjust_ff_dim": True, "block_ffn_dim_multiplier": 1.0,
-                 "block_multiple_of": 256})  # fmt: skip
-    count, full = keys.count("num_hidden_layers"), keys.items("full_attn_idxs")
+    count, full = keys.count("num_hidden_layers"), keys.numbers("full_attn_idxs")
     full = list(range(count)) if full is None else full
     order = kinds(keys, ["full_attention" if place in full else "conv" for place in range(count)])
     width = keys.count("block_ff_dim", "intermediate_size")
     if keys.flag("block_auto_adjust_ff_dim"):
         width = int(2 * width / 3)
-        if "block_ffn_dim_multiplier" in keys or keys.get("block_ffn_dim_multiplier"):
+        if keys.get("block_ffn_dim_multiplier") is not None:
             multiple = keys.count("block_multiple_of")
             width = int(keys.number("block_ffn_dim_multiplier") * width)
             width = multiple * ceil(width / multiple)
+    a_width(keys, "block_ffn_dim_multiplier", width)
     feed = dense(keys.count("hidden_size"), width, "silu", gated=True)
-    keys.assume({"tie_word_embeddings": keys.flag("tie_embedding", default=True)})
+    tied = keys.flag("tie_embedding", default=True)
+    keys.assume({"tie_word_embeddings": tied}, derived=True)
     return of_convolutions(keys, order, [feed] * count)
 
 
 def lfm2_moe(keys: Keys) -> Model:
     """The same with experts in all but the first layers; the order of kinds must be given."""
-    keys.assume({**LFM, "num_dense_layers": 2, "num_experts": 32, "num_experts_per_tok": 4})
     count, few = keys.count("num_hidden_layers"), keys.count("num_dense_layers", least=0)
-    full = keys.items("full_attn_idxs")
+    full = keys.numbers("full_attn_idxs")
     if full is None and "layer_types" not in keys:
         raise keys.refuse("layer_types", "the family has no usual order of kinds")
     usual = ["full_attention" if place in (full or ()) else "conv" for place in range(count)]
     order = kinds(keys, usual)
     half = [plain_feed(keys) if place < few else expert_feed(keys) for place in range(count)]
     keys.skip("use_expert_bias")
-    keys.assume({"tie_word_embeddings": keys.flag("tie_embedding", default=True)})
+    tied = keys.flag("tie_embedding", default=True)
+    keys.assume({"tie_word_embeddings": tied}, derived=True)
     return of_convolutions(keys, order, half)
 
 
 def lfm3(keys: Keys) -> Model:
     """Short convolutions, windows and full attention, with norms behind each half, too."""
-    keys.assume({**LFM, "conv_L_cache": 7, "head_dim": 128, "sliding_window": 256,
-                 "use_sandwich_norm": True, "use_attention_gate": True,
-                 "num_key_value_heads": 4})  # fmt: skip
     period = ("sliding_attention", "conv", "full_attention", "conv")
     count = keys.count("num_hidden_layers")
     order = kinds(keys, ["conv", *(period[place % 4] for place in range(1, count))])
@@ -103,7 +97,6 @@ def of_convolutions(
 
 def recurrent_gemma(keys: Keys) -> Model:
     """Two layers of RG-LRU to one of attention with a window; the head's are the embedding's."""
-    keys.assume({"attention_window_size": 2048, "conv1d_width": 4})
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
     wide = keys.count("lru_width", default=dim)
     conv = keys.count("conv1d_width")
@@ -127,30 +120,27 @@ def recurrent_gemma(keys: Keys) -> Model:
 
 def xlstm(keys: Keys) -> Model:
     """Layers of mLSTM, as in xLSTM-7B."""
-    keys.assume({"num_heads": 8, "qk_dim_factor": 0.5, "v_dim_factor": 1.0, "use_bias": False,
-                 "ffn_proj_factor": 2.667, "ffn_round_up_to_multiple_of": 64,
-                 "add_out_norm": True})  # fmt: skip
     dim, heads = keys.count("hidden_size", "embedding_dim"), keys.count("num_heads")
     count = keys.count("num_hidden_layers", "num_blocks")
     keys.skip("embedding_dim", "num_blocks", "chunk_size", "gate_soft_cap")
     if keys.flag("use_bias") or not keys.flag("add_out_norm"):
         raise keys.refuse("use_bias", "biases, or no last norm, are not known of this family")
-    queries = 64 * ceil(keys.number("qk_dim_factor") * dim / 64) // heads
-    values = 64 * ceil(keys.number("v_dim_factor") * dim / 64) // heads
+    queries = int(keys.number("qk_dim_factor") * dim) // heads
+    values = int(keys.number("v_dim_factor") * dim) // heads
+    a_width(keys, "qk_dim_factor", queries)
+    a_width(keys, "v_dim_factor", values)
     options: dict[str, Stored] = {} if 2 * queries == values else {"key_width": queries / values}
     mixer = named("mlstm", options, dim, heads, heads, values)
     multiple = keys.count("ffn_round_up_to_multiple_of")
     width = multiple * ceil(keys.number("ffn_proj_factor") * dim / multiple)
-    keys.assume({"num_hidden_layers": count, "hidden_size": dim})
+    a_width(keys, "ffn_proj_factor", width)
+    keys.assume({"num_hidden_layers": count, "hidden_size": dim}, derived=True)
     feed = dense(dim, width, "silu", gated=True)
     return whole(keys, [mixer] * count, [feed] * count)
 
 
 def zaya(keys: Keys) -> Model:
     """Compressed convolutional attention, and experts chosen by a network of their own."""
-    keys.assume({"num_key_value_heads": 2, "head_dim": 128, "num_experts": 16,
-                 "num_experts_per_tok": 1, "router_hidden_size": 256,
-                 "moe_intermediate_size": 2048})  # fmt: skip
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
     kv_heads, width = keys.count("num_key_value_heads"), keys.count("head_dim")
     for name in ("attention_bias", "lm_head_bias"):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from effattn_cli.architecture import Feed, Mixer, Model
 from effattn_cli.cards import Stored
@@ -21,11 +20,6 @@ from effattn_cli.models.hybrid import (
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.mixers import named
 from effattn_cli.models.pieces import linear, softmax
-
-QWEN: Mapping[str, Any] = {
-    "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
-    "linear_num_key_heads": 16, "linear_num_value_heads": 32, "head_dim": 256,
-}  # fmt: skip
 
 
 def gated_delta(keys: Keys, *, given: Mapping[str, Stored] | None = None) -> Mixer:
@@ -72,7 +66,7 @@ def shared_experts(keys: Keys) -> Feed:
 def stepped(keys: Keys) -> list[bool]:
     """Experts in every so many layers, but in those that a list names."""
     step = keys.count("decoder_sparse_step", default=1)
-    excepted = set(keys.items("mlp_only_layers") or ())
+    excepted = set(keys.numbers("mlp_only_layers") or ())
     any_at_all = keys.count("num_experts", least=0) > 0
     return [
         any_at_all and place not in excepted and (place + 1) % step == 0
@@ -82,7 +76,6 @@ def stepped(keys: Keys) -> list[bool]:
 
 def qwen(keys: Keys, *, dense: bool = False) -> Model:
     """Three layers of Gated DeltaNet to one of gated attention."""
-    keys.assume(QWEN)
     if keys.word("mamba_ssm_dtype", default="float32") != "float32":
         raise keys.refuse("mamba_ssm_dtype", "states are in float32 everywhere")
     if not keys.flag("attn_output_gate", default=True):
@@ -95,15 +88,8 @@ def qwen(keys: Keys, *, dense: bool = False) -> Model:
     return whole(keys, mixers(keys, order, makers), half, notes=predictions(keys))
 
 
-def qwen_moe(keys: Keys) -> Model:
-    keys.assume({"decoder_sparse_step": 1})
-    return qwen(keys)
-
-
 def lara(keys: Keys) -> Model:
     """Gated DeltaNet beside windows and full attention, and experts in every layer."""
-    keys.assume({**QWEN, "linear_num_key_heads": 8, "linear_num_value_heads": 16,
-                 "sliding_window": 512, "head_dim": 128})  # fmt: skip
     period = ("linear_attention", "sliding_attention", "linear_attention", "full_attention",
               "sliding_attention")  # fmt: skip
     makers: dict[str, Make] = {
@@ -126,7 +112,7 @@ def olmo(keys: Keys) -> Model:
         "linear_num_key_heads": key_heads, "linear_key_head_dim": width,
         "linear_num_value_heads": heads, "linear_value_head_dim": 2 * width,
         "linear_conv_kernel_dim": 4, "linear_allow_neg_eigval": True,
-    })  # fmt: skip
+    }, derived=True)  # fmt: skip
     given: dict[str, Stored] = {"epsilon": 1e-5}
     given |= {"negative": True} if keys.flag("linear_allow_neg_eigval") else {}
     keys.skip("linear_a_log_max", "linear_a_log_min", "linear_dt_max", "linear_dt_min",
@@ -146,7 +132,7 @@ def olmo(keys: Keys) -> Model:
 
 
 FAMILIES: Mapping[str, Reader] = {
-    "qwen3_next": qwen_moe,
+    "qwen3_next": qwen,
     "qwen3_5_text": partial(qwen, dense=True),
     "qwen3_5_moe_text": qwen,
     "lara_mini": lara,

@@ -15,6 +15,7 @@ from effattn_cli.models.pieces import dense, experts
 SIGNS: Mapping[str, tuple[str, ...]] = {
     "params.json": ("dim", "n_layers", "n_heads"),
     "chatglm": ("multi_query_group_num", "num_layers"),
+    "mamba_ssm": ("ssm_cfg", "d_model", "n_layer"),
 }
 SETTLED = frozenset({
     "norm_eps", "rope_theta", "use_scaled_rope", "rope_scaling", "max_batch_size",

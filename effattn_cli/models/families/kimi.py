@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from effattn_cli.architecture import Mixer, Model
 from effattn_cli.cards import Stored
-from effattn_cli.models.families.latent import DEEPSEEK, latent
+from effattn_cli.models.families.latent import latent
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.hybrid import (
     Make,
@@ -41,13 +41,14 @@ def unturned(keys: Keys) -> Mixer:
 
 def kimi(keys: Keys) -> Model:
     """Three layers of Kimi Delta Attention to one of latent attention without positions."""
-    keys.assume({**DEEPSEEK, "q_lora_rank": None, "linear_head_dim": 128, "linear_num_heads": 32,
-                 "linear_conv_kernel_dim": 4})  # fmt: skip
     count = keys.count("num_hidden_layers")
     full = set(range(4, count, 4))
     if keys.get("linear_attn_config") is not None:  # as the original file has it
         full = originally(keys.part("linear_attn_config"), keys, full)
     keys.skip("mla_use_nope")  # it is so in every file, and in transformers' code
+    for key in ("mla_use_output_gate", "attn_res_block_size", "routed_expert_hidden_size"):
+        if keys.get(key):
+            raise keys.refuse(key, "what Kimi-K3 has beyond Kimi Linear is not understood")
     makers = {"linear_attention": kimi_delta, "full_attention": unturned}
     order = kinds(keys, [
         "full_attention" if place in full else "linear_attention" for place in range(count)
@@ -60,8 +61,9 @@ def originally(part: Keys, keys: Keys, usual: set[int]) -> set[int]:
     """Takes over what the part says of delta layers; the places of the full ones."""
     names = {"head_dim": "linear_head_dim", "num_heads": "linear_num_heads",
              "short_conv_kernel_size": "linear_conv_kernel_dim"}  # fmt: skip
-    keys.assume({ours: part.get(name) for name, ours in names.items() if name in part})
-    full, delta = part.items("full_attn_layers"), part.items("kda_layers")
+    found = {ours: part.get(name) for name, ours in names.items() if name in part}
+    keys.assume(found, derived=True)
+    full, delta = part.numbers("full_attn_layers"), part.numbers("kda_layers")
     if full is None or delta is None:
         return usual
     count = keys.count("num_hidden_layers")
@@ -72,12 +74,9 @@ def originally(part: Keys, keys: Keys, usual: set[int]) -> set[int]:
 
 def bailing(keys: Keys) -> Model:
     """Ling 3.0: five layers of Kimi Delta Attention to one of latent attention with a gate."""
-    keys.assume({**DEEPSEEK, "q_lora_rank": None, "head_dim": 128, "short_conv_kernel_size": 4,
-                 "layer_group_size": 6, "kda_lower_bound": -5.0,
-                 "kda_safe_gate": True})  # fmt: skip
     heads, group = keys.count("num_attention_heads"), keys.count("layer_group_size")
     width = keys.count("linear_head_dim", "head_dim")
-    keys.assume({"linear_num_heads": heads, "linear_head_dim": width})
+    keys.assume({"linear_num_heads": heads, "linear_head_dim": width}, derived=True)
     given: dict[str, Stored] = {"full_rank": "both"}
     if keys.flag("kda_safe_gate"):
         given["lowest"] = float(keys.number("kda_lower_bound"))
@@ -116,7 +115,7 @@ def minimax(keys: Keys) -> Model:
 
 def attention_types(keys: Keys) -> list[str]:
     """By the numbers of the original file, 1 being softmax; or every other layer, as is usual."""
-    count, types = keys.count("num_hidden_layers"), keys.items("attn_type_list")
+    count, types = keys.count("num_hidden_layers"), keys.numbers("attn_type_list")
     types = [1 - place % 2 for place in range(count)] if types is None else types
     if len(types) != count:
         raise keys.refuse("attn_type_list", f"{len(types)} kinds for {count} layers")

@@ -24,11 +24,6 @@ from effattn_cli.models.mixers import named
 from effattn_cli.models.mixers.widths import index_keys
 from effattn_cli.models.pieces import linear
 
-DEEPSEEK: Mapping[str, Any] = {
-    "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,
-    "v_head_dim": 128,
-}  # fmt: skip
-INDEX: Mapping[str, Any] = {"index_topk": 2048, "index_head_dim": 128, "index_n_heads": 64}
 NARROW = (
     "the variant dsa makes queries by one projection, and its values are as wide as the part of a"
     " key without position"
@@ -84,17 +79,17 @@ def indexed(
     )  # fmt: skip
 
 
-def shares(keys: Keys) -> list[bool]:
+def shares(keys: Keys, usual: int = 1) -> list[bool]:
     """Which layers go by the index of a layer before."""
     count, given = keys.count("num_hidden_layers"), keys.items("indexer_types")
-    pattern = keys.get("index_topk_pattern")
-    every = keys.count("index_topk_freq", default=1)
+    pattern = keys.word("index_topk_pattern")
+    every = keys.count("index_topk_freq", default=usual)
     offset = keys.count("index_skip_topk_offset", default=2, least=0)
-    if given is None and pattern is not None:
+    if given is None and pattern:
         given = [{"F": "full", "S": "shared"}.get(letter, letter) for letter in pattern]
     if given is None:
         return [max(place - offset + 1, 0) % every > 0 for place in range(count)]
-    if len(given) != count or set(given) - {"full", "shared"}:
+    if len(given) != count or set(map(str, given)) - {"full", "shared"}:
         raise keys.refuse("indexer_types", f"expected {count} of full and shared")
     return [kind == "shared" for kind in given]
 
@@ -102,24 +97,25 @@ def shares(keys: Keys) -> list[bool]:
 def decoder(
     keys: Keys,
     *,
-    usual: Mapping[str, Any],
     kind: str = "full_attention",
     first: int = 0,
+    every: int = 1,
     dense: bool = False,
     tied: bool = False,
     extra: Extra | None = None,
     beside: Callable[[Keys], Mapping[str, Any]] | None = None,
     experts_extra: Extra | None = None,
 ) -> Model:
-    """All layers of one kind; `dense`: none has experts; `beside`: what `whole` is told besides."""
-    keys.assume(usual)
+    """All layers of one kind. `first`: dense layers, and `every`: layers to an index, unless the
+    config says; `dense`: none has experts; `beside`: what `whole` is told besides.
+    """
     made: Mapping[str, Any] = beside(keys) if beside else {}
     count = keys.count("num_hidden_layers")
     order = [kind] * count if dense else kinds(keys, kind)
     mixing = mixers(keys, order, {kind: partial(latent, extra=extra)})
     if kind == "indexed_attention":
         each = {shared: indexed(keys, shared=shared, extra=extra) for shared in (False, True)}
-        mixing = [each[shared] for shared in shares(keys)]
+        mixing = [each[shared] for shared in shares(keys, every)]
     if dense:
         half = [plain_feed(keys, bias=keys.flag("mlp_bias"))] * count
     else:
@@ -179,46 +175,19 @@ def sinks_and_gate(keys: Keys) -> int:
     return heads + keys.count("hidden_size") * heads * keys.count("v_head_dim")
 
 
-HY_V4: dict[str, Any] = {
-    "usual": {**DEEPSEEK, **INDEX, "qk_nope_head_dim": 192, "v_head_dim": 256, "hc_mult": 4,
-              "index_n_heads": 16, "index_topk_freq": 4},
-    "kind": "indexed_attention", "first": 1, "extra": sinks_and_gate,
-}  # fmt: skip
+SPARSE: dict[str, Any] = {"kind": "indexed_attention", "first": 3}
+HY_V4: dict[str, Any] = {**SPARSE, "first": 1, "every": 4, "extra": sinks_and_gate}
 FAMILIES: Mapping[str, Reader] = {
-    "deepseek_v2": partial(decoder, usual=DEEPSEEK),
-    **dict.fromkeys(("deepseek_v3", "kimi_k2"), partial(decoder, usual=DEEPSEEK, first=3)),
-    "deepseek_v32": partial(
-        decoder, usual={**DEEPSEEK, **INDEX}, kind="indexed_attention", first=3
-    ),
-    "glm_moe_dsa": partial(
-        decoder, usual={**DEEPSEEK, **INDEX, "index_n_heads": 32, "qk_nope_head_dim": 192,
-                        "v_head_dim": 256, "q_lora_rank": 2048},
-        kind="indexed_attention", first=3,
-    ),
+    "deepseek_v2": decoder,
+    **dict.fromkeys(("deepseek_v3", "kimi_k2"), partial(decoder, first=3)),
+    **dict.fromkeys(("deepseek_v32", "glm_moe_dsa"), partial(decoder, **SPARSE)),
     "hy_v4": partial(decoder, **HY_V4, beside=hy_v4),
     "hy_v4_vl_text": partial(decoder, **HY_V4, beside=hy_v4_part),
-    "axk1": partial(
-        decoder, usual=DEEPSEEK, first=1, experts_extra=lambda keys: keys.count("hidden_size")
-    ),
+    "axk1": partial(decoder, first=1, experts_extra=lambda keys: keys.count("hidden_size")),
     "axk2": partial(
-        decoder, usual={**INDEX, "kv_lora_rank": 128, "q_lora_rank": 384, "qk_rope_head_dim": 32,
-                        "qk_nope_head_dim": 64, "v_head_dim": 64, "index_n_heads": 16,
-                        "gated_norm_rank": 16},
-        kind="indexed_attention", first=1, extra=gate_of_heads, beside=gates_of_norms,
+        decoder, kind="indexed_attention", first=1, extra=gate_of_heads, beside=gates_of_norms
     ),
-    "glm4_moe_lite": partial(
-        decoder, usual={**DEEPSEEK, "qk_nope_head_dim": 192, "v_head_dim": 256, "q_lora_rank": 768},
-        first=1,
-    ),
-    "minicpm3": partial(
-        decoder, usual={"kv_lora_rank": 256, "q_lora_rank": 768, "qk_rope_head_dim": 32,
-                        "qk_nope_head_dim": 64, "v_head_dim": 64},
-        dense=True, tied=True,
-    ),
-    "mistral4": partial(
-        decoder, usual={"kv_lora_rank": 256, "q_lora_rank": 1024, "qk_rope_head_dim": 64,
-                        "qk_nope_head_dim": 64, "v_head_dim": 128},
-    ),
-    "youtu": partial(decoder, usual=DEEPSEEK, dense=True, tied=True),
-    "sarvam_mla": partial(decoder, usual={**DEEPSEEK, "q_lora_rank": None}, first=1),
-}  # fmt: skip
+    **dict.fromkeys(("glm4_moe_lite", "sarvam_mla"), partial(decoder, first=1)),
+    **dict.fromkeys(("minicpm3", "youtu"), partial(decoder, dense=True, tied=True)),
+    "mistral4": decoder,
+}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from effattn_cli.architecture import Layer, Mixer, Model
-from effattn_cli.models.families.latent import DEEPSEEK, INDEX, NARROW, indexed, latent, shares
+from effattn_cli.models.families.latent import NARROW, indexed, latent, shares
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.hybrid import (
     expert_feed,
@@ -21,12 +21,10 @@ from effattn_cli.models.pieces import experts
 
 def mistral_large4(keys: Keys) -> Model:
     """Every fourth layer has no positions; queries have no rank, and scales of their own."""
-    keys.assume({**INDEX, "kv_lora_rank": 512, "q_lora_rank": None, "index_n_heads": 32,
-                 "qk_rope_head_dim": 64, "qk_nope_head_dim": 64, "v_head_dim": 128})  # fmt: skip
     count, dim = keys.count("num_hidden_layers"), keys.count("hidden_size")
     every = keys.count("no_rope_layer_interval", default=4)
-    turned = keys.items("no_rope_layers") or [(place + 1) % every > 0 for place in range(count)]
-    sources = keys.items("kv_source_layers") or list(range(count))
+    turned = keys.numbers("no_rope_layers") or [(place + 1) % every > 0 for place in range(count)]
+    sources = keys.numbers("kv_source_layers") or list(range(count))
     if sources != list(range(count)):
         raise keys.refuse("kv_source_layers", "latents shared by layers are in no variant")
 
@@ -48,7 +46,6 @@ def mistral_large4(keys: Keys) -> Model:
 
 def longcat(keys: Keys) -> Model:
     """A layer is two of attention and a dense half, and experts that stand beside the second."""
-    keys.assume({**DEEPSEEK, "zero_expert_num": 256, "moe_topk": 12})
     count, dim = keys.count("num_layers", "num_hidden_layers"), keys.count("hidden_size")
     routed, none = keys.count("n_routed_experts"), keys.count("zero_expert_num", least=0)
     width = keys.count("expert_ffn_hidden_size")

@@ -19,12 +19,6 @@ from effattn_cli.models.pieces import dense, linear
 
 def nemotron(keys: Keys) -> Model:
     """Each layer is one half: Mamba-2, attention, a feed-forward or experts."""
-    keys.assume({
-        "mamba_num_heads": 128, "mamba_head_dim": 64, "ssm_state_size": 128, "conv_kernel": 4,
-        "expand": 2, "n_groups": 8, "use_conv_bias": True, "mlp_hidden_act": "relu2",
-    })  # fmt: skip
-    if "attention_head_dim" not in keys:
-        keys.assume({"head_dim": 128})
     pattern = keys.get("hybrid_override_pattern")
     letters = {"M": "linear_attention", "E": "moe", "*": "full_attention", "-": "mlp"}
     order = keys.items("layers_block_type", "layer_types")

@@ -9,10 +9,10 @@ REFUSED: Mapping[str, str] = {
     "dots3_note_text": "its window layers have latent attention, which is not in the catalogue",
     "dory": "its middle layers run several times with the same weights, which a list of layers"
     " does not say",
-    "glm5_next_text": "its index scores pools of tokens over latent attention, which is not in the"
-    " catalogue",
     "ernie4_5_vl_moe_text": "its layers have experts for text and others for images,"
     " which is more than a feed-forward here says",
+    "glm5_next_text": "its index scores pools of tokens over latent attention, which is not in the"
+    " catalogue",
     "hrm_text": "its two stacks run several times with the same weights, which a list of layers"
     " does not say",
     "inkling2": "its attention has relative logits and convolutions, which are not in the"
@@ -28,11 +28,11 @@ REFUSED: Mapping[str, str] = {
     "inkling_text": "its attention has relative logits and convolutions, which are not in the"
     " catalogue",
     "jetmoe": "its attention chooses among experts for queries, which is not in the catalogue",
+    "unlimited_ocr_text": "its window layers see all of a reference besides, which is not in the"
+    " catalogue",
     "rwkv": "its time mixing of version 4 is not in the catalogue, which has that of version 7",
     "zamba": "its attention layers share weights and see the embedding beside the stream, which a"
     " list of layers does not say",
     "zamba2": "its attention layers share weights and see the embedding beside the stream, which a"
     " list of layers does not say",
-    "unlimited_ocr_text": "its window layers see all of a reference besides, which is not in the"
-    " catalogue",
 }

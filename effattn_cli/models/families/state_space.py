@@ -38,13 +38,14 @@ class Names:
     width: tuple[str, ...] = ("mamba_d_head",)
     groups: tuple[str, ...] = ("mamba_n_groups",)
     rank: tuple[str, ...] = ("mamba_dt_rank",)
+    inner: str = ""  # channels of Mamba
 
 
 HYBRID = Names()
 ALONE = Names(
     state=("state_size",), conv=("conv_kernel",), expand=("expand",), bias=("use_bias",),
     conv_bias=("use_conv_bias",), heads=("num_heads",), width=("head_dim",), groups=("n_groups",),
-    rank=("time_step_rank",),
+    rank=("time_step_rank",), inner="intermediate_size",
 )  # fmt: skip
 NEMOTRON = Names(
     state=("ssm_state_size",), conv=("mamba_d_conv", "conv_kernel"), expand=("mamba_expand",
@@ -57,10 +58,9 @@ def mamba2(keys: Keys, *, names: Names = HYBRID, normed: bool = True, out: str =
     """Mamba-2. `normed`: its output is; `out`: the key of a bias that its last projection has."""
     dim, heads = keys.count("hidden_size"), keys.count(*names.heads)
     inner = keys.count(*names.expand) * dim
-    if "mamba_d_ssm" in keys:
-        inner = keys.count("mamba_d_ssm")
+    inner = keys.count("mamba_d_ssm", default=inner)
     given = keys.get(*names.width)
-    width = inner // heads if given in {None, "auto"} else keys.count(*names.width)
+    width = inner // heads if given is None or given == "auto" else keys.count(*names.width)
     state, groups = keys.count(*names.state), keys.count(*names.groups)
     conv = keys.count(*names.conv)
     options: dict[str, Stored] = {} if state == 128 else {"state": state}
@@ -88,10 +88,12 @@ def kept(keys: Keys, mixer: Mixer) -> tuple[Kept, ...]:
 
 def mamba(keys: Keys, *, names: Names = HYBRID, norms: int | None = None) -> Mixer:
     """Mamba. `norms`: what makes steps and inputs is normed, with weights (1) or without (0)."""
-    dim = keys.count("hidden_size")
-    channels, state = keys.count(*names.expand) * dim, keys.count(*names.state)
+    dim, state = keys.count("hidden_size"), keys.count(*names.state)
+    channels = keys.count(*names.expand) * dim
+    if names.inner:  # a released file may hold another expand than its weights have
+        channels = keys.count(names.inner, default=channels)
     given, usual = keys.get(*names.rank), math.ceil(dim / 16)
-    rank = usual if given in {None, "auto"} else keys.count(*names.rank)
+    rank = usual if given is None or given == "auto" else keys.count(*names.rank)
     conv = keys.count(*names.conv)
     options: dict[str, Stored] = {} if state == 16 else {"state": state}
     options |= {} if rank == usual else {"dt_rank": rank}
@@ -115,20 +117,43 @@ def attention(keys: Keys, *, biased: bool = True) -> Mixer:
 
 def alone(keys: Keys, *, make: Callable[[Keys], Mixer], tied: bool) -> Model:
     """State-space layers alone, each with one norm."""
-    keys.assume({"expand": 2, "conv_kernel": 4, "use_conv_bias": True,
-                 "n_groups": 8, "state_size": 128 if make is MAMBA2 else 16})  # fmt: skip
-    keys.skip("intermediate_size", "time_step_rank")
+    keys.skip("intermediate_size", "time_step_rank", "chunk_size")
     count = keys.count("num_hidden_layers", "n_layer")
     return whole(keys, [make(keys)] * count, [None] * count, norms=1, tied=tied)
 
 
-MAMBA2 = partial(mamba2, names=ALONE)
+MAMBA, MAMBA2 = partial(mamba, names=ALONE), partial(mamba2, names=ALONE)
+
+
+def original(keys: Keys) -> Model:
+    """The config.json of the authors' own code, which has no `model_type`; rows are rounded up."""
+    part = keys.part("ssm_cfg")
+    second = part.word("layer", default="Mamba1") == "Mamba2"
+    for key in ("attn_layer_idx", "d_intermediate"):
+        if keys.get(key):
+            raise keys.refuse(key, "only state-space layers are known of such a file")
+    dim, expand = keys.count("d_model"), part.count("expand", default=2)
+    keys.assume({
+        "hidden_size": dim, "num_hidden_layers": keys.count("n_layer"), "expand": expand,
+        "conv_kernel": part.count("d_conv", default=4), "use_conv_bias": True,
+        "state_size": part.count("d_state", default=128 if second else 16),
+        "head_dim": part.count("headdim", default=64), "n_groups": part.count("ngroups", default=1),
+        "num_heads": expand * dim // part.count("headdim", default=64),
+        "tie_word_embeddings": keys.flag("tie_embeddings", default=True),
+    }, derived=True)  # fmt: skip
+    if strange := part.unread():
+        raise part.refuse(strange[0], "is not understood of such a file")
+    keys.skip("attn_cfg")
+    multiple = keys.count("pad_vocab_size_multiple", default=8)
+    model = alone(keys, make=MAMBA2 if second else MAMBA, tied=True)
+    vocab = multiple * math.ceil(model.vocab / multiple)
+    head = vocab * dim if model.head else 0
+    return replace(model, vocab=vocab, embedding=vocab * dim, head=head)
 
 
 def bamba(keys: Keys) -> Model:
     """Mamba-2 with attention in the layers that a list names."""
-    keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256})
-    full = set(keys.items("attn_layer_indices") or ())
+    full = set(keys.numbers("attn_layer_indices") or ())
     order = ["full_attention" if place in full else "linear_attention"
              for place in range(keys.count("num_hidden_layers"))]  # fmt: skip
     makers: dict[str, Make] = {"linear_attention": mamba2, "full_attention": attention}
@@ -136,15 +161,8 @@ def bamba(keys: Keys) -> Model:
     return whole(keys, mixers(keys, order, makers), [feed] * len(order))
 
 
-USUAL: Mapping[str, Stored | None] = {
-    "mamba_d_conv": 4, "mamba_expand": 2, "mamba_conv_bias": True, "mamba_n_groups": 1,
-}  # fmt: skip
-
-
 def granite(keys: Keys) -> Model:
     """Mamba-2 or attention, and experts beside a feed-forward that every token meets."""
-    keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256, "num_local_experts": 8,
-                 "shared_intermediate_size": 1024})  # fmt: skip
     order = kinds(keys, "linear_attention")
     makers: dict[str, Make] = {"linear_attention": mamba2, "full_attention": attention}
     shared = keys.count("shared_intermediate_size")
@@ -158,7 +176,6 @@ def granite(keys: Keys) -> Model:
 
 def falcon_h1(keys: Keys) -> Model:
     """Mamba-2 and attention side by side in every layer."""
-    keys.assume({**USUAL, "mamba_n_heads": 128, "mamba_d_state": 256, "mamba_d_ssm": 1024})
     normed = keys.flag("mamba_rms_norm")
     state_space = mamba2(keys, normed=normed, out="projectors_bias")
     keys.skip("mamba_norm_before_gate", "ssm_multipliers", "ssm_in_multiplier",
@@ -175,9 +192,6 @@ def falcon_h1(keys: Keys) -> Model:
 
 def jamba(keys: Keys) -> Model:
     """Attention in every eighth layer, and experts in every other one."""
-    keys.assume({**USUAL, "mamba_d_state": 16, "attn_layer_period": 8, "attn_layer_offset": 4,
-                 "expert_layer_period": 2, "expert_layer_offset": 1,
-                 "num_experts": 16})  # fmt: skip
     count = keys.count("num_hidden_layers")
     period, offset = keys.count("attn_layer_period"), keys.count("attn_layer_offset", least=0)
     order = ["full_attention" if place % period == offset else "linear_attention"
@@ -196,7 +210,8 @@ def jamba(keys: Keys) -> Model:
 
 
 FAMILIES: Mapping[str, Reader] = {
-    "mamba": partial(alone, make=partial(mamba, names=ALONE), tied=True),
+    "mamba": partial(alone, make=MAMBA, tied=True),
+    "mamba_ssm": original,
     "falcon_mamba": partial(alone, make=partial(mamba, names=ALONE, norms=0), tied=True),
     "mamba2": partial(alone, make=MAMBA2, tied=False),
     "bamba": bamba,

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from effattn_cli.architecture import Kept
 from effattn_cli.models.mixers.exact import projected
 from effattn_cli.models.mixers.recurrent import low_rank
@@ -39,6 +41,12 @@ def block_index(at: Widths) -> Half:
     heads = at.either("index_heads", at.kv_heads)
     parameters = projected(at) + linear(at.dim, (heads + 1) * at["index_width"])
     return parameters, (cache(2 * at.kv_channels), index_keys(at["index_width"]))
+
+
+def block_gate(at: Widths) -> Half:
+    """The mean of the keys of each block, in float32, beside keys and values."""
+    means = replace(index_keys(at.kv_channels, every=at["block"]), dtype="float32")
+    return projected(at), (cache(2 * at.kv_channels), means)
 
 
 def compressor(width: int, ratio: int, series: int) -> Half:
@@ -88,6 +96,7 @@ FORMULAS: Mapping[str, Formula] = {
     "mla": Formula(kind="full_attention", half=latent),
     "dsa": Formula(kind="indexed_attention", half=token_index, share=4),
     "block-indexed": Formula(kind="minimax_m3_sparse", half=block_index, share=4),
+    "moba": Formula(kind="full_attention", half=block_gate),
     "cca": Formula(kind="hybrid", half=convolved_latent, share=4),
     "hca": Formula(kind="heavily_compressed_attention", half=heavily_compressed),
     "csa": Formula(kind="compressed_sparse_attention", half=compressed_sparse),

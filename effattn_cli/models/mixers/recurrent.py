@@ -141,6 +141,27 @@ def rg_lru(at: Widths) -> Half:
     return parameters, (state(at.channels), *before)
 
 
+def kernel(at: Widths, features: int, keys: int, extra: int = 0) -> Half:
+    """Sums of [v, 1] for each feature of the keys, which are `keys` numbers wide."""
+    parameters = linear(at.dim, (at.heads + at.kv_heads) * (keys + at.head_dim)) + extra
+    return parameters, (state(at.heads * features * (at.head_dim + 1)),)
+
+
+def linear_transformer(at: Widths) -> Half:
+    return kernel(at, at.head_dim, at.head_dim)
+
+
+def based(at: Widths) -> Half:
+    """Each product of two of the numbers and 1, once."""
+    width = at["feature_dim"]
+    return kernel(at, (width + 1) * (width + 2) // 2, width)
+
+
+def hedgehog(at: Widths) -> Half:
+    """Two matrices for each head, of queries and of keys."""
+    return kernel(at, 2 * at.head_dim, at.head_dim, extra=2 * at.channels * at.head_dim)
+
+
 def short_conv(at: Widths) -> Half:
     parameters = 4 * linear(at.dim, at.channels) + at.channels * (at["taps"] + at["bias"])
     return parameters, recent(at.channels, at["taps"] - 1)
@@ -152,5 +173,6 @@ FORMULAS: Mapping[str, Formula] = {
         "gated_deltanet": gated_deltanet, "deltanet": deltanet, "kda": kda, "gdn2": gdn2,
         "mamba2": mamba2, "mamba": mamba, "mamba3": mamba3, "gla": gla, "retnet": retnet,
         "lightning": lightning, "hgrn2": hgrn2, "rwkv7": rwkv7, "mlstm": mlstm, "rg_lru": rg_lru,
+        "linear_transformer": linear_transformer, "based": based, "hedgehog": hedgehog,
     }.items()
 } | {"short-conv": Formula(kind="conv", half=short_conv)}  # fmt: skip
