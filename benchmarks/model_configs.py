@@ -26,6 +26,8 @@ from transformers.models.auto import configuration_auto, modeling_auto
 from effattn_cli.errors import UsageError
 from effattn_cli.models import FAMILIES, understood
 from effattn_cli.models.keys import Keys
+from effattn_cli.models.nested import ONLY
+from effattn_cli.models.towers import TOWERS
 from effattn_cli.models.usual import TABLE
 
 #: From the most specific kind of model to the least.
@@ -44,9 +46,30 @@ DIFFERS = {"longcat_flash": "transformers allots gates to experts that have no w
 DOCUMENT = Path(__file__).parent.parent / "docs" / "model-families.md"
 
 
-def model_class(family: str) -> Any:
-    """The class that people load of the family, or None."""
-    for kind in KINDS:
+#: What a usual config lacks, without which transformers builds no model.
+GIVEN: dict[str, dict[str, Any]] = {
+    "esm": {"vocab_size": 33},
+    "reformer": {"is_decoder": True},
+    "wav2vec2-bert": {"vocab_size": 32},
+    "wav2vec2-conformer": {"vocab_size": 32},
+    "aya_vision": {
+        "vision_config": {
+            "model_type": "siglip_vision_model",
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_attention_heads": 16,
+        }
+    },
+}
+
+
+def model_class(family: str, config: Any) -> Any:
+    """The class that people load of the family, or None: of what has two stacks, or sees, too,
+    the whole.
+    """
+    pair, seeing = getattr(config, "is_encoder_decoder", False), hasattr(config, "text_config")
+    first = "SEQ" if pair else "IMAGE_TEXT" if seeing else ""
+    for kind in sorted(KINDS, key=lambda kind: first not in kind):
         names = getattr(modeling_auto, f"MODEL_FOR_{kind}_MAPPING_NAMES")
         if family in names:
             name = names[family]
@@ -56,20 +79,36 @@ def model_class(family: str) -> Any:
     return getattr(transformers, name if isinstance(name, str) else name[0], None) if name else None
 
 
-def parameters(config: Any, kind: Any) -> int:
-    """Of the model that transformers builds, those that are tied once."""
+def parameters(config: Any, kind: Any, *, language: bool) -> int:
+    """Of the model that transformers builds, those that are tied once; with `language` only of
+    its language model and of the head.
+    """
     with torch.device("meta"), contextlib.redirect_stdout(io.StringIO()):
         model = kind(config)
     model.tie_weights()
-    return sum(weight.numel() for weight in model.parameters())
+    parts = [model]
+    if language:
+        parts = [language_of(model), model.get_output_embeddings()]
+    weights = {id(w): w.numel() for part in parts if part is not None for w in part.parameters()}
+    return sum(weights.values())
+
+
+def language_of(model: Any) -> Any:
+    """The part that is a language model."""
+    for name in ("language_model", "text_model"):
+        for holder in (model, getattr(model, "model", None)):
+            if hasattr(holder, name):
+                return getattr(holder, name)
+    return model.get_decoder()
 
 
 def verdict(family: str) -> tuple[str, str]:
     """Whether the family is read right, and what there is to say of it."""
     try:
-        config = getattr(transformers, configuration_auto.CONFIG_MAPPING_NAMES[family])()
+        kind = getattr(transformers, configuration_auto.CONFIG_MAPPING_NAMES[family])
+        config = kind(**GIVEN.get(family, {}))
         data = json.loads(config.to_json_string(use_diff=False))
-        kind = model_class(family)
+        kind = model_class(family, config)
     except Exception as error:  # noqa: BLE001
         return "no config", f"transformers makes no usual config: {type(error).__name__}"
     if kind is None:
@@ -79,7 +118,8 @@ def verdict(family: str) -> tuple[str, str]:
     except UsageError as error:
         return "refused", str(error).removeprefix(f"{family}: ")
     try:
-        expected = parameters(config, kind)
+        only = any(ONLY in note for note in model.notes)
+        expected = parameters(config, kind, language=only)
     except Exception as error:  # noqa: BLE001
         return "unchecked", f"transformers does not build it: {type(error).__name__}: {error}"[:120]
     if model.parameters != expected:
@@ -87,7 +127,8 @@ def verdict(family: str) -> tuple[str, str]:
         if family in DIFFERS:
             word, why = "differs", f": {DIFFERS[family]}"
         return word, f"{model.parameters:,} parameters for {expected:,}{why}"
-    return "read", f"{expected:,} parameters, as {kind.__name__}"
+    of = "the language model of " if only else ""
+    return "read", f"{expected:,} parameters, as {of}{kind.__name__}"
 
 
 def write_usual() -> None:
@@ -110,7 +151,7 @@ def config_classes() -> Iterator[tuple[str, Any]]:
     for name in configuration_auto.CONFIG_MAPPING_NAMES.values():
         kind = getattr(transformers, name, None)
         family = str(getattr(kind, "model_type", ""))
-        if family in FAMILIES:
+        if family in FAMILIES or family in TOWERS:
             yield family, kind
 
 

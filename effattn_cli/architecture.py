@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from effattn_cli.cards import Stored
 from effattn_cli.machine import Count, Size
@@ -27,17 +28,19 @@ class Kept(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     every: Count | None = None  # tokens for which there is an entry; None: one, whatever the length
     most: Count | None = None  # tokens of which it keeps entries, at most: a window
     dtype: Dtype | None = None  # where it is not that of the cache, as for recurrent states
+    source: bool = False  # of the encoder's output, to which a decoder attends: not of the sequence
 
-    def entries(self, tokens: int) -> int:
-        """After so many tokens."""
+    def entries(self, tokens: int, source: int | None = None) -> int:
+        """After so many tokens, where the encoder gave `source`; None: it gave as many."""
         if self.every is None:
             return 1
-        held = tokens if self.most is None else min(tokens, self.most)
+        held = source if self.source and source is not None else tokens
+        held = held if self.most is None else min(held, self.most)
         return held // self.every
 
-    def bytes(self, tokens: int, cache: Dtype) -> int:
-        """Of one sequence of so many tokens."""
-        return self.entries(tokens) * self.numbers * BYTES[self.dtype or cache]
+    def bytes(self, tokens: int, cache: Dtype, source: int | None = None) -> int:
+        """Of one sequence of so many tokens, where the encoder gave `source`; None: as many."""
+        return self.entries(tokens, source) * self.numbers * BYTES[self.dtype or cache]
 
 
 class Mixer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +94,7 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     parameters: Size = 0  # outside of the halves: its norms
     parallel: bool = False  # both halves read the same input
     stack: Literal["decoder", "encoder"] = "decoder"
+    repeated: bool = False  # its weights are those of an earlier layer, as in ALBERT
 
     @property
     def halves(self) -> tuple[Mixer | Feed, ...]:
@@ -98,11 +102,13 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def all_parameters(self) -> int:
+        """That a token meets: also those that belong to an earlier layer."""
         return self.parameters + sum(half.parameters for half in self.halves)
 
     @property
     def keeps(self) -> tuple[Kept, ...]:
-        return self.mixer.keeps if self.mixer is not None else ()
+        mixers = (self.mixer, self.cross)
+        return tuple(kept for mixer in mixers if mixer is not None for kept in mixer.keeps)
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,16 +125,18 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     other: Size = 0  # final norm, pooler, projections between stacks
     dtype: Dtype = "bfloat16"
     context: Count | None = None  # positions that it was made for
+    source: Count | None = None  # of its encoder's output, where they are always as many
     notes: tuple[Words, ...] = ()  # what was left out, or taken as usual
 
     @property
     def parameters(self) -> int:
-        layers = sum(layer.all_parameters for layer in self.layers)
+        """Of all weights, each once."""
+        layers = sum(layer.all_parameters for layer in self.layers if not layer.repeated)
         return layers + self.embedding + self.head + self.other
 
     def distinct(self) -> dict[Layer, int]:
         """The layers that differ from one another, in order, each with how many are like it."""
         counts: dict[Layer, int] = {}
-        for layer in self.layers:
+        for layer in (replace(layer, repeated=False) for layer in self.layers):
             counts[layer] = counts.get(layer, 0) + 1
         return counts

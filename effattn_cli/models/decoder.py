@@ -14,11 +14,14 @@ from effattn_cli.models.layouts import CHUNKED, FULL, LAYERS, SLIDING, Layout, g
 from effattn_cli.models.pieces import QKNorm, dense, linear, norm, softmax
 from effattn_cli.setting import Norm
 
-DIM = ("n_embed", "hidden_size", "n_embd", "d_model", "dim")
+DIM = ("n_embed", "hidden_size", "n_embd", "d_model", "dim", "emb_dim")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads", "attention_heads")
 KV_HEADS = ("num_key_value_heads", "n_kv_heads", "num_kv_heads")
 HEAD_DIM = ("head_dim", "attention_head_dim", "dim_head", "kv_channels")
-WIDTH = ("intermediate_size", "n_inner", "ffn_dim", "inner_dim", "ffn_hidden_size", "dff", "dim_ff")
+WIDTH = (
+    "intermediate_size", "n_inner", "ffn_dim", "inner_dim", "hidden_dim", "ffn_hidden_size", "dff",
+    "dim_ff",
+)  # fmt: skip
 ACTIVATION = ("hidden_act", "hidden_activation", "activation_function", "activation", "afn")
 POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 VOCAB = ("padded_vocab_size", "vocab_size")

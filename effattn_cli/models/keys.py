@@ -5,7 +5,7 @@ cannot overlook a key that speaks of them.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
@@ -19,8 +19,9 @@ SPEAKS_OF_LAYERS = re.compile(
     r"|head_size|kv_channels|d_kv|lora_rank|index_|indexer|sliding|window|chunk_size$|compress"
     r"|linear_(attn|num|key|value|conv)|mamba|ssm|state_size|conv_L|n_groups|expert|moe|shared"
     r"|first_k_dense|hyper|sparse|global_attn|attn_layer|full_attention|attention_type|hybrid"
-    r"|low_rank|n_hash|num_mem|nextn|mtp|per_layer|sink|gated|residual_attention"
-    r"|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide|qk_(layer)?norm|^(use_)?alibi$|loops?$"
+    r"|is_decoder$|cross_attention$|relative_attention$|low_rank|n_hash|num_mem|nextn|mtp|per_layer"
+    r"|sink|gated|residual_attention|(attention|attn|qkv|mlp|out|use)_bias$|k_eq_v|double_wide"
+    r"|qk_(layer)?norm|^(use_)?alibi$|loops?$"
     r"|_cycles$|parallel_(attn|residual)|num_ln_|gating"
     r"|(vision|audio|speech|text|encoder|decoder)_config$"
 )
@@ -48,7 +49,8 @@ class Keys:
         self, data: Mapping[str, Any], name: str, absent: Mapping[str, Any] | None = None
     ) -> None:
         """`absent`: what is taken where a key is not there; null is a value like others."""
-        self._data, self.name, self._absent = data, name, absent or {}
+        self._data, self.name = data, name
+        self._absent: Mapping[str, Any] = absent or {}
         self._read: set[str] = set()
         self.taken: dict[str, Any] = {}  # of what is absent
         self._derived: set[str] = set()
@@ -136,8 +138,9 @@ class Keys:
             raise self.refuse(names[0], f"expected whole numbers, got {wrong[0]!r:.60}")
         return values
 
-    def part(self, name: str, family: str = "") -> "Keys":
+    def part(self, name: str, family: str = "", without: Collection[str] = ()) -> "Keys":
         """The config of a part, as `text_config`; of this family, where it does not say its own.
+        `without` names keys that are not looked at.
 
         Raises:
             UsageError: it is not there.
@@ -145,7 +148,8 @@ class Keys:
         value = self.get(name)
         if not isinstance(value, dict):
             raise UsageError(f"{self.name}: there is no part {name!r}")
-        part = Keys(value, f"{self.name}: {name}", usual(value.get("model_type", family)))
+        looked_at = {key: value[key] for key in value if key not in without}
+        part = Keys(looked_at, f"{self.name}: {name}", usual(value.get("model_type", family)))
         self._parts.append(part)
         return part
 

@@ -41,8 +41,12 @@ def softmax(
     extra: int = 0,
     causal: bool = True,
     caches: bool = True,
+    source: bool = False,
 ) -> Mixer:
-    """Softmax attention with its four projections; `extra` counts parameters beyond them."""
+    """Softmax attention with its four projections; `extra` counts parameters beyond them.
+
+    With `source` its keys and values are those of an encoder's output, kept as such.
+    """
     value_dim = value_dim or head_dim
     query, key, value = heads * head_dim, kv_heads * head_dim, kv_heads * value_dim
     parameters = linear(dim, query + key + value, bias=qkv_bias)
@@ -55,11 +59,11 @@ def softmax(
     given = dict(options or {})
     if window and variant is None:
         given = {"window": window, **given}
-    kept = Kept(what="kv cache", numbers=key + value, every=1, most=window)
+    kept = Kept(what="kv cache", numbers=key + value, every=1, most=window, source=source)
     return Mixer(
         kind=kind, variant=chosen, options=given, heads=heads, kv_heads=kv_heads,
-        head_dim=head_dim, parameters=parameters, keeps=(kept,) if causal and caches else (),
-        causal=causal,
+        head_dim=head_dim, parameters=parameters,
+        keeps=(kept,) if (causal or source) and caches else (), causal=causal and not source,
     )  # fmt: skip
 
 

@@ -10,9 +10,8 @@ from msgspec.structs import replace
 
 from effattn_cli.architecture import Model
 from effattn_cli.errors import UsageError, unknown
-from effattn_cli.models.families import FAMILIES
+from effattn_cli.models.families import FAMILIES, REFUSED
 from effattn_cli.models.families.foreign import recognised
-from effattn_cli.models.families.refused import REFUSED
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.usual import usual
 from effattn_cli.text_files import small_text

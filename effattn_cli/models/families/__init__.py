@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from effattn_cli.models import nested
 from effattn_cli.models.families import (
     block_indexed,
+    bodies,
     compressed,
     convolutions,
     delta,
@@ -14,18 +16,34 @@ from effattn_cli.models.families import (
     kimi,
     latent,
     latent_others,
+    listening,
+    masked,
+    masked_others,
     mixtures,
     nemotron,
     older,
+    pairs,
+    reformer,
+    refused,
+    refused_encoders,
+    speech,
     state_space,
     step,
+    t5,
+    t5gemma,
+    vision,
+    vision_others,
 )
 from effattn_cli.models.families.reader import Reader
 
 MODULES = (
-    block_indexed, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi, latent,
-    latent_others, mixtures, nemotron, older, state_space, step,
+    block_indexed, bodies, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi,
+    latent, latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs,
+    reformer, speech, state_space, step, t5, t5gemma, vision, vision_others,
 )  # fmt: skip
-FAMILIES: Mapping[str, Reader] = {
+SINGLE: Mapping[str, Reader] = {
     name: reader for module in MODULES for name, reader in module.FAMILIES.items()
 }
+FAMILIES: Mapping[str, Reader] = {**SINGLE, **nested.families(SINGLE)}
+#: Families that cannot be read, by `model_type`, each with the reason.
+REFUSED: Mapping[str, str] = {**refused.REFUSED, **refused_encoders.REFUSED}
