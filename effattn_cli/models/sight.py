@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from effattn_cli.architecture import Feed, Layer, Mixer, Model, Norm
+from effattn_cli.architecture import Feed, Layer, Mixer, Model
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import dense, linear, norm, softmax
+from effattn_cli.setting import Norm
 
 
 @dataclass(frozen=True, kw_only=True)

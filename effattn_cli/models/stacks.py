@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from effattn_cli.architecture import Feed, Layer, Mixer, Model, Norm
+from effattn_cli.architecture import Feed, Layer, Mixer, Model
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import dense, norm, softmax
+from effattn_cli.setting import Norm
 
 NO_BIAS_MEASURED = "relative position biases count as parameters; their addition is not measured"
 
