@@ -24,9 +24,10 @@ import transformers
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from effattn_cli.errors import UsageError
-from effattn_cli.models import FAMILIES, understood
+from effattn_cli.models.families import FAMILIES
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.nested import ONLY
+from effattn_cli.models.reading import understood
 from effattn_cli.models.towers import TOWERS
 from effattn_cli.models.usual import TABLE
 
@@ -159,7 +160,15 @@ def usual_of(kind: Any, asked: set[str]) -> dict[str, Any]:
     """Of a class of configs: the keys that are asked for and have a value where they are absent."""
     plain = (int, float, str, list, tuple)
     fields = {item.name: item.default for item in dataclasses.fields(kind) if item.name in asked}
-    return {name: value for name, value in fields.items() if isinstance(value, plain)}
+    found: dict[str, Any] = {
+        name: value for name, value in fields.items() if isinstance(value, plain)
+    }
+    if "rope_parameters" in fields:  # it is filled in when a config is made
+        found["rope_parameters"] = {}
+        with contextlib.suppress(Exception):
+            share = kind().rope_parameters.get("partial_rotary_factor")
+            found["rope_parameters"] = {"partial_rotary_factor": share} if share else {}
+    return found
 
 
 def main(families: list[str]) -> None:

@@ -30,8 +30,9 @@ from effattn_cli.architecture import Model
 from effattn_cli.attention import Layer
 from effattn_cli.host import heap
 from effattn_cli.measure.workload import build
-from effattn_cli.models import presets, understood
+from effattn_cli.models import presets
 from effattn_cli.models.cells import base, parts
+from effattn_cli.models.reading import understood
 from effattn_cli.setting import Setting
 
 THREADS = 2

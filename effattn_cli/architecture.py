@@ -16,6 +16,8 @@ from effattn_cli.setting import Dtype, Norm
 
 #: What a layer keeps of a sequence between its tokens.
 What = Literal["kv cache", "recurrent state", "convolution state", "index keys"]
+#: The form of a model's weights: a dtype, or quantised.
+Weights = Literal["float32", "bfloat16", "float16", "fp8", "int8", "int4"]
 Words = Annotated[str, Meta(max_length=300)]
 BYTES: Mapping[str, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 

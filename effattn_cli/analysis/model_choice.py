@@ -15,9 +15,9 @@ from typing import Literal
 from msgspec import structs
 
 from effattn_cli.analysis.model_time import Pass, Times
-from effattn_cli.architecture import Model
+from effattn_cli.architecture import Model, Weights
 from effattn_cli.estimate import Estimate
-from effattn_cli.models.budget import QUANTISED, Deployment, Memory, Weights, longest, memory
+from effattn_cli.models.budget import QUANTISED, Deployment, Memory, longest, memory
 from effattn_cli.setting import Setting
 
 Swap = Literal["as it is", "exact", "lossy", "trained"]

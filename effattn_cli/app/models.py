@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from effattn_cli.architecture import Model
+from effattn_cli.architecture import Model, Weights
 from effattn_cli.errors import UsageError
 from effattn_cli.models import by_hand
-from effattn_cli.models.budget import Deployment, Memory, Weights, longest, memory
+from effattn_cli.models.budget import Deployment, Memory, longest, memory
 from effattn_cli.models.by_hand import Typed
 from effattn_cli.plan.model_choices import arranged, found
 from effattn_cli.quantities import parse_bytes

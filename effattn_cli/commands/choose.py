@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from effattn_cli.architecture import Weights as Form
 from effattn_cli.commands import choose_model
 from effattn_cli.commands import options as o
 
@@ -65,7 +66,7 @@ Rate = Annotated[
     _of(MODEL, "--tokens-per-second", metavar="N", help="After that length, over the batch."),
 ]
 Weights = Annotated[
-    Literal["float32", "bfloat16", "float16", "fp8", "int8", "int4"] | None,
+    Form | None,
     _of(MODEL, "--weights", help="Of the layers; else as the config says."),
 ]
 Cache = Annotated[

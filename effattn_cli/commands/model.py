@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from effattn_cli.architecture import Weights
 from effattn_cli.commands.completion import model_names
-from effattn_cli.models.budget import Weights
 
 Cache = Literal["float32", "bfloat16", "float16"]
 BY_HAND = "A model by hand"

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from effattn_cli.architecture import BYTES, Kept, Layer, Model, What
+from effattn_cli.architecture import BYTES, Kept, Layer, Model, Weights, What
 from effattn_cli.setting import Dtype
 
-Weights = Literal["float32", "bfloat16", "float16", "fp8", "int8", "int4"]
 Line = Literal[
     "weights", "kv cache", "recurrent state", "convolution state", "index keys", "workspace",
     "gradients", "optimiser",

@@ -72,7 +72,11 @@ def understood(data: Mapping[str, Any], name: str) -> Model:
 
 def taken(keys: Keys) -> tuple[str, ...]:
     """What a config leaves out, and what was taken for it."""
-    numbers = [f"{key} {value}" for key, value in keys.taken.items() if not isinstance(value, bool)]
+    numbers = [
+        f"{key} {value}"
+        for key, value in keys.taken.items()
+        if isinstance(value, int | float | str) and not isinstance(value, bool)
+    ]
     if not numbers:
         return ()
     shown = ", ".join(numbers[:6]) + (f" and {len(numbers) - 6} more" if numbers[6:] else "")

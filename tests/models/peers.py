@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from effattn_cli.architecture import Kept, Model
-from effattn_cli.models import understood
+from effattn_cli.models.reading import understood
 
 TOKENS = 29  # above every window and chunk below
 #: By the names that classes of configs have for them; each class takes those that it knows.

@@ -8,8 +8,8 @@ import pytest
 
 from effattn_cli.architecture import Model
 from effattn_cli.errors import UsageError
-from effattn_cli.models import FAMILIES, read, understood
-from effattn_cli.models.families import REFUSED
+from effattn_cli.models.families import FAMILIES, REFUSED
+from effattn_cli.models.reading import read, understood
 from tests.models.mixers import measurable
 
 CONFIGS = Path(__file__).parent / "configs"

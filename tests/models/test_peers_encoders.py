@@ -11,7 +11,8 @@ from transformers.models.auto import configuration_auto, modeling_auto  # noqa: 
 
 from benchmarks.model_configs import model_class, parameters  # noqa: E402
 from effattn_cli.architecture import Model  # noqa: E402
-from effattn_cli.models import families, understood  # noqa: E402
+from effattn_cli.models import families  # noqa: E402
+from effattn_cli.models.reading import understood  # noqa: E402
 from tests.models.mixers import measurable  # noqa: E402
 from tests.models.small_encoders import (  # noqa: E402
     BART,

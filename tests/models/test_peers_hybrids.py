@@ -14,7 +14,7 @@ import torch
 from msgspec.structs import replace
 
 from effattn_cli.architecture import BYTES, Kept
-from effattn_cli.models import understood
+from effattn_cli.models.reading import understood
 from tests.models import measurable
 
 transformers = pytest.importorskip("transformers")

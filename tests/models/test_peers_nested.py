@@ -10,8 +10,8 @@ transformers = pytest.importorskip("transformers", minversion="5.24")
 from transformers.models.auto import configuration_auto  # noqa: E402
 
 from benchmarks.model_configs import model_class, parameters  # noqa: E402
-from effattn_cli.models import understood  # noqa: E402
 from effattn_cli.models.nested import ONLY  # noqa: E402
+from effattn_cli.models.reading import understood  # noqa: E402
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 Case = dict[str, Any]

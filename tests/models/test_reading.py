@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from effattn_cli.errors import UsageError
-from effattn_cli.models import FAMILIES, read, understood
+from effattn_cli.models.families import FAMILIES
 from effattn_cli.models.families.refused import REFUSED
 from effattn_cli.models.keys import Keys
+from effattn_cli.models.reading import read, understood
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8,
@@ -30,7 +31,7 @@ def test_what_is_left_out_is_taken_as_the_class_has_it_and_said() -> None:
     model = understood({"model_type": "mistral", "num_attention_heads": 32}, "config.json")
     mixer = model.layers[0].mixer
     assert mixer is not None
-    assert (mixer.kv_heads, mixer.options) == (8, {"window": 4096})
+    assert (mixer.kv_heads, mixer.options) == (8, {"window": 4096, "rotary": 1})
     assert any("num_key_value_heads 8" in note for note in model.notes)
 
 
@@ -39,7 +40,7 @@ def test_null_is_no_key_that_is_left_out() -> None:
     model = understood({"model_type": "mistral", **keys}, "config.json")
     mixer = model.layers[0].mixer
     assert mixer is not None
-    assert (mixer.kv_heads, mixer.options) == (32, {})
+    assert (mixer.kv_heads, mixer.options) == (32, {"rotary": 1})
 
 
 def test_a_full_config_has_no_notes() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from effattn_cli.architecture import Model
-from effattn_cli.models import read
+from effattn_cli.models.reading import read
 from tests.models.mixers import measurable
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -46,7 +46,7 @@ def test_gpt_oss_20b() -> None:
     assert cache(found) == 12 * 2048 * (LONG + 128)
     full, sliding = found.layers[1].mixer, found.layers[0].mixer
     assert full is not None
-    assert (full.variant, full.options) == ("gqa", {"sinks": True})
+    assert (full.variant, full.options) == ("gqa", {"sinks": True, "rotary": 1})
     assert sliding is not None
     assert sliding.options == {"window": 128, "sinks": "learned"}
 

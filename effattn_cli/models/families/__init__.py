@@ -35,6 +35,7 @@ from effattn_cli.models.families import (
     vision_others,
 )
 from effattn_cli.models.families.reader import Reader
+from effattn_cli.models.rope import turning
 
 MODULES = (
     block_indexed, bodies, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi,
@@ -42,7 +43,7 @@ MODULES = (
     reformer, speech, state_space, step, t5, t5gemma, vision, vision_others,
 )  # fmt: skip
 SINGLE: Mapping[str, Reader] = {
-    name: reader for module in MODULES for name, reader in module.FAMILIES.items()
+    name: turning(reader) for module in MODULES for name, reader in module.FAMILIES.items()
 }
 FAMILIES: Mapping[str, Reader] = {**SINGLE, **nested.families(SINGLE)}
 #: Families that cannot be read, by `model_type`, each with the reason.

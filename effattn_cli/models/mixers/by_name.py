@@ -31,7 +31,7 @@ def named(
             heads and widths do not go together.
     """
     formula = _formula(variant)
-    every = _defaults(variant)
+    every = defaults(variant)
     for name in options:
         if name not in every:
             raise unknown(f"option of {variant}", name, every)
@@ -61,7 +61,8 @@ def _formula(variant: str) -> Formula:
 
 
 @cache
-def _defaults(variant: str) -> Mapping[str, Stored | None]:
+def defaults(variant: str) -> Mapping[str, Stored | None]:
+    """The options of a bundled variant, each with its default."""
     return {option.name: option.default for option in Catalog().variant(variant).options}
 
 
