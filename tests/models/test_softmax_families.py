@@ -48,7 +48,7 @@ def test_gpt_oss_20b() -> None:
     assert full is not None
     assert (full.variant, full.options) == ("gqa", {"sinks": True, "rotary": 1})
     assert sliding is not None
-    assert sliding.options == {"window": 128, "sinks": "learned"}
+    assert sliding.options == {"window": 128, "sinks": "learned", "rotary": 1}
 
 
 def test_a_token_meets_its_experts_only() -> None:
