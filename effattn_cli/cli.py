@@ -24,6 +24,7 @@ from effattn_cli.commands.merge import merge
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
+from effattn_cli.commands.report import report
 from effattn_cli.commands.score import score
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    profile, show, profiles, choose, crossover, compare, score, merge, export,
+    profile, show, profiles, choose, crossover, compare, score, merge, export, report,
     variants, devices, check, new,
 ):  # fmt: skip
     app.command()(command)
