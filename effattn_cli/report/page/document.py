@@ -9,7 +9,8 @@ from effattn_cli.records import Profile, Record
 from effattn_cli.report import phrases
 from effattn_cli.report.catalog import machine_view
 from effattn_cli.report.page import picks, setting_section, side_by_side, svg, tables, theme
-from effattn_cli.report.page.setting_section import View, Wish, details
+from effattn_cli.report.page.setting_section import details
+from effattn_cli.report.page.setting_view import View, Wish, charts, view
 from effattn_cli.report.page.svg import tag, text
 
 #: Nothing is loaded from anywhere, and no script runs but the page's own.
@@ -51,7 +52,7 @@ def chart(profile: Profile, name: str, wish: Wish) -> str:
         UsageError: there is nothing to draw.
     """
     shown = _views(profile, wish)[0]
-    drawn = setting_section.charts(shown)
+    drawn = charts(shown)
     if name not in drawn:
         there = f"--chart {', '.join(drawn)}" if drawn else None
         raise UsageError(f"the profile has nothing for the chart {name!r}", there)
@@ -61,7 +62,7 @@ def chart(profile: Profile, name: str, wish: Wish) -> str:
 def _views(profile: Profile, wish: Wish) -> list[View]:
     styles = picks.Styles(profile.baseline)
     every = by_setting(profile.records)
-    return [setting_section.view(profile, series, styles, wish) for series in every]
+    return [view(profile, series, styles, wish) for series in every]
 
 
 def _heading(shown: View, views: Sequence[View]) -> str:
@@ -145,7 +146,7 @@ def _failed(profile: Profile, before: str) -> Iterator[str]:
     table = tables.plain(titles, rows, "What was not measured, and why")
     heading = tag("h2", "What was not measured", id=f"{before}failed")
     content = heading + details(f"{words}{more}", table, is_open=len(rows) <= setting_section.ROWS)
-    yield tag("section", content, aria_labelledby=f"{before}failed")
+    yield tag("section", content)
 
 
 def _why(record: Record) -> str:
@@ -174,7 +175,7 @@ def _variants(profile: Profile, before: str) -> Iterator[str]:
     table = tables.plain(titles, rows, "The variants, as their cards describe them")
     heading = tag("h2", "The variants", id=f"{before}variants")
     content = heading + details(f"{units.number(len(rows), 'variant')} and what they do", table)
-    yield tag("section", content, aria_labelledby=f"{before}variants")
+    yield tag("section", content)
 
 
 def _repeating(profile: Profile, before: str) -> str:
@@ -199,7 +200,7 @@ def _repeating(profile: Profile, before: str) -> str:
         *([tag("h3", "What its devices reach"), tables.lines(limits, "Rooflines")]
           if profile.rooflines else []),
     ]  # fmt: skip
-    return tag("section", "".join(parts), aria_labelledby=f"{before}repeat")
+    return tag("section", "".join(parts))
 
 
 def _document(title: str, body: str) -> str:

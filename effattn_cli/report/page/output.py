@@ -7,7 +7,7 @@ from pathlib import Path
 from effattn_cli.app.reporting import Answer
 from effattn_cli.errors import UsageError
 from effattn_cli.report.page import document
-from effattn_cli.report.page.setting_section import Wish
+from effattn_cli.report.page.setting_view import Wish
 
 PICTURES = (".svg", ".png")
 CONVERTER = "cairosvg"

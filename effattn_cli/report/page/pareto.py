@@ -1,13 +1,14 @@
 """Latency against memory at one length, the front of what nothing beats in both, and the limits."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 
 from effattn_cli import units
 from effattn_cli.analysis.selection.candidates import Limit
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation
 from effattn_cli.cards import Kind
 from effattn_cli.estimate import Estimate
-from effattn_cli.metrics import MEMORY
+from effattn_cli.metrics import LEAST, MEMORY
 from effattn_cli.report.choice import budget_phrases
 from effattn_cli.report.page import scales, svg
 from effattn_cli.report.page.svg import Chart, Frame, n, tag
@@ -45,9 +46,9 @@ def chart(choice: Choice, baseline: str | None) -> Chart | None:
 
 
 def valued(choice: Choice) -> list[Evaluation]:
-    """Those that have a place in the chart, the fastest first."""
+    """Those that have a place in the chart, which has none for nothing; the fastest first."""
     both = [one for one in choice.evaluations
-            if all(one.estimates.get(r) for r in ("latency", "memory"))]  # fmt: skip
+            if all(LEAST < one.amount(r) < inf for r in ("latency", "memory"))]  # fmt: skip
     return sorted(both, key=lambda one: (one.amount("latency"), one.amount("memory"), one.label))
 
 
@@ -80,8 +81,9 @@ def _scale(
 ) -> scales.Scale:
     estimates = [one.estimates[resource] for one in there]
     bounds = [bound for each in estimates for bound in (each.low, each.high)]
-    bounds += [limit.max for limit in limits if limit.resource == resource]
-    return scales.spanning([each.value for each in estimates], bounds, start, end)
+    values = [each.value for each in estimates]
+    values += [limit.max for limit in limits if limit.resource == resource]
+    return scales.spanning(values, bounds, start, end)
 
 
 def _axes(frame: Frame, choice: Choice) -> str:

@@ -1,95 +1,22 @@
 """What a page shows of one setting of a profile: findings, charts, and the table behind each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-
-from msgspec.structs import replace
 
 from effattn_cli import units
-from effattn_cli.analysis.cost import utilisation
-from effattn_cli.analysis.selection.candidates import Limit, Requirements, candidates
-from effattn_cli.analysis.selection.ranking import Choice, choose
 from effattn_cli.analysis.selection.relaxation import relaxations
-from effattn_cli.analysis.series import Series
 from effattn_cli.errors import UsageError
-from effattn_cli.metrics import LATENCY, METRICS, PEAK, STATE, Metric
-from effattn_cli.records import Profile
+from effattn_cli.metrics import Metric
 from effattn_cli.report import crossover_view
 from effattn_cli.report.choice import budget_phrases, recommendation
-from effattn_cli.report.page import curves, pareto, picks, roofline, speedups, svg, tables
+from effattn_cli.report.page import pareto, roofline, svg, tables
+from effattn_cli.report.page.setting_view import View, charts
 from effattn_cli.report.page.svg import Chart, tag, text
 from effattn_cli.report.profile import findings
 from effattn_cli.report.profile import tables as terminal_tables
 
 FEW = 8  # sentences up to which all are shown at once
 ROWS = 14  # of a table up to which it is open
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a page is to be about, beyond its profiles."""
-
-    limits: Sequence[Limit] = ()
-    seq: int | None = None  # of the chart of latency against memory; None: the longest
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """One setting of a profile."""
-
-    profile: Profile  # its records are those of the setting
-    series: Series
-    styles: Mapping[str, int]
-    wish: Wish
-
-    @property
-    def baseline(self) -> str | None:
-        return self.profile.baseline
-
-    @property
-    def order(self) -> list[str]:
-        return picks.by_latency(self.series, self.baseline)
-
-    @property
-    def curves(self) -> tuple[Metric, ...]:
-        """In decoding the state fills the memory, a step's own peak is small beside it."""
-        return (LATENCY, STATE, PEAK) if self.series.setting.phase == "decode" else (LATENCY, PEAK)
-
-
-def view(profile: Profile, series: Series, styles: picks.Styles, wish: Wish) -> View:
-    labels = picks.picked(series, profile.baseline)
-    alone = replace(profile, records=series.records)
-    return View(profile=alone, series=series, styles=styles.of(labels), wish=wish)
-
-
-def chosen(shown: View) -> Choice:
-    """The candidates of the setting at the length that is asked for, else the longest."""
-    setting, profile = shown.series.setting, shown.profile
-    required = Requirements(
-        limits=tuple(shown.wish.limits),
-        causal=setting.causal,
-        decode=setting.phase == "decode",
-        padding=bool(setting.padding),
-    )
-    under = utilisation.of(setting, profile.rooflines)
-    every = candidates(shown.series.records, required, profile.variants, (), profile.scores, under)
-    scored = profile.scores.of if profile.scores else None
-    return choose(every, shown.wish.seq or shown.series.seqs[-1], required, "quality", scored)
-
-
-def charts(shown: View) -> dict[str, Chart]:
-    """Those that can be drawn, by the name that `--chart` takes."""
-    drawn = {
-        metric.name: curves.chart(
-            curves.Curves(series=shown.series, metric=metric, styles=shown.styles)
-        )
-        for metric in shown.curves
-    }
-    drawn["pareto"] = pareto.chart(chosen(shown), shown.baseline)
-    drawn["roofline"] = roofline.chart(shown.series, shown.profile.rooflines, shown.styles)
-    drawn["speedup"] = speedups.chart(shown.series, shown.baseline)
-    return {name: chart for name, chart in drawn.items() if chart is not None}
 
 
 def section(shown: View, anchor: str, heading: str) -> str:
@@ -105,7 +32,7 @@ def section(shown: View, anchor: str, heading: str) -> str:
         *_crossovers(shown),
         *_every_cell(shown),
     ]
-    return tag("section", "".join(parts), aria_labelledby=anchor)
+    return tag("section", "".join(parts))
 
 
 def lead(shown: View) -> str:
@@ -121,14 +48,14 @@ def _findings(shown: View) -> Iterator[str]:
     else:
         yield tag("ul", items[0], class_="findings")
         rest = tag("ul", "".join(items[1:]))
-        yield details(f"{len(items) - 1} more findings, one for each variant", rest)
+        yield details(f"{len(items) - 1} more findings", rest)
 
 
 def _decision(shown: View) -> Iterator[str]:
     """Within the limits: the answer of `effattn choose`."""
     if not shown.wish.limits:
         return
-    choice = chosen(shown)
+    choice = shown.choice
     relaxed = relaxations(choice) if choice.best is None else []
     answer = recommendation.answer(choice, shown.series.setting, relaxed)
     yield tag("h3", text(f"Within {recommendation.limits(choice.required)}"))
@@ -180,10 +107,8 @@ def _reading(shown: View, metric: Metric) -> str:
 
 
 def figure(chart: Chart, behind: str, reading: str) -> str:
-    drawing = tag("div", svg.inline(chart), class_="plot", tabindex="0", role="region",
-                  aria_label=chart.title)  # fmt: skip
     caption = tag("figcaption", tag("b", text(chart.title)) + tag("span", text(reading)))
-    return tag("figure", caption + drawing + details("Table", behind))
+    return tag("figure", caption + svg.inline(chart) + details("Table", behind))
 
 
 def details(summary: str, content: str, *, is_open: bool = False) -> str:
@@ -192,7 +117,7 @@ def details(summary: str, content: str, *, is_open: bool = False) -> str:
 
 
 def _pareto_table(shown: View) -> str:
-    choice = chosen(shown)
+    choice = shown.choice
     there = pareto.valued(choice)
     ahead = {one.label for one in pareto.front(there)}
     rows = [
@@ -239,7 +164,7 @@ def _speedups(shown: View) -> Iterator[str]:
 
 def _crossovers(shown: View) -> Iterator[str]:
     """From which length on each variant is better, and how well that is known."""
-    if len(shown.series.seqs) < 2 or not any(metric.crosses for metric in METRICS.values()):
+    if len(shown.series.seqs) < 2:
         return
     with suppress(UsageError):  # nothing to cross
         found = crossover_view.table(shown.profile)

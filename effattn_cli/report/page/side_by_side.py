@@ -9,7 +9,7 @@ from effattn_cli.metrics import LATENCY, PEAK, Metric
 from effattn_cli.records import Profile
 from effattn_cli.report.compare import comparison_view
 from effattn_cli.report.page import curves, picks, tables
-from effattn_cli.report.page.setting_section import details, figure
+from effattn_cli.report.page.setting_section import FEW, details, figure
 from effattn_cli.report.page.svg import tag, text
 from effattn_cli.report.page.theme import CURVES
 from effattn_cli.setting import Setting
@@ -19,7 +19,7 @@ def section(profiles: Mapping[str, Profile]) -> str:
     """All profiles beside one another; the first is what the others are compared with."""
     parts = [tag("h2", "Side by side", id="beside"), _machines(profiles)]
     parts += [*_curves(profiles), *_changes(profiles)]
-    return tag("section", "".join(parts), aria_labelledby="beside")
+    return tag("section", "".join(parts))
 
 
 def _machines(profiles: Mapping[str, Profile]) -> str:
@@ -93,7 +93,11 @@ def _changes(profiles: Mapping[str, Profile]) -> Iterator[str]:
     for block in comparison_view.blocks(comparisons, all=False):
         content = tables.grid(block.grid, block.title)
         yield details(block.title, content, is_open=not block.folds)
-    yield _list([*comparison_view.closing(comparisons, all=True)])
+    closing = [*comparison_view.closing(comparisons, all=True)]
+    if closing:
+        few = len(closing) <= FEW
+        yield details("Cells of one profile alone, and how small a change shows", _list(closing),
+                      is_open=few)  # fmt: skip
 
 
 def _list(sentences: Sequence[str]) -> str:

@@ -8,9 +8,9 @@ from effattn_cli import units
 from effattn_cli.report.page import theme
 from effattn_cli.report.page.scales import Scale
 
-WIDTH, HEIGHT = 600, 360
+WIDTH, HEIGHT = 560, 350
 LEFT, TOP, BOTTOM = 66, 26, 40  # of a chart's frame
-LETTER = 6.7  # pixels that a letter of a label takes
+LETTER = 7.2  # pixels that a letter of a label takes, on a narrow screen too
 LONGEST = 24  # letters of a label
 MAX_CURVES = theme.CURVES
 

@@ -21,7 +21,7 @@ def table(head: Iterable[str], rows: Iterable[str], caption: str, class_: str = 
     """A table that scrolls by itself where it is too wide; `head` and `rows` are markup."""
     content = tag("caption", text(caption)) + tag("thead", tag("tr", "".join(head)))
     made = tag("table", f"{content}<tbody>{''.join(rows)}</tbody>", class_=class_)
-    return tag("div", made, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return tag("div", made, class_="scroll", tabindex="0", role="group", aria_label=caption)
 
 
 def grid(shown: Grid, caption: str) -> str:
@@ -33,7 +33,7 @@ def grid(shown: Grid, caption: str) -> str:
         if row.cells and row.cells[0].plain:
             first = row.cells[0]
         rows.append(_row(shown, Row(cells=(first, *row.cells[1:])), row.cells))
-    return table(head, rows, caption, "sort")
+    return table(head, rows, caption, "sort right")
 
 
 def _row(shown: Grid, row: Row, before: Sequence[Text]) -> str:
@@ -42,12 +42,12 @@ def _row(shown: Grid, row: Row, before: Sequence[Text]) -> str:
     missing = len(shown.columns) - len(cells)
     parts = []
     for number, cell in enumerate(cells):
-        classes = ["num"] if shown.columns[number].right else []
+        classes = [] if shown.columns[number].right else ["left"]
         classes += ["again"] if number == 0 and not before[0].plain else []
         attributes: dict[str, str] = {}
         if missing and number == len(cells) - 1:
             attributes["colspan"] = str(missing + 1)
-            classes = []
+            classes = ["left"]
         classes += _classes(cell)
         parts.append(tag("td", markup(cell), class_=" ".join(classes), **attributes))
     return f"<tr>{''.join(parts)}</tr>"
@@ -85,7 +85,7 @@ def _item(item: RenderableType, caption: str, known: str) -> Iterator[str]:
 
 def over_lengths(series: Series, metric: Metric, order: Sequence[str], caption: str) -> str:
     """The values behind a chart: a row for each variant, a column for each length."""
-    return table(_lengths(series), _values(series, metric, order), caption, "sort pivot")
+    return table(_lengths(series), _values(series, metric, order), caption, "sort right pivot")
 
 
 def _lengths(series: Series) -> Iterator[str]:
@@ -105,11 +105,11 @@ def _values(series: Series, metric: Metric, order: Sequence[str]) -> Iterator[st
 def _value(record: Record | None, metric: Metric) -> str:
     if record is not None and record.failure is not None:
         why = tag("span", text(phrases.REASONS[record.failure.reason]), class_="why")
-        return tag("td", why, class_="num")
+        return tag("td", why)
     value = phrases.value(record, metric) if record is not None else ""
     spread = phrases.plus_minus(record) if record is not None and metric.timed and value else ""
     content = text(value) + (f" <i>{text(spread)}</i>" if spread else "")
-    return tag("td", content, class_="num dim" if value.startswith("~") else "num")
+    return tag("td", content, class_="dim" if value.startswith("~") else "")
 
 
 def heat(series: Series, baseline: str | None, caption: str) -> str:
@@ -118,13 +118,12 @@ def heat(series: Series, baseline: str | None, caption: str) -> str:
     for label, points in speedups.rows(series, baseline):
         cells = []
         for point in points:
-            classes = " ".join(filter(None, ("num", speedups.colour(point))))
             said = text(speedups.words(point))
             failed = isinstance(point, Record)
             content = tag("span", said, class_="why") if failed and said else said
-            cells.append(tag("td", content, class_=classes))
+            cells.append(tag("td", content, class_=speedups.colour(point)))
         rows.append(f"<tr>{tag('th', text(label), scope='row')}{''.join(cells)}</tr>")
-    return table(_lengths(series), rows, caption, "sort pivot heat") if rows else ""
+    return table(_lengths(series), rows, caption, "sort right pivot heat") if rows else ""
 
 
 def facts(pairs: Mapping[str, str]) -> str:
@@ -139,4 +138,4 @@ def plain(titles: Sequence[str], rows: Iterable[Sequence[str]], caption: str) ->
     """A table of text."""
     head = [tag("th", text(title), scope="col") for title in titles]
     body = ["<tr>" + "".join(tag("td", text(cell)) for cell in row) + "</tr>" for row in rows]
-    return table(head, body, caption, "sort")
+    return table(head, body, caption, "sort wrap")
