@@ -118,9 +118,14 @@ def _line(frame: Frame, style: int, points: Points) -> str:
         pieces["line" if measured else "line dashed"].append(piece)
     lines = [tag("path", class_=f"c{style} {kind}", d="".join(parts))
              for kind, parts in pieces.items() if parts]  # fmt: skip
-    marks = [svg.mark(style, frame.x(seq), frame.y(each.value), hollow=each.basis != "measured")
-             for seq, each in points]  # fmt: skip
-    return "".join([*lines, *marks])
+    for hollow in (False, True):
+        places = [
+            (frame.x(seq), frame.y(each.value))
+            for seq, each in points
+            if (each.basis != "measured") == hollow
+        ]
+        lines.append(svg.marks(style, places, hollow=hollow))
+    return "".join(lines)
 
 
 def _failures(frame: Frame, curves: Curves) -> Iterator[str]:
@@ -146,7 +151,7 @@ def _labels(frame: Frame, styles: Mapping[str, int], points: Mapping[str, Points
     for (label, (seq, _)), at, place in zip(ends.items(), wanted, places, strict=True):
         lead = f"M{n(frame.x(seq) + 6)} {n(at)}L{n(left - 8)} {n(place)}"
         yield tag("path", class_=f"c{styles[label]} lead", d=lead)
-        yield svg.mark(styles[label], left, place)
+        yield svg.marks(styles[label], [(left, place)])
         name = svg.words(svg.shortened(label), left + 10, place + 4, f"c{styles[label]} label")
         yield name
 

@@ -134,7 +134,7 @@ def _style(one: Evaluation) -> int:
 def _spot(frame: Frame, one: Evaluation) -> str:
     """A point without a name, which shows where a pointer rests."""
     x, y = _at(frame, one)
-    shape = svg.SHAPES[_style(one)]
+    shape = f"M0 0{svg.SHAPES[_style(one)]}"
     place = f"translate({n(x)} {n(y)}) scale(.7)"
     return tag("path", tag("title", svg.text(one.label)), class_="spot", d=shape, transform=place)
 
@@ -148,7 +148,7 @@ def _point(frame: Frame, one: Evaluation) -> str:
     style, hollow = _style(one), _is_hollow(time)
     title = tag("title", svg.text(one.label))
     cross = tag("path", title, class_=f"c{style} line", d=bars)
-    return cross + svg.mark(style, x, y, hollow=hollow)
+    return cross + svg.marks(style, [(x, y)], hollow=hollow)
 
 
 def _is_hollow(estimate: Estimate) -> bool:
@@ -183,6 +183,6 @@ def _legend(there: Sequence[Evaluation]) -> Iterator[str]:
     kinds = [kind for kind in MARKS if any(one.candidate.quality.kind == kind for one in there)]
     x, y = float(svg.LEFT), svg.HEIGHT - 4
     for kind in kinds:
-        yield svg.mark(MARKS[kind], x, y - 4)
+        yield svg.marks(MARKS[kind], [(x, y - 4)])
         yield svg.words(kind, x + 11, y, "tick")
         x += 28 + 6.2 * len(kind)

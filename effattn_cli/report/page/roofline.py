@@ -119,12 +119,12 @@ def _trail(frame: Frame, style: int, mine: Sequence[Attained]) -> str:
     """From the shortest length on; the mark stands at the longest."""
     places = [(frame.x(one.intensity), frame.y(one.rate)) for one in mine]
     d = "M" + "L".join(f"{n(x)} {n(y)}" for x, y in places)
-    return tag("path", class_=f"c{style} line", d=d) + svg.mark(style, *places[-1])
+    return tag("path", class_=f"c{style} line", d=d) + svg.marks(style, places[-1:])
 
 
 def _legend(frame: Frame, styles: Mapping[str, int], named: Sequence[str]) -> Iterator[str]:
     left = frame.x.end + 18
     for row, label in enumerate(named):
         y = frame.y.end + 12 + ROW * row
-        yield svg.mark(styles[label], left, y)
+        yield svg.marks(styles[label], [(left, y)])
         yield svg.words(svg.shortened(label), left + 10, y + 4, f"c{styles[label]} label")

@@ -1,6 +1,6 @@
 """Elements of SVG and HTML, with all text escaped; the marks and colours of curves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -14,12 +14,12 @@ LETTER = 7.2  # pixels that a letter of a label takes, on a narrow screen too
 LONGEST = 24  # letters of a label
 MAX_CURVES = theme.CURVES
 
-#: Paths around 0, 0, in the order of the curves: shapes tell curves apart as colours do.
+#: Paths from a point on, in the order of the curves: shapes tell curves apart as colours do.
 SHAPES = (
-    "M-4-4h8v8h-8z", "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z", "M0-5.5L5 4H-5z",
-    "M0-5.8L5.8 0L0 5.8L-5.8 0z", "M0 5.5L5-4H-5z", "M-1.8-5.2h3.6v3.4h3.4v3.6h-3.4v3.4h-3.6v-3.4"
-    "h-3.4v-3.6h3.4z", "M-5.5 0L-2.8-4.8H2.8L5.5 0L2.8 4.8H-2.8z", "M0-5.8L5.5-1.8L3.4 4.7H-3.4"
-    "L-5.5-1.8z",
+    "m-4-4h8v8h-8z", "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z", "m0-5.5l5 9.5h-10z",
+    "m0-5.8l5.8 5.8l-5.8 5.8l-5.8-5.8z", "m0 5.5l5-9.5h-10z",
+    "m-1.8-5.2h3.6v3.4h3.4v3.6h-3.4v3.4h-3.6v-3.4h-3.4v-3.6h3.4z",
+    "m-5.5 0l2.7-4.8h5.6l2.7 4.8l-2.7 4.8h-5.6z", "m0-5.8l5.5 4l-2.1 6.5h-6.8l-2.1-6.5z",
 )  # fmt: skip
 
 
@@ -99,11 +99,11 @@ def words(string: str, x: float, y: float, class_: str) -> str:
     return tag("text", text(string), x=x, y=y, class_=class_)
 
 
-def mark(style: int, x: float, y: float, *, hollow: bool = False) -> str:
-    """The mark of a curve; a hollow one stands for what was not measured."""
+def marks(style: int, places: Iterable[tuple[float, float]], *, hollow: bool = False) -> str:
+    """The marks of a curve; hollow ones stand for what was not measured."""
     style %= MAX_CURVES
-    classes = f"c{style} mark{' hollow' if hollow else ''}"
-    return tag("path", class_=classes, d=SHAPES[style], transform=f"translate({n(x)} {n(y)})")
+    path = "".join(f"M{n(x)} {n(y)}{SHAPES[style]}" for x, y in places)
+    return tag("path", class_=f"c{style} mark{' hollow' if hollow else ''}", d=path) if path else ""
 
 
 def shortened(label: str) -> str:
