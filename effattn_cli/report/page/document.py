@@ -89,7 +89,7 @@ def _title(profiles: Mapping[str, Profile]) -> str:
     against = f" against {profile.baseline}" if profile.baseline else ""
     if len(labels) > 3:
         return f"{len(labels)} attention variants{against}"
-    return f"{', '.join(labels) or 'Attention'}{against if labels else ''}"
+    return f"{', '.join(labels)}{against}" if labels else profile.baseline or "Attention"
 
 
 def _header(profiles: Mapping[str, Profile]) -> str:
