@@ -18,6 +18,7 @@ MARKS: Mapping[Kind, int] = {
     "exact": 0, "approximates softmax": 1, "own mechanism": 2, "feed-forward": 3,
 }  # fmt: skip
 LEGEND = 20  # pixels
+ROW = 15
 MAX_NAMES = 14
 FAR = 18  # pixels from a point to its label from which on a line joins them
 
@@ -108,7 +109,9 @@ def _limits(frame: Frame, limits: Sequence[Limit]) -> Iterator[str]:
         elif limit.resource == "memory":
             y = frame.y(limit.max)
             yield tag("path", class_="limit", d=f"M{n(frame.x.start)} {n(y)}H{n(frame.x.end)}")
-            yield svg.words(text, frame.x.end - 4, y - 5, "limited end")
+            below = y < frame.y.end + 2 * ROW  # beside the name of the other limit
+            place = y + 14 if below else y - 5
+            yield svg.words(text, frame.x.end - 4, place, "limited end")
     if limits:
         area = f"M{n(frame.x.start)} {n(frame.y.start)}V{n(y)}H{n(x)}V{n(frame.y.start)}z"
         yield tag("path", class_="fits", d=area)

@@ -104,10 +104,8 @@ def _roofs(frame: Frame, roofline: Roofline) -> Iterator[str]:
         d = f"{foot}L{n(frame.x(ridge))} {n(frame.y(peak))}H{n(frame.x.end)}"
         yield tag("path", class_="roof second" if name == "cache" else "roof", d=d)
     texts = [f"{name} {units.size(speed)}/s" for name, speed in _speeds(roofline).items()]
-    yield svg.words(
-        f"products {units.count(peak)}FLOP/s; {', '.join(texts)}", frame.x.end, frame.y(peak) - 6,
-        "tick end",
-    )  # fmt: skip
+    said = f"products {units.count(peak)}FLOP/s; {', '.join(texts)}"
+    yield svg.words(said, svg.WIDTH - 4, 13, "tick end")
 
 
 def _spots(frame: Frame, label: str, mine: Sequence[Attained]) -> str:

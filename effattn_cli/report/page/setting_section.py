@@ -12,7 +12,6 @@ from effattn_cli.report.choice import budget_phrases, recommendation
 from effattn_cli.report.page import pareto, roofline, svg, tables
 from effattn_cli.report.page.setting_view import View, charts
 from effattn_cli.report.page.svg import Chart, tag, text
-from effattn_cli.report.profile import findings
 from effattn_cli.report.profile import tables as terminal_tables
 
 FEW = 8  # sentences up to which all are shown at once
@@ -37,12 +36,11 @@ def section(shown: View, anchor: str, heading: str) -> str:
 
 def lead(shown: View) -> str:
     """The first finding."""
-    return next(iter(findings.sentences(shown.profile)), "")
+    return next(iter(shown.sentences), "")
 
 
 def _findings(shown: View) -> Iterator[str]:
-    sentences = findings.sentences(shown.profile)
-    items = [tag("li", text(sentence)) for sentence in sentences]
+    items = [tag("li", text(sentence)) for sentence in shown.sentences]
     if len(items) <= FEW:
         yield tag("ul", "".join(items), class_="findings")
     else:

@@ -14,6 +14,7 @@ from effattn_cli.metrics import LATENCY, PEAK, STATE, Metric
 from effattn_cli.records import Profile
 from effattn_cli.report.page import curves, pareto, picks, roofline, speedups
 from effattn_cli.report.page.svg import Chart
+from effattn_cli.report.profile import findings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,11 @@ class View:
     def curves(self) -> tuple[Metric, ...]:
         """In decoding the state fills the memory, a step's own peak is small beside it."""
         return (LATENCY, STATE, PEAK) if self.series.setting.phase == "decode" else (LATENCY, PEAK)
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """What is found, the most important first."""
+        return findings.sentences(self.profile)
 
     @cached_property
     def choice(self) -> Choice:

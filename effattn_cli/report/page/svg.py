@@ -10,7 +10,7 @@ from effattn_cli.report.page.scales import Scale
 
 WIDTH, HEIGHT = 560, 350
 LEFT, TOP, BOTTOM = 66, 26, 40  # of a chart's frame
-LETTER = 7.2  # pixels that a letter of a label takes, on a narrow screen too
+LETTER = 7.8  # pixels that a letter of a label takes, on a narrow screen too
 LONGEST = 24  # letters of a label
 MAX_CURVES = theme.CURVES
 

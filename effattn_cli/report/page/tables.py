@@ -25,15 +25,23 @@ def table(head: Iterable[str], rows: Iterable[str], caption: str, class_: str = 
 
 
 def grid(shown: Grid, caption: str) -> str:
-    """A table as a terminal shows it, with all of its columns."""
+    """A table as a terminal shows it, with all of its columns but a last one without words."""
+    if not shown.columns[-1].title and not any(_last(row, shown) for row in shown.rows):
+        rows = [Row(cells=row.cells[: len(shown.columns) - 1]) for row in shown.rows]
+        shown = Grid(shown.columns[:-1], rows)
     head = [tag("th", text(column.title), scope="col", class_="num" if column.right else "")
             if column.title else tag("td", "") for column in shown.columns]  # fmt: skip
-    rows, first = [], Text()
+    made, first = [], Text()
     for row in shown.rows:
         if row.cells and row.cells[0].plain:
             first = row.cells[0]
-        rows.append(_row(shown, Row(cells=(first, *row.cells[1:])), row.cells))
-    return table(head, rows, caption, "sort right")
+        made.append(_row(shown, Row(cells=(first, *row.cells[1:])), row.cells))
+    return table(head, made, caption, "sort right")
+
+
+def _last(row: Row, shown: Grid) -> str:
+    """What stands in the last column; a reason across several does not."""
+    return row.cells[-1].plain if len(row.cells) == len(shown.columns) else ""
 
 
 def _row(shown: Grid, row: Row, before: Sequence[Text]) -> str:
