@@ -5,7 +5,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from msgspec.structs import replace
 
 from effattn_cli import library, units
@@ -258,6 +258,7 @@ def test_a_hostile_chart_is_xml_too() -> None:
         assert drawing.count("//") == 1  # of the name space
 
 
+@settings(max_examples=60)
 @given(mixes())
 def test_whatever_happened_makes_a_page_with_every_cell(records: list[Record]) -> None:
     page = read(*records)
