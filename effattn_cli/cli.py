@@ -43,8 +43,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    profile, show, profiles, choose, crossover, compare, score, merge, export, report,
+    profile, show, profiles, choose, crossover, compare, score, merge, export,
     variants, devices, check, new,
+    report,
 ):  # fmt: skip
     app.command()(command)
 
