@@ -1,6 +1,7 @@
 """Latency against memory at one length, the front of what nothing beats in both, and the limits."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 
 from effattn_cli import units
@@ -23,20 +24,33 @@ MAX_NAMES = 14
 FAR = 18  # pixels from a point to its label from which on a line joins them
 
 
-def chart(choice: Choice, baseline: str | None) -> Chart | None:
+@dataclass(frozen=True, kw_only=True)
+class Plane(Frame):
+    """A frame in which marks stand for kinds."""
+
+    kinds: Mapping[str, Kind]  # by label
+
+    def at(self, one: Evaluation) -> tuple[float, float]:
+        return self.x(one.amount("latency")), self.y(one.amount("memory"))
+
+    def style(self, one: Evaluation) -> int:
+        return MARKS[self.kinds[one.label]]
+
+
+def chart(choice: Choice, baseline: str | None, kinds: Mapping[str, Kind]) -> Chart | None:
     """None where fewer than two variants have both a latency and a memory."""
     there = valued(choice)
     if len(there) < 2:
         return None
     ahead = front(there)
-    frame = _frame(there, choice.required.limits)
+    frame = _frame(there, choice.required.limits, kinds)
     named = [one for one in [*ahead, *there] if one in ahead or one.label == baseline
              or one is choice.best or len(there) <= MAX_NAMES]  # fmt: skip
     named = list({one.label: one for one in named}.values())[:MAX_NAMES]
     body = [_axes(frame, choice), *_limits(frame, choice.required.limits), _stairs(frame, ahead)]
     body += [_spot(frame, one) for one in there if one not in named]
     body += [_point(frame, one) for one in named]
-    body += [*_names(frame, named), *_legend(there)]
+    body += [*_names(frame, named), *_legend(frame, there)]
     names = ", ".join(f"{one.label} ({_values(one, choice)})" for one in ahead)
     at = units.length(choice.seq)
     return Chart(
@@ -69,9 +83,12 @@ def _values(one: Evaluation, choice: Choice) -> str:
     )
 
 
-def _frame(there: Sequence[Evaluation], limits: Sequence[Limit]) -> Frame:
+def _frame(
+    there: Sequence[Evaluation], limits: Sequence[Limit], kinds: Mapping[str, Kind]
+) -> Plane:
     bottom = svg.HEIGHT - svg.BOTTOM - LEGEND
-    return Frame(
+    return Plane(
+        kinds=kinds,
         x=_scale(there, limits, "latency", svg.LEFT, svg.WIDTH - 24),
         y=_scale(there, limits, "memory", bottom, svg.TOP),
     )
@@ -117,38 +134,30 @@ def _limits(frame: Frame, limits: Sequence[Limit]) -> Iterator[str]:
         yield tag("path", class_="fits", d=area)
 
 
-def _at(frame: Frame, one: Evaluation) -> tuple[float, float]:
-    return frame.x(one.amount("latency")), frame.y(one.amount("memory"))
-
-
-def _stairs(frame: Frame, ahead: Sequence[Evaluation]) -> str:
+def _stairs(frame: Plane, ahead: Sequence[Evaluation]) -> str:
     """The front as steps: what lies above them is beaten."""
-    places = [_at(frame, one) for one in ahead]
+    places = [frame.at(one) for one in ahead]
     first, last = places[0], places[-1]
     path = f"M{n(first[0])} {n(frame.y.end)}V{n(first[1])}"
     path += "".join(f"H{n(x)}V{n(y)}" for x, y in places[1:])
     return tag("path", class_="front", d=f"{path}H{n(max(frame.x.end, last[0]))}")
 
 
-def _style(one: Evaluation) -> int:
-    return MARKS[one.candidate.quality.kind]
-
-
-def _spot(frame: Frame, one: Evaluation) -> str:
+def _spot(frame: Plane, one: Evaluation) -> str:
     """A point without a name, which shows where a pointer rests."""
-    x, y = _at(frame, one)
-    shape = f"M0 0{svg.SHAPES[_style(one)]}"
+    x, y = frame.at(one)
+    shape = f"M0 0{svg.SHAPES[frame.style(one)]}"
     place = f"translate({n(x)} {n(y)}) scale(.7)"
     return tag("path", tag("title", svg.text(one.label)), class_="spot", d=shape, transform=place)
 
 
-def _point(frame: Frame, one: Evaluation) -> str:
+def _point(frame: Plane, one: Evaluation) -> str:
     """With the 95 % intervals as a cross."""
-    x, y = _at(frame, one)
+    x, y = frame.at(one)
     time, memory = one.estimates["latency"], one.estimates["memory"]
     bars = f"M{n(frame.x(time.low))} {n(y)}H{n(frame.x(time.high))}"
     bars += f"M{n(x)} {n(frame.y(memory.low))}V{n(frame.y(memory.high))}"
-    style, hollow = _style(one), _is_hollow(time)
+    style, hollow = frame.style(one), _is_hollow(time)
     title = tag("title", svg.text(one.label))
     cross = tag("path", title, class_=f"c{style} line", d=bars)
     return cross + svg.marks(style, [(x, y)], hollow=hollow)
@@ -158,16 +167,16 @@ def _is_hollow(estimate: Estimate) -> bool:
     return estimate.basis != "measured"
 
 
-def _names(frame: Frame, named: Sequence[Evaluation]) -> Iterator[str]:
+def _names(frame: Plane, named: Sequence[Evaluation]) -> Iterator[str]:
     texts = [svg.shortened(one.label) for one in named]
     within = (frame.x.start, frame.y.end, frame.x.end, frame.y.start)
     widths = [svg.LETTER * len(text) for text in texts]
-    points = [_at(frame, one) for one in named]
+    points = [frame.at(one) for one in named]
     places = scales.placed(points, widths, 13, within)
     for one, text, point, width, place in zip(named, texts, points, widths, places, strict=True):
         if place is not None:
-            yield svg.words(text, place[0], place[1] + 4, f"c{_style(one)} label")
-            yield from _lead(point, place, width, _style(one))
+            yield svg.words(text, place[0], place[1] + 4, f"c{frame.style(one)} label")
+            yield from _lead(point, place, width, frame.style(one))
 
 
 def _lead(
@@ -181,9 +190,10 @@ def _lead(
         yield tag("path", class_=f"c{style} lead", d=f"M{n(x)} {n(y)}L{n(near)} {n(up)}")
 
 
-def _legend(there: Sequence[Evaluation]) -> Iterator[str]:
+def _legend(frame: Plane, there: Sequence[Evaluation]) -> Iterator[str]:
     """The marks that occur, below the axis."""
-    kinds = [kind for kind in MARKS if any(one.candidate.quality.kind == kind for one in there)]
+    present = {frame.kinds[one.label] for one in there}
+    kinds = [kind for kind in MARKS if kind in present]
     x, y = float(svg.LEFT), svg.HEIGHT - 4
     for kind in kinds:
         yield svg.marks(MARKS[kind], [(x, y - 4)])

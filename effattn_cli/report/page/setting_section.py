@@ -121,7 +121,7 @@ def _pareto_table(shown: View) -> str:
     rows = [
         (
             one.label,
-            one.candidate.quality.kind,
+            shown.kinds[one.label],
             *(
                 budget_phrases.amount(one.estimates[resource], choice.required.metric(resource))
                 for resource in ("latency", "memory")

@@ -10,6 +10,7 @@ from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.selection.candidates import Limit, Requirements, candidates
 from effattn_cli.analysis.selection.ranking import Choice, choose
 from effattn_cli.analysis.series import Series
+from effattn_cli.cards import Kind
 from effattn_cli.metrics import LATENCY, PEAK, STATE, Metric
 from effattn_cli.records import Profile
 from effattn_cli.report.page import curves, pareto, picks, roofline, speedups
@@ -47,6 +48,12 @@ class View:
         """In decoding the state fills the memory, a step's own peak is small beside it."""
         return (LATENCY, STATE, PEAK) if self.series.setting.phase == "decode" else (LATENCY, PEAK)
 
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """How each variant relates to softmax, by label."""
+        cells = [record.cell for record in self.series.records]
+        return {cell.label: self.profile.variants[cell.variant].card.kind for cell in cells}
+
     @cached_property
     def sentences(self) -> list[str]:
         """What is found, the most important first."""
@@ -83,7 +90,7 @@ def charts(shown: View) -> dict[str, Chart]:
         )
         for metric in shown.curves
     }
-    drawn["pareto"] = pareto.chart(shown.choice, shown.baseline)
+    drawn["pareto"] = pareto.chart(shown.choice, shown.baseline, shown.kinds)
     drawn["roofline"] = roofline.chart(shown.series, shown.profile.rooflines, shown.styles)
     drawn["speedup"] = speedups.chart(shown.series, shown.baseline)
     return {name: chart for name, chart in drawn.items() if chart is not None}
