@@ -50,7 +50,9 @@ for (const table of document.querySelectorAll("table.sort")) {
     for (const row of table.tBodies[0].rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
   });
 }
-/* A link into a closed part opens it, and paper has all parts open. */
+/* On paper all parts are open but the very long ones. */
 addEventListener("beforeprint", () => {
-  for (const part of document.querySelectorAll("details")) part.open = true;
+  for (const part of document.querySelectorAll("details")) {
+    if (part.querySelectorAll("tr").length < 100) part.open = true;
+  }
 });
