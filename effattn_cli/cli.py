@@ -25,6 +25,7 @@ from effattn_cli.commands.model import model
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
+from effattn_cli.commands.report import report
 from effattn_cli.commands.score import score
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
@@ -45,6 +46,7 @@ app = typer.Typer(
 for command in (
     profile, model, show, profiles, choose, crossover, compare, score, merge, export,
     variants, devices, check, new,
+    report,
 ):  # fmt: skip
     app.command()(command)
 
