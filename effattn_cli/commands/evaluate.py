@@ -1,0 +1,95 @@
+"""`effattn evaluate`: what a variant is worth, beside what it costs."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from effattn_cli.commands import options as o
+
+if TYPE_CHECKING:
+    from effattn_cli.app.evaluating import Order
+    from effattn_cli.app.sweep import Interrupted
+    from effattn_cli.evaluation import Evaluation
+
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        help="Go on with this evaluation: a file, a name, @1.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+Near = Annotated[
+    str,
+    typer.Option(
+        "--near",
+        help="The error of an output that a trained model can live with.",
+        metavar="SHARE",
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+
+
+@o.takes(*o.evaluation())
+def evaluate(
+    out: o.Out = None,
+    force: o.Force = False,
+    resume: Resume = None,
+    near: Near = "5%",
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    **options: Any,
+) -> None:
+    """Find out what variants are worth: fidelity to exact attention, without training."""
+    from effattn_cli import store
+    from effattn_cli.app.evaluating import Order
+    from effattn_cli.app.sweep import Interrupted
+    from effattn_cli.quantities import parse_share
+    from effattn_cli.report.console import stdout
+    from effattn_cli.report.evaluation import fidelity_view
+
+    limit = parse_share(near, "--near")
+    order = Order(flags=o.given(options), out=out, resume=resume, force=force)
+    try:
+        found = _evaluated(order, quiet=quiet)
+    except Interrupted as stopped:
+        _tell_how_to_go_on(stopped, order)
+        raise
+    if json:
+        typer.echo(store.as_json(found))
+    else:
+        stdout().print(fidelity_view.view(found, limit))
+
+
+def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":
+    from functools import partial
+
+    from rich.console import Console
+
+    from effattn_cli.app import evaluating, sweep
+    from effattn_cli.commands.notes import note, told
+    from effattn_cli.report.evaluation import progress
+    from effattn_cli.run.fork_server import ForkServer
+
+    console = Console(stderr=True, quiet=quiet)
+    sweep.interruptible()
+    with ForkServer() as server:
+        wanted, before = evaluating.prepared(order, server, note)
+        with evaluating.destination(order, wanted, before) as path:
+            watch = partial(progress.tell, console=console)
+            found = evaluating.evaluated(order, wanted, path, server, watch)
+    told(f"saved: {path}")
+    return found
+
+
+def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:
+    import shlex
+
+    from effattn_cli.commands.notes import told
+
+    again = ["effattn", "evaluate", "--resume", str(stopped.path)]
+    again += [word for plugin in order.request.plugin for word in ("--plugin", plugin)]
+    told("interrupted; what was found out is saved")
+    told(f"hint: {shlex.join(again)} goes on from here")
