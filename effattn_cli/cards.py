@@ -14,6 +14,13 @@ Stored = bool | Whole | float | str  # the same as a file may hold it
 #: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
 Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward"]
 Causal = Literal["optional", "never", "always"]
+#: What it takes to put a variant where a trained model has softmax attention. exact: nothing, it is
+#: the same function of the same weights. lossy: nothing, but the result is an approximation, which
+#: a knob makes as good as one likes. trained: the model must be trained, or converted, with it.
+Swap = Literal["exact", "lossy", "trained"]
+#: Where a lossy variant becomes softmax attention over N tokens: its knob at N, at 2 N or at 1, or
+#: ever more nearly as the knob grows.
+Knob = Literal["N", "2 N", "1", "limit"]
 #: What bundled variants were called in earlier versions; the names can still be used.
 RENAMED: Mapping[str, str] = {"local": "sliding-window"}
 
@@ -37,6 +44,12 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory: str  # the most alive at once beyond inputs and weights; the same notation
     causal: Causal
     kind: Kind
+    swap: Swap = "trained"  # what says nothing claims nothing
+    #: The values of options, and of `causal`, with which `swap` holds; others must be trained.
+    swap_if: Mapping[str, tuple[Stored, ...]] = field(default_factory=dict)
+    knobs: Mapping[str, Knob] = field(default_factory=dict)  # of a lossy one: its option
+    own_kv_heads: bool = False  # fewer than heads where none are given: not the model's weights
+    shortens: Literal["never", "always", "causal"] = "never"  # where fewer tokens come out
     state: str = ""  # growth of what decoding keeps in the N tokens so far; "" where it does not
     deployed: tuple[str, ...] = ()  # models that use it, with released weights or code
     aliases: tuple[str, ...] = ()  # other names, in small letters, without "attention"
@@ -74,6 +87,24 @@ def plain_card(name: str, parameters: Collection[str]) -> Card:
         padding=False,
         notes=("a plain torch.nn.Module: effattn does not know what it computes",),
     )
+
+
+def swap(card: Card, options: Mapping[str, Stored | None], *, causal: bool, kv_heads: bool) -> Swap:
+    """What the swap takes with all these options, the usual ones among them. `kv_heads`: whether
+    their number is given, and so that of the model.
+    """
+    if card.own_kv_heads and not kv_heads:
+        return "trained"
+    values = {**options, "causal": causal}
+    held = all(values.get(name) in allowed for name, allowed in card.swap_if.items())
+    return card.swap if held else "trained"
+
+
+def replaces_attention(card: Card, *, causal: bool) -> bool:
+    """Whether it can stand where attention stood: as many tokens come out as went in."""
+    if card.kind == "feed-forward":
+        return False
+    return card.shortens == "never" or (card.shortens == "causal" and not causal)
 
 
 #: Kinds of devices that a card can require, in capitals or not; all else is a package.
@@ -124,6 +155,11 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.card.kind == "feed-forward":
             return ("block",)
         return ("layer", "block") if self.plain else ("core", "layer", "block")
+
+    def swap(self, options: Mapping[str, Stored], *, causal: bool, kv_heads: bool) -> Swap:
+        """What the swap takes with these options; see `cards.swap`."""
+        usual = {option.name: option.default for option in self.options}
+        return swap(self.card, {**usual, **options}, causal=causal, kv_heads=kv_heads)
 
     @property
     def plugin(self) -> str | None:

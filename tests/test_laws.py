@@ -51,6 +51,8 @@ def test_law(name: str, law: str) -> None:
         "empty sequences": variant.card.padding,
         "causality": variant.card.causal != "never",
         "decoding": hasattr(variant, "decode"),
+        "output length": variant.card.shortens != "always",
+        "swap": variant.card.swap != "trained",
         "growth of the state": bool(variant.card.state),
         "long decoding": variant.card.state in {"1", "k"},
     }

@@ -33,6 +33,8 @@ class BigBird(Rotary):
         memory="N",
         causal="never",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"random_blocks": "N"},
         aliases=("bigbird",),
         survey=SurveyRow(complexity="N", decode=False, classes="FP+M"),
         lra=55.01,

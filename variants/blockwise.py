@@ -29,6 +29,8 @@ class Blockwise(Rotary):
         memory="N",
         causal="never",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"blocks": "1"},
         aliases=("blockbert",),
         notes=(
             "time is N^2 / n, for the paper fixes the number n of blocks, not their size",

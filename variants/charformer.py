@@ -34,6 +34,7 @@ class Charformer(TokenMixer):
         memory="N",
         causal="never",
         kind="own mechanism",
+        shortens="always",
         notes=(
             "the core is GBST alone, on the values with heads merged; it has no projections; the"
             " convolution before it, which tells places in a block apart, is left to the embedding",

@@ -43,6 +43,8 @@ class ChunkedAttention(Rotary, Decodable[Chunk]):
         state="w",
         causal="always",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"chunk": "N"},
         deployed=("Llama 4",),
         aliases=("chunk", "block-local", "block-diagonal"),
         notes=(

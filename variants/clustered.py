@@ -37,6 +37,8 @@ class Clustered(Attention):
         memory="N",
         causal="never",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"topk": "N"},
         notes=(
             "named in the survey's text, without a row",
             "hash planes are drawn once, when the layer is made; the authors draw at every call",
@@ -142,8 +144,7 @@ def _means(q_GTK: Tensor, cluster_GT: Tensor, clusters: int, real_GT: Tensor | N
     if real_GT is not None:
         row_GTE = row_GTE * real_GT.unsqueeze(-1)
     first_G1 = torch.arange(0, G * clusters, clusters, device=q_GTK.device).unsqueeze(1)
-    sums_GCE = row_GTE.new_zeros(G * clusters, K + 1).index_add(
-        0, (cluster_GT + first_G1).flatten(), row_GTE.flatten(0, 1)
-    )
-    sums_GCE = sums_GCE.view(G, clusters, K + 1)
+    to_S = (cluster_GT + first_G1).flatten()
+    sums_ZE = row_GTE.new_zeros(G * clusters, K + 1).index_add(0, to_S, row_GTE.flatten(0, 1))
+    sums_GCE = sums_ZE.view(G, clusters, K + 1)
     return (sums_GCE[..., :-1] / sums_GCE[..., -1:].clamp(min=1)).to(q_GTK.dtype)

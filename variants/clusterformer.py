@@ -30,6 +30,8 @@ class Clusterformer(Attention):
         memory="N",
         causal="never",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"chunk": "N"},
         survey=SurveyRow(complexity="N log N", decode=False, classes="LP"),
         notes=(
             "the survey's N log N is the sort's, which multiplies nothing",

@@ -29,6 +29,7 @@ class FunnelTransformer(Attention):
         memory="N",
         causal="never",
         kind="own mechanism",
+        shortens="always",
         survey=SurveyRow(complexity="N^2", decode=True, classes="FP+DS"),
         notes=(
             "the survey says that it decodes; its decoder only restores the length, and nothing in"

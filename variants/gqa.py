@@ -35,6 +35,9 @@ class GroupedQuery(Prepared, Decodable[Cache]):
         state="N",
         causal="optional",
         kind="exact",
+        swap="exact",
+        swap_if={"softcap": (0.0,), "sinks": (False,)},
+        own_kv_heads=True,
         aliases=("mqa", "multi-query", "grouped-query"),
         deployed=("Llama 3", "Qwen3", "Mistral", "gpt-oss", "MiniMax-M2"),
         notes=(

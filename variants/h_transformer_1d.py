@@ -46,6 +46,8 @@ class HTransformer1D(Decodable[Pyramid]):
         state="log N",
         causal="optional",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"rank": "N"},
         aliases=("h-transformer", "hierarchical", "h-attention"),
         notes=(
             "time is N where it is not causal, as in the paper",

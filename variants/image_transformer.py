@@ -32,6 +32,8 @@ class ImageTransformer(Decodable[Cache]):
         state="m",
         causal="always",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"memory": "N"},
         survey=SurveyRow(complexity="N m", decode=True, classes="FP"),
         notes=(
             "2-D: tokens come in the order in which the paper makes them, block after block; its"

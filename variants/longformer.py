@@ -32,6 +32,9 @@ class Longformer(Rotary, Decodable[Ring]):
         state="w + m",
         causal="optional",
         kind="approximates softmax",
+        swap="lossy",
+        swap_if={"causal": (True,)},  # global rows have projections of their own
+        knobs={"window": "2 N"},
         survey=SurveyRow(complexity="n(k+m)", decode=True, classes="FP+M"),
         lra=53.46,
         notes=(

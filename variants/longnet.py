@@ -41,6 +41,8 @@ class LongNet(Rotary, Decodable[Segments]):
         state="log N",
         causal="optional",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"segment": "N"},
         aliases=("dilated", "dilated-attention"),
         notes=(
             "the paper's models have segments of 2048 to 32,768 tokens and strides 1, 2, 4, 6, 12;"

@@ -46,6 +46,8 @@ class MixtureOfBlocks(Rotary, Decodable[Gated]):
         state="N",
         causal="always",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"top": "N"},
         aliases=("mixture-of-block", "mixture-of-blocks"),
         notes=(
             "time is N top block for what is attended, and N^2 / block for the gate's scores",

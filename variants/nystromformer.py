@@ -11,7 +11,7 @@ from effattn_cli.attention import Attention, Card, SurveyRow, Unsupported
 from effattn_cli.parts.chunked import CHUNK
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.landmarks import filled, segment_means
-from effattn_cli.parts.precision import lowest
+from effattn_cli.parts.precision import lowest, wide
 
 
 @final
@@ -32,6 +32,9 @@ class Nystromformer(Attention):
         memory="N",
         causal="never",
         kind="approximates softmax",
+        swap="lossy",
+        swap_if={"kernel": (0,)},  # the filter over the values is learned
+        knobs={"landmarks": "limit"},
         survey=SurveyRow(complexity="kN", decode=False, classes="M+DS"),
         notes=(
             "the pseudo-inverse starts from each matrix's own norms, as the paper has it; in the"
@@ -59,10 +62,8 @@ class Nystromformer(Attention):
         if config.kernel < 0 or (config.kernel and config.kernel % 2 == 0):
             raise Unsupported(f"kernel {config.kernel} is neither 0 nor an odd number")
         self.landmarks, self.iterations = config.landmarks, config.iterations
-        self.filter_HW = None
-        if config.kernel:
-            weights_HW = torch.empty(self.heads, config.kernel)
-            self.filter_HW = nn.Parameter(weights_HW.uniform_(-1, 1) * config.kernel**-0.5)
+        weights_HW = torch.empty(self.heads, config.kernel).uniform_(-1, 1)
+        self.filter_HW = nn.Parameter(weights_HW * config.kernel**-0.5) if config.kernel else None
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
@@ -129,8 +130,7 @@ def _correlated(y_BHTK: Tensor, v_BHTK: Tensor, width: int) -> Tensor:
 
 def _kernel(q_BHMK: Tensor, k_BHMK: Tensor, filled_BM: Tensor | None) -> Tensor:
     """S(q', k') in float32 at least; rows and columns of landmarks without tokens are 0."""
-    dtype = torch.promote_types(q_BHMK.dtype, torch.float32)
-    scores_BHMM = q_BHMK.to(dtype) @ k_BHMK.to(dtype).mT * q_BHMK.shape[-1] ** -0.5
+    scores_BHMM = wide(q_BHMK) @ wide(k_BHMK).mT * q_BHMK.shape[-1] ** -0.5
     if filled_BM is None:
         return scores_BHMM.softmax(-1)
     scores_BHMM = scores_BHMM.masked_fill(~filled_BM[:, None, None], lowest(scores_BHMM))

@@ -45,6 +45,7 @@ class Perceiver(Decodable[Latents]):
         state="N + k",
         causal="optional",
         kind="own mechanism",
+        shortens="causal",
         survey=SurveyRow(complexity="kN", decode=True, classes="M+DS"),
         notes=(
             "out of M latents T outputs are made by the queries of all tokens, as Perceiver IO can:"

@@ -40,6 +40,7 @@ class SDPA(Prepared, Decodable[Cache]):
         state="N",
         causal="optional",
         kind="exact",
+        swap="exact",
         aliases=("flash", "flash-attn", "fused", "full", "mha", "multi-head", "scaled-dot-product"),
         lra=54.39,
     )

@@ -30,6 +30,7 @@ class Softmax(Prepared, Decodable[Cache]):
         state="N",
         causal="optional",
         kind="exact",
+        swap="exact",
         aliases=("eager", "naive", "vanilla", "math"),
         lra=54.39,
         notes=("under torch.compile, Inductor may put a fused kernel in its place",),

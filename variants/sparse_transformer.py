@@ -36,6 +36,8 @@ class SparseTransformer(Rotary, Decodable[Cache]):
         state="sqrt N",
         causal="always",
         kind="approximates softmax",
+        swap="lossy",
+        knobs={"stride": "N"},
         aliases=("strided",),
         survey=SurveyRow(complexity="N sqrt N", decode=True, classes="FP"),
         lra=51.24,
@@ -135,10 +137,8 @@ class SparseTransformer(Rotary, Decodable[Cache]):
         q_BHxK, kept = q_BHK.unsqueeze(2), (state.k_BGRK, state.v_BGRK)
         if not self.fixed:
             state = state.append(k_BHK, v_BHK)
-            before = max(0, state.length - L)
-            seen = [
-                torch.cat([x[:, :, rest:before:L], x[:, :, before : state.length]], 2) for x in kept
-            ]
+            near = slice(max(0, state.length - L), state.length)
+            seen = [torch.cat([x[:, :, rest : near.start : L], x[:, :, near]], 2) for x in kept]
             return exact(q_BHxK, *seen).squeeze(2), state
         first, end = L - 1 - rest, L + block * self.summary
         for x_BHRK, new_BHK in zip(kept, (k_BHK, v_BHK), strict=True):

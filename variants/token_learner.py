@@ -28,6 +28,7 @@ class TokenLearner(TokenMixer):
         memory="N",
         causal="never",
         kind="own mechanism",
+        shortens="always",
         survey=SurveyRow(complexity="k^2", decode=False, classes="DS"),
         notes=(
             "the core is the module alone, on the values with heads merged; it has no projections",

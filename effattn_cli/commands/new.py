@@ -34,6 +34,7 @@ class {class_name}(Attention):
         causal="optional",  # or "never", "always"
         padding=True,  # whether `attend` can be told which tokens are padding
         kind="own mechanism",  # or "exact", "approximates softmax"
+        swap="trained",  # or "exact", "lossy": put into a trained model, it keeps the weights
     )
 
     @dataclass(frozen=True, kw_only=True)

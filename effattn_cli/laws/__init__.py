@@ -7,7 +7,7 @@ on its card, under `exempt`.
 
 from collections.abc import Mapping
 
-from effattn_cli.laws import growth, masks, outputs, steps
+from effattn_cli.laws import growth, masks, outputs, steps, swaps
 from effattn_cli.laws.law import (
     STATED,
     B,
@@ -25,7 +25,7 @@ from effattn_cli.laws.law import (
 #: By name, in the order in which they are tried: what is quick and basic comes first.
 LAWS: Mapping[str, Law] = {
     name: check
-    for module in (outputs, masks, steps, growth)
+    for module in (outputs, masks, swaps, steps, growth)
     for name, check in STATED.items()
     if check.__module__ == module.__name__
 }

@@ -7,7 +7,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from effattn_cli.cards import Card, Causal, Kind, Option, Variant
+from effattn_cli import cards
+from effattn_cli.cards import Card, Causal, Kind, Knob, Option, Swap, Variant
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.units import clean
 
@@ -20,6 +21,7 @@ COLUMNS = (
     Column(title="decode"),
     Column(title="state", extra=2),
     Column(title="causal"),
+    Column(title="swap"),
     Column(title="kind", extra=1),
     Column(title="deployed in", extra=1, folds=2),
     Column(title="origin", extra=2),
@@ -30,6 +32,12 @@ KINDS: dict[Kind, str] = {
     "approximates softmax": "approx.",
     "own mechanism": "own",
     "feed-forward": "ffn",
+}
+#: What each word asks of a trained model.
+SWAPS: dict[Swap, str] = {
+    "exact": "the same function of the model's own weights",
+    "lossy": "the model's own weights, an approximation",
+    "trained": "a model must be trained or converted with it",
 }
 CAUSAL: dict[Causal, str] = {"optional": "yes", "never": "no", "always": "only"}
 #: The letters of the survey's last column.
@@ -73,9 +81,19 @@ def _facts(item: Variant) -> Iterator[str]:
     yield "yes" if item.decode else "no"
     yield card.state
     yield CAUSAL[card.causal]
+    yield _swap_in_short(item)
     yield KINDS[card.kind]
     yield ", ".join([*card.deployed[:2], *(["..."] if card.deployed[2:] else [])])
     yield item.origin
+
+
+def _swap_in_short(variant: Variant) -> str:
+    """`exact if` where that takes other options than the usual ones, or the model's kv heads."""
+    card = variant.card
+    if card.kind == "feed-forward" or card.shortens == "always":
+        return "" if card.kind == "feed-forward" else "shortens"
+    usual = variant.swap({}, causal=card.causal == "always", kv_heads=False)
+    return card.swap if usual == card.swap else f"{card.swap} if"
 
 
 def card(variant: Variant) -> RenderableType:
@@ -94,6 +112,8 @@ def _sections(variant: Variant) -> Iterator[tuple[str, list[RenderableType]]]:
         "paper": f"{_link(card.paper)} ({card.year})",
         "family": ", ".join(card.families),
         "kind": card.kind,
+        "swap": _swap(variant),
+        "place": _place(variant),
         "time": f"grows like {card.time} in the tokens N",
         "memory": f"grows like {card.memory}",
         "state": _state(card.state),
@@ -112,6 +132,48 @@ def _sections(variant: Variant) -> Iterator[tuple[str, list[RenderableType]]]:
     yield "exempt", [Text(clean(f"{law}: {why}")) for law, why in card.exempt.items()]
     yield "origin", [Text(clean(variant.origin))]
     yield "path", [Text(clean(variant.path), overflow="fold")]
+
+
+def _swap(variant: Variant) -> str:
+    """What it takes to put it where a trained model has softmax attention, and with what options.
+
+    `lossy: the model's weights, an approximation; softmax attention with window = 2 N`
+    """
+    card = variant.card
+    if card.kind == "feed-forward":
+        return ""
+    said = f"{card.swap}: {SWAPS[card.swap]}"
+    for knob, end in card.knobs.items():
+        said += f"; softmax attention {_end(knob, end)}"
+    conditions = [f"{name}={_either(values)}" for name, values in card.swap_if.items()]
+    conditions += ["kv_heads as the model has them"] if card.own_kv_heads else []
+    return said + (f". Only with {', '.join(conditions)}; trained otherwise" if conditions else "")
+
+
+def _end(knob: str, end: Knob) -> str:
+    return f"in the limit of many {knob}" if end == "limit" else f"with {knob} = {end}"
+
+
+def _either(values: Iterable[object]) -> str:
+    """As they are typed: `none or first`."""
+    return " or ".join(str(value).lower() for value in values)
+
+
+def _place(variant: Variant) -> str:
+    """What it can stand for in a model.
+
+    `attention in encoders and decoders`
+    """
+    card = variant.card
+    if card.kind == "feed-forward":
+        return "the feed-forward, not attention"
+    modes = {"encoders": card.causal != "always", "decoders": card.causal != "never"}
+    able = [name for name, there in modes.items() if there]
+    stands = [name for name in able if cards.replaces_attention(card, causal=name == "decoders")]
+    shorter = [name for name in able if name not in stands]
+    said = [f"attention in {' and '.join(stands)}"] if stands else []
+    said += [f"in {' and '.join(shorter)} fewer tokens come out than go in"] if shorter else []
+    return "; ".join(said)
 
 
 def _link(paper: str) -> str:
