@@ -31,14 +31,14 @@ def mean(samples: Sequence[float]) -> Mean | None:
     number = len(samples)
     if number == 1:
         return Mean(samples[0], None)
-    return Mean(
-        fmean(samples), t_ppf(1 - CONFIDENCE, number - 1) * stdev(samples) / math.sqrt(number)
-    )
+    half = t_ppf(1 - CONFIDENCE, number - 1) * stdev(samples) / math.sqrt(number)
+    return Mean(fmean(samples), half)
 
 
-def error(record: Evidence, fidelity: Fidelity | None) -> Mean | None:
+def error(record: Evidence, regime: str) -> Mean | None:
     """The relative error of the output, mean over heads and draws; None where there is none."""
-    return None if fidelity is None else mean(fidelity.errors)
+    found = of_regime(record, regime)
+    return None if found is None else mean(found.errors)
 
 
 def groups(records: Iterable[Evidence]) -> dict[Cell, list[Evidence]]:
@@ -86,9 +86,7 @@ def _verdict(name: str, records: list[Evidence], limit: float) -> Verdict:
     beyond: dict[str, tuple[Evidence, float]] = {}
     for regime in regimes(records):
         known = [
-            (record, found)
-            for record in records
-            if (found := error(record, of_regime(record, regime))) is not None
+            (record, found) for record in records if (found := error(record, regime)) is not None
         ]
         within = [record for record, found in known if found.high <= limit]
         if within:

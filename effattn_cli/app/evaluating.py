@@ -14,21 +14,21 @@ from effattn_cli import files, library, store
 from effattn_cli.app import Note
 from effattn_cli.app.named_profiles import unless_there
 from effattn_cli.app.sweep import Interrupted, machine
+from effattn_cli.cards import Card
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError, unknown
+from effattn_cli.evaluate import tensor_file
 from effattn_cli.evaluate.regimes import regimes
-from effattn_cli.evaluation import Evaluation, Evidence
+from effattn_cli.evaluation import OWN, Evaluation, Evidence
 from effattn_cli.host import processor
 from effattn_cli.host.processes import usual_memory_limit
 from effattn_cli.plan.evaluation_request import EvaluationRequest, cores, requested
-from effattn_cli.plan.variant_choices import Choice, select
+from effattn_cli.plan.variant_choices import select
 from effattn_cli.quantities import parse_seconds
+from effattn_cli.records import Cell
 from effattn_cli.run import fidelity_steps
 from effattn_cli.run.evaluator import Done, Evaluator, Step
 from effattn_cli.run.fork_server import Launcher
-
-#: Kinds of variants that mean softmax attention, so that there is a fidelity to ask for.
-MEANT = ("exact", "approximates softmax")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,17 @@ class Order:
 
 def _fidelity(request: EvaluationRequest, catalog: Catalog, note: Note) -> tuple[Evidence, ...]:
     """What `--task fidelity` asks for."""
-    choices = _meant(select(request.variant, catalog), catalog, note)
-    cells = cores(request, choices, catalog, processor.cores())
-    return fidelity_steps.wanted(cells, dict.fromkeys(regimes(request.regime)), request.draws)
+    choices, threads = select(request.variant, catalog), processor.cores()
+    if request.qkv is None:
+        cells = _swapped(cores(request, choices, catalog, threads), catalog, note)
+        return fidelity_steps.wanted(cells, dict.fromkeys(regimes(request.regime)), request.draws)
+    own = tensor_file.look(Path(request.qkv))
+    sizes = {
+        "tokens": own.tokens, "batch": own.batch, "heads": own.heads, "kv_heads": own.kv_heads,
+        "head_dim": own.width,
+    }  # fmt: skip
+    cells = _swapped(cores(request, choices, catalog, threads, sizes), catalog, note)
+    return fidelity_steps.wanted(cells, {OWN: own.hash}, 1)
 
 
 #: Each task: the evidence that a request asks for, none of it found yet.
@@ -98,20 +106,31 @@ def _tasks(text: str) -> tuple[str, ...]:
     return words
 
 
-def _meant(choices: Sequence[Choice], catalog: Catalog, note: Note) -> tuple[Choice, ...]:
-    """Those that stand for softmax attention; of the others it is said that they do not."""
+def _swapped(cells: Sequence[Cell], catalog: Catalog, note: Note) -> tuple[Cell, ...]:
+    """Those that take the weights of softmax attention as they are; of the others it is said that
+    they do not, and with which options they would.
+    """
     there, left = [], dict[str, None]()
-    for choice in choices:
-        if catalog.variant(choice.name).card.kind in MEANT:
-            there.append(choice)
+    for cell in cells:
+        variant, causal = catalog.variant(cell.variant), cell.setting.causal
+        if variant.swap(cell.options, causal=causal, kv_heads=True) != "trained":
+            there.append(cell)
         else:
-            left[choice.name] = None
+            left[f"{cell.label}{_but(variant.card)}"] = None
     if left and not there:
-        why = "of its own, and no softmax attention to be faithful to"
-        raise UsageError(f"{', '.join(left)} is a mechanism {why}", "--task recall, say")
+        why = "must be trained into a model: there is no fidelity without"
+        raise UsageError(f"{', '.join(left)} {why}", "-v sliding-window,performer, say")
     if left:
-        note(f"not compared, being mechanisms of their own: {', '.join(left)}")
+        note(f"left out, as they must be trained: {', '.join(left)}")
     return tuple(there)
+
+
+def _but(card: Card) -> str:
+    """` (but not with kernel=0)`: with which options it is no longer so."""
+    if card.swap == "trained":
+        return ""
+    options = (f"{name}={values[0]}" for name, values in card.swap_if.items())
+    return f" (but not with {', '.join(options)})"
 
 
 def joined(old: Sequence[Evidence], new: Sequence[Evidence]) -> tuple[Evidence, ...]:
@@ -148,6 +167,7 @@ def _resumed(order: Order, saved: Evaluation, note: Note) -> Evaluation:
             hint = "--plugin says where it is" if old.plugin else None
             raise UsageError(f"cannot resume: there is no variant {name!r}", hint)
         variants[name] = catalog.variant(name)
+    _has_its_data(saved, request)
     stale = [name for name, old in saved.variants.items() if variants[name].code != old.code]
     if stale:
         note(f"evaluated anew, its code having changed: {', '.join(stale)}")
@@ -156,6 +176,19 @@ def _resumed(order: Order, saved: Evaluation, note: Note) -> Evaluation:
         saved, variants=dict(sorted(variants.items())), records=joined(known, records),
         finished=False,
     )  # fmt: skip
+
+
+def _has_its_data(saved: Evaluation, request: EvaluationRequest) -> None:
+    """Of tensors of the user's own the file knows the hash, and not where they are."""
+    wanted = {
+        one.data for record in saved.records for one in record.fidelity
+        if one.data and fidelity_steps.is_open(one)
+    }  # fmt: skip
+    given = None if request.qkv is None else tensor_file.look(Path(request.qkv)).hash
+    if wanted - {given}:
+        raise UsageError(
+            "cannot resume: its own q, k and v are needed", "--qkv says where they are"
+        )
 
 
 def _forgotten(record: Evidence) -> Evidence:
@@ -205,4 +238,6 @@ def _steps(order: Order, evaluation: Evaluation) -> Iterator[Step]:
     """What is left to do, whatever the task."""
     seconds = parse_seconds(order.request.time_limit, "--time-limit")
     memory = usual_memory_limit()
-    yield from fidelity_steps.steps(evaluation, seconds, memory)
+    file = order.request.qkv
+    own = None if file is None else str(Path(file).absolute())
+    yield from fidelity_steps.steps(evaluation, seconds, memory, own)

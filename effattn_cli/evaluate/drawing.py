@@ -1,4 +1,4 @@
-"""Random queries, keys and values that have the statistics of a head.
+"""Random queries, keys and values that have the statistics of heads.
 
 What has no other structure is standard normal. Queries and keys are then scaled alike until the
 mean entropy of the exact weights is what it is to be.
@@ -11,12 +11,17 @@ from functools import partial
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import normalize
 
 from effattn_cli.evaluate.regimes import REGIMES, Head
 
-ROWS = 128  # queries, evenly spaced, at which entropy and sink are adjusted
+ROWS = 64  # queries, evenly spaced, at which entropy and sink are adjusted
 SPREAD = 0.5  # of the tokens of a cluster about its centre, whose own spread is 1
 SINK_VALUE = 0.1  # the norm of a sink's value over that of others: it takes weight, and adds little
+ROUNDS = 4  # of adjusting the entropy, then the sink
+STEPS = 17  # of halving
+LARGEST_LOG, LARGEST_SINK = 7.0, 100.0  # of the scale, and of the sink's score, tried at most
+HIDDEN = -1e30  # the score of a key that a query does not see; 0 times it is 0
 
 
 @dataclass(frozen=True)
@@ -34,90 +39,72 @@ class Drawn:
 def draw(
     regime: str, *, heads: int, kv_heads: int, tokens: int, width: int, causal: bool, seed: int
 ) -> Drawn:
-    """One sequence of a regime, in float64; heads have the regime's statistics in turn.
+    """One sequence of a regime, in float64; kv heads have the regime's statistics in turn.
 
     The query heads of a kv head share its keys and values, and have queries of their own.
     """
     kinds, each = REGIMES[regime], heads // kv_heads
     generator = torch.Generator().manual_seed(seed)
-    made = []
-    for number in range(kv_heads):
-        head = kinds[number % len(kinds)]
-        made.append(_head(head, each, tokens, width, generator, causal=causal))
-    q_HTK, k_GTK, v_GTK = (torch.cat(parts) for parts in zip(*made, strict=True))
-    return Drawn(q_HTK[None], k_GTK[None], v_GTK[None])
+    group = [kinds[number % len(kinds)] for number in range(kv_heads)]
+    made = [_structured(head, each, tokens, width, generator) for head in group]
+    q_GRTK, k_GTK, v_GTK = (torch.stack(parts) for parts in zip(*made, strict=True))
+    mean_GK = normalize(_normal(generator, kv_heads, width), dim=1)
+    offset_G = torch.tensor([_offset(head.cosine, width) for head in group]).double()
+    q_GRTK += (offset_G[:, None] * mean_GK)[:, None, None]
+    k_GTK += (offset_G[:, None] * mean_GK)[:, None]
+    like_GK = mean_GK / offset_G[:, None].clamp(min=1e-9)  # of which a query has 1 on the average
+    scale_G, sink_G = _adjusted(q_GRTK, k_GTK, group, like_GK, causal=causal)
+    q_GRTK, k_GTK = q_GRTK * scale_G.sqrt().view(-1, 1, 1, 1), k_GTK * scale_G.sqrt().view(-1, 1, 1)
+    for number, head in enumerate(group):
+        if head.sink:
+            length = sink_G[number] * math.sqrt(width) / offset_G[number] / scale_G[number].sqrt()
+            k_GTK[number, 0] = mean_GK[number] * length
+            v_GTK[number, 0] *= SINK_VALUE
+    return Drawn(q_GRTK.flatten(0, 1)[None], k_GTK[None], v_GTK[None])
 
 
-def _head(
-    head: Head, queries: int, tokens: int, width: int, generator: Generator, *, causal: bool
+def rows(tokens: int, most: int) -> Tensor:
+    """Places of queries, evenly spaced, the first and the last among them."""
+    return torch.linspace(0, tokens - 1, min(tokens, most), dtype=torch.float64).round().long()
+
+
+def _structured(
+    head: Head, queries: int, tokens: int, width: int, generator: Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries (R, T, K) of the heads that share one kv head; its keys and values (1, T, K)."""
+    """Queries (R, T, K) of the heads that share a kv head; its keys and values (T, K). They have
+    all but the common part, the temperature and the sink.
+    """
     rank = min(head.rank or width, width)
     basis_KR = torch.linalg.qr(_normal(generator, width, rank)).Q * math.sqrt(width / rank)
-    common_RTr, place_T = None, None
+    x_NTr = _normal(generator, queries + 1, tokens, rank)
+    v_TK = _normal(generator, tokens, width)
     if head.correlation:
-        common_RTr = _process(head.correlation, tokens, rank, generator)
+        x_NTr[:] = _process(head.correlation, _normal(generator, tokens, rank))
+        v_TK = _process(head.correlation, v_TK)
     if head.clusters:
         place_T = torch.randint(head.clusters, (tokens,), generator=generator)
-        common_RTr = _normal(generator, head.clusters, rank)[place_T]
-    q_RTK, k_1TK = (
-        _shaped(common_RTr, number, tokens, head, basis_KR, generator) for number in (queries, 1)
-    )
-    v_1TK = _values(head, tokens, width, place_T, generator)
-    mean_K = torch.nn.functional.normalize(_normal(generator, width), dim=0)
-    offset = _offset(head.cosine, width)
-    q_RTK, k_1TK = q_RTK + offset * mean_K, k_1TK + offset * mean_K
-    share, sink = _adjusted(q_RTK, k_1TK, head, mean_K, offset, causal=causal)
-    q_RTK, k_1TK = q_RTK * math.sqrt(share), k_1TK * math.sqrt(share)
-    if head.sink:
-        k_1TK[:, 0] = mean_K * (sink * math.sqrt(width) / (offset * math.sqrt(share)))
-        v_1TK[:, 0] *= SINK_VALUE
-    return q_RTK, k_1TK, v_1TK
+        x_NTr = _about(_normal(generator, head.clusters, rank)[place_T], x_NTr)
+        v_TK = _about(_normal(generator, head.clusters, width)[place_T], v_TK)
+    x_NTK = x_NTr @ basis_KR.mT
+    mean_K = normalize(_normal(generator, width), dim=0)
+    return x_NTK[:-1], x_NTK[-1], v_TK + _offset(head.value_cosine, width) * mean_K
 
 
 def _normal(generator: Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def _process(correlation: float, tokens: int, width: int, generator: Generator) -> Tensor:
-    """A stationary AR(1) process of variance 1 along the tokens, (T, width)."""
-    steps_Tr = _normal(generator, tokens, width)
-    rest = math.sqrt(1 - correlation**2)
-    for token in range(1, tokens):
-        steps_Tr[token] = correlation * steps_Tr[token - 1] + rest * steps_Tr[token]
-    return steps_Tr
+def _process(correlation: float, steps_TK: Tensor) -> Tensor:
+    """A stationary AR(1) process of variance 1 along the tokens: the steps, each of which fades."""
+    T = len(steps_TK)
+    steps_TK = torch.cat([steps_TK[:1], math.sqrt(1 - correlation**2) * steps_TK[1:]])
+    left_T1 = correlation ** torch.arange(T, dtype=torch.float64)[:, None]
+    product = torch.fft.rfft(steps_TK, 2 * T, dim=0) * torch.fft.rfft(left_T1, 2 * T, dim=0)
+    return torch.fft.irfft(product, 2 * T, dim=0)[:T]
 
 
-def _shaped(
-    common_Tr: Tensor | None,
-    number: int,
-    tokens: int,
-    head: Head,
-    basis_KR: Tensor,
-    generator: Generator,
-) -> Tensor:
-    """Queries or keys before the offset, (number, T, K), of norm sqrt K on the average."""
-    rank = basis_KR.shape[1]
-    x_NTr = _normal(generator, number, tokens, rank)
-    if common_Tr is not None:
-        own = SPREAD if head.clusters else 0.0
-        x_NTr = (common_Tr + own * x_NTr) / math.sqrt(1 + own**2)
-    return x_NTr @ basis_KR.mT
-
-
-def _values(
-    head: Head, tokens: int, width: int, place_T: Tensor | None, generator: Generator
-) -> Tensor:
-    """Values (1, T, K): alike where the keys are, by time or by cluster."""
-    if head.correlation:
-        v_TK = _process(head.correlation, tokens, width, generator)
-    else:
-        v_TK = _normal(generator, tokens, width)
-    if place_T is not None:
-        centre_CK = _normal(generator, head.clusters, width)
-        v_TK = (centre_CK[place_T] + SPREAD * v_TK) / math.sqrt(1 + SPREAD**2)
-    mean_K = torch.nn.functional.normalize(_normal(generator, width), dim=0)
-    return (v_TK + _offset(head.value_cosine, width) * mean_K)[None]
+def _about(centre: Tensor, noise: Tensor) -> Tensor:
+    return (centre + SPREAD * noise) / math.sqrt(1 + SPREAD**2)
 
 
 def _offset(cosine: float, width: int) -> float:
@@ -126,64 +113,64 @@ def _offset(cosine: float, width: int) -> float:
 
 
 def _adjusted(
-    q_RTK: Tensor, k_1TK: Tensor, head: Head, mean_K: Tensor, offset: float, *, causal: bool
-) -> tuple[float, float]:
-    """What to multiply the scores by, and the mean score of the sink."""
-    T, K = q_RTK.shape[1:]
+    q_GRTK: Tensor, k_GTK: Tensor, group: list[Head], like_GK: Tensor, *, causal: bool
+) -> tuple[Tensor, Tensor]:
+    """What to multiply the scores of each kv head by, and the mean score of its sink."""
+    T, K = k_GTK.shape[1:]
+    scale_G, sink_G = torch.ones(len(group)).double(), torch.zeros(len(group)).double()
     if T < 2:
-        return 1.0, 0.0
+        return scale_G, sink_G
     at_N = rows(T, ROWS)
-    seen_NT = (torch.arange(T) <= at_N[:, None]) if causal else torch.ones(len(at_N), T).bool()
-    at_N, seen_NT = at_N[seen_NT.sum(1) > 1], seen_NT[seen_NT.sum(1) > 1]
-    score_RNT = (q_RTK[:, at_N] @ k_1TK.mT * K**-0.5).masked_fill_(~seen_NT, -torch.inf)
-    like_RN = (q_RTK[:, at_N] @ mean_K) / offset if head.sink else None
-    scores = _Scores(score_RNT.float(), like_RN, seen_NT.sum(1).log())
-    scale, sink = 1.0, 0.0
-    for _ in range(8 if head.sink else 1):
-        entropy = partial(scores.lacks_entropy, sink=sink, wanted=head.entropy)
-        scale = math.exp(_root(entropy, -12, 12))
-        if head.sink:
-            sink = _root(partial(scores.has_sunk, scale=scale, wanted=head.sink), -50, 200)
-    return scale, sink
+    at_N = at_N[at_N > 0] if causal else at_N
+    seen_NT = torch.arange(T) <= at_N[:, None] if causal else torch.ones(len(at_N), T).bool()
+    q_GRNK = q_GRTK[:, :, at_N]
+    score_GRNT = (q_GRNK @ k_GTK[:, None].mT * K**-0.5).masked_fill_(~seen_NT, HIDDEN)
+    sinks = torch.tensor([head.sink for head in group]).double()
+    entropy_G = torch.tensor([head.entropy for head in group]).double()
+    like_GRN = (q_GRNK @ like_GK[:, None, :, None])[..., 0] if sinks.any() else None
+    scores = _Scores(score_GRNT.float(), like_GRN, sinks > 0, seen_NT.sum(1).log())
+    for _ in range(ROUNDS if sinks.any() else 1):
+        lacking = partial(scores.lacking, sink_G=sink_G, wanted_G=entropy_G)
+        scale_G = _root(lacking, LARGEST_LOG, len(group)).exp()
+        if sinks.any():
+            beyond = partial(scores.beyond, scale_G=scale_G, wanted_G=sinks)
+            sink_G = _root(beyond, LARGEST_SINK, len(group))
+    return scale_G, sink_G
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """Of some queries, and what they make of a scale, and of the score of a sink."""
+    """Of some queries of each kv head, and what they make of a scale and of the score of a sink."""
 
-    score_RNT: Tensor
-    like_RN: Tensor | None  # the sink's score at each query, if it is 1 on the average
+    score_GRNT: Tensor
+    like_GRN: Tensor | None  # the sink's score at each query, if it is 1 on the average
+    has_G: Tensor  # which have a sink
     most_N: Tensor  # entropy
 
-    def weights(self, scale: float, sink: float) -> Tensor:
-        scaled = self.score_RNT * scale
-        if self.like_RN is not None:
-            scaled[..., 0] = sink * self.like_RN
-        return scaled.softmax(-1)
+    def _scaled(self, scale_G: Tensor, sink_G: Tensor) -> Tensor:
+        scaled = self.score_GRNT * scale_G.float().view(-1, 1, 1, 1)
+        if self.like_GRN is not None:
+            sunk = sink_G.view(-1, 1, 1) * self.like_GRN
+            scaled[self.has_G, ..., 0] = sunk[self.has_G].float()
+        return scaled
 
-    def lacks_entropy(self, log_scale: float, *, sink: float, wanted: float) -> float:
-        """What is missing of the mean entropy."""
-        weight_RNT = self.weights(math.exp(log_scale), sink)
-        return wanted - float((entropies(weight_RNT) / self.most_N).mean())
+    def lacking(self, log_scale_G: Tensor, sink_G: Tensor, wanted_G: Tensor) -> Tensor:
+        """What is missing of the mean entropy, a share of the most."""
+        scaled = self._scaled(log_scale_G.exp(), sink_G)
+        entropy_GRN = scaled.logsumexp(-1) - (scaled.softmax(-1) * scaled).sum(-1)
+        return wanted_G - (entropy_GRN / self.most_N).mean((1, 2))
 
-    def has_sunk(self, sink: float, *, scale: float, wanted: float) -> float:
-        """What the sink's mean weight is beyond the wanted one."""
-        return float(self.weights(scale, sink)[..., 0].mean()) - wanted
-
-
-def rows(tokens: int, most: int) -> Tensor:
-    """Places of queries, evenly spaced, the first and the last among them."""
-    return torch.linspace(0, tokens - 1, min(tokens, most), dtype=torch.float64).round().long()
+    def beyond(self, sink_G: Tensor, scale_G: Tensor, wanted_G: Tensor) -> Tensor:
+        """What the mean weight of token 0 has beyond the wanted one."""
+        return self._scaled(scale_G, sink_G).softmax(-1)[..., 0].mean((1, 2)) - wanted_G
 
 
-def entropies(weights: Tensor) -> Tensor:
-    """Of distributions over the last axis, in nats."""
-    return -torch.special.xlogy(weights, weights).sum(-1)
-
-
-def _root(rising: Callable[[float], float], low: float, high: float) -> float:
-    """Where a rising function is 0, by halves; the nearer end where it is nowhere."""
-    for _ in range(36):
-        middle = (low + high) / 2
-        low, high = (low, middle) if rising(middle) > 0 else (middle, high)
-    return (low + high) / 2
+def _root(rising: Callable[[Tensor], Tensor], most: float, number: int) -> Tensor:
+    """Where so many rising functions are 0, between -most and most, by halves."""
+    low_G, high_G = torch.full((2, number), most, dtype=torch.float64) * torch.tensor([[-1], [1]])
+    for _ in range(STEPS):
+        middle_G = (low_G + high_G) / 2
+        above_G = rising(middle_G) > 0
+        high_G = torch.where(above_G, middle_G, high_G)
+        low_G = torch.where(above_G, low_G, middle_G)
+    return (low_G + high_G) / 2

@@ -6,6 +6,7 @@ its core alone: what is linear in the values answers to the rows of an identity 
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from msgspec.structs import replace
@@ -15,7 +16,9 @@ from torch.nn.functional import cosine_similarity
 from effattn_cli.attention import Attention, Decodable, Layer, Unsupported, repeat_kv
 from effattn_cli.attention.decodable import tensors_of
 from effattn_cli.cards import unmet
-from effattn_cli.evaluate.drawing import Drawn, draw, entropies, rows
+from effattn_cli.errors import UsageError
+from effattn_cli.evaluate import tensor_file
+from effattn_cli.evaluate.drawing import Drawn, draw, rows
 from effattn_cli.evaluation import OWN, Fidelity
 from effattn_cli.measure.output_check import NotFinite
 from effattn_cli.measure.workload import DTYPES, config
@@ -23,6 +26,9 @@ from effattn_cli.records import Cell
 
 LARGEST = 10  # weights of a query that are looked for
 QUERIES = 512  # at most, evenly spaced, whose weights are looked at
+STORED = {
+    "F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16,
+}  # fmt: skip
 AT_ONCE = 2**25  # exact scores
 TIE = 1e-5  # weights that differ by less, as a share of the largest one, are alike
 
@@ -54,14 +60,29 @@ def measure(
 
 def _inputs(cell: Cell, regime: str, seed: int, file: str | None) -> Drawn:
     setting = cell.setting
-    if regime == OWN:
-        raise NotImplementedError(file)
+    if regime == OWN and file is not None:
+        return loaded(tensor_file.look(Path(file)))
     kv_heads = setting.kv_heads or setting.heads
     width = setting.head_dim or setting.dim // setting.heads
     return draw(
         regime, heads=setting.heads, kv_heads=kv_heads, tokens=cell.seq, width=width,
         causal=setting.causal, seed=seed,
     )  # fmt: skip
+
+
+def loaded(captured: tensor_file.Captured) -> Drawn:
+    """The tensors of a file, with a batch, as they are."""
+    made = []
+    with Path(captured.path).open("rb") as file:
+        for name in tensor_file.NAMES:
+            tensor = captured.tensors[name]
+            first, end = tensor.data_offsets
+            file.seek(captured.start + first)
+            flat = torch.frombuffer(bytearray(file.read(end - first)), dtype=STORED[tensor.dtype])
+            made.append(flat.view(captured.batch, -1, *tensor.shape[-2:]))
+    if not all(tensor.isfinite().all() for tensor in made):
+        raise UsageError(f"--qkv {captured.path!r}: it holds values that are not finite")
+    return Drawn(*made)
 
 
 def core(variant: type[Layer], cell: Cell) -> Attention:
@@ -148,12 +169,13 @@ class Exact:
         return torch.cat([self.weights(at_N) @ self.v_BHTK for at_N in parts], dim=2)
 
     def entropy(self, at_N: Tensor, weight_BHNT: Tensor) -> Tensor:
-        """Mean (B, H) over the queries that see two keys or more, of the most that they may have."""
+        """Mean (B, H) over the queries that see several keys, as a share of the most there is."""
         number_N = self.seen(at_N).sum(1)
         several = number_N > 1
         if not several.any():
             return weight_BHNT.new_zeros(weight_BHNT.shape[:2])
-        share_BHN = entropies(weight_BHNT[:, :, several]) / number_N[several].log()
+        weight_BHNT = weight_BHNT[:, :, several]
+        share_BHN = -torch.special.xlogy(weight_BHNT, weight_BHNT).sum(-1) / number_N[several].log()
         return share_BHN.mean(-1).clamp(0, 1)
 
 

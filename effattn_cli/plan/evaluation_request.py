@@ -116,7 +116,11 @@ def cores(
     axes |= {"threads": (threads,), "head_dim": (HEAD_DIM,)}
     for name, text in request.axes.items():
         axes[name] = AXES[name].read(text, flag(name))
-    seqs, cells = lengths(request.seq), []
+    if sizes is not None:
+        _refuse_sizes(request)
+        axes |= {name: (size,) for name, size in sizes.items() if name != "tokens"}
+    seqs = lengths(request.seq) if sizes is None else (sizes["tokens"],)
+    cells = []
     for choice, seq, values in product(choices, seqs, product(*axes.values())):
         wanted = dict(zip(axes, values, strict=True))
         card = catalog.variant(choice.name).card
@@ -126,6 +130,14 @@ def cores(
             Cell(variant=choice.name, options=choice.options, seq=seq, setting=shape(wanted))
         )
     return tuple(dict.fromkeys(cells))
+
+
+def _refuse_sizes(request: EvaluationRequest) -> None:
+    """What the user's own tensors say already."""
+    given = [name for name in ("heads", "kv_heads", "head_dim") if name in request.axes]
+    given += ["seq"] if request.seq != EvaluationRequest().seq else []
+    if given:
+        raise UsageError(f"--qkv has its own sizes, --{given[0].replace('_', '-')} cannot be given")
 
 
 def shape(values: Mapping[str, Any]) -> Setting:
