@@ -104,10 +104,16 @@ def _plain(value: Any) -> Any:
 
 
 def cores(
-    request: EvaluationRequest, choices: tuple[Choice, ...], catalog: Catalog, threads: int
+    request: EvaluationRequest,
+    choices: tuple[Choice, ...],
+    catalog: Catalog,
+    threads: int,
+    sizes: Mapping[str, int] | None = None,
 ) -> tuple[Cell, ...]:
-    """The cores that the request compares with exact attention: a cell for each choice, length and
+    """The cells that the request compares with exact attention: a cell for each choice, length and
     setting. A variant that is always causal, or never, is so whatever was asked for.
+
+    `sizes` are those of tensors that are there: tokens, and some axes.
 
     Raises:
         UsageError: a value cannot be read, or heads and kv heads do not fit.
