@@ -109,3 +109,12 @@ def test_evaluations_are_named_as_profiles_are(
     assert list(library.saved(store.EVALUATION)) == ["2026-01-02-030405-sdpa"]
     with pytest.raises(UsageError, match="no evaluation 'ref:none'"):
         library.read_evaluation("ref:none")
+
+
+def test_a_variant_that_was_renamed_since_is_read_under_its_present_name(tmp_path: Path) -> None:
+    record = faithful(a_cell("local:window=64"), 0.5)
+    variants = {"local": a_variant("local")}
+    store.Writer(tmp_path / "e.yaml").write(an_evaluation(record, variants=variants))
+    found = store.read_evaluation(tmp_path / "e.yaml")
+    assert [one.cell.label for one in found.records] == ["sliding-window:window=64"]
+    assert list(found.variants) == ["sliding-window"]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from effattn_cli.commands import options as o
+from effattn_cli.commands.completion import evaluation_names
 
 if TYPE_CHECKING:
     from effattn_cli.app.evaluating import Order
@@ -19,6 +20,7 @@ Resume = Annotated[
         metavar="FILE",
         show_default=False,
         rich_help_panel=o.OUTPUT,
+        autocompletion=evaluation_names,
     ),
 ]
 Near = Annotated[
@@ -61,6 +63,7 @@ def evaluate(
         typer.echo(store.as_json(found))
     else:
         stdout().print(fidelity_view.view(found, limit))
+    raise typer.Exit(_exit_code(found))
 
 
 def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":
@@ -82,6 +85,13 @@ def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":
             found = evaluating.evaluated(order, wanted, path, server, watch)
     told(f"saved: {path}")
     return found
+
+
+def _exit_code(found: "Evaluation") -> int:
+    from effattn_cli.commands import exit_codes
+
+    known = [one for record in found.records for one in record.fidelity]
+    return exit_codes.of((one.failure for one in known), found=any(one.errors for one in known))
 
 
 def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:

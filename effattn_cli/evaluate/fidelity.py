@@ -25,11 +25,12 @@ from effattn_cli.measure.workload import DTYPES, config
 from effattn_cli.records import Cell
 
 LARGEST = 10  # weights of a query that are looked for
-QUERIES = 512  # at most, evenly spaced, whose weights are looked at
+QUERIES = 512  # at most, evenly spaced, whose weights are looked at; fewer where these are many
 STORED = {
     "F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16,
 }  # fmt: skip
 AT_ONCE = 2**25  # exact scores
+LOOKED_AT = 2**26  # weights, at most
 TIE = 1e-4  # weights that differ by less, as a share of them, are alike
 
 
@@ -133,7 +134,8 @@ def compare(layer: Attention, inputs: Drawn) -> tuple[Tensor, Tensor, Tensor, Te
     want_BHTK = exact.output()
     error_BH = (got_BHTK - want_BHTK).flatten(2).norm(dim=2) / want_BHTK.flatten(2).norm(dim=2)
     cosine_BH = cosine_similarity(got_BHTK, want_BHTK, dim=-1).mean(-1).clamp(-1, 1)
-    at_N = rows(want_BHTK.shape[2], QUERIES)
+    B, H, T, _ = want_BHTK.shape
+    at_N = rows(T, min(QUERIES, max(2, LOOKED_AT // (B * H * T))))
     weight_BHNT = exact.weights(at_N)
     own_BHNT = weights(layer, inputs, at_N)
     overlap = overlaps(weight_BHNT, own_BHNT, exact.seen(at_N))

@@ -6,15 +6,15 @@ one of a cell takes the place of an earlier one.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from effattn_cli.evaluation import Evaluation, Evidence
 from effattn_cli.records import Profile, Record
 from effattn_cli.store import upgrading
+from effattn_cli.store.upgrading import DocumentT
 
 Document = Profile | Evaluation
 Row = Record | Evidence
-DocumentT = TypeVar("DocumentT", Profile, Evaluation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,6 @@ class Format(Generic[DocumentT]):
     schema: int  # the newest version
     title: str  # the file's first line
     listed: frozenset[str]  # fields of a record whose items have a line each
-    renamed: Callable[[DocumentT], DocumentT]  # with the variants called as they are today
     #: Of a file of an earlier version: the head and a record, as the present one has them.
     old_head: Callable[[dict[str, Any]], dict[str, Any]] = lambda data: data
     old_record: Callable[[Any], Any] = lambda data: data
@@ -50,7 +49,6 @@ PROFILE = Format(
     schema=2,
     title="# A profile written by effattn. Seconds, bytes, FLOPs; a multiply-add is two.\n",
     listed=frozenset({"runs"}),
-    renamed=upgrading.renamed,
     old_head=upgrading.head,
     old_record=upgrading.record,
 )
@@ -61,6 +59,5 @@ EVALUATION = Format(
     schema=1,
     title="# An evaluation written by effattn: fidelity to exact attention, abilities learned.\n",
     listed=frozenset({"fidelity", "ability"}),
-    renamed=lambda evaluation: evaluation,
 )
 FORMATS: Mapping[type, Format[Any]] = {form.kind: form for form in (PROFILE, EVALUATION)}

@@ -1,7 +1,6 @@
 """Documents out of files, which may come from strangers: limits first, then syntax, then types."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,14 @@ import msgspec
 import yaml
 from msgspec.structs import replace
 
-from effattn_cli.documents import LONGEST, Wrong, converted, explained
+from effattn_cli.documents import Wrong, converted, explained
 from effattn_cli.errors import UsageError
 from effattn_cli.evaluation import Evaluation
 from effattn_cli.records import Cell, Profile
-from effattn_cli.store.formats import EVALUATION, PROFILE, DocumentT, Format, Row
+from effattn_cli.store import upgrading
+from effattn_cli.store.formats import EVALUATION, PROFILE, Format, Row
+from effattn_cli.store.plain_yaml import tree
+from effattn_cli.store.upgrading import DocumentT
 
 # Together these keep any file to about a second and 200 MB, and let 10,000 usual cells through.
 MAX_BYTES = 32 << 20
@@ -24,9 +26,6 @@ MAX_PARTS = 4_000_000
 KEY_PARTS = 6  # what a key costs, in time and memory, for one item of a list
 MAX_RECORDS = 10_000
 MAX_RECORD_BYTES = 1 << 20
-MAX_YAML_BYTES = 256 << 10  # of YAML that is not JSON: the header, or a file edited by hand
-MAX_YAML_PARTS = 50_000  # values, and the beginnings and ends of lists, of such YAML
-MAX_DEPTH = 10
 RECORDS = b"\nrecords:\n"
 STARTS = (b"- cell: {", b'- {"cell"')  # of a record: over some lines, or on one
 _NEXT = re.compile(rb'\n(?=- cell|- \{"cell")')
@@ -96,13 +95,13 @@ def document(data: bytes, form: Format[DocumentT]) -> DocumentT:
         raise Wrong(f"larger than any {form.noun} ({MAX_BYTES >> 20} MiB, or too many values)")
     start = start_of_records(data)
     if start is None:
-        return form.renamed(_consistent(converted(form.kind, head(data, form))))
+        return upgrading.renamed(_consistent(converted(form.kind, head(data, form))))
     version, plain = versioned(data[:start], form)
     whole = converted(form.kind, plain | {"records": []})
     records = tuple(_records(data, start, version, form, finished=whole.finished))
     if not whole.finished:  # while a sweep runs, what is newer is added behind what is older
         records = tuple({record.cell: record for record in records}.values())
-    return form.renamed(_consistent(replace(whole, records=records)))
+    return upgrading.renamed(_consistent(replace(whole, records=records)))
 
 
 def start_of_records(data: bytes) -> int | None:
@@ -130,42 +129,6 @@ def schema(version: Any, newest: int) -> int:
     if type(version) is not int or not 1 <= version <= newest:
         raise Wrong(f"schema version {str(version)[:20]!r}; this effattn reads up to {newest}")
     return version
-
-
-def tree(data: bytes) -> Any:
-    """Plain YAML, small and flat, as dictionaries, lists and scalars."""
-    if len(data) > MAX_YAML_BYTES:
-        raise Wrong(f"more than {MAX_YAML_BYTES >> 10} KiB before any record as effattn writes it")
-    text, depth = data.decode(), 0
-    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        if number > MAX_YAML_PARTS:
-            raise Wrong(
-                f"more than {MAX_YAML_PARTS:,} values before any record as effattn writes it"
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise Wrong(f"lists and mappings nest more than {MAX_DEPTH} deep")
-        if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise Wrong("aliases, anchors and tags are not allowed in a profile")
-        if len(getattr(event, "value", "")) > LONGEST:
-            raise Wrong(f"text of more than {LONGEST:,} letters")
-    return yaml.load(text, Loader=_Loader)
-
-
-class _Loader(yaml.CSafeLoader):
-    """Safe, and no key twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        if names and names.most_common(1)[0][1] > 1:
-            raise Wrong(f"the key {names.most_common(1)[0][0][:40]!r} is given twice")
-        return super().construct_mapping(node, deep=deep)
-
-
-#: 2e-05 is a number in JSON, and in YAML since 1.2.
-EXPONENT = ("tag:yaml.org,2002:float", re.compile(r"-?[0-9]+[eE][-+]?[0-9]+$"), list("-0123456789"))
-_Loader.add_implicit_resolver(*EXPONENT)
 
 
 def _records(

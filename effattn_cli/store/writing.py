@@ -19,7 +19,8 @@ from effattn_cli import files
 from effattn_cli.documents import Wrong, converted
 from effattn_cli.errors import UsageError
 from effattn_cli.store.formats import FORMATS, Document, Row
-from effattn_cli.store.reading import EXPONENT, too_large
+from effattn_cli.store.plain_yaml import EXPONENT
+from effattn_cli.store.reading import too_large
 
 GROWTH = 1 << 20  # bytes that are added at least before the file is written anew
 #: What JSON leaves as it is and YAML refuses, or reads as the end of a line.

@@ -160,7 +160,7 @@ def halves(q, k, v):
 ''')
     words = ("-v", "halves,sdpa", "--plugin", str(plugin), "--regime", "local", "-o", str(path))
     found = effattn("evaluate", *words, *SMALL, COLUMNS="120")
-    assert found.returncode == 0, found.stderr
+    assert found.returncode == 3, found.stderr
     assert "halves: raised an error: RuntimeError: half of it is missing" in found.stdout
     broken, whole = kept(path).records
     assert broken.fidelity[0].failure is not None
