@@ -82,7 +82,7 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
     records = _narrowed(pooled, question, note)
     scores = joined(profiles)
     setting = records[0].cell.setting
-    variants = _as_known_now(pooled.variants)
+    variants = as_known_now(pooled.variants)
     found = candidates(
         records,
         question.required,
@@ -192,7 +192,7 @@ def _newest(question: Question, tell: Note) -> list[Profile]:
     return list(kept.values())
 
 
-def _as_known_now(variants: Mapping[str, Variant]) -> dict[str, Variant]:
+def as_known_now(variants: Mapping[str, Variant]) -> dict[str, Variant]:
     """With what effattn knows today of bundled variants: what a swap takes, and what was published.
     A profile may be older than that.
     """

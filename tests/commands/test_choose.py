@@ -320,6 +320,13 @@ def test_what_is_not_known_is_not_said_to_be_too_much() -> None:
     assert "-s 4194304" in far.stdout
 
 
+def test_the_answer_in_the_readme_is_what_is_printed() -> None:
+    block = Path("README.md").read_text().split("<!-- choose -->\n```\n")[1].split("```")[0]
+    asked, *lines = block.splitlines()
+    found = effattn(*asked.removeprefix("$ effattn ").split())
+    assert [line.rstrip() for line in found.stdout.splitlines()] == lines
+
+
 def test_a_policy_replaces_nothing_unless_it_is_told_to(tmp_path: Path, profile: str) -> None:
     before = Path(profile).read_bytes()
     refused = effattn("choose", profile, "--latency", "1s", "--emit", profile)

@@ -116,13 +116,19 @@ def evidence(one: Evaluation) -> str:
     quality = one.candidate.quality
     said = [] if quality.score is None else [f"score {quality.score:g}"]
     said += [f"{task} {value:g}" for task, value in quality.measured.items()]
-    if quality.lra is not None and not quality.exact:
-        said.append(f"LRA {quality.lra:.1f}{'' if quality.usual else '*'}")
+    if _has_published(one):
+        said.append(f"LRA {quality.lra:.1f}")
     if quality.deployed and not quality.exact:
         said.append("released")
     if quality.sees is not None:
         said.append(f"sees {units.length(quality.sees)}")
     return ", ".join(said)
+
+
+def _has_published(one: Evaluation) -> bool:
+    """Whether there is a score of encoders with these options; exact attention needs none."""
+    quality = one.candidate.quality
+    return quality.lra is not None and quality.usual and not quality.causal and not quality.exact
 
 
 def verdict(one: Evaluation, choice: Choice) -> str:
@@ -205,7 +211,7 @@ def _legend(
         yield "! other processes kept the machine busy: the latency may be too high"
     if any(quality.score is not None for quality in qualities):
         yield f"score: {units.clean(choice.scored or '')}, as the profile has it; more is better"
-    if any(quality.lra is not None and not quality.exact for quality in qualities):
+    if any(map(_has_published, able)):
         yield f"LRA: published ({SOURCE}); {SPREAD:g} points tell nothing apart"
     if any(not quality.checked and quality.keeps_weights for quality in qualities):
         yield "? only its card says so: effattn check NAME"
