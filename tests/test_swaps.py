@@ -173,3 +173,19 @@ def test_what_keeps_the_weights_is_exact_or_approximates_softmax(name: str) -> N
     assert bool(facts.knobs) == (facts.swap == "lossy")
     options = {option.name for option in Catalog().variant(name).options} | {"causal"}
     assert {*facts.knobs, *facts.swap_if} <= options
+
+
+def test_how_far_a_query_sees() -> None:
+    seen = {name: Catalog().variant(name).sees({}) for name in Catalog().names()}
+    near = {name: tokens for name, tokens in seen.items() if tokens is not None}
+    assert near == {
+        "adaptive-span": 256,
+        "chunked": 256,
+        "image-transformer": 512,
+        "longformer": 513,
+        "short-conv": 3,
+        "sliding-window": 256,
+        "swin-1d": 49,
+        "transformer-xl": 1024,
+    }
+    assert Catalog().variant("sliding-window").sees({"window": 512}) == 512

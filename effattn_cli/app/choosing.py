@@ -23,11 +23,11 @@ from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.analysis.selection.own_scores import joined
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation, choose
 from effattn_cli.app import Note, named_profiles
+from effattn_cli.app.asked_variants import asked_for
 from effattn_cli.cards import Variant
 from effattn_cli.catalog import BrokenPlugin, Catalog
-from effattn_cli.errors import UsageError, unknown
+from effattn_cli.errors import UsageError
 from effattn_cli.machine import differences
-from effattn_cli.plan.variant_choices import select
 from effattn_cli.policy import Policy, Rule
 from effattn_cli.records import Profile, Record
 from effattn_cli.setting import Setting
@@ -92,7 +92,7 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
         utilisation.of(setting, pooled.rooflines),
         measured_quality(),
     )
-    found = _asked_for(found, question.variants)
+    found = asked_for(found, question.variants)
     return Case(
         question=question,
         setting=setting,
@@ -111,45 +111,6 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
 def measured_quality() -> Evidence:
     """What effattn has measured of the quality of labels: nothing so far."""
     return NOTHING
-
-
-def _asked_for(found: Sequence[Candidate], words: Sequence[str]) -> list[Candidate]:
-    """Those that the words name: by label, as `linformer:rank=64`, or by the name of a variant,
-    with whatever options; `family:linear` and the like stand for what they do in a sweep.
-
-    Raises:
-        UsageError: a word names none of them.
-    """
-    if not words:
-        return list(found)
-    kept: set[str] = set()
-    items = [item.strip() for word in words for item in word.split(",")]
-    for item in _whole_labels(items):
-        names = {one.label for one in found if item in {one.label, one.variant}}
-        names = names or {one.label for one in found if one.variant in _names(item)}
-        if not names:
-            raise unknown("variant of the profiles", item, [one.label for one in found])
-        kept |= names
-    return [one for one in found if one.label in kept]
-
-
-def _whole_labels(items: Sequence[str]) -> list[str]:
-    """`a:x=1`, `y=2` are one label, which has a comma in it."""
-    whole: list[str] = []
-    for item in items:
-        if whole and "=" in item and ":" not in item:
-            whole[-1] += f",{item}"
-        else:
-            whole.append(item)
-    return whole
-
-
-def _names(item: str) -> set[str]:
-    """The variants that a word stands for in a sweep; none where it is no such word."""
-    try:
-        return {choice.name for choice in select((item,), Catalog()) if not choice.options}
-    except (UsageError, BrokenPlugin):
-        return set()
 
 
 def _narrowed(pooled: Pool, question: Question, note: Note) -> list[Record]:

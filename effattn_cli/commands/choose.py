@@ -11,7 +11,6 @@ from effattn_cli.commands import options as o
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from effattn_cli.analysis.selection.candidates import Requirements
     from effattn_cli.app.choosing import Case
 
 WHAT, BUDGET, ANSWER = "What is asked for", "Budget", "Answer"
@@ -105,15 +104,15 @@ def choose(
     """
     from effattn_cli.app import choosing
     from effattn_cli.commands.notes import note, told
+    from effattn_cli.plan import needs
     from effattn_cli.ranges import lengths
 
     setting = o.filtered(options)
     limits = {"latency": latency, "memory": memory, "energy": energy}
     seqs = lengths(seq) if seq else ()
-    needs = {"exact": exact, "weights": _weights(keep=keep_weights, trained=trained)}
-    if not any(limits.values()):
-        _has_a_question(prefer, seqs)
-    required = _requirements(limits, setting, confidence, needs)
+    kept = needs.weights(keep=keep_weights, trained=trained)
+    required = needs.requirements(limits, setting, confidence, exact=exact, weights=kept)
+    needs.ask_something(required, prefer, seqs)
     question = choosing.Question(
         profiles=profiles or (),
         setting=setting,
@@ -142,50 +141,6 @@ class View:
     everything: bool
     explain: bool
     chart: bool | None
-
-
-def _weights(*, keep: bool, trained: bool) -> str:
-    from effattn_cli.errors import UsageError
-
-    if keep and trained:
-        raise UsageError("--keep-weights and --trained are opposites", "give one of them")
-    return "keep" if keep else "train" if trained else "any"
-
-
-def _has_a_question(prefer: str, seqs: "Sequence[int]") -> None:
-    """Without a limit there is a best one by speed and by memory, at a length."""
-    from effattn_cli.errors import UsageError
-
-    if prefer == "quality":
-        hint = "--latency 50ms, or --memory 2GiB; or --prefer speed, or memory, without one"
-        raise UsageError("there is no limit to keep", hint)
-    if not seqs:
-        raise UsageError("without a limit the longest context is endless", "give --seq 32k")
-
-
-def _requirements(
-    limits: dict[str, str | None],
-    setting: dict[str, Any],
-    confidence: str,
-    needs: dict[str, Any],
-) -> "Requirements":
-    from effattn_cli.analysis.selection.candidates import Requirements
-    from effattn_cli.errors import UsageError
-    from effattn_cli.plan.budgets import limit
-    from effattn_cli.quantities import parse_share
-
-    share = parse_share(confidence, "--confidence")
-    if not 0.5 <= share <= 0.99:
-        hint = "from 50%, the expected value, to 99%"
-        raise UsageError(f"--confidence: {confidence} is out of range", hint)
-    return Requirements(
-        limits=tuple(limit(resource, text) for resource, text in limits.items() if text),
-        causal=bool(setting.get("causal")),
-        decode=setting.get("phase") == "decode",
-        padding=bool(setting.get("padding")),
-        confidence=share,
-        **needs,
-    )
 
 
 def _answer(case: "Case", seq: int, shown: View) -> int:

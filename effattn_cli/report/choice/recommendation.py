@@ -16,7 +16,7 @@ from effattn_cli.report.choice import budget_phrases, sentence
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Setting
 
-ROWS = 6  # of the table, so that the answer fits a small screen
+ROWS, NEAREST = 6, 4  # of the table, so that the answer fits a small screen
 
 
 def answer(
@@ -63,7 +63,7 @@ def _listed(choice: Choice, *, everything: bool) -> list[Evaluation]:
     if choice.best is not None:
         return choice.front[:ROWS]
     able = [one for one in choice.evaluations if one.rejection is None and one.known]
-    return [one for one in able if one.label not in choice.dominated][:ROWS]
+    return [one for one in able if one.label not in choice.dominated][:NEAREST]
 
 
 def _table(listed: Sequence[Evaluation], choice: Choice, *, everything: bool) -> Grid:
@@ -74,7 +74,7 @@ def _table(listed: Sequence[Evaluation], choice: Choice, *, everything: bool) ->
         *(Column(title=heading(name, choice.required), right=True) for name in shown),
         Column(title="swap"),
         *([Column(title="chance", right=True)] if choice.required.limits else []),
-        Column(title="evidence", extra=2 if told else 0),
+        Column(title="evidence", extra=2 if told else 0, folds=2),
         *([Column(title="verdict"), Column(title="")] if told else []),
     )
     return Grid(columns, [_row(one, choice, shown, told=told) for one in listed])
@@ -103,7 +103,6 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -
     ]
     if told:
         cells.append(Text(verdict(one, choice), "" if one.fits else "yellow"))
-        cells.append(Text(""))
     return Row(cells=tuple(cells))
 
 
