@@ -50,6 +50,9 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     knobs: Mapping[str, Knob] = field(default_factory=dict)  # of a lossy one: its option
     own_kv_heads: bool = False  # fewer than heads where none are given: not the model's weights
     shortens: Literal["never", "always", "causal"] = "never"  # where fewer tokens come out
+    borrows: bool = False  # its keys and values are another layer's
+    #: Options: a query sees no more tokens than their sum, those near it or at fixed places.
+    reach: tuple[str, ...] = ()
     state: str = ""  # growth of what decoding keeps in the N tokens so far; "" where it does not
     deployed: tuple[str, ...] = ()  # models that use it, with released weights or code
     aliases: tuple[str, ...] = ()  # other names, in small letters, without "attention"
@@ -96,13 +99,16 @@ def swap(card: Card, options: Mapping[str, Stored | None], *, causal: bool, kv_h
     if card.own_kv_heads and not kv_heads:
         return "trained"
     values = {**options, "causal": causal}
-    held = all(values.get(name) in allowed for name, allowed in card.swap_if.items())
-    return card.swap if held else "trained"
+    # An option that is not there was added later, and had its usual value before.
+    conditions = ((values[name], some) for name, some in card.swap_if.items() if name in values)
+    return card.swap if all(value in some for value, some in conditions) else "trained"
 
 
 def replaces_attention(card: Card, *, causal: bool) -> bool:
-    """Whether it can stand where attention stood: as many tokens come out as went in."""
-    if card.kind == "feed-forward":
+    """Whether it can stand where attention stood, by itself: as many tokens come out as went in,
+    and the keys and values are its own.
+    """
+    if card.kind == "feed-forward" or card.borrows:
         return False
     return card.shortens == "never" or (card.shortens == "causal" and not causal)
 
@@ -160,6 +166,15 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """What the swap takes with these options; see `cards.swap`."""
         usual = {option.name: option.default for option in self.options}
         return swap(self.card, {**usual, **options}, causal=causal, kv_heads=kv_heads)
+
+    def sees(self, options: Mapping[str, Stored]) -> int | None:
+        """The tokens that a query sees at most with these options; None where that is all, or is
+        not known.
+        """
+        usual = {option.name: option.default for option in self.options}
+        spans = [options.get(name, usual.get(name)) for name in self.card.reach]
+        known = [int(span) for span in spans if span is not None]
+        return sum(known) if spans and len(known) == len(spans) else None
 
     @property
     def plugin(self) -> str | None:

@@ -160,7 +160,8 @@ def test_what_can_stand_where_attention_stood() -> None:
     cards = {name: Catalog().variant(name).card for name in Catalog().names()}
     shorter = {name for name in cards if not replaces_attention(cards[name], causal=False)}
     experts = {name for name in cards if cards[name].kind == "feed-forward"}
-    assert shorter - experts == {"charformer", "funnel-transformer", "token-learner"}
+    shorter -= experts
+    assert shorter == {"charformer", "funnel-transformer", "token-learner", "kv-sharing"}
     assert not replaces_attention(cards["perceiver"], causal=True)
 
 
@@ -172,3 +173,19 @@ def test_what_keeps_the_weights_is_exact_or_approximates_softmax(name: str) -> N
     assert bool(facts.knobs) == (facts.swap == "lossy")
     options = {option.name for option in Catalog().variant(name).options} | {"causal"}
     assert {*facts.knobs, *facts.swap_if} <= options
+
+
+def test_how_far_a_query_sees() -> None:
+    seen = {name: Catalog().variant(name).sees({}) for name in Catalog().names()}
+    near = {name: tokens for name, tokens in seen.items() if tokens is not None}
+    assert near == {
+        "adaptive-span": 256,
+        "chunked": 256,
+        "image-transformer": 512,
+        "longformer": 513,
+        "short-conv": 3,
+        "sliding-window": 256,
+        "swin-1d": 49,
+        "transformer-xl": 1024,
+    }
+    assert Catalog().variant("sliding-window").sees({"window": 512}) == 512

@@ -31,6 +31,7 @@ class AdaptiveSpan(Decodable[Ring]):
         state="w",
         causal="always",
         kind="approximates softmax",
+        reach=("span",),
         notes=(
             "every head is computed to S tokens, as far as it may learn to look; the authors' code"
             " stops at the longest span that a head has learned, and its ramp",

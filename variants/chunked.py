@@ -45,6 +45,7 @@ class ChunkedAttention(Rotary, Decodable[Chunk]):
         kind="approximates softmax",
         swap="lossy",
         knobs={"chunk": "N"},
+        reach=("chunk",),
         deployed=("Llama 4",),
         aliases=("chunk", "block-local", "block-diagonal"),
         notes=(

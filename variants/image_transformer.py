@@ -34,6 +34,7 @@ class ImageTransformer(Decodable[Cache]):
         kind="approximates softmax",
         swap="lossy",
         knobs={"memory": "N"},
+        reach=("block", "memory"),
         survey=SurveyRow(complexity="N m", decode=True, classes="FP"),
         notes=(
             "2-D: tokens come in the order in which the paper makes them, block after block; its"

@@ -39,6 +39,7 @@ class KVSharing(Decodable[Lent]):
         state="0",
         causal="optional",
         kind="own mechanism",
+        borrows=True,
         deployed=("Gemma 3n", "Gemma 4", "Mistral Large 4"),
         aliases=("yoco", "cross-layer-kv", "kv-reuse"),
         notes=(

@@ -34,6 +34,7 @@ class GatedShortConv(Decodable[Recent]):
         state="1",
         causal="always",
         kind="own mechanism",
+        reach=("taps",),
         deployed=("LFM2", "LFM2.5", "LFM3"),
         aliases=("lfm2", "gated-conv", "shortconv"),
         notes=("heads only say how wide it is: heads times head_dim channels, dim in LFM2",),

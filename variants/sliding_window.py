@@ -40,6 +40,7 @@ class SlidingWindow(Prepared, Decodable[Ring]):
         swap="lossy",
         swap_if={"sinks": ("none", "first")},
         knobs={"window": "2 N"},
+        reach=("window",),
         deployed=("Mistral 7B", "Gemma 2 to 4", "gpt-oss", "MiMo-V2-Flash", "Step-3.7"),
         aliases=("swa", "window", "windowed", "streaming-llm", "attention-sinks"),
         lra=46.06,

@@ -29,6 +29,7 @@ class Swin1D(Attention):
         memory="N",
         causal="never",
         kind="approximates softmax",
+        reach=("window",),
         aliases=("swin", "shifted-window"),
         notes=(
             "this is the shifted layer of the pair that the paper alternates; shift=0 is the other",

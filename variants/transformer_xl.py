@@ -28,6 +28,7 @@ class TransformerXL(DecodableSegments):
         state="w",
         causal="always",
         kind="own mechanism",
+        reach=("segment", "memory"),
         aliases=("txl",),
         survey=SurveyRow(complexity="N^2", decode=True, classes="RC"),
         notes=(

@@ -10,11 +10,20 @@ from msgspec.structs import replace
 
 from effattn_cli import library
 from effattn_cli.analysis.cost import utilisation
-from effattn_cli.analysis.selection.candidates import Candidate, Requirements, candidates
+from effattn_cli.analysis.selection import spans
+from effattn_cli.analysis.selection.candidates import (
+    NOTHING,
+    Candidate,
+    Evidence,
+    Requirements,
+    candidates,
+)
 from effattn_cli.analysis.selection.filters import Pool, narrowed, pool
+from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.analysis.selection.own_scores import joined
-from effattn_cli.analysis.selection.ranking import Choice, Preference, choose
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation, choose
 from effattn_cli.app import Note, named_profiles
+from effattn_cli.app.asked_variants import asked_for
 from effattn_cli.cards import Variant
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
@@ -23,6 +32,8 @@ from effattn_cli.policy import Policy, Rule
 from effattn_cli.records import Profile, Record
 from effattn_cli.setting import Setting
 
+#: What a card says of a swap.
+FACTS = ("swap", "swap_if", "own_kv_heads", "shortens", "borrows", "reach", "deployed")
 NEWEST = 8  # saved profiles that are looked at
 
 
@@ -32,6 +43,7 @@ class Question:
 
     profiles: Sequence[str] = ()  # names; none: the newest that have such cells
     setting: Mapping[str, Any]  # the values on the axes that were given
+    variants: Sequence[str] = ()  # which take part, as they are typed; none: all
     required: Requirements
     prefer: Preference = "quality"
 
@@ -46,6 +58,7 @@ class Case:
     candidates: Sequence[Candidate]
     profile: Profile
     scored: str | None  # what the profiles' own scores are of
+    plugins: Mapping[str, str]  # candidates that are not bundled, and where each came from
 
     @property
     def required(self) -> Requirements:
@@ -54,6 +67,10 @@ class Case:
     def at(self, seq: int) -> Choice:
         prefer = self.question.prefer
         return choose(self.candidates, seq, self.required, prefer, self.scored)
+
+    def over(self, seqs: Sequence[int]) -> Choice:
+        """Of one variant for all these lengths."""
+        return spans.over([self.at(seq) for seq in seqs])
 
 
 def case_of(question: Question, note: Note, tell: Note) -> Case:
@@ -65,21 +82,35 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
     records = _narrowed(pooled, question, note)
     scores = joined(profiles)
     setting = records[0].cell.setting
+    variants = as_known_now(pooled.variants)
+    found = candidates(
+        records,
+        question.required,
+        variants,
+        pooled.records,
+        scores,
+        utilisation.of(setting, pooled.rooflines),
+        measured_quality(),
+    )
+    found = asked_for(found, question.variants)
     return Case(
         question=question,
         setting=setting,
         records=records,
-        candidates=candidates(
-            records,
-            question.required,
-            _published(pooled.variants),
-            pooled.records,
-            scores,
-            utilisation.of(setting, pooled.rooflines),
-        ),
+        candidates=found,
         profile=profiles[0],
         scored=scores.of if scores else None,
+        plugins={
+            one.label: variants[one.variant].origin
+            for one in found
+            if variants[one.variant].plugin is not None
+        },
     )
+
+
+def measured_quality() -> Evidence:
+    """What effattn has measured of the quality of labels: nothing so far."""
+    return NOTHING
 
 
 def _narrowed(pooled: Pool, question: Question, note: Note) -> list[Record]:
@@ -117,27 +148,39 @@ def _newest(question: Question, tell: Note) -> list[Profile]:
     if not kept:
         hint = "effattn profile -v all, or name a profile: effattn choose ref:..."
         raise first or UsageError("no profile is saved yet", hint)
-    tell(f"from {', '.join(kept)}")
+    where = named_profiles.elsewhere(next(iter(kept.values())))
+    tell(f"from {', '.join(kept)}{f', measured on {where}' if where else ''}")
     return list(kept.values())
 
 
-def _published(variants: Mapping[str, Variant]) -> dict[str, Variant]:
-    """Published scores for a profile that was made before cards had them."""
-    by_name = dict(variants)
-    if any(variant.card.lra is not None for variant in variants.values()):
-        return by_name
-    catalog = Catalog()
+def as_known_now(variants: Mapping[str, Variant]) -> dict[str, Variant]:
+    """With what effattn knows today of bundled variants: what a swap takes, and what was published.
+    A profile may be older than that.
+    """
+    catalog, known = Catalog(), dict(variants)
     for name, variant in variants.items():
         if variant.plugin is None:
             with suppress(UsageError, BrokenPlugin):
-                score = catalog.variant(name).card.lra
-                by_name[name] = replace(variant, card=replace(variant.card, lra=score))
-    return by_name
+                today = catalog.variant(name).card
+                facts = {fact: getattr(today, fact) for fact in FACTS}
+                if variant.card.lra is None:
+                    facts["lra"] = today.lra
+                known[name] = replace(variant, card=replace(variant.card, **facts))
+    return known
 
 
 def policy(case: Case, choices: Sequence[Choice]) -> Policy | None:
-    """A rule for each length at which something fits; None where that is none."""
-    rules = [rule for choice in choices if (rule := _rule(choice)) is not None]
+    """A rule for each length at which something fits; None where that is none.
+
+    The best of each length, where all of them keep the model's weights. Else the same variant at
+    all lengths: a model that was trained with one cannot switch.
+    """
+    bests = {choice.seq: choice.best for choice in choices}
+    qualities = [best.candidate.quality for best in bests.values() if best is not None]
+    if not all(quality.keeps_weights for quality in qualities):
+        single = one_for_all(choices)
+        bests = {choice.seq: single and _of(choice, single.label) for choice in choices}
+    rules = [_rule(seq, best) for seq, best in bests.items() if best is not None and best.fits]
     if not rules:
         return None
     latency = case.required.metric("latency")
@@ -151,17 +194,23 @@ def policy(case: Case, choices: Sequence[Choice]) -> Policy | None:
     )
 
 
-def _rule(choice: Choice) -> Rule | None:
-    best = choice.best
-    if best is None:
-        return None
+def one_for_all(choices: Sequence[Choice]) -> Evaluation | None:
+    """The best of what fits at all lengths, or else what fits at the most from the first on."""
+    return spans.over(choices).best or spans.farthest(choices)
+
+
+def _of(choice: Choice, label: str) -> Evaluation | None:
+    return next((one for one in choice.evaluations if one.label == label), None)
+
+
+def _rule(seq: int, best: Evaluation) -> Rule:
     bases = [h.estimate.basis for h in best.headrooms if h.estimate is not None]
     order = ("predicted", "interpolated", "measured")
     return Rule(
-        up_to=choice.seq,
+        up_to=seq,
         variant=best.candidate.variant,
         options=best.candidate.options,
-        basis=min(bases, key=order.index),
+        basis=min(bases, key=order.index, default="measured"),
         probability=round(best.probability, 3),
         margins={h.limit.resource: round(1 - h.used, 3) for h in best.headrooms},
     )

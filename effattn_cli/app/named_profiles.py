@@ -17,12 +17,16 @@ def read(name: str, note: Note) -> Profile:
         UsageError: there is none, several begin so, or it cannot be read.
     """
     profile = library.read(name)
-    if name.startswith(library.REFERENCE):
-        there = _words(profile.machine.cpu, profile.machine.cores)
-        here = _words(processor.model(), processor.cores())
-        if there != here:
-            note(f"{name} was measured on another machine: {there}; this one is {here}")
+    if name.startswith(library.REFERENCE) and (where := elsewhere(profile)):
+        note(f"{name} was measured on {where}")
     return profile
+
+
+def elsewhere(profile: Profile) -> str:
+    """`another machine: ...; this one is ...`; nothing where it is this one."""
+    there = _words(profile.machine.cpu, profile.machine.cores)
+    here = _words(processor.model(), processor.cores())
+    return "" if there == here else f"another machine: {there}; this one is {here}"
 
 
 def changeable(name: str) -> Path:

@@ -1,5 +1,6 @@
 """`effattn choose`: which variant to deploy within a budget, from saved profiles."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +11,6 @@ from effattn_cli.commands import options as o
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from effattn_cli.analysis.selection.candidates import Requirements
     from effattn_cli.app.choosing import Case
 
 WHAT, BUDGET, ANSWER = "What is asked for", "Budget", "Answer"
@@ -30,6 +30,21 @@ Seq = Annotated[
     _of(WHAT, "--seq", "-s", metavar="RANGE",
         help="Tokens, as `32k`, or a range. Without it: the longest context that fits."),
 ]  # fmt: skip
+Variants = Annotated[
+    list[str] | None,
+    _of(WHAT, "--variant", "-v", metavar="NAME",
+        help="Only these: names, labels as `linformer:rank=64`, or `family:linear`."),
+]  # fmt: skip
+Keep = Annotated[
+    bool,
+    _of(WHAT, "--keep-weights", help="A trained model is given it as it is: exact or lossy."),
+]
+Trained = Annotated[
+    bool,
+    _of(
+        WHAT, "--trained", help="The model is trained with it: keeping weights counts for nothing."
+    ),
+]
 Exact = Annotated[bool, _of(WHAT, "--exact", help="It must be exact attention.")]
 Latency = Annotated[
     str | None,
@@ -50,8 +65,9 @@ Confidence = Annotated[
 Prefer = Annotated[
     Literal["quality", "speed", "memory"],
     _of(ANSWER, "--prefer", metavar="WORD",
-        help="quality, speed, memory: the order of what fits, after exact attention."),
+        help="quality: your scores, exact attention, then evidence. speed, memory: the least."),
 ]  # fmt: skip
+All = Annotated[bool, _of(ANSWER, "--all", help="Every candidate, also those that lost, and why.")]
 Explain = Annotated[bool, _of(ANSWER, "--explain", help="How each number came about.")]
 Chart = Annotated[bool | None, _of(ANSWER, "--chart/--no-chart", help="Draw the curves.")]
 Emit = Annotated[
@@ -65,12 +81,16 @@ Json = Annotated[bool, _of(ANSWER, "--json", help="Print one JSON document.")]
 def choose(
     profiles: Profiles = None,
     seq: Seq = None,
+    variants: Variants = None,
     exact: Exact = False,
+    keep_weights: Keep = False,
+    trained: Trained = False,
     latency: Latency = None,
     memory: Memory = None,
     energy: Energy = None,
-    confidence: Confidence = "50%",
+    confidence: Confidence = "90%",
     prefer: Prefer = "quality",
+    everything: All = False,
     explain: Explain = False,
     chart: Chart = None,
     emit: Emit = None,
@@ -78,72 +98,71 @@ def choose(
     json: Json = False,
     **options: Any,
 ) -> None:
-    """Recommend the variant to deploy within a latency, memory or energy budget."""
+    """Recommend the variant to deploy within a latency, memory or energy budget.
+
+    What it must be able to do comes first, then the limits, then the evidence on its quality.
+    """
     from effattn_cli.app import choosing
     from effattn_cli.commands.notes import note, told
+    from effattn_cli.plan import needs
     from effattn_cli.ranges import lengths
 
     setting = o.filtered(options)
     limits = {"latency": latency, "memory": memory, "energy": energy}
-    required = _requirements(limits, setting, confidence, exact=exact)
     seqs = lengths(seq) if seq else ()
+    kept = needs.weights(keep=keep_weights, trained=trained)
+    required = needs.requirements(limits, setting, confidence, exact=exact, weights=kept)
+    needs.ask_something(required, prefer, seqs)
     question = choosing.Question(
-        profiles=profiles or (), setting=setting, required=required, prefer=prefer
+        profiles=profiles or (),
+        setting=setting,
+        variants=variants or (),
+        required=required,
+        prefer=prefer,
     )
     case = choosing.case_of(question, note, told)
     if emit is not None:
         code = _emit(case, seqs, emit, force=force, json=json)
     elif not seqs:
-        code = _longest(case, json=json)
+        code = _longest(case, json=json, everything=everything)
     elif len(seqs) > 1:
         code = _plan(case, seqs, json=json)
     else:
-        code = _answer(case, seqs[0], json=json, explain=explain, chart=chart)
+        shown = View(json=json, everything=everything, explain=explain, chart=chart)
+        code = _answer(case, seqs[0], shown)
     raise typer.Exit(code)
 
 
-def _requirements(
-    limits: dict[str, str | None], setting: dict[str, Any], confidence: str, *, exact: bool
-) -> "Requirements":
-    from effattn_cli.analysis.selection.candidates import Requirements
-    from effattn_cli.errors import UsageError
-    from effattn_cli.plan.budgets import limit
-    from effattn_cli.quantities import parse_share
+@dataclass(frozen=True)
+class View:
+    """How an answer is to be shown."""
 
-    parsed = [limit(resource, text) for resource, text in limits.items() if text]
-    if not parsed:
-        raise UsageError("there is no limit to keep", "--latency 50ms, or --memory 2GiB")
-    share = parse_share(confidence, "--confidence")
-    if not 0.5 <= share <= 0.99:
-        hint = "from 50%, the expected value, to 99%"
-        raise UsageError(f"--confidence: {confidence} is out of range", hint)
-    return Requirements(
-        limits=tuple(parsed),
-        causal=bool(setting.get("causal")),
-        decode=setting.get("phase") == "decode",
-        padding=bool(setting.get("padding")),
-        exact=exact,
-        confidence=share,
-    )
+    json: bool
+    everything: bool
+    explain: bool
+    chart: bool | None
 
 
-def _answer(case: "Case", seq: int, *, json: bool, explain: bool, chart: bool | None) -> int:
+def _answer(case: "Case", seq: int, shown: View) -> int:
     from effattn_cli.analysis.selection.relaxation import relaxations
     from effattn_cli.report import charts, terminal_chart
-    from effattn_cli.report.choice import choice_json, recommendation
+    from effattn_cli.report.choice import choice_json, explanation, recommendation, sentence
     from effattn_cli.report.console import stdout
 
     choice = case.at(seq)
     relaxed = relaxations(choice) if choice.best is None else []
-    if json:
+    if shown.json:
         typer.echo(choice_json.choice(choice, case.setting, relaxed))
-    else:
-        console = stdout()
-        console.print(recommendation.answer(choice, case.setting, relaxed), highlight=False)
-        if explain:
-            console.print()
-            console.print(recommendation.explanation(choice), highlight=False)
-        terminal_chart.show(charts.of_choice(choice), console, asked=chart)
+        return 0 if choice.best is not None else NOTHING
+    console = stdout()
+    answer = recommendation.answer(
+        choice, case.setting, relaxed, case.plugins, everything=shown.everything
+    )
+    console.print(answer, highlight=False)
+    if shown.explain:
+        console.print(explanation.explanation(choice), highlight=False)
+    terminal_chart.show(charts.of_choice(choice), console, asked=shown.chart)
+    console.print(sentence.answer(choice), highlight=False)
     return 0 if choice.best is not None else NOTHING
 
 
@@ -152,14 +171,15 @@ def _plan(case: "Case", seqs: "Sequence[int]", *, json: bool) -> int:
     from effattn_cli.report.console import stdout
 
     choices = [case.at(seq) for seq in seqs]
+    single = case.over(seqs)
     if json:
-        typer.echo(choice_json.plan(choices, case.setting))
+        typer.echo(choice_json.plan(choices, single, case.setting))
     else:
-        stdout().print(context_view.plan(choices, case.setting), highlight=False)
+        stdout().print(context_view.plan(choices, single, case.setting), highlight=False)
     return 0 if any(choice.best for choice in choices) else NOTHING
 
 
-def _longest(case: "Case", *, json: bool) -> int:
+def _longest(case: "Case", *, json: bool, everything: bool) -> int:
     from effattn_cli.analysis.selection.relaxation import max_contexts
     from effattn_cli.report.choice import choice_json, context_view
     from effattn_cli.report.console import stdout
@@ -168,7 +188,8 @@ def _longest(case: "Case", *, json: bool) -> int:
     if json:
         typer.echo(choice_json.longest(contexts, case.setting, case.required))
     else:
-        stdout().print(context_view.longest(contexts, case.setting, case.required), highlight=False)
+        view = context_view.longest(contexts, case.setting, case.required, everything=everything)
+        stdout().print(view, highlight=False)
     return 0 if any(each.seq for each in contexts) else NOTHING
 
 

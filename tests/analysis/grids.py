@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-from effattn_cli.cards import Kind, Variant
+from effattn_cli.cards import Kind, Swap, Variant
 from effattn_cli.records import Record
 from tests.builders import a_card, a_cell, a_variant, measured
 
@@ -23,6 +23,7 @@ KINDS: Mapping[str, Kind] = {
     "performer": "approximates softmax", "longformer": "approximates softmax",
     "reformer": "approximates softmax", "plugin": "own mechanism",
 }  # fmt: skip
+SWAPS: Mapping[str, Swap] = {"sdpa": "exact", "softmax": "exact", "performer": "lossy"}
 LRA = {"linformer": 51.36, "performer": 51.41, "longformer": 53.46, "reformer": 50.67}
 
 
@@ -37,10 +38,11 @@ def peak(name: str, seq: int) -> int:
 
 
 def variants() -> dict[str, Variant]:
-    return {
-        name: a_variant(name, card=a_card(KINDS[name], lra=LRA.get(name)), decode=name != "plugin")
+    cards = {
+        name: a_card(KINDS[name], lra=LRA.get(name), swap=SWAPS.get(name, "trained"))
         for name in CURVES
     }
+    return {name: a_variant(name, card=cards[name], decode=name != "plugin") for name in CURVES}
 
 
 def grid(

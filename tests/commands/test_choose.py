@@ -10,9 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from effattn_cli import store
+from effattn_cli.host import processor
+from effattn_cli.units import number
 from tests.analysis.grids import grid, variants
-from tests.builders import a_cell, a_machine, a_profile, failed, measured
-from tests.running import effattn
+from tests.builders import a_card, a_cell, a_machine, a_profile, a_variant, failed, measured
+from tests.running import Ended, effattn
 
 SHIPPED = "ref:epyc-zen5-2-threads"
 
@@ -30,17 +32,27 @@ def saved(path: Path, **facts: Any) -> Path:
     return path
 
 
+def words(found: Ended) -> str:
+    """What was printed, however its lines were broken."""
+    return " ".join(found.stdout.split())
+
+
 def test_the_answer_names_the_winner_and_why_each_other_lost(profile: str) -> None:
     asked = ["choose", profile, "-s", "32k", "--latency", "100ms", "--memory", "250MiB"]
     found = effattn(*asked)
     assert found.returncode == 0, found.stderr
-    assert "Use linformer: approximates softmax" in found.stdout
-    assert "(binding)" in found.stdout
-    rows = {line.split()[0]: line for line in found.stdout.splitlines() if line}
+    last = "Use linformer (36.1 ms, 159 MiB): a model must be trained with it; exact attention"
+    assert f"{last} (sdpa) takes 2.04 s, 64.0 MiB; tied in quality with plugin" in words(found)
+    assert "2 fit, 4 over the budget, 1 cannot or not measured: --all" in found.stdout
+    table = {line.split()[0]: line.split() for line in found.stdout.splitlines() if line}
+    assert table["linformer"][5:] == ["trained", ">99", "%", "LRA", "51.4"]
+    assert "performer" not in table
+    found = effattn(*asked, "--all")
+    rows = {line.split()[0]: line for line in found.stdout.splitlines() if line[:1].strip()}
     assert "recommended" in rows["linformer"]
-    assert "fits; no published score" in rows["plugin"]
-    assert "needs 291 MiB, more than 250" in rows["performer"]
-    assert "misses 100 ms by" in rows["longformer"]
+    assert "fits, tied" in rows["plugin"]
+    assert "needs 291 MiB," in rows["performer"]
+    assert "misses 100 ms" in rows["longformer"]
     assert "at 16k out of memory: would need 41.0 GiB" in rows["softmax"]
     assert max(map(len, found.stdout.splitlines())) <= 80
     assert "\x1b" not in found.stdout
@@ -49,7 +61,8 @@ def test_the_answer_names_the_winner_and_why_each_other_lost(profile: str) -> No
 def test_where_nothing_fits_the_nearest_relaxations_are_told(profile: str) -> None:
     found = effattn("choose", profile, "-s", "32k", "--latency", "20ms")
     assert found.returncode == 1
-    assert "Nothing fits 20 ms at 32k tokens." in found.stdout
+    end = "Keep softmax: nothing meets 20 ms; linformer comes nearest (36.1 ms)."
+    assert found.stdout.splitlines()[-1] == end
     told = [line.split() for line in found.stdout.splitlines() if line.startswith("  at ")]
     shorter = next(words[1] for words in told if words[2] == "tokens")
     looser = next("".join(words[1:3]) for words in told if words[2] != "tokens")
@@ -60,18 +73,111 @@ def test_where_nothing_fits_the_nearest_relaxations_are_told(profile: str) -> No
 
 
 def test_what_was_not_measured_is_marked_and_the_command_to_measure_it_told(profile: str) -> None:
-    found = effattn("choose", profile, "-s", "24k", "--latency", "100ms").stdout
-    assert "~" in found
-    assert "interpolated between 16k and 32k" in found
-    assert "To be sure: effattn profile -v longformer -s 24576" in found
-    beyond = effattn("choose", profile, "-s", "128k", "--latency", "1s").stdout
-    assert "predicted from 64k" in beyond
+    found = words(effattn("choose", profile, "-s", "24k", "--latency", "100ms"))
+    assert "performer ~59.1 ms" in found
+    assert "performer was interpolated between 16k and 32k" in found
+    assert "To be sure: effattn profile -v performer -s 24576" in found
+    beyond = words(effattn("choose", profile, "-s", "128k", "--latency", "1s"))
+    assert "performer was predicted from 64k" in beyond
+
+
+def test_where_the_weights_are_kept_the_trained_one_that_would_do_is_named(profile: str) -> None:
+    asked = ["choose", profile, "-s", "32k", "--latency", "50ms", "--keep-weights"]
+    found = effattn(*asked)
+    assert found.returncode == 1
+    nearest = "performer comes nearest (78.7 ms); linformer meets it (36.1 ms) and must be trained."
+    said = f"Keep softmax: nothing that keeps a model's weights meets 50 ms; {nearest}"
+    assert words(found).endswith(said)
+    assert "without --keep-weights linformer fits" in found.stdout
+    more = words(effattn(*asked[:5], "100ms", "--keep-weights"))
+    assert "Use performer (78.7 ms): it keeps a model's weights and approximates softmax" in more
+    trained = words(effattn(*asked[:5], "1s", "--trained"))
+    assert "Use longformer (131 ms): the model is trained with it" in trained
+
+
+def test_what_would_fit_but_not_surely_enough_is_told_with_its_chance(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    record = measured(a_cell("sdpa", 1024), [1.0, 1.1, 0.9], 4096, spread=0.1, count=8)
+    store.Writer(path).write(a_profile(record))
+    found = effattn("choose", str(path), "-s", "1k", "--latency", "1.01s")
+    assert found.returncode == 1
+    assert "Keep softmax: nothing meets 1.01 s; sdpa comes nearest (1.00 s, with a" in words(found)
+
+
+def test_where_nothing_can_do_it_that_is_said(profile: str) -> None:
+    asked = ["choose", profile, "-s", "1k", "--latency", "1s", "--keep-weights", "-v", "reformer"]
+    kept = words(effattn(*asked))
+    assert "Nothing that keeps a model's weights meets 1 s; reformer meets it (8.08 ms)" in kept
+    shorter = effattn("choose", SHIPPED, "-s", "4k", "--latency", "1s", "-v", "charformer")
+    assert shorter.returncode == 1
+    assert words(shorter).endswith("Nothing that was measured can do this: --all says why.")
+    every = words(effattn("choose", SHIPPED, "-s", "4k", "--latency", "1s", "--all"))
+    assert "charformer does not take the place of attention" in every
+
+
+def test_what_is_preferred_needs_no_limit(profile: str) -> None:
+    fast = effattn("choose", profile, "-s", "64k", "--prefer", "speed")
+    assert fast.returncode == 0, fast.stderr
+    assert "Use linformer (72.1 ms)" in words(fast)
+    small = words(effattn("choose", profile, "-s", "64k", "--prefer", "memory"))
+    assert "Use sdpa (128 MiB): exact attention" in small
+    assert "chance" not in small
+
+
+def test_a_range_has_one_answer_and_the_best_at_each_length_beside_it(profile: str) -> None:
+    found = words(effattn("choose", profile, "-s", "1k..32k", "--latency", "100ms"))
+    assert "performer at each length, beside the best one there" in found
+    assert "From 1k to 32k use performer (78.7 ms)" in found
+    assert "up to 4k exact attention fits too, with the same weights" in found
+    far = words(effattn("choose", profile, "-s", "1k..64k", "--latency", "50ms"))
+    assert "No single variant fits from 1k to 64k: linformer goes furthest, to 32k" in far
+
+
+def test_only_those_that_are_named_take_part(profile: str) -> None:
+    asked = ["choose", profile, "-s", "32k", "--latency", "1s", "--json", "-v"]
+    document = json.loads(effattn(*asked, "sdpa,reformer").stdout)
+    assert document["recommended"] == "reformer"
+    assert {each["label"] for each in document["candidates"]} == {"sdpa", "reformer"}
+    wrong = effattn(*asked, "reforme")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "did you mean 'reformer'?" in wrong.stderr
+
+
+def test_a_plugin_is_named_and_its_claim_is_not_believed(tmp_path: Path) -> None:
+    card = a_card("exact", swap="exact")
+    mine = a_variant("mine", card=card, origin="plugins/mine.py", path="plugins/mine.py")
+    records = [*grid([32768]), measured(a_cell("mine", 32768), 1e-3)]
+    path = tmp_path / "p.yaml"
+    store.Writer(path).write(replace(a_profile(*records), variants={**variants(), "mine": mine}))
+    found = words(effattn("choose", str(path), "-s", "32k", "--latency", "50ms", "--keep-weights"))
+    assert "its card says exact, which is not checked (effattn check mine)" in found
+    assert "mine: a plugin, from plugins/mine.py" in found
+    assert "exact?" in found
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["-s", "4k", "--latency", "p95<=40ms"],
+        ["-s", "16k", "--causal", "--latency", "800ms", "--keep-weights"],
+        ["-s", "16k", "--causal", "--latency", "1ms", "--keep-weights"],
+        ["-s", "32k", "--phase", "decode", "--prefer", "memory"],
+        ["-s", "1k..16k", "--causal", "--latency", "300ms"],
+        ["-s", "4k", "--prefer", "speed"],
+        ["--causal", "--latency", "50ms"],
+    ],
+)
+def test_an_answer_fits_a_small_screen(asked: list[str]) -> None:
+    found = effattn("choose", SHIPPED, *asked)
+    assert len(found.stdout.splitlines()) <= 24
+    assert max(map(len, found.stdout.splitlines())) <= 80
 
 
 def test_without_a_length_it_is_the_longest_context(profile: str) -> None:
     found = effattn("choose", profile, "--latency", "50ms")
     assert found.returncode == 0
-    assert "linformer goes furthest" in found.stdout
+    assert "linformer goes furthest: ~40.5k tokens, and must be trained." in words(found)
+    assert "Of what keeps a model's weights performer: ~19.5k." in words(found)
     assert "Exact attention (sdpa)" in found.stdout
 
 
@@ -108,13 +214,16 @@ def test_the_newest_profiles_of_one_machine_are_taken(tmp_path: Path) -> None:
     )
     saved(folder / "new.yaml")
     found = effattn(*asked, XDG_DATA_HOME=str(tmp_path))
-    assert (found.returncode, found.stderr) == (0, "from new\n")
+    here = f"{processor.model()}, {number(processor.cores(), 'core')}"
+    machine = a_machine()
+    there = f"another machine: {machine.cpu}, {number(machine.cores, 'core')}; this one is {here}"
+    assert (found.returncode, found.stderr) == (0, f"from new, measured on {there}\n")
     both = [str(folder / "old.yaml"), str(folder / "new.yaml")]
     assert "different machines" in effattn("choose", *both, *asked[1:]).stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "hint"),
+    ("given", "error", "hint"),
     [
         (["-s", "1k"], "there is no limit to keep", "--latency 50ms"),
         (["--latency", "p95"], "--latency: 'p95' is no limit", "p95<=50ms"),
@@ -127,13 +236,15 @@ def test_the_newest_profiles_of_one_machine_are_taken(tmp_path: Path) -> None:
         (["--latency", "1s", "--confidence", "1"], "--confidence: '1' is no share", ""),
         (["--latency", "1s", "--batch", "0"], "--batch: '0' is out of range", ""),
         (["--latency", "1s", "-s", "64k..1k"], "--seq", "'1k..64k'"),
+        (["--prefer", "speed"], "without a limit the longest context is endless", "--seq 32k"),
+        (["--keep-weights", "--trained", "--latency", "1s"], "are opposites", "one of them"),
         (["--latency", "1s", "--prefer", "sped"], "'sped'", ""),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_with_a_hint(
-    profile: str, words: list[str], error: str, hint: str
+    profile: str, given: list[str], error: str, hint: str
 ) -> None:
-    found = effattn("choose", profile, *words)
+    found = effattn("choose", profile, *given)
     assert found.returncode == 2
     assert found.stdout == ""
     lines = found.stderr.splitlines()
@@ -220,11 +331,20 @@ def test_a_feed_forward_is_no_attention() -> None:
 
 def test_what_is_not_known_is_not_said_to_be_too_much() -> None:
     found = effattn("choose", SHIPPED, "--energy", "5J")
-    assert "Nothing is known to fit: no energy was measured." in found.stdout
+    assert "Nothing is known to fit: no energy was measured; that takes a counter" in words(found)
+    one = words(effattn("choose", SHIPPED, "--energy", "5J", "-s", "4k"))
+    assert "no energy was metered; that takes a counter which can be read" in one
     far = effattn("choose", SHIPPED, "--latency", "1s", "-s", "4M")
     assert "Nothing is known to fit 1 s at 4M tokens." in far.stdout
     assert "To find out: effattn profile -v" in far.stdout
     assert "-s 4194304" in far.stdout
+
+
+def test_the_answer_in_the_readme_is_what_is_printed() -> None:
+    block = Path("README.md").read_text().split("<!-- choose -->\n```\n")[1].split("```")[0]
+    asked, *lines = block.splitlines()
+    found = effattn(*asked.removeprefix("$ effattn ").split())
+    assert [line.rstrip() for line in found.stdout.splitlines()] == lines
 
 
 def test_a_policy_replaces_nothing_unless_it_is_told_to(tmp_path: Path, profile: str) -> None:
@@ -264,7 +384,7 @@ def test_a_measurement_beside_other_load_keeps_its_mark(tmp_path: Path) -> None:
     found = effattn("choose", str(path), "-s", "1k", "--latency", "1s").stdout
     assert "!1.00 ms" in found
     assert "Other processes kept the machine busy" in found
-    assert "To be sure: effattn profile -v sdpa -s 1024" in found
+    assert "To be sure: effattn profile -v sdpa -s 1024" in " ".join(found.split())
     head, first, second = effattn("export", str(path)).stdout.splitlines()
     at = head.split(",").index("background_load")
     assert (first.split(",")[at], second.split(",")[at]) == ("1.5", "")

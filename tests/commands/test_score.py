@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,20 +24,18 @@ def path(tmp_path: Path) -> Path:
     return saved(tmp_path / "p.yaml")
 
 
-def test_choose_ranks_by_the_profiles_own_scores_before_published_ones(path: Path) -> None:
-    asked = ["choose", str(path), "-s", "32k", "--latency", "1s"]
+def test_choose_goes_by_the_profiles_own_scores_first(path: Path) -> None:
+    asked = ["choose", str(path), "-s", "32k", "--latency", "5s"]
     before = json.loads(effattn(*asked, "--json").stdout)
-    assert before["recommended"] == "longformer"  # by its published score
-    entered = effattn("score", str(path), "performer=79.5", "linformer=81.25", "--of", OF)
-    assert entered.stderr == f"saved: {path} (2 scores of {OF!r})\n"
-    found = effattn(*asked)
-    assert f"Use linformer: approximates softmax, 81.25 in {OF}, published" in " ".join(
-        found.stdout.split()
-    )
-    rows = {line.split()[0]: line for line in found.stdout.splitlines() if line}
-    assert "fits; a lower score" in rows["performer"]
-    assert "fits; no score" in rows["longformer"]
-    assert f"score: {OF}, as the profile has it; more is better" in found.stdout
+    assert before["recommended"] == "sdpa"  # exact attention
+    given = ["sdpa=80", "performer=79.5", "linformer=81.25"]
+    entered = effattn("score", str(path), *given, "--of", OF)
+    assert entered.stderr == f"saved: {path} (3 scores of {OF!r})\n"
+    found = effattn(*asked, "--all").stdout
+    assert f"a model must be trained with it; 81.25 in {OF}; exact" in " ".join(found.split())
+    rows = [line.split()[0] for line in found.splitlines() if " fits" in line]
+    assert rows[:3] == ["sdpa", "performer", "longformer"]
+    assert f"score: {OF}, as the profile has it; more is better" in found
     after = json.loads(effattn(*asked, "--json").stdout)
     assert (after["recommended"], after["scored"]) == ("linformer", OF)
 
@@ -101,10 +100,12 @@ def test_merged_profiles_keep_the_scores_of_one_thing() -> None:
 
 def test_evidence_of_ones_own_comes_before_published_evidence() -> None:
     def one(score: float | None, lra: float | None) -> Quality:
-        return Quality(kind="own mechanism", lra=lra, usual=True, score=score)
+        facts: dict[str, Any] = {"checked": True, "deployed": False, "sees": None, "causal": False}
+        return Quality(swap="trained", lra=lra, usual=True, score=score, **facts)
 
     better, worse = one(81.0, 40.0), one(80.0, 60.0)
-    assert better.order < worse.order < one(None, 60.0).order < one(None, None).order
-    assert better.at_least(worse)
-    assert not worse.at_least(better)
-    assert one(None, 60.0).at_least(better)  # only published scores are known of both
+    assert better.at_least(worse, training=True)
+    assert not worse.at_least(better, training=True)
+    assert not one(None, 60.0).at_least(better, training=True)
+    assert one(None, 58.5).at_least(one(None, 60.0), training=True)
+    assert not one(None, 57.5).at_least(one(None, 60.0), training=True)

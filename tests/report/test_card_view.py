@@ -19,13 +19,14 @@ def test_the_listing_at_80_columns() -> None:
     ]
     broken = {"my-attention": "my_attention.py: expected one class with a card,\x1b[31m found 0"}
     assert screen(listing(variants, broken), 80) == snapshot("""\
-name               family                time      memory decode causal kind
-───────────────────────────────────────────────────────────────────────────────
-linformer          low-rank              N k       N      no     yes    approx.
-longformer         fixed-pattern, memory N w + N m N      no     yes    own
-linear-transformer kernel                N k       N      yes    yes    own
-sdpa               exact                 N^2       N      no     no     exact
-mine               low-rank              N k       N      no     only   own
+name               family         time      memory decode causal swap    kind
+────────────────────────────────────────────────────────────────────────────────
+linformer          low-rank       N k       N      no     yes    trained approx.
+longformer         fixed-pattern, N w + N m N      no     yes    trained own
+                   memory
+linear-transformer kernel         N k       N      yes    yes    trained own
+sdpa               exact          N^2       N      no     no     trained exact
+mine               low-rank       N k       N      no     only   trained own
 my-attention       broken: my_attention.py: expected one class with a
                    card,\\x1b[31m found 0
 mine: from /home/me/mine.py\
@@ -35,10 +36,10 @@ mine: from /home/me/mine.py\
 def test_the_listing_on_a_wide_screen() -> None:
     variants = [a_variant("linformer"), a_variant("mine", origin="mine 1.0")]
     assert screen(listing(variants, {}), 120) == snapshot("""\
-name       family    year  time  memory  decode  state  causal  kind     deployed in  origin
-──────────────────────────────────────────────────────────────────────────────────────────────
-linformer  low-rank  2020  N k   N       no             yes     approx.               bundled
-mine       low-rank  2020  N k   N       no             yes     own                   mine 1.0
+name       family    year  time  memory  decode  state  causal  swap     kind     deployed in  origin
+───────────────────────────────────────────────────────────────────────────────────────────────────────
+linformer  low-rank  2020  N k   N       no             yes     trained  approx.               bundled
+mine       low-rank  2020  N k   N       no             yes     trained  own                   mine 1.0
 mine: from mine 1.0\
 """)
 
@@ -79,6 +80,8 @@ What linformer does.
 paper     https://arxiv.org/abs/2006.04768 (2020)
 family    low-rank
 kind      approximates softmax
+swap      trained: a model must be trained or converted with it
+place     attention in encoders
 time      grows like N k in the tokens N
 memory    grows like N
 survey    N, does not decode, low rank + fixed patterns

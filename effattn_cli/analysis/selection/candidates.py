@@ -6,11 +6,18 @@ from typing import Literal
 
 from effattn_cli.analysis.selection.curves import Curve
 from effattn_cli.analysis.selection.quality import Quality, quality
-from effattn_cli.cards import Value, Variant
+from effattn_cli.cards import Value, Variant, replaces_attention
 from effattn_cli.metrics import METRICS, Metric
 from effattn_cli.records import Cell, Failure, Reason, Record, Roofline, Scores
 
-Why = Literal["causal", "decode", "padding", "exact", "failed", "unmeasured", "far"]
+Why = Literal[
+    "place", "causal", "decode", "padding", "weights", "exact", "failed", "unmeasured", "far"
+]
+#: What becomes of a model's weights: anything, they are kept, or the model is trained in any case.
+Weights = Literal["any", "keep", "train"]
+#: What was measured of each label's quality: by task, more being better.
+Evidence = Mapping[str, Mapping[str, float]]
+NOTHING: Evidence = {}
 #: What can be limited, by name; a percentile of the latency stands in the place of its median.
 RESOURCES: Mapping[str, Metric] = {name: one for name, one in METRICS.items() if one.parse}
 #: Failures at a length that hold for every longer one.
@@ -39,7 +46,13 @@ class Requirements:
     decode: bool = False
     padding: bool = False
     exact: bool = False
+    weights: Weights = "any"
     confidence: float = 0.5  # the lowest probability of keeping each limit
+
+    @property
+    def training(self) -> bool:
+        """Whether the model is trained with whatever is chosen."""
+        return self.weights == "train"
 
     def metric(self, resource: str) -> Metric:
         """The metric of a resource: the percentile that is limited, if there is one."""
@@ -85,38 +98,45 @@ def candidates(
     others: Iterable[Record] = (),
     scores: Scores | None = None,
     under: Roofline | None = None,
+    evidence: Evidence = NOTHING,
 ) -> list[Candidate]:
     """A candidate for each label. `records` are of one setting, under one roofline; what occurs
-    only among `others` was not measured there. Feed-forwards stand for no attention: they are
-    candidates only where they were measured, in blocks.
+    only among `others` was not measured there. `evidence`: what was measured of the quality.
+
+    Feed-forwards that were measured elsewhere only are left out: they are no attention.
     """
     own = scores.values if scores is not None else {}
     by_label: dict[str, list[Record]] = {}
     for record in records:
         by_label.setdefault(record.cell.label, []).append(record)
-    measured = [_measured(mine, required, variants, own, under) for mine in by_label.values()]
+    settings = [mine[0].cell.setting for mine in by_label.values()]
+
+    def of(cell: Cell) -> Quality:
+        measured, score = evidence.get(cell.label), own.get(cell.label)
+        return quality(variants[cell.variant], cell.options, settings[0], score, measured)
+
+    measured = [
+        _measured(mine, required, variants[mine[0].cell.variant], of(mine[0].cell), under)
+        for mine in by_label.values()
+    ]
     absent = {
         record.cell.label: record.cell
         for record in others
         if record.cell.label not in by_label
         and variants[record.cell.variant].card.kind != "feed-forward"
     }
-    return measured + [_absent(cell, required, variants, own) for cell in absent.values()]
+    return measured + [
+        _absent(cell, required, variants[cell.variant], of(cell)) for cell in absent.values()
+    ]
 
 
-def _absent(
-    cell: Cell,
-    required: Requirements,
-    variants: Mapping[str, Variant],
-    scores: Mapping[str, float],
-) -> Candidate:
-    variant = variants[cell.variant]
+def _absent(cell: Cell, required: Requirements, variant: Variant, known: Quality) -> Candidate:
     return Candidate(
         label=cell.label,
         variant=cell.variant,
         options=cell.options,
-        quality=quality(variant.card, cell.options, scores.get(cell.label)),
-        rejection=_unable(variant, required) or Rejection(why="unmeasured"),
+        quality=known,
+        rejection=_unable(variant, required, known) or Rejection(why="unmeasured"),
         failures=(),
         curves={name: Curve((), metric) for name, metric in RESOURCES.items()},
     )
@@ -125,37 +145,39 @@ def _absent(
 def _measured(
     records: list[Record],
     required: Requirements,
-    variants: Mapping[str, Variant],
-    scores: Mapping[str, float],
+    variant: Variant,
+    known: Quality,
     under: Roofline | None,
 ) -> Candidate:
     records = sorted(records, key=lambda record: record.cell.seq)
     cell = records[0].cell
     failures = [(r.cell.seq, r.failure) for r in records if r.failure is not None]
-    variant = variants[cell.variant]
     never = {failure.reason for _, failure in failures} == {"unsupported"}
-    rejection = _unable(variant, required)
+    rejection = _unable(variant, required, known)
     if rejection is None and never and len(failures) == len(records):
         rejection = Rejection(why="failed", failure=failures[0][1], seq=failures[0][0])
     return Candidate(
         label=cell.label,
         variant=cell.variant,
         options=cell.options,
-        quality=quality(variant.card, cell.options, scores.get(cell.label)),
+        quality=known,
         rejection=rejection,
         failures=[(seq, failure) for seq, failure in failures if failure.reason != "too-costly"],
         curves={name: Curve(records, required.metric(name), under) for name in RESOURCES},
     )
 
 
-def _unable(variant: Variant, required: Requirements) -> Rejection | None:
-    """What the card says that it cannot do."""
-    if required.decode and not variant.decode:
-        return Rejection(why="decode")
-    if required.causal and variant.card.causal == "never":
-        return Rejection(why="causal")
-    if required.padding and not variant.card.padding:
-        return Rejection(why="padding")
-    if required.exact and variant.card.kind != "exact":  # the last: all but this one is met
-        return Rejection(why="exact")
-    return None
+def _unable(variant: Variant, required: Requirements, known: Quality) -> Rejection | None:
+    """What the card says that it cannot do. What could be given up comes last: there all else is
+    met.
+    """
+    card, weights = variant.card, required.weights
+    unmet: Sequence[tuple[Why, bool]] = (
+        ("place", not replaces_attention(card, causal=known.causal)),
+        ("decode", required.decode and not variant.decode),
+        ("causal", required.causal and card.causal == "never"),
+        ("padding", required.padding and not card.padding),
+        ("exact", required.exact and not known.exact),
+        ("weights", weights == "keep" and not known.keeps_weights),
+    )
+    return next((Rejection(why=why) for why, is_so in unmet if is_so), None)

@@ -1,52 +1,98 @@
-"""What speaks for a variant's quality: scores that a profile holds, then what its card says.
+"""What a swap takes, and what speaks for its quality: the evidence that a choice goes by.
 
-Nothing here was measured by effattn.
-
-Exact attention comes first. Of the others, those that the profile has a score of are ordered by it;
-then those with a published Long Range Arena average, by that; those without any come last,
-approximations of softmax before mechanisms of their own. A published score belongs to its authors'
-settings: with other options a variant comes after its defaults.
+Of evidence there are four kinds. Scores that the user has entered decide. Exact attention needs
+none: it is the same function of the same weights. What effattn measured of a label is held to as
+limits, and makes one better than another where it is no worse in anything. Published Long Range
+Arena averages are shown, and decide only by more than they are unsure of.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from effattn_cli.cards import Card, Kind, Value
+from effattn_cli.cards import Swap, Value, Variant
+from effattn_cli.setting import Setting
 
 SOURCE = "arXiv:2011.04006, Table 1"
-#: The nearer to exact attention, the earlier.
-KINDS: tuple[Kind, ...] = ("exact", "approximates softmax", "own mechanism", "feed-forward")
+#: Points of a Long Range Arena average that say nothing. Each is a single number, of one run with
+#: one set of hyperparameters, without a spread; later work moved the same models by several points
+#: through initialisation and tuning alone, and the best and the worst efficient one are nine apart.
+SPREAD = 2.0
+INFINITY = float("inf")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    kind: Kind
+    """The evidence on a variant with its options, in one setting."""
+
+    swap: Swap
+    checked: bool  # held to that by effattn's own tests; else only its card says so
+    deployed: bool  # in models that are released
+    sees: int | None  # tokens that a query sees at most; None: all
+    causal: bool  # the setting is
     lra: float | None  # the average, in percent
     usual: bool  # every option is as the authors have it
-    score: float | None = None  # of the profile's own, for this label: more is better
+    score: float | None = None  # the user's own, of this label: more is better
+    measured: Mapping[str, float] = field(default_factory=dict)  # by task: more is better
 
     @property
     def exact(self) -> bool:
-        return self.kind == "exact"
+        """Known to be the same function; who only claims it has still to be checked."""
+        return self.swap == "exact" and self.checked
 
     @property
-    def order(self) -> tuple[float, ...]:
-        """Sorts the best first; where nothing is known this is a convention, not a claim."""
-        if self.exact:
-            return (0.0,)
-        own, published = (0.0 if value is None else -value for value in (self.score, self.lra))
-        ranks = (self.score is None, own, self.lra is None, published)
-        return (1.0, *ranks, KINDS.index(self.kind), not self.usual)
+    def keeps_weights(self) -> bool:
+        return self.swap != "trained"
 
-    def at_least(self, other: "Quality") -> bool:
-        """Whether there is evidence that it is no worse."""
+    def published(self, *, training: bool) -> float | None:
+        """The published score, where it speaks of this: it is of encoders, with the authors'
+        options, that were trained with the variant. Of a trained model's weights under another
+        attention it says nothing.
+        """
+        applies = self.usual and not self.causal and (training or not self.keeps_weights)
+        return self.lra if applies else None
+
+    def simplicity(self, *, training: bool) -> tuple[bool | int, ...]:
+        """Sorts what costs and risks least first: nothing, or no training; then a mechanism that
+        sees all tokens, one that released models use, one that something is known of.
+        """
+        if self.exact:
+            return (0,)
+        known = bool(self.measured) or self.published(training=training) is not None
+        if self.keeps_weights and not training:
+            return (1, not self.deployed, not known)
+        return (2, self.sees is not None, not self.deployed, not known)
+
+    def at_least(self, other: "Quality", *, training: bool) -> bool:
+        """Whether nothing says that it is worse."""
+        if self.score is not None and other.score is not None:
+            return self.score >= other.score
         if self.exact:
             return True
-        if self.score is not None and other.score is not None:
-            return not other.exact and self.score >= other.score
-        scored = self.lra is not None and other.lra is not None and not other.exact
-        return scored and self.usual and (self.lra or 0.0) >= (other.lra or 0.0)
+        if other.exact or (other.score is not None and self.score is None):
+            return False
+        lacking = (self.measured.get(task, -INFINITY) < x for task, x in other.measured.items())
+        if any(lacking) or (self.sees or INFINITY) < (other.sees or INFINITY):
+            return False
+        mine, theirs = (one.published(training=training) for one in (self, other))
+        return mine is None or theirs is None or mine >= theirs - SPREAD
 
 
-def quality(card: Card, options: Mapping[str, Value], score: float | None) -> Quality:
-    return Quality(kind=card.kind, lra=card.lra, usual=not options, score=score)
+def quality(
+    variant: Variant,
+    options: Mapping[str, Value],
+    setting: Setting,
+    score: float | None = None,
+    measured: Mapping[str, float] | None = None,
+) -> Quality:
+    given = setting.kv_heads is not None
+    return Quality(
+        swap=variant.swap(options, causal=setting.causal, kv_heads=given),
+        checked=variant.plugin is None,
+        deployed=bool(variant.card.deployed),
+        sees=variant.sees(options),
+        causal=setting.causal,
+        lra=variant.card.lra,
+        usual=not options,
+        score=score,
+        measured=measured or {},
+    )

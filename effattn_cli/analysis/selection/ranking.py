@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Literal
 
+from effattn_cli.analysis.selection import ordering
 from effattn_cli.analysis.selection.candidates import (
     RESOURCES,
     Candidate,
@@ -13,9 +13,8 @@ from effattn_cli.analysis.selection.candidates import (
     Rejection,
     Requirements,
 )
+from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.estimate import Estimate
-
-Preference = Literal["quality", "speed", "memory"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,13 +81,21 @@ class Evaluation:
         estimate = self.estimates.get(resource)
         return estimate.value if estimate else float("inf")
 
-    def dominates(self, other: "Evaluation") -> bool:
-        """No worse in time, memory and quality, and better in one of them."""
-        pairs = [(self.amount(r), other.amount(r)) for r in ("latency", "memory")]
+    def interval(self, resource: str) -> tuple[float, float]:
+        """What the amount is within; beyond all others where it is not known."""
+        estimate = self.estimates.get(resource)
+        return (estimate.low, estimate.high) if estimate else (float("inf"), float("inf"))
+
+    def dominates(self, other: "Evaluation", *, training: bool = False) -> bool:
+        """No worse in time, memory, evidence and what it takes, and better in one of them."""
         mine, theirs = self.candidate.quality, other.candidate.quality
-        if not mine.at_least(theirs) or any(a > b for a, b in pairs):
+        pairs = [(self.amount(r), other.amount(r)) for r in ("latency", "memory")]
+        simple, other_simple = (q.simplicity(training=training) for q in (mine, theirs))
+        worse = any(a > b for a, b in pairs) or simple > other_simple
+        if worse or not mine.at_least(theirs, training=training):
             return False
-        return any(a < b for a, b in pairs) or not theirs.at_least(mine)
+        better = any(a < b for a, b in pairs) or simple < other_simple
+        return better or not theirs.at_least(mine, training=training)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,30 +107,37 @@ class Choice:
     prefer: Preference
     evaluations: tuple[Evaluation, ...]
     scored: str | None = None  # what the scores are of that the profiles hold
+    tied: frozenset[str] = frozenset()  # labels that nothing known tells apart from the best
 
     @property
     def best(self) -> Evaluation | None:
         first = next(iter(self.evaluations), None)
         return first if first is not None and first.fits else None
 
+    @property
+    def fitting(self) -> list[Evaluation]:
+        return [one for one in self.evaluations if one.fits]
+
+    @property
+    def front(self) -> list[Evaluation]:
+        """What fits and is not dominated by anything that fits, and the best."""
+        fits = {one.label for one in self.fitting}
+        return [
+            one
+            for one in self.fitting
+            if self.dominated.get(one.label) not in fits or one is self.best
+        ]
+
     @cached_property
     def dominated(self) -> Mapping[str, str]:
-        """Labels off the Pareto front, each with one that dominates it."""
+        """Labels off the Pareto front, each with one that dominates it, the best if that does."""
         able = [one for one in self.evaluations if one.rejection is None and one.estimates]
-        able.sort(
-            key=lambda one: (
-                one.amount("latency"), one.amount("memory"), one.candidate.quality.order
-            )
-        )  # fmt: skip
-        front: list[Evaluation] = []
-        dominated = {}
-        for one in able:  # whatever dominates it comes before it
-            better = next((other for other in front if other.dominates(one)), None)
-            if better is None:
-                front.append(one)
-            else:
-                dominated[one.label] = better.label
-        return dominated
+        training, found = self.required.training, {}
+        for one in able:
+            by = (other.label for other in able if other.dominates(one, training=training))
+            if (first := next(by, None)) is not None:
+                found[one.label] = first
+        return found
 
 
 def choose(
@@ -133,11 +147,29 @@ def choose(
     prefer: Preference = "quality",
     scored: str | None = None,
 ) -> Choice:
-    """Exact attention first among those that fit, then by what is preferred."""
+    """The best of what fits at a length; see `ordering` for what is best."""
     evaluations = [evaluate(one, seq, required) for one in candidates]
-    evaluations.sort(key=lambda one: (not one.fits, *_order(one, prefer)))
+    return ranked(evaluations, seq, required, prefer, scored)
+
+
+def ranked(
+    evaluations: Iterable[Evaluation],
+    seq: int,
+    required: Requirements,
+    prefer: Preference,
+    scored: str | None = None,
+) -> Choice:
+    everything = list(evaluations)
+    fits = [one for one in everything if one.fits]
+    lost = sorted((one for one in everything if not one.fits), key=_farness)
+    tiers = ordering.tiers(fits, prefer, training=required.training)
     return Choice(
-        seq=seq, required=required, prefer=prefer, evaluations=tuple(evaluations), scored=scored
+        seq=seq,
+        required=required,
+        prefer=prefer,
+        evaluations=(*(one for tier in tiers for one in tier), *lost),
+        scored=scored,
+        tied=frozenset(one.label for one in tiers[0][1:]) if tiers else frozenset(),
     )
 
 
@@ -164,16 +196,7 @@ def evaluate(one: Candidate, seq: int, required: Requirements) -> Evaluation:
     )
 
 
-def _order(one: Evaluation, prefer: Preference) -> tuple[object, ...]:
-    time, memory = one.amount("latency"), one.amount("memory")
-    quality = one.candidate.quality
-    if not one.fits:
-        used = max((headroom.used for headroom in one.headrooms), default=0.0)
-        return (one.rejection is not None, used, one.label)
-    inexact = not quality.exact
-    orders: dict[Preference, tuple[object, ...]] = {
-        "quality": (inexact, quality.order, time, memory),
-        "speed": (inexact, time, memory, quality.order),
-        "memory": (inexact, memory, time, quality.order),
-    }
-    return (*orders[prefer], one.label)
+def _farness(one: Evaluation) -> tuple[object, ...]:
+    """Of what does not fit: how far it is from that."""
+    used = max((headroom.used for headroom in one.headrooms), default=0.0)
+    return one.rejection is not None, used, one.label

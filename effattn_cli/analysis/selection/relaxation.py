@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 from effattn_cli.analysis.selection.candidates import Candidate, Limit, Requirements
-from effattn_cli.analysis.selection.ranking import Choice, Evaluation, evaluate
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation, evaluate, ranked
 
 #: A length that was not measured is a multiple of so many tokens, of the second from 1k on.
 GRAINS = (64, 256)
@@ -14,6 +15,7 @@ TOLD = 3  # relaxations
 SHORTER = (16, 8, 4, 2)  # parts of the shortest measured length
 
 Test = Callable[[Evaluation], bool]
+Wish = Literal["exact", "weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +41,12 @@ class Relaxation:
     label: str
     seq: int | None = None  # a shorter context
     limits: tuple[Limit, ...] = ()  # looser ones, in place of those of the same resource
-    inexact: bool = False  # without the wish for exact attention
+    without: Wish | None = None  # a need that is given up
     cost: float  # how many times shorter, or looser
 
     @property
     def gives_up(self) -> frozenset[str]:
-        kinds = [word for word, given in (("seq", self.seq), ("exact", self.inexact)) if given]
+        kinds = [word for word, given in (("seq", self.seq), ("wish", self.without)) if given]
         return frozenset([*kinds, *(limit.resource for limit in self.limits)])
 
 
@@ -69,9 +71,13 @@ def max_context(one: Candidate, required: Requirements, most: int | None = None)
 def max_contexts(candidates: Iterable[Candidate], required: Requirements) -> list[MaxContext]:
     """The one with the longest context first; those with none, last."""
     contexts = [max_context(one, required) for one in candidates]
-    return sorted(
-        contexts, key=lambda r: (-(r.seq or 0), r.candidate.quality.order, r.candidate.label)
-    )
+    training = required.training
+
+    def order(reach: MaxContext) -> tuple[object, ...]:
+        known = reach.candidate.quality
+        return -(reach.seq or 0), known.simplicity(training=training), reach.candidate.label
+
+    return sorted(contexts, key=order)
 
 
 def relaxations(choice: Choice) -> list[Relaxation]:
@@ -83,14 +89,18 @@ def relaxations(choice: Choice) -> list[Relaxation]:
     ):
         if not any(o.gives_up <= change.gives_up for o in kept if o.cost <= change.cost):
             kept.append(change)
-    return sorted(kept, key=lambda change: (change.inexact, change.cost))[:TOLD]
+    return sorted(kept, key=lambda change: (change.without is not None, change.cost))[:TOLD]
 
 
 def _changes(lost: Sequence[Evaluation], choice: Choice) -> Iterator[Relaxation]:
     for one in lost:
         yield from _shorter(one, choice)
         yield from _looser(one, choice)
-        yield from _inexact(one, choice)
+    freed = freely(choice)
+    if freed is not None:
+        refusal = next(one.rejection for one in choice.evaluations if one.label == freed.label)
+        wish: Wish = "exact" if refusal is not None and refusal.why == "exact" else "weights"
+        yield Relaxation(label=freed.label, without=wish, cost=1.0)
 
 
 def _shorter(one: Evaluation, choice: Choice) -> Iterator[Relaxation]:
@@ -114,11 +124,14 @@ def _looser(one: Evaluation, choice: Choice) -> Iterator[Relaxation]:
     yield Relaxation(label=one.label, limits=tuple(limits), cost=cost)
 
 
-def _inexact(one: Evaluation, choice: Choice) -> Iterator[Relaxation]:
-    if one.rejection is not None and one.rejection.why == "exact":
-        free = replace(choice.required, exact=False)
-        if evaluate(replace(one.candidate, rejection=None), choice.seq, free).fits:
-            yield Relaxation(label=one.label, inexact=True, cost=1.0)
+def freely(choice: Choice) -> Evaluation | None:
+    """The best of what fits, and is refused because it is not exact, or must be trained."""
+    freed = [
+        evaluate(replace(one.candidate, rejection=None), choice.seq, choice.required)
+        for one in choice.evaluations
+        if one.rejection is not None and one.rejection.why in {"exact", "weights"}
+    ]
+    return ranked(freed, choice.seq, choice.required, choice.prefer).best
 
 
 def _knots(one: Candidate, required: Requirements, most: int | None) -> list[int]:

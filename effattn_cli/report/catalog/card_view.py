@@ -167,6 +167,8 @@ def _place(variant: Variant) -> str:
     card = variant.card
     if card.kind == "feed-forward":
         return "the feed-forward, not attention"
+    if card.borrows:
+        return "attention in a model that has another layer's keys and values at hand"
     modes = {"encoders": card.causal != "always", "decoders": card.causal != "never"}
     able = [name for name, there in modes.items() if there]
     stands = [name for name in able if cards.replaces_attention(card, causal=name == "decoders")]

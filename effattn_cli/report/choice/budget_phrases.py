@@ -11,9 +11,11 @@ from effattn_cli.metrics import Metric
 from effattn_cli.report import phrases
 
 WHY: Mapping[Why, str] = {
+    "place": "does not take the place of attention",
     "causal": "cannot be causal",
     "decode": "cannot decode",
     "padding": "cannot be given padding",
+    "weights": "must be trained",
     "exact": "is not exact",
     "unmeasured": "was not measured in this setting",
     "far": "not known so far from the lengths that were measured",

@@ -9,7 +9,7 @@ from effattn_cli.analysis.selection.candidates import Limit, Requirements
 from effattn_cli.analysis.selection.quality import SOURCE
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation
 from effattn_cli.analysis.selection.relaxation import MaxContext, Relaxation
-from effattn_cli.report.choice import budget_phrases, recommendation
+from effattn_cli.report.choice import budget_phrases, recommendation, sentence
 from effattn_cli.setting import Setting
 
 Document = dict[str, Any]
@@ -20,9 +20,11 @@ def choice(chosen: Choice, setting: Setting, relaxed: Sequence[Relaxation]) -> s
     return _text(_question(chosen.required, setting) | _choice(chosen) | relaxations)
 
 
-def plan(choices: Sequence[Choice], setting: Setting) -> str:
+def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> str:
     question = _question(choices[0].required, setting)
-    return _text(question | {"lengths": [*map(_choice, choices)]})
+    said = {"answer": sentence.over(choices, single).plain}
+    one = {"for_all": single.best.label if single.best else None}
+    return _text(question | said | one | {"lengths": [*map(_choice, choices)]})
 
 
 def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirements) -> str:
@@ -54,6 +56,7 @@ def _question(required: Requirements, setting: Setting) -> Document:
             "decode": required.decode,
             "padding": required.padding,
             "exact": required.exact,
+            "weights": required.weights,
             "confidence": required.confidence,
         },
         "scores": SOURCE,
@@ -69,7 +72,7 @@ def _relaxation(change: Relaxation) -> Document:
         "label": change.label,
         "seq": change.seq,
         "limits": [*map(_limit, change.limits)],
-        "inexact": change.inexact,
+        "without": change.without,
         "cost": change.cost,
         "words": recommendation.relaxation(change),
     }
@@ -81,6 +84,9 @@ def _choice(chosen: Choice) -> Document:
         "prefer": chosen.prefer,
         "scored": chosen.scored,
         "recommended": chosen.best.label if chosen.best else None,
+        "answer": sentence.answer(chosen).plain,
+        "tied": sorted(chosen.tied),
+        "front": [one.label for one in chosen.front],
         "candidates": [_evaluation(one, chosen) for one in chosen.evaluations],
     }
 

@@ -6,39 +6,64 @@ from rich.console import Group as Lines
 from rich.text import Text
 
 from effattn_cli import units
+from effattn_cli.analysis.selection import spans
 from effattn_cli.analysis.selection.candidates import Requirements
 from effattn_cli.analysis.selection.ranking import Choice
 from effattn_cli.analysis.selection.relaxation import MaxContext, relaxations
-from effattn_cli.report.choice import budget_phrases, recommendation
+from effattn_cli.report.choice import budget_phrases, recommendation, sentence
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Setting
 
+ROWS = 12  # how many that go furthest are listed, so that they fit a small screen
 
-def plan(choices: Sequence[Choice], setting: Setting) -> Lines:
-    """A row for every length: what to use there."""
+
+def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> Lines:
+    """A row for every length: what the one variant for all needs there, and the best one there."""
     required = choices[0].required
     shown = recommendation.resources(choices[0])
+    chosen = single.best or spans.farthest(choices)
+    label = None if chosen is None else chosen.label
     columns = (
         Column(title="seq", right=True),
-        Column(title="variant", folds=1),
         *(Column(title=recommendation.heading(name, required), right=True) for name in shown),
-        Column(title="chance", right=True),
+        *([Column(title="chance", right=True)] if required.limits else []),
+        Column(title="best at this length"),
+        Column(title=recommendation.heading(shown[0], required), right=True),
+        Column(title="swap"),
     )
-    rows = []
-    for choice in choices:
-        best, seq = choice.best, Text(units.length(choice.seq))
-        if best is None:
-            rows.append(Row(cells=(seq, Text(_nearest(choice), "yellow"))))
-            continue
-        amounts = [
-            Text(budget_phrases.amount(best.estimates.get(name), required.metric(name)))
-            for name in shown
-        ]
-        label = Text(units.clean(best.label), "bold")
-        rows.append(Row(cells=(seq, label, *amounts, Text(budget_phrases.sureness(best)))))
-    note = "~ not measured at this length; one --seq shows why not the others"
-    asked = Text(f"within {recommendation.limits(required)}")
-    return Lines(Text(setting.title), asked, Text(), Grid(columns, rows), Text(note, "dim"))
+    rows = [_plan_row(choice, label, shown) for choice in choices]
+    within = f"within {recommendation.limits(required)}" if required.limits else ""
+    for_all = f"{units.clean(label)} at each length, beside" if label else "at each length"
+    asked = f"{within}; {for_all} the best one there".lstrip("; ")
+    notes = [Text("~ not measured at this length; one --seq shows why not the others", "dim")]
+    return Lines(
+        Text(setting.title),
+        Text(asked),
+        Text(),
+        Grid(columns, rows),
+        Text(),
+        *notes,
+        Text(),
+        sentence.over(choices, single),
+    )
+
+
+def _plan_row(choice: Choice, label: str | None, shown: Sequence[str]) -> Row:
+    seq, best = Text(units.length(choice.seq)), choice.best
+    if best is None:
+        return Row(cells=(seq, Text(_nearest(choice), "yellow")))
+    mine = next((one for one in choice.evaluations if one.label == label), best)
+    there = recommendation.amount(best, shown[0], choice)
+    return Row(
+        cells=(
+            seq,
+            *(Text(recommendation.amount(mine, name, choice)) for name in shown),
+            *([Text(budget_phrases.sureness(mine))] if choice.required.limits else []),
+            Text(units.clean(best.label), "bold" if best.label == label else ""),
+            Text(there),
+            Text(sentence.swap_of(best)),
+        )
+    )
 
 
 def _nearest(chosen: Choice) -> str:
@@ -47,29 +72,38 @@ def _nearest(chosen: Choice) -> str:
     return "; ".join(["nothing fits", *near])
 
 
-def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirements) -> Lines:
-    """How far each variant goes within the limits."""
+def longest(
+    contexts: Sequence[MaxContext], setting: Setting, required: Requirements, *, everything: bool
+) -> Lines:
+    """How far each variant goes within the limits; the first ones, or everything."""
+    able = [each for each in contexts if each.candidate.rejection is None]
+    listed = contexts if everything else able[:ROWS]
     columns = (
         Column(title="variant", folds=1),
         Column(title="longest", right=True),
         Column(title="surely", right=True),
         Column(title="at most", right=True),
-        Column(title="LRA", right=True, extra=1),
+        Column(title="swap", extra=1),
         Column(title="what ends it"),
         Column(title=""),
     )
     best = next((each for each in contexts if each.seq is not None), None)
-    said = _nowhere(contexts, required) if best is None else _furthest(best) + _exact(contexts)
+    said = _nowhere(contexts, required) if best is None else _furthest(best) + _closer(contexts)
     note = "~ not a measured length. surely: the whole interval is within; at most: an end of it"
     return Lines(
         Text(setting.title),
         Text(f"the longest context within {recommendation.limits(required)}"),
         Text(),
-        Text(said, "bold"),
-        Text(),
-        Grid(columns, [_context_row(each, required) for each in contexts]),
+        Grid(columns, [_context_row(each, required) for each in listed]),
         Text(),
         Text(note, "dim"),
+        *(
+            [Text(f"{rest} more: --all lists them.")]
+            if (rest := len(contexts) - len(listed))
+            else []
+        ),
+        Text(),
+        Text(said, "bold"),
     )
 
 
@@ -78,7 +112,8 @@ def _nowhere(contexts: Sequence[MaxContext], required: Requirements) -> str:
     unknown = {_unknown(each, required) for each in able}
     if able and None not in unknown:
         names = " or ".join(sorted(name for name in unknown if name))
-        return f"Nothing is known to fit: no {names} was measured."
+        why = f"; {sentence.METERS}" if "energy" in unknown else ""
+        return f"Nothing is known to fit: no {names} was measured{why}."
     return "Nothing fits at any length."
 
 
@@ -86,17 +121,25 @@ def _furthest(best: MaxContext) -> str:
     assert best.seq is not None
     more = " or more" if best.open else ""
     name = units.clean(best.candidate.label)
-    return f"{name} goes furthest: {_length(best, best.seq)}{more} tokens."
+    cost = "" if best.candidate.quality.keeps_weights else ", and must be trained"
+    return f"{name} goes furthest: {_length(best, best.seq)}{more} tokens{cost}."
 
 
-def _exact(contexts: Sequence[MaxContext]) -> str:
-    """The same of exact attention, where it is not the one that goes furthest."""
+def _closer(contexts: Sequence[MaxContext]) -> str:
+    """The same of what keeps a model's weights, and of exact attention."""
     able = [each for each in contexts if each.seq is not None]
+    said, best = "", able[0].candidate.quality
+    kept = next((each for each in able if each.candidate.quality.keeps_weights), None)
     exact = next((each for each in able if each.candidate.quality.exact), None)
-    if exact is None or exact is able[0]:
-        return ""
-    assert exact.seq is not None
-    return f" Exact attention ({units.clean(exact.candidate.label)}): {_length(exact, exact.seq)}."
+    if kept is not None and kept is not exact and not best.keeps_weights:
+        assert kept.seq is not None
+        name = units.clean(kept.candidate.label)
+        said += f" Of what keeps a model's weights {name}: {_length(kept, kept.seq)}."
+    if exact is not None and not best.exact:
+        assert exact.seq is not None
+        name = units.clean(exact.candidate.label)
+        said += f" Exact attention ({name}): {_length(exact, exact.seq)}."
+    return said
 
 
 def _context_row(context: MaxContext, required: Requirements) -> Row:
@@ -104,13 +147,12 @@ def _context_row(context: MaxContext, required: Requirements) -> Row:
     rejection = context.candidate.rejection
     if rejection is not None:
         return Row(cells=(name, Text(budget_phrases.rejection(rejection, None), "dim")))
-    lra = context.candidate.quality.lra
     cells = [
         Text("-" if seq is None else _length(context, seq))
         for seq in (context.seq, context.lower, context.upper)
     ]
     ends = Text(_end(context, required))
-    return Row(cells=(name, *cells, Text("" if lra is None else f"{lra:.1f}"), ends))
+    return Row(cells=(name, *cells, Text(context.candidate.quality.swap), ends))
 
 
 def _length(context: MaxContext, seq: int) -> str:

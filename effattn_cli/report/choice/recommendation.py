@@ -1,4 +1,4 @@
-"""What to deploy, why not the others, and how each number came about."""
+"""What fits and is not dominated, or what comes nearest: the table of an answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,31 +8,38 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.selection.candidates import RESOURCES, Requirements
-from effattn_cli.analysis.selection.quality import SOURCE, Quality
-from effattn_cli.analysis.selection.ranking import Choice, Evaluation, Preference
+from effattn_cli.analysis.selection.quality import SOURCE, SPREAD
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation
 from effattn_cli.analysis.selection.relaxation import Relaxation
 from effattn_cli.report import phrases
-from effattn_cli.report.choice import budget_phrases
+from effattn_cli.report.choice import budget_phrases, sentence
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Setting
 
-ORDERS: Mapping[Preference, str] = {
-    "quality": "by its score, then the faster one",
-    "speed": "the faster one",
-    "memory": "the one that needs less memory",
-}
+ROWS, NEAREST = 6, 4  # of the table, so that the answer fits a small screen
 
 
-def answer(choice: Choice, setting: Setting, relaxed: Sequence[Relaxation]) -> Lines:
-    """The recommendation, then a row for every candidate."""
-    best = choice.best
+def answer(
+    choice: Choice,
+    setting: Setting,
+    relaxed: Sequence[Relaxation],
+    plugins: Mapping[str, str],
+    *,
+    everything: bool,
+) -> Lines:
+    """The question, the table, and what is to be known of it. The sentence stands below that."""
+    listed = _listed(choice, everything=everything)
     shown: list[RenderableType] = [Text(setting.title), Text(_question(choice)), Text()]
-    if best is not None:
-        shown += [*_recommended(best, choice), *_doubt(best, choice, setting), Text()]
+    if listed:
+        shown += [_table(listed, choice, everything=everything), Text()]
+    shown += [Text(line, "dim") for line in _legend(listed, choice, plugins)]
+    if not everything:
+        shown += [Text(_counted(listed, choice))]
+    if choice.best is not None:
+        shown += _doubt(choice.best, choice, setting)
     else:
-        shown += [*_nothing(choice, relaxed, setting), Text()]
-    shown += [_table(choice), Text(), *(Text(line, "dim") for line in _legend(choice))]
-    return Lines(*shown)
+        shown += _nearer(choice, relaxed, setting)
+    return Lines(*shown, Text())
 
 
 def limits(required: Requirements) -> str:
@@ -41,99 +48,36 @@ def limits(required: Requirements) -> str:
 
 
 def _question(choice: Choice) -> str:
-    asked = ", exact" if choice.required.exact else ""
-    return f"{units.length(choice.seq)} tokens within {limits(choice.required)}{asked}"
+    """`4k tokens within 50 ms, 90 % sure, keeping the weights`."""
+    required = choice.required
+    within = f" within {limits(required)}, {units.percent(required.confidence)} sure"
+    words = {"any": "", "keep": ", keeping the weights", "train": ", trained with it"}
+    asked = f"{', exact' if required.exact else ''}{words[required.weights]}"
+    by = "" if choice.prefer == "quality" else f", by {choice.prefer}"
+    return f"{units.length(choice.seq)} tokens{within if required.limits else ''}{asked}{by}"
 
 
-def _recommended(best: Evaluation, choice: Choice) -> Iterator[Text]:
-    named = (units.clean(best.label), "bold")
-    yield Text.assemble("Use ", named, f": {_evidence(best, choice)}.")
-    rows = []
-    for headroom in best.headrooms:
-        limit = headroom.limit
-        mark = " (binding)" if headroom == best.binding and len(best.headrooms) > 1 else ""
-        of = f"of {budget_phrases.limit(limit)}{mark}"
-        amount = budget_phrases.amount(headroom.estimate, limit.metric)
-        rows.append((limit.resource, amount, of, budget_phrases.spare(headroom)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [text.ljust(width) for text, width in zip(row, widths, strict=True)]
-        yield Text(f"  {'  '.join(cells)}".rstrip())
-    yield Text(f"  {_sure(best)}")
+def _listed(choice: Choice, *, everything: bool) -> list[Evaluation]:
+    if everything:
+        return list(choice.evaluations)
+    if choice.best is not None:
+        return choice.front[:ROWS]
+    able = [one for one in choice.evaluations if one.rejection is None and one.known]
+    return [one for one in able if one.label not in choice.dominated][:NEAREST]
 
 
-def _sure(best: Evaluation) -> str:
-    bases = {budget_phrases.basis(h.estimate) for h in best.headrooms if h.estimate is not None}
-    met = f"Chance that the budget is met: {budget_phrases.sureness(best)}"
-    return f"{met} ({'; '.join(sorted(bases))})."
-
-
-def _doubt(best: Evaluation, choice: Choice, setting: Setting) -> Iterator[Text]:
-    """How to find out, where nothing was measured, or not alone."""
-    estimates = [h.estimate for h in best.headrooms if h.estimate is not None]
-    if any(estimate.busy for estimate in estimates):
-        yield Text("  Other processes kept the machine busy: measure again when it is idle.")
-    if any(estimate.busy or estimate.basis != "measured" for estimate in estimates):
-        yield Text(f"  To be sure: {phrases.measuring(best.label, choice.seq, setting)}")
-
-
-def _evidence(one: Evaluation, choice: Choice) -> str:
-    quality = one.candidate.quality
-    own = (
-        ""
-        if quality.score is None
-        else f", {quality.score:g} in {units.clean(choice.scored or '')}"
-    )
-    if quality.exact:
-        return f"exact attention{own}"
-    return f"{quality.kind}{own}, {_published(quality)}"
-
-
-def _published(quality: Quality) -> str:
-    if quality.lra is None:
-        return "no published Long Range Arena score"
-    usual = "" if quality.usual else " with the authors' options"
-    return f"published Long Range Arena average {quality.lra:.1f} %{usual}"
-
-
-def _nothing(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) -> Iterator[Text]:
-    """That nothing fits, or that it is not known whether something does."""
-    far = [one for one in choice.evaluations if one.rejection and one.rejection.why == "far"]
-    unknown = far or [one for one in choice.evaluations if not one.rejection and not one.known]
-    said = "Nothing is known to fit" if unknown else "Nothing fits"
-    yield Text(f"{said} {limits(choice.required)} at {units.length(choice.seq)} tokens.", "bold")
-    for change in relaxed:
-        yield Text(f"  {relaxation(change)}")
-    if far:
-        yield Text(f"  To find out: {phrases.measuring(far[0].label, choice.seq, setting)}")
-
-
-def relaxation(change: Relaxation) -> str:
-    """`at 24k longformer fits`, `at 61 ms performer fits`."""
-    name = units.clean(change.label)
-    if change.inexact:
-        return f"without --exact {name} fits"
-    if change.seq is not None:
-        return f"at {units.length(change.seq)} tokens {name} fits"
-    looser = [
-        ("" if limit.metric.quantile is None else f"{limit.metric.name} ")
-        + budget_phrases.rounded_up(limit.max, limit.metric)
-        for limit in change.limits
-    ]
-    return f"at {' and '.join(looser)} {name} fits"
-
-
-def _table(choice: Choice) -> Grid:
+def _table(listed: Sequence[Evaluation], choice: Choice, *, everything: bool) -> Grid:
     shown = resources(choice)
+    told = everything or choice.best is None
     columns = (
         Column(title="variant", folds=1),
         *(Column(title=heading(name, choice.required), right=True) for name in shown),
-        Column(title="score" if choice.scored else "LRA", right=True, extra=1),
-        Column(title="chance", right=True),
-        Column(title="verdict"),
-        Column(title=""),
+        Column(title="swap"),
+        *([Column(title="chance", right=True)] if choice.required.limits else []),
+        Column(title="evidence", extra=2 if told else 0, folds=2),
+        *([Column(title="verdict"), Column(title="")] if told else []),
     )
-    return Grid(columns, [_row(one, choice, shown) for one in choice.evaluations])
+    return Grid(columns, [_row(one, choice, shown, told=told) for one in listed])
 
 
 def heading(resource: str, required: Requirements) -> str:
@@ -146,29 +90,48 @@ def resources(choice: Choice) -> list[str]:
     return [name for name in RESOURCES if name in asked or name != "energy"]
 
 
-def _row(one: Evaluation, choice: Choice, shown: Sequence[str]) -> Row:
+def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -> Row:
     name = Text(units.clean(one.label), "bold" if one is choice.best else "")
     if one.rejection is not None:
         return Row(cells=(name, Text(budget_phrases.rejection(one.rejection, choice.seq), "dim")))
-    quality = one.candidate.quality
-    score = quality.score if choice.scored else quality.lra
-    return Row(
-        cells=(
-            name,
-            *(Text(_amount(one, name, choice)) for name in shown),
-            Text("" if score is None else f"{score:g}" if choice.scored else f"{score:.1f}"),
-            Text(budget_phrases.sureness(one)),
-            Text(verdict(one, choice), "" if one.fits else "yellow"),
-        )
-    )
+    cells = [
+        name,
+        *(Text(amount(one, name, choice)) for name in shown),
+        Text(sentence.swap_of(one)),
+        *([Text(budget_phrases.sureness(one))] if choice.required.limits else []),
+        Text(evidence(one)),
+    ]
+    if told:
+        cells.append(Text(verdict(one, choice), "" if one.fits else "yellow"))
+    return Row(cells=tuple(cells))
 
 
-def _amount(one: Evaluation, resource: str, choice: Choice) -> str:
+def amount(one: Evaluation, resource: str, choice: Choice) -> str:
     return budget_phrases.amount(one.estimates.get(resource), choice.required.metric(resource))
 
 
+def evidence(one: Evaluation) -> str:
+    """`score 81.2, LRA 51.4, released, sees 256`."""
+    quality = one.candidate.quality
+    said = [] if quality.score is None else [f"score {quality.score:g}"]
+    said += [f"{task} {value:g}" for task, value in quality.measured.items()]
+    if _has_published(one):
+        said.append(f"LRA {quality.lra:.1f}")
+    if quality.deployed and not quality.exact:
+        said.append("released")
+    if quality.sees is not None:
+        said.append(f"sees {units.length(quality.sees)}")
+    return ", ".join(said)
+
+
+def _has_published(one: Evaluation) -> bool:
+    """Whether there is a score of encoders with these options; exact attention needs none."""
+    quality = one.candidate.quality
+    return quality.lra is not None and quality.usual and not quality.causal and not quality.exact
+
+
 def verdict(one: Evaluation, choice: Choice) -> str:
-    """Why the candidate was chosen, ranks lower, or lost."""
+    """Whether the candidate was chosen, is tied, ranks lower, or lost, and why."""
     if one.rejection is not None:
         return budget_phrases.rejection(one.rejection, choice.seq)
     beaten = choice.dominated.get(one.label)
@@ -176,83 +139,81 @@ def verdict(one: Evaluation, choice: Choice) -> str:
     if one is choice.best:
         return f"recommended{dominated}"
     if one.fits:
-        return f"fits; {_behind(one, choice)}{dominated}"
+        return f"fits{', tied' if one.label in choice.tied else ''}{dominated}"
     broken = [h for h in one.headrooms if h.probability < one.confidence]
     return ", ".join(map(budget_phrases.misses, broken)) + dominated
 
 
-def _behind(one: Evaluation, choice: Choice) -> str:
-    """What puts a candidate that fits after the best one."""
-    best = choice.best
-    assert best is not None
-    mine, theirs = one.candidate.quality, best.candidate.quality
-    if theirs.exact and not mine.exact:
-        return "not exact"
-    if choice.prefer == "quality" and mine.order != theirs.order:
-        return _poorer(mine, theirs)
-    word = "needs more memory" if choice.prefer == "memory" else "slower"
-    pairs = [(one.amount(r), best.amount(r)) for r in ("latency", "memory")]
-    mine_first, best_first = pairs[1] if choice.prefer == "memory" else pairs[0]
-    return word if mine_first > best_first else "ranks lower otherwise"
+def _counted(listed: Sequence[Evaluation], choice: Choice) -> str:
+    """`13 fit (8 dominated), 17 over the budget, 43 cannot or not measured: --all`."""
+    able = [one for one in choice.evaluations if one.rejection is None and not one.fits]
+    fits, front = len(choice.fitting), len(choice.front)
+    beaten = [f"{fits - front} dominated"] if fits > front else []
+    beaten += [f"{front - len(listed)} more on the front"] if fits and front > len(listed) else []
+    numbers = {
+        "fit" + (f" ({', '.join(beaten)})" if beaten else ""): fits,
+        "over the budget": sum(one.known for one in able),
+        "not known": sum(not one.known for one in able),
+        "cannot or not measured": sum(one.rejection is not None for one in choice.evaluations),
+    }
+    said = ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
+    return f"{said}: --all"
 
 
-def _poorer(mine: Quality, theirs: Quality) -> str:
-    """The first evidence that speaks for the other."""
-    if mine.score != theirs.score:
-        return "no score" if mine.score is None else "a lower score"
-    if mine.lra != theirs.lra:
-        return "no published score" if mine.lra is None else "a lower published score"
-    return "other options than its authors'" if mine.usual != theirs.usual else "another kind"
+def _doubt(best: Evaluation, choice: Choice, setting: Setting) -> Iterator[Text]:
+    """How to find out, where nothing was measured, or not alone."""
+    estimates = [h.estimate for h in best.headrooms if h.estimate is not None]
+    estimates = estimates or list(best.estimates.values())
+    if any(estimate.busy for estimate in estimates):
+        yield Text("Other processes kept the machine busy: measure again when it is idle.")
+    unsure = [one for one in estimates if one.busy or one.basis != "measured"]
+    if unsure:
+        bases = dict.fromkeys(map(budget_phrases.basis, unsure))
+        yield Text(f"{units.clean(best.label)} was {'; '.join(bases)}. To be sure:")
+        yield Text(f"  {phrases.measuring(best.label, choice.seq, setting)}")
 
 
-def _legend(choice: Choice) -> Iterator[str]:
-    able = [one for one in choice.evaluations if one.rejection is None]
+def _nearer(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) -> Iterator[Text]:
+    """What would make something fit, or how to find out."""
+    for change in relaxed:
+        yield Text(f"  {relaxation(change)}")
+    far = [one for one in choice.evaluations if one.rejection and one.rejection.why == "far"]
+    if far:
+        yield Text(f"To find out: {phrases.measuring(far[0].label, choice.seq, setting)}")
+
+
+def relaxation(change: Relaxation) -> str:
+    """`at 24k longformer fits`, `at 61 ms performer fits`."""
+    name = units.clean(change.label)
+    if change.without is not None:
+        flag = "--exact" if change.without == "exact" else "--keep-weights"
+        return f"without {flag} {name} fits"
+    if change.seq is not None:
+        return f"at {units.length(change.seq)} tokens {name} fits"
+    looser = [
+        ("" if limit.metric.quantile is None else f"{limit.metric.name} ")
+        + budget_phrases.rounded_up(limit.max, limit.metric)
+        for limit in change.limits
+    ]
+    return f"at {' and '.join(looser)} {name} fits"
+
+
+def _legend(
+    listed: Sequence[Evaluation], choice: Choice, plugins: Mapping[str, str]
+) -> Iterator[str]:
+    able = [one for one in listed if one.rejection is None]
     estimates = [estimate for one in able for estimate in one.estimates.values()]
+    qualities = [one.candidate.quality for one in able]
     if any(estimate.basis != "measured" for estimate in estimates):
         yield "~ not measured at this length: interpolated or predicted; --explain says how"
     if any(estimate.busy for estimate in estimates):
         yield "! other processes kept the machine busy: the latency may be too high"
-    if choice.scored:
-        yield f"score: {units.clean(choice.scored)}, as the profile has it; more is better"
-    elif any(one.candidate.quality.lra is not None for one in able):
-        yield f"LRA: Long Range Arena average in %, as published ({SOURCE})"
-    yield f"Order: exact attention first, then {ORDERS[choice.prefer]}."
-
-
-def explanation(choice: Choice) -> Lines:
-    """Each number, where it comes from and how well it is known."""
-    shown: list[RenderableType] = []
-    for one in choice.evaluations:
-        shown.append(Text(f"{units.clean(one.label)}: {verdict(one, choice)}", "bold"))
-        shown += [Text(f"  {line}") for line in _facts(one, choice)]
-    shown += [Text(), Text(METHOD, "dim")]
-    return Lines(*shown)
-
-
-def _facts(one: Evaluation, choice: Choice) -> Iterator[str]:
-    if one.rejection is not None:
-        return
-    asked = {headroom.limit.resource: headroom.limit for headroom in one.headrooms}
-    for name, estimate in one.estimates.items():
-        text = f"{name} {_amount(one, name, choice)}, {budget_phrases.basis(estimate)}"
-        interval = budget_phrases.interval(estimate, choice.required.metric(name))
-        text += f"; 95 % interval {interval}"
-        if name in asked:
-            measured = estimate.basis == "measured"
-            kept = estimate.probability(asked[name].max)
-            sure = budget_phrases.chance(kept, measured=measured)
-            text += f"; at most {budget_phrases.limit(asked[name])} with a chance of {sure}"
-        yield text
-    for name in asked.keys() - one.estimates.keys():
-        yield f"{name}: not known at this length"
-    yield f"quality: {_evidence(one, choice)}"
-
-
-METHOD = (
-    "latency: the median of the rounds' medians, or the quantile of all samples; its interval"
-    " holds those of all rounds. memory: the peak of a call beyond inputs and weights, and what"
-    " decoding keeps. Between measured lengths a curve runs straight on logarithmic axes; beyond"
-    " them it grows as the counted cost. A chance takes the interval as 95 % of a bell on the"
-    " logarithmic axis; the chances of several limits are multiplied. Quality is not measured"
-    " by effattn."
-)
+    if any(quality.score is not None for quality in qualities):
+        yield f"score: {units.clean(choice.scored or '')}, as the profile has it; more is better"
+    if any(map(_has_published, able)):
+        yield f"LRA: published ({SOURCE}); {SPREAD:g} points tell nothing apart"
+    if any(not quality.checked and quality.keeps_weights for quality in qualities):
+        yield "? only its card says so: effattn check NAME"
+    for one in able:
+        if one.label in plugins:
+            yield f"{units.clean(one.label)}: a plugin, from {units.clean(plugins[one.label])}"

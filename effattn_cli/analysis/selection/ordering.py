@@ -1,0 +1,77 @@
+"""In what order to take what fits, and what cannot be told apart.
+
+By quality: the user's own scores, if there are any; else exact attention, which needs none; else
+published scores, as far as they differ by more than they are unsure of. By speed or memory: the
+amounts, as far as their intervals differ. What is left is a tie, and goes to the simpler and then
+to the faster.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from effattn_cli.analysis.selection.quality import SPREAD
+
+if TYPE_CHECKING:
+    from effattn_cli.analysis.selection.ranking import Evaluation
+
+Preference = Literal["quality", "speed", "memory"]
+Interval = tuple[float, float]  # where the value is; less is better
+Tier = list["Evaluation"]
+INFINITY = float("inf")
+UNKNOWN = (-INFINITY, INFINITY)
+
+
+def tiers(fits: Sequence["Evaluation"], prefer: Preference, *, training: bool) -> list[Tier]:
+    """What fits, the best first; within a tier nothing known tells them apart."""
+    if prefer == "quality":
+        found = _by_quality(fits, training=training)
+    else:
+        resource = "latency" if prefer == "speed" else "memory"
+        found = apart(fits, lambda one: one.interval(resource))
+    return [sorted(tier, key=lambda one: _adoption(one, training=training)) for tier in found]
+
+
+def apart(
+    items: Iterable["Evaluation"], interval: Callable[["Evaluation"], Interval]
+) -> list[Tier]:
+    """Groups from the best on, each of those that may be as good as the best that is left.
+
+    That is the one whose upper end is the lowest, so that what gets better never falls behind.
+    """
+    left, found = [(interval(one), one) for one in items], []
+    while left:
+        end = min(high for (_, high), _ in left)
+        found.append([one for (low, _), one in left if low <= end])
+        left = [pair for pair in left if pair[0][0] > end]
+    return found
+
+
+def _adoption(one: "Evaluation", *, training: bool) -> tuple[object, ...]:
+    """The simpler first, then the faster. Names decide where all else is equal."""
+    simplicity = one.candidate.quality.simplicity(training=training)
+    return simplicity, one.amount("latency"), one.amount("memory"), one.label
+
+
+def _by_quality(fits: Sequence["Evaluation"], *, training: bool) -> list[Tier]:
+    exact = [one for one in fits if one.candidate.quality.exact]
+    scores = [one.candidate.quality.score for one in exact]
+    same = max((score for score in scores if score is not None), default=None)
+
+    def score(one: "Evaluation") -> float | None:
+        """Exact ones are one function: what holds for one of them holds for all."""
+        return same if one.candidate.quality.exact else one.candidate.quality.score
+
+    def own(one: "Evaluation") -> Interval:
+        value = score(one)
+        assert value is not None
+        return -value, -value
+
+    def published(one: "Evaluation") -> Interval:
+        value = one.candidate.quality.published(training=training)
+        return UNKNOWN if value is None else (-value - SPREAD / 2, SPREAD / 2 - value)
+
+    unscored_exact = exact if same is None else []
+    scored = [one for one in fits if score(one) is not None]
+    rest = [one for one in fits if not one.candidate.quality.exact and score(one) is None]
+    first = [unscored_exact] if unscored_exact else []
+    return [*first, *apart(scored, own), *apart(rest, published)]

@@ -1,0 +1,50 @@
+"""Each number of an answer, where it comes from and how well it is known."""
+
+from collections.abc import Iterator
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.text import Text
+
+from effattn_cli import units
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation
+from effattn_cli.report.choice import budget_phrases, recommendation
+
+METHOD = (
+    "latency: the median of the rounds' medians, or the quantile of all samples; its interval"
+    " holds those of all rounds. memory: the peak of a call beyond inputs and weights, and what"
+    " decoding keeps. Between measured lengths a curve runs straight on logarithmic axes; beyond"
+    " them it grows as the counted cost. A chance takes the interval as 95 % of a bell on the"
+    " logarithmic axis; the chances of several limits are multiplied. Quality is not measured"
+    " by effattn: exact attention needs no evidence, scores are the user's own, and published ones"
+    " are of models that were trained with the variant."
+)
+
+
+def explanation(choice: Choice) -> Lines:
+    """Of every candidate that could be asked what it needs."""
+    shown: list[RenderableType] = []
+    for one in choice.evaluations:
+        if one.rejection is None:
+            heading = f"{units.clean(one.label)}: {recommendation.verdict(one, choice)}"
+            shown.append(Text(heading, "bold"))
+            shown += [Text(f"  {line}") for line in _facts(one, choice)]
+    return Lines(*shown, Text(), Text(METHOD, "dim"), Text())
+
+
+def _facts(one: Evaluation, choice: Choice) -> Iterator[str]:
+    asked = {headroom.limit.resource: headroom for headroom in one.headrooms}
+    for name, estimate in one.estimates.items():
+        amount = recommendation.amount(one, name, choice)
+        text = f"{name} {amount}, {budget_phrases.basis(estimate)}"
+        interval = budget_phrases.interval(estimate, choice.required.metric(name))
+        text += f"; 95 % interval {interval}"
+        if name in asked:
+            limit, measured = asked[name].limit, estimate.basis == "measured"
+            sure = budget_phrases.chance(estimate.probability(limit.max), measured=measured)
+            text += f"; at most {budget_phrases.limit(limit)} with a chance of {sure}"
+            text += f": {budget_phrases.spare(asked[name])}"
+        yield text
+    for name in asked.keys() - one.estimates.keys():
+        yield f"{name}: not known at this length"
+    yield f"swap: {one.candidate.quality.swap}; {recommendation.evidence(one) or 'no evidence'}"
