@@ -48,7 +48,7 @@ def evaluate(
     from effattn_cli.app.sweep import Interrupted
     from effattn_cli.quantities import parse_share
     from effattn_cli.report.console import stdout
-    from effattn_cli.report.evaluation import fidelity_view
+    from effattn_cli.report.evaluation import ability_view, fidelity_view
 
     limit = parse_share(near, "--near")
     order = Order(flags=o.given(options), out=out, resume=resume, force=force)
@@ -61,6 +61,7 @@ def evaluate(
         typer.echo(store.as_json(found))
     else:
         stdout().print(fidelity_view.view(found, limit))
+        stdout().print(ability_view.view(found))
 
 
 def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":

@@ -18,6 +18,7 @@ class Task:
 
     name: Name
     help: str
+    load: str  # what a load counts
     loads: tuple[int, ...]
     easy: tuple[int, ...] = (1, 2, 4)  # lower loads, from which training starts
     room: int  # tokens that a sequence needs for each unit of its load
@@ -40,15 +41,16 @@ TASKS: Mapping[str, Task] = {
     task.name: task
     for task in (
         Task(
-            name="recall", help="which value came with a key",
+            name="recall", help="which value came with a key", load="pairs",
             loads=(8, 16, 32, 64), room=2, symbols=16, values=64, positions=False,
         ),
         Task(
             name="update", help="which value came with a key last, each having come twice",
+            load="keys",
             loads=(4, 8, 16, 32), easy=(1, 2), room=4, symbols=16, values=64, positions=True,
         ),
         Task(
-            name="parity", help="whether the ones so far are an odd number",
+            name="parity", help="whether the ones so far are an odd number", load="bits",
             loads=(8, 16, 32, 64, 128), room=1, symbols=1, values=2, positions=False,
             is_prefix=True, trained=0.5,
         ),
