@@ -5,6 +5,7 @@ from functools import partial
 
 from effattn_cli.app import Note
 from effattn_cli.catalog import Catalog
+from effattn_cli.errors import UsageError
 from effattn_cli.evaluate.task_specs import TASKS as SYNTHETIC
 from effattn_cli.evaluate.task_specs import Task
 from effattn_cli.evaluation import Evidence
@@ -20,6 +21,10 @@ Asking = Callable[[EvaluationRequest, Catalog, Note], tuple[Evidence, ...]]
 def _asked(
     task: Task, request: EvaluationRequest, catalog: Catalog, note: Note
 ) -> tuple[Evidence, ...]:
+    if not request.variant:
+        raise UsageError(
+            f"--task {task.name} trains variants, and none is named", "-v gla,sdpa, say"
+        )
     choices = select(request.variant, catalog)
     mixing = tuple(c for c in choices if catalog.variant(c.name).card.kind != "feed-forward")
     if left := [choice.label for choice in choices if choice not in mixing]:

@@ -24,6 +24,7 @@ from effattn_cli.evaluation import OWN, Evaluation, Evidence
 from effattn_cli.host import processor
 from effattn_cli.host.processes import usual_memory_limit
 from effattn_cli.plan.evaluation_request import EvaluationRequest, cores, requested
+from effattn_cli.plan.lossy_choices import keepers
 from effattn_cli.plan.mixers import refuse_other_shapes
 from effattn_cli.plan.variant_choices import select
 from effattn_cli.quantities import parse_seconds
@@ -49,7 +50,8 @@ class Order:
 
 def _fidelity(request: EvaluationRequest, catalog: Catalog, note: Note) -> tuple[Evidence, ...]:
     """What `--task fidelity` asks for."""
-    choices, threads = select(request.variant, catalog), processor.cores()
+    choices = select(request.variant, catalog) if request.variant else keepers(catalog)
+    threads = processor.cores()
     if request.qkv is None:
         cells = _swapped(cores(request, choices, catalog, threads), catalog, note)
         return fidelity_steps.wanted(cells, dict.fromkeys(regimes(request.regime)), request.draws)
@@ -63,16 +65,13 @@ def _fidelity(request: EvaluationRequest, catalog: Catalog, note: Note) -> tuple
 
 
 #: Each task: the evidence that a request asks for, none of it found yet.
-TASKS: Mapping[str, Asking] = {"fidelity": _fidelity} | abilities.TASKS
+TASKS: Mapping[str, Asking] = {"fidelity": _fidelity, **abilities.TASKS}
 
 
 def prepared(order: Order, launcher: Launcher, note: Note) -> tuple[Evaluation, Path | None]:
     """The evaluation, with what is known already; and its file, if it has one."""
     request = order.request
     if order.resume is None:
-        if not request.variant:
-            hint = "--variant sliding-window:window=128,256, say; `effattn variants` lists them"
-            raise UsageError("no variant is named", hint)
         records, variants = _asked(request, note)
         if order.out is not None:
             files.check(order.out)
@@ -162,7 +161,8 @@ def _resumed(order: Order, saved: Evaluation, note: Note) -> Evaluation:
     if order.out is not None or request.seed not in {0, saved.seed}:
         word = "out" if order.out is not None else "seed"
         raise UsageError(f"--resume goes on with a file, --{word} cannot change it")
-    records, variants = _asked(request, note) if request.variant else ((), {})
+    adds = request.variant or "task" in order.flags
+    records, variants = _asked(request, note) if adds else ((), {})
     catalog = Catalog(request.plugin)
     for name, old in saved.variants.items():
         if name not in catalog.names():

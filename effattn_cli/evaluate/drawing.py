@@ -7,7 +7,6 @@ mean entropy of the exact weights is what it is to be.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -15,10 +14,9 @@ from torch.nn.functional import normalize
 
 from effattn_cli.evaluate.regimes import REGIMES, Head
 
-ROWS = 64  # queries, evenly spaced, at which entropy and sink are adjusted
+ROWS = 256  # queries, evenly spaced, at which entropy and sink are adjusted
 SPREAD = 0.5  # of the tokens of a cluster about its centre, whose own spread is 1
 SINK_VALUE = 0.1  # the norm of a sink's value over that of others: it takes weight, and adds little
-ROUNDS = 4  # of adjusting the entropy, then the sink
 STEPS = 17  # of halving
 LARGEST_LOG, LARGEST_SINK = 7.0, 100.0  # of the scale, and of the sink's score, tried at most
 HIDDEN = -1e30  # the score of a key that a query does not see; 0 times it is 0
@@ -74,7 +72,7 @@ def _structured(
     """Queries (R, T, K) of the heads that share a kv head; its keys and values (T, K). They have
     all but the common part, the temperature and the sink.
     """
-    rank = min(head.rank or width, width)
+    rank = max(1, round(head.rank * width))
     basis_KR = torch.linalg.qr(_normal(generator, width, rank)).Q * math.sqrt(width / rank)
     x_NTr = _normal(generator, queries + 1, tokens, rank)
     v_TK = _normal(generator, tokens, width)
@@ -117,52 +115,58 @@ def _adjusted(
 ) -> tuple[Tensor, Tensor]:
     """What to multiply the scores of each kv head by, and the mean score of its sink."""
     T, K = k_GTK.shape[1:]
-    scale_G, sink_G = torch.ones(len(group)).double(), torch.zeros(len(group)).double()
     if T < 2:
-        return scale_G, sink_G
+        return torch.ones(len(group)).double(), torch.zeros(len(group)).double()
     at_N = rows(T, ROWS)
     at_N = at_N[at_N > 0] if causal else at_N
     seen_NT = torch.arange(T) <= at_N[:, None] if causal else torch.ones(len(at_N), T).bool()
     q_GRNK = q_GRTK[:, :, at_N]
     score_GRNT = (q_GRNK @ k_GTK[:, None].mT * K**-0.5).masked_fill_(~seen_NT, HIDDEN)
-    sinks = torch.tensor([head.sink for head in group]).double()
-    entropy_G = torch.tensor([head.entropy for head in group]).double()
-    like_GRN = (q_GRNK @ like_GK[:, None, :, None])[..., 0] if sinks.any() else None
-    scores = _Scores(score_GRNT.float(), like_GRN, sinks > 0, seen_NT.sum(1).log())
-    for _ in range(ROUNDS if sinks.any() else 1):
-        lacking = partial(scores.lacking, sink_G=sink_G, wanted_G=entropy_G)
-        scale_G = _root(lacking, LARGEST_LOG, len(group)).exp()
-        if sinks.any():
-            beyond = partial(scores.beyond, scale_G=scale_G, wanted_G=sinks)
-            sink_G = _root(beyond, LARGEST_SINK, len(group))
-    return scale_G, sink_G
+    sink_G, wanted_G = (
+        torch.tensor([getattr(head, name) for head in group]).double()
+        for name in ("sink", "entropy")
+    )
+    score_GRNT[sink_G > 0, ..., 0] = HIDDEN
+    like_GRN = (q_GRNK @ like_GK[:, None, :, None])[..., 0]
+    scores = _Scores(score_GRNT.float(), like_GRN, sink_G, seen_NT.sum(1).log())
+    scale_G = _root(lambda log_G: wanted_G - scores.entropy(log_G), LARGEST_LOG, len(group)).exp()
+    return scale_G, scores.sink(scores.others(scale_G)[0])
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """Of some queries of each kv head, and what they make of a scale and of the score of a sink."""
+    """Of some queries of each kv head with all keys but its sink, and what they lead to."""
 
     score_GRNT: Tensor
-    like_GRN: Tensor | None  # the sink's score at each query, if it is 1 on the average
-    has_G: Tensor  # which have a sink
+    like_GRN: Tensor  # the sink's score at each query, if it is 1 on the average
+    sink_G: Tensor  # its mean weight
     most_N: Tensor  # entropy
 
-    def _scaled(self, scale_G: Tensor, sink_G: Tensor) -> Tensor:
+    def others(self, scale_G: Tensor) -> tuple[Tensor, Tensor]:
+        """The log of the sum of exponentials, and the entropy among themselves, (G, R, N)."""
         scaled = self.score_GRNT * scale_G.float().view(-1, 1, 1, 1)
-        if self.like_GRN is not None:
-            sunk = sink_G.view(-1, 1, 1) * self.like_GRN
-            scaled[self.has_G, ..., 0] = sunk[self.has_G].float()
-        return scaled
+        sum_GRN = scaled.logsumexp(-1)
+        return sum_GRN.double(), (sum_GRN - (scaled.softmax(-1) * scaled).sum(-1)).double()
 
-    def lacking(self, log_scale_G: Tensor, sink_G: Tensor, wanted_G: Tensor) -> Tensor:
-        """What is missing of the mean entropy, a share of the most."""
-        scaled = self._scaled(log_scale_G.exp(), sink_G)
-        entropy_GRN = scaled.logsumexp(-1) - (scaled.softmax(-1) * scaled).sum(-1)
-        return wanted_G - (entropy_GRN / self.most_N).mean((1, 2))
+    def sink(self, sum_GRN: Tensor) -> Tensor:
+        """The mean score with which the sinks get the weight that they are to have."""
+        return _root(
+            lambda score_G: self._sunk(score_G, sum_GRN).mean((1, 2)) - self.sink_G,
+            LARGEST_SINK,
+            len(self.sink_G),
+        )
 
-    def beyond(self, sink_G: Tensor, scale_G: Tensor, wanted_G: Tensor) -> Tensor:
-        """What the mean weight of token 0 has beyond the wanted one."""
-        return self._scaled(scale_G, sink_G).softmax(-1)[..., 0].mean((1, 2)) - wanted_G
+    def _sunk(self, score_G: Tensor, sum_GRN: Tensor) -> Tensor:
+        return (score_G.view(-1, 1, 1) * self.like_GRN - sum_GRN).sigmoid()
+
+    def entropy(self, log_scale_G: Tensor) -> Tensor:
+        """The mean of all weights, as a share of the most, the sink having its own."""
+        sum_GRN, entropy_GRN = self.others(log_scale_G.exp())
+        if self.sink_G.any():
+            sunk_GRN = self._sunk(self.sink(sum_GRN), sum_GRN) * (self.sink_G > 0).view(-1, 1, 1)
+            apart_GRN = torch.special.entr(sunk_GRN) + torch.special.entr(1 - sunk_GRN)
+            entropy_GRN = apart_GRN + (1 - sunk_GRN) * entropy_GRN
+        return (entropy_GRN / self.most_N).mean((1, 2))
 
 
 def _root(rising: Callable[[Tensor], Tensor], most: float, number: int) -> Tensor:

@@ -30,7 +30,7 @@ STORED = {
     "F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16,
 }  # fmt: skip
 AT_ONCE = 2**25  # exact scores
-TIE = 1e-5  # weights that differ by less, as a share of the largest one, are alike
+TIE = 1e-4  # weights that differ by less, as a share of them, are alike
 
 
 @torch.no_grad()
@@ -200,11 +200,11 @@ def overlaps(exact_BHNT: Tensor, own_BHNT: Tensor, seen_NT: Tensor) -> Tensor:
     top = min(LARGEST, seen_NT.shape[1])
     place_BHNL = exact_BHNT.topk(top, dim=-1).indices
     counts_NL = torch.arange(top) < number_N1
-    tie_BHN1 = TIE * own_BHNT.amax(-1, keepdim=True).clamp(min=0)
     best_BHNL = own_BHNT.topk(top, dim=-1).values
     least_BHN1 = best_BHNL.gather(-1, (number_N1 - 1).expand(*best_BHNL.shape[:3], 1))
-    is_more = own_BHNT > least_BHN1 + tie_BHN1
-    is_tied = ((own_BHNT - least_BHN1).abs() <= tie_BHN1) & (own_BHNT > tie_BHN1)
+    tie_BHN1 = TIE * least_BHN1.abs()
+    is_more = (own_BHNT > least_BHN1 + tie_BHN1) & (own_BHNT > 0)
+    is_tied = ((own_BHNT - least_BHN1).abs() <= tie_BHN1) & (own_BHNT > 0)
     room_BHN1 = number_N1 - is_more.sum(-1, keepdim=True)
     ties_BHN1 = is_tied.sum(-1, keepdim=True).clamp(min=1)
     chance_BHNT = is_more + is_tied * (room_BHN1 / ties_BHN1).clamp(max=1)
