@@ -6,9 +6,15 @@ from statistics import fmean, median
 
 from msgspec.structs import replace
 
+from effattn_cli.cards import Variant
 from effattn_cli.evaluation import Ability, Evidence, Training
 from effattn_cli.records import Cell
 
+#: Options that say how many tokens a variant looks at, or keeps, at a time.
+REACHES = (
+    "window", "span", "chunk", "segment", "block", "block_size", "memory", "rank", "landmarks",
+    "latents", "clusters", "top",
+)  # fmt: skip
 SURE = 0.9  # of the answers are right, at a load that counts as learned
 
 
@@ -76,6 +82,18 @@ def held(ability: Ability) -> int | None:
             break
         largest = load
     return largest
+
+
+def untested(record: Evidence, variant: Variant) -> dict[str, int]:
+    """The options, with their values, that limit nothing at this length: what a window of 512 does
+    not see is not tested by 128 tokens.
+    """
+    values = {option.name: option.default for option in variant.options} | dict(record.cell.options)
+    return {
+        name: value
+        for name, value in values.items()
+        if name in REACHES and type(value) is int and value >= record.cell.seq
+    }
 
 
 def state_of_one(record: Evidence) -> int | None:

@@ -27,8 +27,10 @@ def _asked(
         )
     choices = select(request.variant, catalog)
     mixing = tuple(c for c in choices if catalog.variant(c.name).card.kind != "feed-forward")
-    if left := [choice.label for choice in choices if choice not in mixing]:
-        note(f"left out of {task.name}, as they mix no tokens: {', '.join(left)}")
+    if left := ", ".join(choice.label for choice in choices if choice not in mixing):
+        if not mixing:
+            raise UsageError(f"--task {task.name}: {left} mixes no tokens", "-v gla,sdpa, say")
+        note(f"left out of {task.name}, as they mix no tokens: {left}")
     seeds = range(request.seed, request.seed + request.seeds)
     return ability_steps.wanted(mixers(request, mixing, catalog), task, seeds)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from effattn_cli.analysis import ability
+from effattn_cli.catalog import Catalog
 from effattn_cli.evaluation import Ability, Evidence, Training
 from effattn_cli.records import Failure
 from tests.builders import a_cell
@@ -66,6 +67,16 @@ def test_evidence_is_grouped_by_task_whether_it_has_a_mask_or_not() -> None:
     groups = ability.groups([first, second, longer])
     assert list(groups.values()) == [[first, second], [longer]]
     assert {task for task, _ in groups} == {"recall"}
+
+
+def test_a_window_of_the_whole_sequence_is_not_tested() -> None:
+    known = Catalog()
+    local, wide = a_cell("sliding-window:window=32", 128), a_cell("sliding-window", 128)
+    variant = known.variant("sliding-window")
+    assert ability.untested(Evidence(cell=local), variant) == {}
+    assert ability.untested(Evidence(cell=wide), variant) == {"window": 256}
+    assert ability.untested(Evidence(cell=wide.resized(512)), variant) == {}
+    assert ability.untested(Evidence(cell=a_cell("sdpa", 128)), known.variant("sdpa")) == {}
 
 
 def test_the_state_is_told_of_one_sequence() -> None:

@@ -1,12 +1,13 @@
 """Abilities as people read them: a table for each task, accuracy by load; then a sentence each."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis import ability
+from effattn_cli.cards import Variant
 from effattn_cli.evaluate.task_specs import TASKS
 from effattn_cli.evaluation import Evaluation, Evidence
 from effattn_cli.records import Cell
@@ -21,7 +22,7 @@ def view(evaluation: Evaluation) -> Group:
     shown: list[RenderableType] = []
     for (task, cell), records in ability.groups(evaluation.records).items():
         shown += [Text(_title(task, cell), "bold"), _table(task, records), Text()]
-        shown += [Text(line, "dim") for line in _notes(task, records)]
+        shown += [Text(line, "dim") for line in _notes(task, records, evaluation.variants)]
         shown += [*map(Text, sentences(task, records)), Text()]
     if shown:
         shown.append(Text(CAUTION, "dim"))
@@ -66,14 +67,19 @@ def _share(learned: ability.Learned, place: int) -> str:
     return f"{low} %" if low == high else f"{low}-{high} %"
 
 
-def _notes(task: str, records: Iterable[Evidence]) -> Iterator[str]:
-    """Why there are no values, each reason once for a variant."""
+def _notes(
+    task: str, records: Iterable[Evidence], variants: Mapping[str, Variant]
+) -> Iterator[str]:
+    """Why there are no values, each reason once for a variant; and what they do not tell."""
     said: dict[str, None] = {}
     for record in records:
         found = record.able(task)
         for run in () if found is None else found.runs:
             if run.failure is not None:
                 said[f"{units.clean(record.cell.label)}: {phrases.reason(run.failure)}"] = None
+        for name, value in ability.untested(record, variants[record.cell.variant]).items():
+            label, seq = units.clean(record.cell.label), units.length(record.cell.seq)
+            said[f"{label}: {name}={value} is no limit in {seq} tokens, and so not tested"] = None
     yield from said
 
 
