@@ -145,10 +145,9 @@ def joined(old: Sequence[Evidence], new: Sequence[Evidence]) -> tuple[Evidence, 
 
 def _added(old: Evidence, new: Evidence) -> Evidence:
     known = {(one.regime, one.data) for one in old.fidelity}
-    trained = {one.task for one in old.ability}
     fidelity = (one for one in new.fidelity if (one.regime, one.data) not in known)
-    ability = (one for one in new.ability if one.task not in trained)
-    return replace(old, fidelity=(*old.fidelity, *fidelity), ability=(*old.ability, *ability))
+    abilities = ability_steps.joined(old.ability, new.ability)
+    return replace(old, fidelity=(*old.fidelity, *fidelity), ability=abilities)
 
 
 def _resumed(order: Order, saved: Evaluation, note: Note) -> Evaluation:

@@ -24,6 +24,17 @@ def wanted(cells: tuple[Cell, ...], task: Task, seeds: range) -> tuple[Evidence,
     return tuple(Evidence(cell=cell, ability=(empty,)) for cell in cells)
 
 
+def joined(old: tuple[Ability, ...], new: tuple[Ability, ...]) -> tuple[Ability, ...]:
+    """All tasks of either, and of each task all trainings; what the old side knows stays."""
+    tasks = {ability.task: ability for ability in old}
+    for ability in new:
+        there = tasks.get(ability.task, ability)
+        known = {(run.rate, run.seed) for run in there.runs}
+        more = (run for run in ability.runs if (run.rate, run.seed) not in known)
+        tasks[ability.task] = replace(there, runs=(*there.runs, *more))
+    return tuple(tasks.values())
+
+
 def forgotten(ability: Ability) -> Ability:
     """What was asked for, without what was found."""
     runs = tuple(Training(rate=run.rate, seed=run.seed) for run in ability.runs)

@@ -126,6 +126,17 @@ def test_with_more_time_what_was_missing_is_tried_again(tmp_path: Path) -> None:
     assert recall_of(second).budget == 400.0
 
 
+def test_more_seeds_and_tasks_are_added_to_what_is_known(tmp_path: Path) -> None:
+    first = done(asked("sdpa"), Launcher(), tmp_path / "e.yaml").records[0].ability
+    more = asked("sdpa", seeds=3).records[0].ability
+    update = Ability(task="update", loads=TASKS["update"].loads)
+    together, other = ability_steps.joined(first, (*more, update))
+    assert together.runs[:6] == first[0].runs
+    assert [(run.rate, run.seed) for run in together.runs[6:]] == [(rate, 2) for rate in RATES]
+    assert other == update
+    assert ability_steps.joined(first, first) == first
+
+
 def test_a_failure_is_of_its_training_alone(tmp_path: Path) -> None:
     launcher = Launcher(trouble=lambda n: refusing("not-finite", "no") if n == 2 else None)
     runs = recall_of(done(asked("sdpa"), launcher, tmp_path / "e.yaml")).runs
