@@ -1,13 +1,13 @@
 """Fidelity as people read it: error against knob against cost, by regime; then a sentence."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis import fidelity
-from effattn_cli.evaluation import Evaluation, Evidence, Fidelity
+from effattn_cli.evaluation import OWN, Evaluation, Evidence, Fidelity
 from effattn_cli.records import Cell
 from effattn_cli.report import phrases
 from effattn_cli.report.layout import Column, Grid, Row
@@ -21,15 +21,15 @@ def view(evaluation: Evaluation, limit: float) -> Group:
     for cell, records in fidelity.groups(evaluation.records).items():
         regimes = fidelity.regimes(records)
         title = f"Error of the output, {_setting(cell)}"
-        shown += [Text(title, "bold"), _errors(records, regimes), Text()]
+        shown += [Text(title, "bold"), _errors(evaluation, records, regimes), Text()]
         if any(one.overlaps for record in records for one in record.fidelity):
             title = (
                 "Of the ten keys that weigh most for a query, the share that weighs most here too"
             )
-            shown += [Text(title, "bold"), _overlaps(records, regimes), Text()]
-        shown += [Text(line, "dim") for line in _notes(records)]
-        lines = list(sentences(records, limit))
-        shown += [Text(), *map(Text, lines)]
+            shown += [Text(title, "bold"), _overlaps(evaluation, records, regimes), Text()]
+        if notes := [Text(line, "dim") for line in _notes(records)]:
+            shown += [*notes, Text()]
+        shown += map(Text, sentences(evaluation, records, limit))
     return Group(*shown)
 
 
@@ -41,7 +41,7 @@ def _setting(cell: Cell) -> str:
     return f"{units.length(cell.seq)} tokens, {causal}, {heads} of {width}, {setting.dtype}"
 
 
-def _errors(records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
+def _errors(found: Evaluation, records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
     columns = [
         Column(title="variant", folds=1),
         Column(title="FLOPs", right=True),
@@ -52,7 +52,7 @@ def _errors(records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
     for record in records:
         state = "" if record.state_bytes is None else units.size(record.state_bytes)
         flops = "" if record.cost is None else units.count(record.cost.flops)
-        cells = [Text(units.clean(record.cell.label)), Text(flops), Text(state)]
+        cells = [Text(named(found, record)), Text(flops), Text(state)]
         cells += [_error(fidelity.of_regime(record, regime)) for regime in regimes]
         rows.append(Row(cells=tuple(cells)))
     return Grid(columns, rows)
@@ -70,17 +70,17 @@ def share(value: float) -> str:
     return f"<{100 * LEAST:g} %" if value < LEAST else units.percent(value)
 
 
-def _overlaps(records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
+def _overlaps(found: Evaluation, records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
     columns = [
         Column(title="variant", folds=1),
         *(Column(title=regime, right=True) for regime in regimes),
     ]
     rows = []
     for record in records:
-        cells = [Text(units.clean(record.cell.label))]
+        cells = [Text(named(found, record))]
         for regime in regimes:
-            found = fidelity.of_regime(record, regime)
-            mean = None if found is None else fidelity.mean(found.overlaps)
+            one = fidelity.of_regime(record, regime)
+            mean = None if one is None else fidelity.mean(one.overlaps)
             cells.append(Text("-" if mean is None else units.percent(mean.value)))
         rows.append(Row(cells=tuple(cells)))
     return Grid(columns, rows)
@@ -97,39 +97,62 @@ def _notes(records: Iterable[Evidence]) -> Iterator[str]:
     yield from said
 
 
-def sentences(records: Sequence[Evidence], limit: float) -> Iterator[str]:
-    """One for each variant: which choice is near enough in which regimes; then one for all."""
-    verdicts = fidelity.verdicts(records, limit)
-    for verdict in verdicts:
+def sentences(found: Evaluation, records: Sequence[Evidence], limit: float) -> Iterator[str]:
+    """One for each variant: which value of its knob a trained model can live with, and where."""
+    for verdict in fidelity.verdicts(records, limit):
         if verdict.near or verdict.beyond:
-            yield _sentence(verdict, limit)
+            yield _sentence(found, verdict, limit)
 
 
-def _sentence(verdict: fidelity.Verdict, limit: float) -> str:
+def _sentence(found: Evaluation, verdict: fidelity.Verdict, limit: float) -> str:
+    name, several = units.clean(verdict.variant), verdict.choices > 1
     by_choice: dict[str, list[str]] = {}
     for regime, record in verdict.near.items():
-        by_choice.setdefault(_knob(record, verdict), []).append(regime)
-    near = [f"{knob}in {_listed(regimes)}" for knob, regimes in by_choice.items()]
-    name = units.clean(verdict.variant)
-    text = f"{name} keeps the error below {units.percent(limit)} "
-    text += "; ".join(near) if near else "nowhere"
-    if verdict.beyond:
-        worst = max(verdict.beyond.items(), key=lambda item: item[1][1])
-        regime, (record, error) = worst
-        others = f"in {_listed(verdict.beyond)}" if near else "it comes no nearer than this"
-        tried = "none of those tried does" if verdict.choices > 1 else "it does not"
-        text += f"; {others}, {tried}: {share(error)} in {regime}" if near else ""
-        if not near:
-            best = min(verdict.beyond.items(), key=lambda item: item[1][1])
-            text += f": {share(best[1][1])} in {best[0]} is the least"
-    return f"{text}."
+        knob = f"with {knobs(found, record) or 'its defaults'} " if several else ""
+        by_choice.setdefault(knob, []).append(regime)
+    start = f"With an error below {units.percent(limit)}, a trained model can live with {name}"
+    if not verdict.near:
+        regime, (record, error) = min(verdict.beyond.items(), key=lambda item: item[1][1])
+        knob = f" with {knobs(found, record)}" if several else ""
+        return f"{start} nowhere: it comes nearest {_where([regime])}{knob}, {share(error)}."
+    if not verdict.beyond and len(by_choice) == 1 and len(verdict.near) > 1:
+        return f"{start} {next(iter(by_choice))}in every regime."
+    near = "; ".join(f"{knob}{_where(regimes)}" for knob, regimes in by_choice.items())
+    return f"{start} {near}{_others(verdict)}."
 
 
-def _knob(record: Evidence, verdict: fidelity.Verdict) -> str:
-    options = ",".join(f"{name}={value}" for name, value in record.cell.options.items())
-    if verdict.choices == 1:
+def _others(verdict: fidelity.Verdict) -> str:
+    """Where no choice is near enough."""
+    if not verdict.beyond:
         return ""
-    return f"with {units.clean(options) or 'its defaults'} "
+    errors = [error for _, error in verdict.beyond.values()]
+    low, high = share(min(errors)), share(max(errors))
+    at_best = low if low == high else f"{low} to {high}"
+    tried = "no value tried does" if verdict.choices > 1 else "it does not"
+    return f"; {_where(verdict.beyond)} {tried} ({at_best})"
+
+
+def _where(regimes: Collection[str]) -> str:
+    """`in local and captured`, `on your q, k and v`."""
+    random = [regime for regime in regimes if regime != OWN]
+    texts = ["on your q, k and v"] if OWN in regimes else []
+    return " and ".join(texts + ([f"in {_listed(random)}"] if random else []))
+
+
+def named(found: Evaluation, record: Evidence) -> str:
+    """The label, with the values of its knobs where they are usual, too."""
+    cell, text = record.cell, knobs(found, record)
+    shown = {f"{name}={value}": None for name, value in cell.options.items()}
+    shown |= dict.fromkeys(text.split(", ") if text else ())
+    return units.clean(f"{cell.variant}:{','.join(shown)}" if shown else cell.variant)
+
+
+def knobs(found: Evaluation, record: Evidence) -> str:
+    """`window=256`; what says how near it comes."""
+    variant = found.variants[record.cell.variant]
+    usual = {option.name: option.default for option in variant.options}
+    values = {name: record.cell.options.get(name, usual.get(name)) for name in variant.card.knobs}
+    return ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
 
 
 def _listed(words: Iterable[str]) -> str:
