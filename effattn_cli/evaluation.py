@@ -14,10 +14,13 @@ from effattn_cli.cards import Variant
 from effattn_cli.machine import Amount, Count, Machine, Positive, Size
 from effattn_cli.records import Cell, Cost, Failure
 
-Task = Literal["recall", "update", "copy", "parity"]
+Task = Literal["recall", "update", "parity"]
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Cosine = Annotated[float, Meta(ge=-1, le=1)]
+
+#: Of a test sequence of these tasks, unless longer ones are asked for.
+TOKENS = 128
 
 #: The regime of tensors that the user gave.
 OWN = "own"
@@ -48,7 +51,8 @@ class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate: Positive  # learning rate
     seed: Size
     accuracies: tuple[Share, ...] = ()  # at each load of the ability
-    steps_to_90: Count | None = None  # steps until nine answers of ten were right
+    #: Steps of training after which nine answers of ten were right, mean over the loads.
+    steps_to_90: Count | None = None
     seconds: Amount = 0.0
     failure: Failure | None = None
 
@@ -57,7 +61,7 @@ class Ability(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What tiny models with a variant learn to do."""
 
     task: Task
-    loads: tuple[Count, ...]  # how much there is to do: pairs to recall, tokens to copy
+    loads: tuple[Count, ...]  # how much there is to do: pairs to recall, bits to count
     runs: tuple[Training, ...] = ()
     budget: Positive | None = None  # seconds that all runs might take
 
@@ -75,6 +79,10 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """What is known of a regime."""
         found = (one for one in self.fidelity if (one.regime, one.data) == (regime, data))
         return next(found, None)
+
+    def able(self, task: str) -> Ability | None:
+        """What is known of a task."""
+        return next((one for one in self.ability if one.task == task), None)
 
 
 class Evaluation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

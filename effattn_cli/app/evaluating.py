@@ -11,7 +11,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from effattn_cli import files, library, store
-from effattn_cli.app import Note
+from effattn_cli.app import Note, abilities
+from effattn_cli.app.abilities import Asking
 from effattn_cli.app.named_profiles import unless_there
 from effattn_cli.app.sweep import Interrupted, machine
 from effattn_cli.cards import Card
@@ -24,10 +25,11 @@ from effattn_cli.host import processor
 from effattn_cli.host.processes import usual_memory_limit
 from effattn_cli.plan.evaluation_request import EvaluationRequest, cores, requested
 from effattn_cli.plan.lossy_choices import keepers
+from effattn_cli.plan.mixers import refuse_other_shapes
 from effattn_cli.plan.variant_choices import select
 from effattn_cli.quantities import parse_seconds
 from effattn_cli.records import Cell
-from effattn_cli.run import fidelity_steps
+from effattn_cli.run import ability_steps, fidelity_steps
 from effattn_cli.run.evaluator import Done, Evaluator, Step
 from effattn_cli.run.fork_server import Launcher
 
@@ -63,9 +65,7 @@ def _fidelity(request: EvaluationRequest, catalog: Catalog, note: Note) -> tuple
 
 
 #: Each task: the evidence that a request asks for, none of it found yet.
-TASKS: Mapping[str, Callable[[EvaluationRequest, Catalog, Note], tuple[Evidence, ...]]] = {
-    "fidelity": _fidelity,
-}
+TASKS: Mapping[str, Asking] = {"fidelity": _fidelity, **abilities.TASKS}
 
 
 def prepared(order: Order, launcher: Launcher, note: Note) -> tuple[Evaluation, Path | None]:
@@ -91,7 +91,9 @@ def _asked(request: EvaluationRequest, note: Note) -> tuple[tuple[Evidence, ...]
     """The evidence that is asked for, by all tasks, and the variants that it is of."""
     catalog = Catalog(request.plugin)
     records: tuple[Evidence, ...] = ()
-    for task in _tasks(request.task):
+    tasks = _tasks(request.task)
+    refuse_other_shapes(request, tasks)
+    for task in tasks:
         records = joined(records, TASKS[task](request, catalog, note))
     names = {record.cell.variant for record in records}
     return records, {name: catalog.variant(name) for name in sorted(names)}
@@ -143,10 +145,9 @@ def joined(old: Sequence[Evidence], new: Sequence[Evidence]) -> tuple[Evidence, 
 
 def _added(old: Evidence, new: Evidence) -> Evidence:
     known = {(one.regime, one.data) for one in old.fidelity}
-    trained = {one.task for one in old.ability}
     fidelity = (one for one in new.fidelity if (one.regime, one.data) not in known)
-    ability = (one for one in new.ability if one.task not in trained)
-    return replace(old, fidelity=(*old.fidelity, *fidelity), ability=(*old.ability, *ability))
+    abilities = ability_steps.joined(old.ability, new.ability)
+    return replace(old, fidelity=(*old.fidelity, *fidelity), ability=abilities)
 
 
 def _resumed(order: Order, saved: Evaluation, note: Note) -> Evaluation:
@@ -196,7 +197,7 @@ def _forgotten(record: Evidence) -> Evidence:
     fidelity = tuple(
         type(one)(regime=one.regime, data=one.data, draws=one.draws) for one in record.fidelity
     )
-    ability = tuple(replace(one, runs=()) for one in record.ability)
+    ability = tuple(ability_steps.forgotten(one) for one in record.ability)
     return Evidence(cell=record.cell, fidelity=fidelity, ability=ability)
 
 
@@ -241,3 +242,4 @@ def _steps(order: Order, evaluation: Evaluation) -> Iterator[Step]:
     file = order.request.qkv
     own = None if file is None else str(Path(file).absolute())
     yield from fidelity_steps.steps(evaluation, seconds, memory, own)
+    yield from ability_steps.steps(evaluation, seconds, memory)

@@ -44,13 +44,13 @@ def evaluate(
     quiet: o.Quiet = False,
     **options: Any,
 ) -> None:
-    """Find out what variants are worth: fidelity to exact attention, without training."""
+    """Find out what variants are worth: fidelity to exact attention, or what tiny models learn."""
     from effattn_cli import store
     from effattn_cli.app.evaluating import Order
     from effattn_cli.app.sweep import Interrupted
     from effattn_cli.quantities import parse_share
     from effattn_cli.report.console import stdout
-    from effattn_cli.report.evaluation import fidelity_view
+    from effattn_cli.report.evaluation import ability_view, fidelity_view
 
     limit = parse_share(near, "--near")
     order = Order(flags=o.given(options), out=out, resume=resume, force=force)
@@ -63,6 +63,7 @@ def evaluate(
         typer.echo(store.as_json(found))
     else:
         stdout().print(fidelity_view.view(found, limit))
+        stdout().print(ability_view.view(found))
     raise typer.Exit(_exit_code(found))
 
 
@@ -90,8 +91,11 @@ def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":
 def _exit_code(found: "Evaluation") -> int:
     from effattn_cli.commands import exit_codes
 
-    known = [one for record in found.records for one in record.fidelity]
-    return exit_codes.of((one.failure for one in known), found=any(one.errors for one in known))
+    compared = [one for record in found.records for one in record.fidelity]
+    trained = [run for record in found.records for one in record.ability for run in one.runs]
+    failures = [*(one.failure for one in compared), *(run.failure for run in trained)]
+    is_there = any(one.errors for one in compared) or any(run.accuracies for run in trained)
+    return exit_codes.of(failures, found=is_there)
 
 
 def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:

@@ -1,1 +1,3 @@
-"""What a variant's answers are worth: how near they come to exact attention, without training."""
+"""What a variant is worth: how near it comes to exact attention without training, and what a tiny
+model learns with it.
+"""

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from effattn_cli.attention import Attention, Decodable, Layer, Unsupported, repeat_kv
-from effattn_cli.attention.decodable import tensors_of
+from effattn_cli.attention import Attention, Layer, Unsupported, repeat_kv
 from effattn_cli.cards import unmet
 from effattn_cli.errors import UsageError
 from effattn_cli.evaluate import tensor_file
+from effattn_cli.evaluate.decoding_state import kept_bytes
 from effattn_cli.evaluate.drawing import Drawn, draw, rows
 from effattn_cli.evaluation import OWN, Fidelity
 from effattn_cli.measure.output_check import NotFinite
@@ -110,14 +110,7 @@ def state_bytes(variant: type[Layer], cell: Cell) -> int | None:
     """What decoding keeps after the cell's tokens; None where the core is not causal, or cannot
     decode.
     """
-    layer = core(variant, cell)
-    if not layer.causal or not isinstance(layer, Decodable):
-        return None
-    try:
-        state = layer.init_state(cell.setting.batch, cell.seq)
-    except Unsupported:
-        return None
-    return sum(tensor.nbytes for tensor in tensors_of(state))
+    return kept_bytes(core(variant, cell), cell)
 
 
 def compare(layer: Attention, inputs: Drawn) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
+from effattn_cli.evaluation import TOKENS
 from effattn_cli.option_spec import OptionSpec, specs
 from effattn_cli.plan.variant_choices import Choice
 from effattn_cli.ranges import lengths
@@ -16,7 +17,7 @@ from effattn_cli.setting import AXES, USUAL, Setting, flag
 
 #: The axes of a setting that an evaluation has.
 EVALUATED = ("causal", "heads", "kv_heads", "head_dim", "dtype", "threads")
-RANGES = {"draws": (1, 1000), "seed": (0, 2**32)}
+RANGES = {"draws": (1, 1000), "seed": (0, 2**32), "tokens": (TOKENS, 2**14), "seeds": (1, 100)}
 HEAD_DIM = 64
 
 
@@ -40,7 +41,10 @@ class EvaluationRequest(Struct, frozen=True, kw_only=True):
     task: Annotated[
         str,
         OptionSpec(
-            help="fidelity: how near to exact attention, untrained.", metavar="NAME", short="-t"
+            help="fidelity: how near to exact attention, untrained. What a tiny model learns with"
+            " it: recall, update, parity. Separate by commas.",
+            metavar="NAME",
+            short="-t",
         ),
     ] = "fidelity"
     seq: Annotated[
@@ -63,6 +67,13 @@ class EvaluationRequest(Struct, frozen=True, kw_only=True):
     ] = None
     draws: Annotated[
         int, OptionSpec(help="fidelity: random q, k and v of each regime.", metavar="N")
+    ] = 2
+    tokens: Annotated[
+        int, OptionSpec(help="recall, update, parity: tokens of a sequence.", metavar="N")
+    ] = TOKENS
+    seeds: Annotated[
+        int,
+        OptionSpec(help="recall, update, parity: trainings at each learning rate.", metavar="N"),
     ] = 2
     seed: Annotated[int, OptionSpec(help="Of all that is drawn.", metavar="N")] = 0
     time_limit: Annotated[

@@ -30,6 +30,8 @@ class Step:
     job: Job
     answer: Any  # the type of the answer
     enter: Callable[[Evidence, Any], Evidence]  # of the answer, or a Failure
+    #: What the job is by what is known when its turn comes, or why there is none.
+    within: Callable[[Evidence, Job], Job | Failure] = lambda _, job: job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +72,11 @@ class Evaluator:
         return self.evaluation
 
     def _take(self, step: Step) -> Failure | None:
-        answer = outcome.answer(self.launcher.run(step.job), step.answer, step.job.timeout)
-        record = step.enter(self._records[step.cell], answer)
+        record = self._records[step.cell]
+        job = answer = step.within(record, step.job)
+        if isinstance(job, Job):
+            answer = outcome.answer(self.launcher.run(job), step.answer, job.timeout)
+        record = step.enter(record, answer)
         self._records[step.cell] = record
         self.saver.add(record)
         self._enter(finished=False)
