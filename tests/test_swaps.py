@@ -66,6 +66,17 @@ class Projected(Plain):
         return super().forward(x_BTD, real_BT) + 1e-6 * x_BTD
 
 
+class Windowed(Plain):
+    """Exact as long as nobody looks farther back than 256 tokens."""
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        place_T = torch.arange(q_BHTK.shape[2])
+        near_TT = (place_T[:, None] - place_T).abs() < 256
+        return scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, near_TT)
+
+
 class Few(Plain):
     kv_share = 2
 
@@ -94,6 +105,11 @@ LIMIT = {"swap": "lossy", "knobs": {"reach": "limit"}}
         (claims(Warm, swap="exact"), "1 tokens|2 tokens: is off softmax attention"),
         (claims(Weighted, swap="exact"), "has weights of its own: gain_H11"),
         (claims(Weighted, **LIMIT), "has weights of its own: gain_H11"),
+        (claims(Windowed, swap="exact"), "4500 tokens: is off softmax attention by"),
+        (
+            claims(Windowed, swap="lossy", knobs={"reach": "N"}),
+            "1100 tokens: is off softmax attention by",
+        ),
         (claims(Projected, swap="exact"), "the whole layer: is off softmax attention by"),
         (claims(Few, swap="exact"), "fewer kv heads unless told"),
         (claims(Plain, swap="lossy"), "names no knob"),

@@ -151,7 +151,7 @@ def test_a_plugin_is_named_and_its_claim_is_not_believed(tmp_path: Path) -> None
     store.Writer(path).write(replace(a_profile(*records), variants={**variants(), "mine": mine}))
     found = words(effattn("choose", str(path), "-s", "32k", "--latency", "50ms", "--keep-weights"))
     assert "its card says exact, which is not checked (effattn check mine)" in found
-    assert "mine: a plugin, from plugins/mine.py" in found
+    assert "not effattn's own: mine (plugins/mine.py)" in found
     assert "exact?" in found
 
 

@@ -1,3 +1,4 @@
+import pytest
 from inline_snapshot import snapshot
 
 from effattn_cli.cards import Option, SurveyRow
@@ -41,7 +42,7 @@ name       family    year  time  memory  decode  state  causal  swap     kind   
 linformer  low-rank  2020  N k   N       no             yes     trained  approx.               bundled
 mine       low-rank  2020  N k   N       no             yes     trained  own                   mine 1.0
 mine: from mine 1.0\
-""")
+""")  # noqa: E501
 
 
 def test_the_bundled_variants_fit_80_columns_whole() -> None:
@@ -107,3 +108,57 @@ def test_a_paper_that_is_not_on_arxiv_is_given_as_it_is() -> None:
     assert "paper    https://example.org/x.pdf (2019)" in text
     assert "survey" not in text
     assert "options" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "swap", "place"),
+    [
+        (
+            "gqa",
+            "exact: the same function of the model's own weights. Only with softcap=0.0,"
+            " sinks=false, kv_heads as the model has them; trained otherwise",
+            "attention in encoders and decoders",
+        ),
+        (
+            "sliding-window",
+            "lossy: the model's own weights, an approximation; softmax attention with"
+            " window = 2 N. Only with sinks=none or first; trained otherwise",
+            "attention in encoders and decoders",
+        ),
+        (
+            "performer",
+            "lossy: the model's own weights, an approximation; softmax attention in the limit of"
+            " many features. Only with kernel=softmax; trained otherwise",
+            "attention in encoders and decoders",
+        ),
+        (
+            "perceiver",
+            "trained: a model must be trained or converted with it",
+            "attention in encoders; in decoders fewer tokens come out than go in",
+        ),
+        (
+            "charformer",
+            "trained: a model must be trained or converted with it",
+            "in encoders fewer tokens come out than go in",
+        ),
+        ("gshard", None, "the feed-forward, not attention"),
+        (
+            "kv-sharing",
+            "trained: a model must be trained or converted with it",
+            "attention in a model that has another layer's keys and values at hand",
+        ),
+    ],
+)
+def test_a_card_says_what_a_swap_takes(name: str, swap: str | None, place: str) -> None:
+    lines = screen(card(Catalog().variant(name)), 400).splitlines()
+    rows = {line.split()[0]: line.partition(" ")[2].strip() for line in lines if line.strip()}
+    assert (rows.get("swap"), rows["place"]) == (swap, place)
+
+
+def test_the_listing_says_where_a_swap_is_on_conditions() -> None:
+    names = ["sdpa", "gqa", "nystromformer", "sliding-window", "charformer", "gshard", "gla"]
+    lines = screen(listing([Catalog().variant(name) for name in names], {}), 200).splitlines()
+    head = lines[0].index("swap")
+    assert [line[head:].split("  ")[0] for line in lines[2:]] == [
+        "exact", "exact if", "lossy if", "lossy", "shortens", "", "trained",
+    ]  # fmt: skip

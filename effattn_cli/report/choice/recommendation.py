@@ -214,6 +214,7 @@ def _legend(
         yield f"LRA: published ({SOURCE}); {SPREAD:g} points tell nothing apart"
     if any(not quality.checked and quality.keeps_weights for quality in qualities):
         yield "? only its card says so: effattn check NAME"
-    for one in able:
-        if one.label in plugins:
-            yield f"{units.clean(one.label)}: a plugin, from {units.clean(plugins[one.label])}"
+    others = [one.label for one in choice.evaluations if one.rejection is None]
+    named = [f"{label} ({plugins[label]})" for label in others if label in plugins]
+    if named:
+        yield f"not effattn's own: {units.clean(', '.join(named))}"
