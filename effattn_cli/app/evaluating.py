@@ -130,8 +130,10 @@ def _but(card: Card) -> str:
     """` (but not with kernel=0)`: with which options it is no longer so."""
     if card.swap == "trained":
         return ""
-    options = (f"{name}={values[0]}" for name, values in card.swap_if.items())
-    return f" (but not with {', '.join(options)})"
+    options = [f"{name}={values[0]}" for name, values in card.swap_if.items() if name != "causal"]
+    if True in card.swap_if.get("causal", ()):
+        options.append("--causal")
+    return f" (but not with {' and '.join(options)})"
 
 
 def joined(old: Sequence[Evidence], new: Sequence[Evidence]) -> tuple[Evidence, ...]:

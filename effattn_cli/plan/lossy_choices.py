@@ -8,6 +8,8 @@ from effattn_cli.plan.variant_choices import Choice
 
 #: What a knob is set to, as multiples of its usual value.
 FACTORS = (0.25, 1, 4)
+#: What it is set to where it usually is nothing, or what the length asks for.
+SIZES = (32, 128, 512)
 
 
 def keepers(catalog: Catalog) -> tuple[Choice, ...]:
@@ -35,9 +37,11 @@ def _choices(variant: Variant) -> Iterator[Choice]:
         yield Choice(variant.name, held)
     for knob in variant.card.knobs:
         value = usual.get(knob)
-        sizes = [int(value * factor) for factor in FACTORS] if isinstance(value, int) else []
-        for size in (size for size in sizes if size > 0):
-            given = held if size == value else held | {knob: size}
-            yield Choice(variant.name, given)
-        if not sizes:
+        if value:
+            assert isinstance(value, int | float)
+            sizes = {max(1, int(value * factor)): None for factor in FACTORS}
+        else:
             yield Choice(variant.name, held)
+            sizes = dict.fromkeys(SIZES)
+        for size in sizes:
+            yield Choice(variant.name, held if size == value else held | {knob: size})

@@ -129,7 +129,8 @@ def _others(verdict: fidelity.Verdict) -> str:
     low, high = share(min(errors)), share(max(errors))
     at_best = low if low == high else f"{low} to {high}"
     tried = "no value tried does" if verdict.choices > 1 else "it does not"
-    return f"; {_where(verdict.beyond)} {tried} ({at_best})"
+    where = _where(verdict.beyond) if len(verdict.beyond) < 4 else "in the others"
+    return f"; {where} {tried} ({at_best})"
 
 
 def _where(regimes: Collection[str]) -> str:
