@@ -52,7 +52,8 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     own_kv_heads: bool = False  # fewer than heads where none are given: not the model's weights
     shortens: Literal["never", "always", "causal"] = "never"  # where fewer tokens come out
     borrows: bool = False  # its keys and values are another layer's
-    reach: tuple[str, ...] = ()  # options; a query sees no more tokens than their sum
+    #: Options: a query sees no more tokens than their sum, those near it or at fixed places.
+    reach: tuple[str, ...] = ()
     state: str = ""  # growth of what decoding keeps in the N tokens so far; "" where it does not
     deployed: tuple[str, ...] = ()  # models that use it, with released weights or code
     aliases: tuple[str, ...] = ()  # other names, in small letters, without "attention"
@@ -170,10 +171,13 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return swap(self.card, {**usual, **options}, causal=causal, kv_heads=kv_heads)
 
     def sees(self, options: Mapping[str, Stored]) -> int | None:
-        """The tokens that a query sees at most with these options; None where that is all."""
+        """The tokens that a query sees at most with these options; None where that is all, or is
+        not known.
+        """
         usual = {option.name: option.default for option in self.options}
         spans = [options.get(name, usual.get(name)) for name in self.card.reach]
-        return sum(int(span) for span in spans if span is not None) if spans else None
+        known = [int(span) for span in spans if span is not None]
+        return sum(known) if spans and len(known) == len(spans) else None
 
     @property
     def plugin(self) -> str | None:

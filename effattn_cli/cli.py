@@ -19,6 +19,7 @@ from effattn_cli.commands.choose import choose
 from effattn_cli.commands.compare import compare
 from effattn_cli.commands.crossover import crossover
 from effattn_cli.commands.devices import devices
+from effattn_cli.commands.evaluate import evaluate
 from effattn_cli.commands.export import export
 from effattn_cli.commands.merge import merge
 from effattn_cli.commands.model import model
@@ -44,9 +45,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    profile, model, show, profiles, choose, crossover, compare, score, merge, export,
+    profile, model, show, profiles, report, evaluate, choose, crossover, compare, score, merge,
+    export,
     variants, devices, check, new,
-    report,
 ):  # fmt: skip
     app.command()(command)
 

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from effattn_cli.errors import EffattnError
+from effattn_cli.evaluation import Evaluation
 from effattn_cli.records import Profile
 
 
@@ -123,9 +124,9 @@ def data_folder() -> Path:
     return platformdirs.user_data_path("effattn")
 
 
-def saved_folder() -> Path:
-    """Where profiles are saved unless the user says where; it may not be there yet."""
-    return data_folder() / "profiles"
+def saved_folder(of: str = "profiles") -> Path:
+    """Where files are saved unless the user says where; it may not be there yet."""
+    return data_folder() / of
 
 
 def made(folder: Path) -> Path:
@@ -141,24 +142,26 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def _new_paths(profile: Profile) -> Iterator[Path]:
+def _new_paths(document: Profile | Evaluation) -> Iterator[Path]:
     """Files in the user's data folder, named after the time, the variants and a number."""
-    folder = made(saved_folder())
-    names = "-".join(name for name in profile.variants if name != profile.baseline) or "profile"
-    stem = f"{profile.created[:19].replace(':', '').replace('T', '-')}-{names[:60]}"
+    noun = type(document).__name__.lower()
+    folder = made(saved_folder(f"{noun}s"))
+    baseline = document.baseline if isinstance(document, Profile) else None
+    names = "-".join(name for name in document.variants if name != baseline) or noun
+    stem = f"{document.created[:19].replace(':', '').replace('T', '-')}-{names[:60]}"
     yield folder / f"{stem}.yaml"
     for number in count(2):
         yield folder / f"{stem}-{number}.yaml"
 
 
 @contextmanager
-def locked_new(profile: Profile) -> Iterator[Path]:
+def locked_new(document: Profile | Evaluation) -> Iterator[Path]:
     """A name in the user's data folder that no file has, held for this process alone.
 
     Raises:
         CannotWrite: there is no such folder, and it cannot be made.
     """
-    for path in _new_paths(profile):
+    for path in _new_paths(document):
         with ExitStack() as lock:
             try:
                 lock.enter_context(locked(path))

@@ -1,7 +1,7 @@
-"""Saved profiles by name: a path, `2026-11-23-210401-linformer`, `@1` for the newest, `ref:NAME`.
+"""Saved files by name: a path, `2026-11-23-210401-linformer`, `@1` for the newest, `ref:NAME`.
 
-Names are the stems of files. Saved profiles lie in the user's data folder, reference profiles in
-`profiles/`, which is at the top of a checkout and inside the package of a wheel.
+Names are the stems of files. What was saved lies in the user's data folder, what is shipped in
+`profiles/` and `evaluations/`, at the top of a checkout and inside the package of a wheel.
 """
 
 import os
@@ -10,13 +10,23 @@ from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from effattn_cli import files, store
 from effattn_cli.errors import UsageError
+from effattn_cli.evaluation import Evaluation
 from effattn_cli.records import Profile
+from effattn_cli.store import EVALUATION, PROFILE, Format
 
 SUFFIX = ".yaml"
 REFERENCE = "ref:"
+
+
+#: Of each kind of file: the command that makes one, and what helps to find one.
+HELP = {
+    "profile": ("effattn profile", "effattn profiles lists them"),
+    "evaluation": ("effattn evaluate", "effattn evaluate makes one"),
+}
 
 
 def read(name: str) -> Profile:
@@ -28,8 +38,17 @@ def read(name: str) -> Profile:
     return store.read(find(name))
 
 
-def find(name: str) -> Path:
-    """The file of the profile that `name` stands for.
+def read_evaluation(name: str) -> Evaluation:
+    """The evaluation that `name` stands for.
+
+    Raises:
+        UsageError: there is none, several begin so, or it cannot be read.
+    """
+    return store.read_evaluation(find(name, EVALUATION))
+
+
+def find(name: str, form: Format[Any] = PROFILE) -> Path:
+    """The file of the profile that `name` stands for, or of what else `form` is of.
 
     Raises:
         UsageError: there is none of that name, or several begin so.
@@ -37,14 +56,14 @@ def find(name: str) -> Path:
     if _exists(name):
         return Path(name)
     if name.startswith("@"):
-        return _by_age(name)
+        return _by_age(name, form)
     if name.startswith(REFERENCE):
-        return _by_name(name, references())
-    return _by_name(name, saved())
+        return _by_name(name, references(form), form)
+    return _by_name(name, saved(form), form)
 
 
 def _exists(name: str) -> bool:
-    """Whether it is a path; a folder of that name does not hide a profile of that name."""
+    """Whether it is a path; a folder of that name does not hide a file of that name."""
     path = Path(name)
     try:
         return path.is_file() or (os.sep in name and path.exists())
@@ -52,29 +71,29 @@ def _exists(name: str) -> bool:
         return False
 
 
-def saved() -> dict[str, Path]:
-    """The profiles in the user's data folder, by name."""
-    return _profiles(files.saved_folder())
+def saved(form: Format[Any] = PROFILE) -> dict[str, Path]:
+    """The files in the user's data folder, by name."""
+    return _files(files.saved_folder(form.folder))
 
 
-def references() -> dict[str, Path]:
-    """The profiles that are shipped with effattn, by name."""
+def references(form: Format[Any] = PROFILE) -> dict[str, Path]:
+    """The files that are shipped with effattn, by name."""
     package = Path(__file__).parent
-    inside = package / "profiles"
-    folder = inside if inside.is_dir() else package.parent / "profiles"
-    return _profiles(folder, REFERENCE)
+    inside = package / form.folder
+    folder = inside if inside.is_dir() else package.parent / form.folder
+    return _files(folder, REFERENCE)
 
 
-def newest() -> dict[str, Path]:
-    """The saved profiles from the newest on: `@1`, `@2`, ...; none that is broken."""
-    profiles, ages = saved(), {}
-    for name, path in profiles.items():
+def newest(form: Format[Any] = PROFILE) -> dict[str, Path]:
+    """The saved files from the newest on: `@1`, `@2`, ...; none that is broken."""
+    there, ages = saved(form), {}
+    for name, path in there.items():
         with suppress(UsageError):  # the listing shows it, with the reason
-            ages[name] = store.created(path)
-    return {name: profiles[name] for name in sorted(ages, key=lambda n: (ages[n], n), reverse=True)}
+            ages[name] = store.created(path, form)
+    return {name: there[name] for name in sorted(ages, key=lambda n: (ages[n], n), reverse=True)}
 
 
-def _profiles(folder: Path, before: str = "") -> dict[str, Path]:
+def _files(folder: Path, before: str = "") -> dict[str, Path]:
     try:
         paths = sorted(folder.glob(f"*{SUFFIX}"))
     except OSError as error:
@@ -82,31 +101,31 @@ def _profiles(folder: Path, before: str = "") -> dict[str, Path]:
     return {before + path.stem: path for path in paths if not path.name.startswith(".")}
 
 
-def _by_age(name: str) -> Path:
-    order = list(newest().values())
+def _by_age(name: str, form: Format[Any]) -> Path:
+    order = list(newest(form).values())
     number = int(name[1:]) if re.fullmatch("@[0-9]{1,9}", name) else 0
     if not order:
-        raise UsageError(f"no profile {_shown(name)}: none is saved yet", "effattn profile")
+        raise UsageError(f"no {form.noun} {_shown(name)}: none is saved yet", HELP[form.noun][0])
     if not 1 <= number <= len(order):
         last = f"@1 is the newest, @{len(order)} the oldest"
-        raise UsageError(f"no profile {_shown(name)}: {last}", "effattn profiles lists them")
+        raise UsageError(f"no {form.noun} {_shown(name)}: {last}", HELP[form.noun][1])
     return order[number - 1]
 
 
-def _by_name(name: str, profiles: dict[str, Path]) -> Path:
-    if name in profiles:
-        return profiles[name]
-    matches = [other for other in profiles if name and other.startswith(name)]
+def _by_name(name: str, there: dict[str, Path], form: Format[Any]) -> Path:
+    if name in there:
+        return there[name]
+    matches = [other for other in there if name and other.startswith(name)]
     if len(matches) == 1:
-        return profiles[matches[0]]
+        return there[matches[0]]
     if matches:
         they = f"they are {', '.join(matches[:3])}{' and others' if len(matches) > 3 else ''}"
-        raise UsageError(f"{len(matches)} profiles begin with {_shown(name)}", they)
-    near = _nearest(name, [*references(), *profiles])
+        raise UsageError(f"{len(matches)} {form.noun}s begin with {_shown(name)}", they)
+    near = _nearest(name, [*references(form), *there])
     hint = f"did you mean {near!r}?" if near else None
     if os.sep in name or name.endswith(SUFFIX):
         raise UsageError(f"cannot read {name!r}: there is no such file", hint)
-    raise UsageError(f"no profile {_shown(name)}", hint or "effattn profiles lists them")
+    raise UsageError(f"no {form.noun} {_shown(name)}", hint or HELP[form.noun][1])
 
 
 def _nearest(name: str, names: Iterable[str]) -> str | None:

@@ -25,7 +25,7 @@ from effattn_cli.machine import Count, Positive
 from effattn_cli.models.cells import mixer_cell
 from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
-from effattn_cli.store import reading, upgrading
+from effattn_cli.store import plain_yaml, reading, upgrading
 from effattn_cli.store.writing import dumped
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             UsageError: it cannot be read, or is none; the message names the value that is wrong.
         """
         with reading.refused(str(path)):
-            return _checked(reading.tree(reading.content(path)))
+            return _checked(plain_yaml.tree(reading.content(path)))
 
     def write(self, path: Path) -> None:
         """Writes the file whole or not at all."""

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from effattn_cli.cards import Card, Kind, Option, Variant
+from effattn_cli.evaluation import Evaluation, Evidence, Fidelity
 from effattn_cli.machine import Machine
 from effattn_cli.records import (
     Cell,
@@ -190,3 +191,26 @@ def a_profile(*records: Record, baseline: str | None = "sdpa", **facts: Any) -> 
         "finished": True,
     }
     return Profile(**(usual | facts))
+
+
+def an_evaluation(*records: Evidence, **facts: Any) -> Evaluation:
+    usual: dict[str, Any] = {
+        "created": "2026-01-02T03:04:05+00:00",
+        "command": "effattn evaluate",
+        "machine": a_machine(),
+        "variants": {name: a_variant(name) for name in {r.cell.variant: 0 for r in records}},
+    }
+    return Evaluation(records=records, **(usual | facts))
+
+
+def faithful(cell: Cell, error: float, regime: str = "isotropic-0.5", **more: Any) -> Evidence:
+    """Evidence of two heads whose errors lie a tenth on both sides of `error`."""
+    found = Fidelity(
+        regime=regime,
+        draws=1,
+        errors=(0.9 * error, 1.1 * error),
+        cosines=(0.9, 0.8),
+        overlaps=(0.5, 0.7),
+        entropies=(0.5, 0.5),
+    )
+    return Evidence(cell=cell, fidelity=(found,), **more)

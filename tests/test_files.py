@@ -174,7 +174,7 @@ def test_a_killed_run_is_resumed_and_nothing_is_left(tmp_path: Path, sign: str) 
 def test_sweeps_that_begin_in_one_second_have_names_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "saved_folder", lambda: tmp_path)
+    monkeypatch.setattr(files, "saved_folder", lambda *_: tmp_path)
     profile = a_profile()
     with files.locked_new(profile) as first, files.locked_new(profile) as second:
         assert (first.stem + "-2", first.parent) == (second.stem, second.parent)

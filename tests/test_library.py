@@ -32,7 +32,7 @@ def save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Save:
     """Writes a profile into a data folder of the test's own."""
     folder = tmp_path / "data"
     folder.mkdir()
-    monkeypatch.setattr(files, "saved_folder", lambda: folder)
+    monkeypatch.setattr(files, "saved_folder", lambda *_: folder)
 
     def write(name: str, profile: Profile | None = None) -> Path:
         path = folder / f"{name}.yaml"
@@ -98,7 +98,7 @@ def test_an_age_that_is_none(save: Save, name: str) -> None:
 
 
 def test_nothing_is_saved_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "saved_folder", lambda: tmp_path / "not" / "there")
+    monkeypatch.setattr(files, "saved_folder", lambda *_: tmp_path / "not" / "there")
     assert library.saved() == {}
     assert "none is saved yet" in refusal("@1")[0]
 

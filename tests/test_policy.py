@@ -118,3 +118,16 @@ def test_where_nothing_fits_nothing_is_written(tmp_path: Path) -> None:
     assert found.returncode == 1
     assert found.stderr == "nothing fits at any of these lengths; no policy is written\n"
     assert not path.exists()
+
+
+def test_what_must_be_trained_is_the_same_at_every_length(tmp_path: Path) -> None:
+    profile = tmp_path / "p.yaml"
+    records = grid(SHORT, names=["sdpa", "linformer", "plugin"])
+    store.Writer(profile).write(replace(a_profile(*records), variants=variants()))
+    for limit, last in (("10ms", 4096), ("3ms", 1024)):
+        path = tmp_path / f"{limit}.yaml"
+        found = effattn("choose", str(profile), "--latency", limit, "--emit", str(path))
+        assert found.returncode == 0, found.stderr
+        rules = Policy.read(path).rules
+        assert len({rule.variant for rule in rules}) == 1
+        assert rules[-1].up_to == last, found.stdout

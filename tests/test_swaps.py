@@ -66,6 +66,17 @@ class Projected(Plain):
         return super().forward(x_BTD, real_BT) + 1e-6 * x_BTD
 
 
+class Windowed(Plain):
+    """Exact as long as nobody looks farther back than 256 tokens."""
+
+    def attend(
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+    ) -> Tensor:
+        place_T = torch.arange(q_BHTK.shape[2])
+        near_TT = (place_T[:, None] - place_T).abs() < 256
+        return scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, near_TT)
+
+
 class Few(Plain):
     kv_share = 2
 
@@ -94,6 +105,11 @@ LIMIT = {"swap": "lossy", "knobs": {"reach": "limit"}}
         (claims(Warm, swap="exact"), "1 tokens|2 tokens: is off softmax attention"),
         (claims(Weighted, swap="exact"), "has weights of its own: gain_H11"),
         (claims(Weighted, **LIMIT), "has weights of its own: gain_H11"),
+        (claims(Windowed, swap="exact"), "4500 tokens: is off softmax attention by"),
+        (
+            claims(Windowed, swap="lossy", knobs={"reach": "N"}),
+            "1100 tokens: is off softmax attention by",
+        ),
         (claims(Projected, swap="exact"), "the whole layer: is off softmax attention by"),
         (claims(Few, swap="exact"), "fewer kv heads unless told"),
         (claims(Plain, swap="lossy"), "names no knob"),
@@ -173,3 +189,19 @@ def test_what_keeps_the_weights_is_exact_or_approximates_softmax(name: str) -> N
     assert bool(facts.knobs) == (facts.swap == "lossy")
     options = {option.name for option in Catalog().variant(name).options} | {"causal"}
     assert {*facts.knobs, *facts.swap_if} <= options
+
+
+def test_how_far_a_query_sees() -> None:
+    seen = {name: Catalog().variant(name).sees({}) for name in Catalog().names()}
+    near = {name: tokens for name, tokens in seen.items() if tokens is not None}
+    assert near == {
+        "adaptive-span": 256,
+        "chunked": 256,
+        "image-transformer": 512,
+        "longformer": 513,
+        "short-conv": 3,
+        "sliding-window": 256,
+        "swin-1d": 49,
+        "transformer-xl": 1024,
+    }
+    assert Catalog().variant("sliding-window").sees({"window": 512}) == 512

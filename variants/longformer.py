@@ -35,6 +35,7 @@ class Longformer(Rotary, Decodable[Ring]):
         swap="lossy",
         swap_if={"causal": (True,)},  # global rows have projections of their own
         knobs={"window": "2 N"},
+        reach=("window", "global_tokens"),  # but for the global rows
         survey=SurveyRow(complexity="n(k+m)", decode=True, classes="FP+M"),
         lra=53.46,
         notes=(

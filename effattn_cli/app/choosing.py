@@ -23,11 +23,10 @@ from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.analysis.selection.own_scores import joined
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation, choose
 from effattn_cli.app import Note, named_profiles
-from effattn_cli.cards import Variant
+from effattn_cli.app.asked_variants import asked_for
 from effattn_cli.catalog import BrokenPlugin, Catalog
-from effattn_cli.errors import UsageError, unknown
+from effattn_cli.errors import UsageError
 from effattn_cli.machine import differences
-from effattn_cli.plan.variant_choices import select
 from effattn_cli.policy import Policy, Rule
 from effattn_cli.records import Profile, Record
 from effattn_cli.setting import Setting
@@ -77,12 +76,12 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
     """The records of one setting that answer the question; `tell` is given the names of profiles
     that nobody named.
     """
-    profiles = _named(question, note) if question.profiles else _newest(question, tell)
+    read = _named(question, note) if question.profiles else _newest(question, tell)
+    profiles = [as_known_now(profile) for profile in read]
     pooled = pool(profiles)
     records = _narrowed(pooled, question, note)
     scores = joined(profiles)
-    setting = records[0].cell.setting
-    variants = _as_known_now(pooled.variants)
+    setting, variants = records[0].cell.setting, pooled.variants
     found = candidates(
         records,
         question.required,
@@ -92,7 +91,7 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
         utilisation.of(setting, pooled.rooflines),
         measured_quality(),
     )
-    found = _asked_for(found, question.variants)
+    found = asked_for(found, question.variants)
     return Case(
         question=question,
         setting=setting,
@@ -111,45 +110,6 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
 def measured_quality() -> Evidence:
     """What effattn has measured of the quality of labels: nothing so far."""
     return NOTHING
-
-
-def _asked_for(found: Sequence[Candidate], words: Sequence[str]) -> list[Candidate]:
-    """Those that the words name: by label, as `linformer:rank=64`, or by the name of a variant,
-    with whatever options; `family:linear` and the like stand for what they do in a sweep.
-
-    Raises:
-        UsageError: a word names none of them.
-    """
-    if not words:
-        return list(found)
-    kept: set[str] = set()
-    items = [item.strip() for word in words for item in word.split(",")]
-    for item in _whole_labels(items):
-        names = {one.label for one in found if item in {one.label, one.variant}}
-        names = names or {one.label for one in found if one.variant in _names(item)}
-        if not names:
-            raise unknown("variant of the profiles", item, [one.label for one in found])
-        kept |= names
-    return [one for one in found if one.label in kept]
-
-
-def _whole_labels(items: Sequence[str]) -> list[str]:
-    """`a:x=1`, `y=2` are one label, which has a comma in it."""
-    whole: list[str] = []
-    for item in items:
-        if whole and "=" in item and ":" not in item:
-            whole[-1] += f",{item}"
-        else:
-            whole.append(item)
-    return whole
-
-
-def _names(item: str) -> set[str]:
-    """The variants that a word stands for in a sweep; none where it is no such word."""
-    try:
-        return {choice.name for choice in select((item,), Catalog()) if not choice.options}
-    except (UsageError, BrokenPlugin):
-        return set()
 
 
 def _narrowed(pooled: Pool, question: Question, note: Note) -> list[Record]:
@@ -192,12 +152,14 @@ def _newest(question: Question, tell: Note) -> list[Profile]:
     return list(kept.values())
 
 
-def _as_known_now(variants: Mapping[str, Variant]) -> dict[str, Variant]:
-    """With what effattn knows today of bundled variants: what a swap takes, and what was published.
-    A profile may be older than that.
+def as_known_now(profile: Profile) -> Profile:
+    """With what effattn knows today of bundled variants, where the profile is older than that: what
+    a swap takes, and what was published. The baseline, or whatever is exact, tells: it says so.
     """
-    catalog, known = Catalog(), dict(variants)
-    for name, variant in variants.items():
+    if any(variant.card.swap != "trained" for variant in profile.variants.values()):
+        return profile
+    catalog, known = Catalog(), dict(profile.variants)
+    for name, variant in profile.variants.items():
         if variant.plugin is None:
             with suppress(UsageError, BrokenPlugin):
                 today = catalog.variant(name).card
@@ -205,7 +167,7 @@ def _as_known_now(variants: Mapping[str, Variant]) -> dict[str, Variant]:
                 if variant.card.lra is None:
                     facts["lra"] = today.lra
                 known[name] = replace(variant, card=replace(variant.card, **facts))
-    return known
+    return replace(profile, variants=known)
 
 
 def policy(case: Case, choices: Sequence[Choice]) -> Policy | None:

@@ -13,7 +13,6 @@ from effattn_cli.commands import options as o
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from effattn_cli.analysis.selection.candidates import Requirements
     from effattn_cli.app.choosing import Case
 
 WHAT, BUDGET, ANSWER = "What is asked for", "Budget", "Answer"
@@ -147,27 +146,28 @@ def choose(
     """
     from effattn_cli.app import choosing
     from effattn_cli.commands.notes import note, told
+    from effattn_cli.plan import needs
     from effattn_cli.ranges import lengths
 
-    may = _weights(keep=keep_weights, trained=trained)
+    kept = needs.weights(keep=keep_weights, trained=trained)
     if model is not None:
+        needs.refuse_for_models({"latency": latency, "energy": energy, "variant": variants})
         typed = choose_model.Typed(
             model=model, context=context or seq, memory=memory, prefill=prefill,
             tokens_per_second=tokens_per_second, weights=weights, cache=kv_dtype,
-            replacements=replace or (), keep=keep, profiles=profiles or (), survives=may,
-            confidence=_share(confidence),
+            replacements=replace or (), keep=keep, profiles=profiles or (), survives=kept,
+            confidence=needs.share(confidence),
         )  # fmt: skip
         wanted = choose_model.Wanted(everything=everything, json=json, emit=emit, force=force)
-        _refuse_for_models({"latency": latency, "energy": energy, "variant": variants})
         raise typer.Exit(choose_model.choose(typed, options, wanted))
-    _refuse_for_layers({"prefill": prefill, "tokens-per-second": tokens_per_second, "keep": keep})
+    needs.refuse_for_layers(
+        {"prefill": prefill, "tokens-per-second": tokens_per_second, "keep": keep}
+    )
     setting = o.filtered(options)
     limits = {"latency": latency, "memory": memory, "energy": energy}
     seqs = lengths(seq) if seq else ()
-    needs = {"exact": exact, "weights": may}
-    if not any(limits.values()):
-        _has_a_question(prefer, seqs)
-    required = _requirements(limits, setting, confidence, needs)
+    required = needs.requirements(limits, setting, confidence, exact=exact, weights=kept)
+    needs.ask_something(required, prefer, seqs)
     question = choosing.Question(
         profiles=profiles or (),
         setting=setting,
@@ -196,73 +196,6 @@ class View:
     everything: bool
     explain: bool
     chart: bool | None
-
-
-def _weights(*, keep: bool, trained: bool) -> str:
-    from effattn_cli.errors import UsageError
-
-    if keep and trained:
-        raise UsageError("--keep-weights and --trained are opposites", "give one of them")
-    return "keep" if keep else "train" if trained else "any"
-
-
-def _has_a_question(prefer: str, seqs: "Sequence[int]") -> None:
-    """Without a limit there is a best one by speed and by memory, at a length."""
-    from effattn_cli.errors import UsageError
-
-    if prefer == "quality":
-        hint = "--latency 50ms, or --memory 2GiB; or --prefer speed, or memory, without one"
-        raise UsageError("there is no limit to keep", hint)
-    if not seqs:
-        raise UsageError("without a limit the longest context is endless", "give --seq 32k")
-
-
-def _refuse_for_models(given: dict[str, Any]) -> None:
-    """Limits of one layer say nothing of a model."""
-    from effattn_cli.errors import UsageError
-
-    for name, value in given.items():
-        if value:
-            hint = "of a model: --memory, --prefill, --tokens-per-second; --replace names layouts"
-            raise UsageError(f"--{name} is of one layer, not of a whole model", hint)
-
-
-def _refuse_for_layers(given: dict[str, Any]) -> None:
-    from effattn_cli.errors import UsageError
-
-    for name, value in given.items():
-        if value:
-            raise UsageError(f"--{name} is of a whole model", "give --model, too")
-
-
-def _share(confidence: str) -> float:
-    from effattn_cli.errors import UsageError
-    from effattn_cli.quantities import parse_share
-
-    share = parse_share(confidence, "--confidence")
-    if not 0.5 <= share <= 0.99:
-        hint = "from 50%, the expected value, to 99%"
-        raise UsageError(f"--confidence: {confidence} is out of range", hint)
-    return share
-
-
-def _requirements(
-    limits: dict[str, str | None],
-    setting: dict[str, Any],
-    confidence: str,
-    needs: dict[str, Any],
-) -> "Requirements":
-    from effattn_cli.analysis.selection.candidates import Requirements
-    from effattn_cli.plan.budgets import limit
-
-    return Requirements(
-        limits=tuple(limit(resource, text) for resource, text in limits.items() if text),
-        causal=bool(setting.get("causal")),
-        decode=setting.get("phase") == "decode",
-        padding=bool(setting.get("padding")),
-        confidence=_share(confidence),
-        **needs,
-    )
 
 
 def _answer(case: "Case", seq: int, shown: View) -> int:

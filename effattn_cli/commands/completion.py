@@ -30,3 +30,11 @@ def profile_names(incomplete: str) -> Iterable[str]:
 
     names = [*library.saved(), *library.references()]
     return [name for name in names if name.startswith(incomplete)]
+
+
+def evaluation_names(incomplete: str) -> Iterable[str]:
+    """Saved and reference evaluations; their files are the shell's to complete."""
+    from effattn_cli import library, store
+
+    names = [*library.saved(store.EVALUATION), *library.references(store.EVALUATION)]
+    return [name for name in names if name.startswith(incomplete)]

@@ -13,6 +13,8 @@ import typer
 
 from effattn_cli.commands.completion import model_names, presets, profile_names, variant_names
 from effattn_cli.option_spec import OptionSpec
+from effattn_cli.plan import evaluation_request
+from effattn_cli.plan.evaluation_request import EvaluationRequest
 from effattn_cli.plan.request import OPTIONS, Request
 from effattn_cli.setting import AXES, USUAL
 
@@ -57,23 +59,32 @@ def sweep() -> tuple[Option, ...]:
     return tuple(_sweep_option(name) for name in (*names[:place], *AXES, *names[place:]))
 
 
+def evaluation() -> tuple[Option, ...]:
+    """What says which evidence is wanted."""
+    declared = evaluation_request.OPTIONS
+    return tuple(_request_option(name, declared[name], EvaluationRequest) for name in declared)
+
+
 def _sweep_option(name: str) -> Option:
-    spec = OPTIONS[name]
-    default = spec.default or _written(name)
+    return _request_option(name, OPTIONS[name], Request)
+
+
+def _request_option(name: str, spec: OptionSpec, request: type[Any]) -> Option:
+    default = spec.default or _written(name, request)
     if name in AXES:
         kind: Any = bool | None if spec.switch else str | None
     else:
-        hint = get_args(Request.__annotations__[name])[0]
+        hint = get_args(request.__annotations__[name])[0]
         kind = list[str] | None if get_origin(hint) is tuple else hint | None
     return _option(name, spec, kind, default, spec.section)
 
 
-def _written(name: str) -> str:
+def _written(name: str, request: type[Any]) -> str:
     """The usual value as it is typed, for the help."""
     if name in AXES:
         usual, axis = getattr(USUAL, name), AXES[name]
         return _no(name) if axis.switch else "" if usual is None else axis.write(usual)
-    usual = Request().__getattribute__(name)
+    usual = getattr(request(), name)
     if usual is False:
         return _no(name)
     return "" if usual in (None, ()) else str(usual)
@@ -111,6 +122,11 @@ def _option(name: str, spec: OptionSpec, kind: Any, default: str, panel: str) ->
 def asked(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those options of a sweep that were given."""
     return {name: values[name] for name in OPTIONS if values.get(name) not in (None, [])}
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that were given, whatever command they are of."""
+    return {name: value for name, value in values.items() if value not in (None, [])}
 
 
 def filtered(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from effattn_cli.app.sweep import Interrupted, Order
     from effattn_cli.records import Profile
 
-SURPRISES = 3  # exit code: finished, but a cell failed in a way that nobody expects
-
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -144,13 +142,10 @@ def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
 
 
 def _exit_code(profile: "Profile") -> int:
-    from effattn_cli.errors import NothingMeasured
-    from effattn_cli.records import EXPECTED
+    from effattn_cli.commands import exit_codes
 
-    reasons = {record.failure.reason for record in profile.records if record.failure}
-    if "measured" not in {record.status for record in profile.records}:
-        return NothingMeasured.exit_code
-    return SURPRISES if reasons - EXPECTED else 0
+    found = any(record.status == "measured" for record in profile.records)
+    return exit_codes.of((record.failure for record in profile.records), found=found)
 
 
 def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:

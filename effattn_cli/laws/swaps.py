@@ -1,6 +1,7 @@
 """What a card says that a swap means is true: put where softmax attention was, with its weights."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import torch
@@ -8,12 +9,14 @@ from torch import Tensor
 
 from effattn_cli.attention import Attention, Layer, repeat_kv
 from effattn_cli.attention.inputs import QKV
-from effattn_cli.cards import Card
 from effattn_cli.laws.law import Broken, H, law, make, modes, require, tokens_in, with_options
 
 SAME = 1e-9  # in float64, of the largest value
-CONVERGED = 1e-6
+CONVERGED, ROUNDED = 1e-6, 1e-4  # the latter in float32
 TOKENS = 96
+#: Lengths at which the last query must see the first token: longer than windows that are in use.
+FAR, LOSSY_FAR = 4500, 1100
+WEIGHTS = {f"projections.{name}" for name in ("q", "k", "v", "out")}
 #: What a random estimate's error must fall to, of what it was, when its knob grows 16 times; for
 #: independent draws it is a fourth.
 FALLS = 0.5
@@ -48,38 +51,49 @@ def swap(variant: type[Layer]) -> str | None:
         return "the card says trained"
     if not issubclass(variant, Attention) or dict(variant.inputs) != dict(QKV):
         raise Broken(f"the card says {card.swap}, but it does not mix values by queries and keys")
-    claimed, allowed = _claimed(variant), card.swap_if.get("causal", (False, True))
-    _has_no_weights_of_its_own(claimed, card)
-    for causal in (mode for mode in modes(variant) if mode in allowed):
-        if card.swap == "exact":
-            _is_softmax(claimed, SAME, causal=causal)
-            continue
-        require(bool(card.knobs), "the card says lossy, and names no knob that makes it exact")
-        for knob, end in card.knobs.items():
-            if end == "limit":
-                _comes_nearer(claimed, knob, causal=causal)
-            else:
-                most = {"N": TOKENS, "2 N": 2 * TOKENS, "1": 1}[end]
-                _is_softmax(with_options(claimed, {knob: most}), CONVERGED, causal=causal)
+    for claimed in _claimed(variant):
+        for causal in modes(variant):
+            if causal in card.swap_if.get("causal", (False, True)):
+                _has_no_weights_of_its_own(claimed, causal=causal)
+                if card.swap == "exact":
+                    _is_softmax(claimed, SAME, causal=causal)
+                    _sees_far(claimed, FAR, causal=causal)
+                else:
+                    _converges(claimed, causal=causal)
     return None
 
 
-def _claimed(variant: type[Attention]) -> type[Attention]:
-    """With the options with which the card says that it holds."""
-    conditions = variant.card.swap_if.items()
-    return with_options(variant, {name: some[0] for name, some in conditions if name != "causal"})
+def _claimed(variant: type[Attention]) -> Iterator[type[Attention]]:
+    """With all the options with which the card says that it holds."""
+    conditions = {name: some for name, some in variant.card.swap_if.items() if name != "causal"}
+    for values in product(*conditions.values()):
+        yield with_options(variant, dict(zip(conditions, values, strict=True)))
 
 
-def _has_no_weights_of_its_own(variant: type[Attention], card: Card) -> None:
-    for causal in (mode for mode in modes(variant) if mode in card.swap_if.get("causal", (mode,))):
-        layer = make(variant, TOKENS, causal=causal)
-        names = {name.partition(".weight")[0] for name, _ in layer.named_parameters()}
-        if own := names - {f"projections.{name}" for name in ("q", "k", "v", "out")}:
-            raise Broken(f"the card says {card.swap}, but it has weights of its own: {min(own)}")
-        if missing := {f"projections.{name}" for name in ("q", "k", "v", "out")} - names:
-            raise Broken(f"the card says {card.swap}, but it has no {min(missing)}")
-        shares = layer.kv_heads < layer.heads and not card.own_kv_heads
-        require(not shares, "the card does not say that it has fewer kv heads unless told")
+def _has_no_weights_of_its_own(variant: type[Attention], *, causal: bool) -> None:
+    layer, card = make(variant, TOKENS, causal=causal), variant.card
+    names = {name.partition(".weight")[0] for name, _ in layer.named_parameters()}
+    if own := names - WEIGHTS:
+        raise Broken(f"the card says {card.swap}, but it has weights of its own: {min(own)}")
+    if missing := WEIGHTS - names:
+        raise Broken(f"the card says {card.swap}, but it has no {min(missing)}")
+    shares = layer.kv_heads < layer.heads and not card.own_kv_heads
+    require(not shares, "the card does not say that it has fewer kv heads unless told")
+
+
+def _converges(variant: type[Attention], *, causal: bool) -> None:
+    knobs = variant.card.knobs
+    require(bool(knobs), "the card says lossy, and names no knob that makes it exact")
+    for knob, end in knobs.items():
+        if end == "limit":
+            _comes_nearer(variant, knob, causal=causal)
+            continue
+        near, far = (
+            with_options(variant, {knob: {"N": tokens, "2 N": 2 * tokens, "1": 1}[end]})
+            for tokens in (TOKENS, LOSSY_FAR)
+        )
+        _is_softmax(near, CONVERGED, causal=causal)
+        _sees_far(far, LOSSY_FAR, causal=causal)
 
 
 def _is_softmax(variant: type[Attention], tolerance: float, *, causal: bool) -> None:
@@ -98,6 +112,17 @@ def _is_softmax(variant: type[Attention], tolerance: float, *, causal: bool) -> 
             got, want = layer.mix(*qkv, real_BT), softmax(*qkv, real_BT, causal=causal)
             real_BxTx = real_BT[:, None, :, None]
             _near(got * real_BxTx, want * real_BxTx, tolerance, "padding")
+
+
+def _sees_far(variant: type[Attention], tokens: int, *, causal: bool) -> None:
+    """The last query asks for the first key: a window that has not grown does not have it."""
+    layer = make(variant, tokens, causal=causal, kv_heads=H)
+    generator = torch.Generator().manual_seed(3)
+    heads = 1, layer.heads, tokens, layer.head_dim
+    q, k, v = (torch.randn(heads, generator=generator) for _ in range(3))
+    k[:, :, 0] = 9 * q[:, :, -1]
+    last = layer.mix(q, k, v, None)[:, :, -1:]
+    _near(last, softmax(q[:, :, -1:], k, v, causal=False), ROUNDED, f"{tokens} tokens")
 
 
 def _hostile(layer: Attention) -> Iterator[tuple[str, tuple[Tensor, Tensor, Tensor]]]:

@@ -10,6 +10,8 @@ from msgspec import Raw, Struct, field
 
 from effattn_cli.cards import Value, Variant
 from effattn_cli.catalog.sources import absolute
+from effattn_cli.evaluation import Fidelity, Training
+from effattn_cli.evaluation import Task as Synthetic
 from effattn_cli.machine import Count, Machine, Size
 from effattn_cli.records import Cell, Cost, Memory, Reason, Run, Sampling, Usage
 from effattn_cli.setting import Dtype
@@ -77,13 +79,30 @@ class CheckLaw(Struct, frozen=True, kw_only=True, tag=True):
     options: Mapping[str, Value] = field(default_factory=dict)  # those that are not as usual
 
 
+class MeasureFidelity(Struct, frozen=True, kw_only=True, tag=True):
+    """Compare a variant's core with exact attention. Answer: `Compared`."""
+
+    task: Task
+    wanted: Fidelity  # without results
+    seed: int
+    file: str | None = None  # with q, k and v, where the regime is the user's own
+
+
+class TrainTiny(Struct, frozen=True, kw_only=True, tag=True):
+    """Train a tiny model with a variant, and test it. Answer: `Trained`."""
+
+    task: Task
+    synthetic: Synthetic
+    wanted: Training  # without results
+
+
 class Nothing(Struct, frozen=True, kw_only=True, tag=True):
     """Answer with what a process is: `Pid`."""
 
 
 Request = (
     CountCost | MeasureMemory | MeasureLatency | DescribeMachine | MeasureRoofline | ListLaws
-    | CheckLaw | Nothing
+    | CheckLaw | MeasureFidelity | TrainTiny | Nothing
 )  # fmt: skip
 
 
@@ -129,6 +148,16 @@ class Checked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     broken: str | None = None
     skipped: str | None = None
+
+
+class Compared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    fidelity: Fidelity
+    state_bytes: Size | None = None  # what decoding keeps; None where the core does not decode
+
+
+class Trained(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    training: Training
+    state_bytes: Size | None = None  # what decoding keeps; None where the variant does not decode
 
 
 class Pid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,8 @@ from effattn_cli.attention import Layer
 from effattn_cli.cards import unmet
 from effattn_cli.devices import energy, fingerprint
 from effattn_cli.errors import EffattnError, Unsupported
+from effattn_cli.evaluate import fidelity, training
+from effattn_cli.evaluate.task_specs import TASKS
 from effattn_cli.host import heap
 from effattn_cli.measure import (
     ceilings,
@@ -164,6 +166,25 @@ def _kept(variant: type[Layer], law: str) -> jobs.Checked:
     return jobs.Checked(broken=needless)
 
 
+def _compare(request: jobs.MeasureFidelity, answer: Answer) -> None:
+    cell = request.task.cell
+    with _prepared(cell.setting, None):
+        variant = _variant(request.task)
+        found = fidelity.measure(
+            variant, cell, request.wanted, seed=request.seed, file=request.file
+        )
+        kept = fidelity.state_bytes(variant, cell)
+    answer(jobs.Compared(fidelity=found, state_bytes=kept))
+
+
+def _train(request: jobs.TrainTiny, answer: Answer) -> None:
+    cell = request.task.cell
+    with _prepared(cell.setting, None):
+        variant = _variant(request.task)
+        found = training.train(TASKS[request.synthetic], variant, cell, request.wanted)
+    answer(jobs.Trained(training=found, state_bytes=training.state_bytes(variant, cell)))
+
+
 def _settle(device: str, threads: int) -> torch.device:
     """Events are of the current device, whatever else is named."""
     torch.set_num_threads(threads)
@@ -223,5 +244,7 @@ HANDLERS: dict[type, Callable[[Any, Answer], None]] = {
     jobs.MeasureRoofline: _roofline,
     jobs.ListLaws: _laws,
     jobs.CheckLaw: _check,
+    jobs.MeasureFidelity: _compare,
+    jobs.TrainTiny: _train,
     jobs.Nothing: lambda _, answer: answer(jobs.Pid(pid=os.getpid())),
 }

@@ -1,15 +1,16 @@
-"""What stands at the head of a profile, for listings of many: its records are counted, not read."""
+"""What stands at the head of a file, for listings of many: its records are counted, not read."""
 
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
 from effattn_cli.documents import Wrong, converted
 from effattn_cli.machine import Machine
-from effattn_cli.records import Profile
 from effattn_cli.store import reading
+from effattn_cli.store.formats import PROFILE, Format
 
 FIRST_BYTES = 4096  # where effattn writes the time; what is elsewhere takes a reading of all
 _CREATED = re.compile(rb"^created: '?([0-9T:.+Z-]+)'?$", re.MULTILINE)
@@ -17,7 +18,7 @@ _NAME = re.compile(rb"^  (\S.*)$", re.MULTILINE)
 
 
 class Heading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A profile at a glance."""
+    """A profile or an evaluation at a glance."""
 
     created: str
     machine: Machine
@@ -30,8 +31,8 @@ class Heading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _time(self.created)
 
 
-def heading(path: Path) -> Heading:
-    """The head of the profile in a file.
+def heading(path: Path, form: Format[Any] = PROFILE) -> Heading:
+    """The head of the profile in a file, or of what else `form` says that it holds.
 
     Raises:
         UsageError: it cannot be read, or its head is not that of a profile.
@@ -39,12 +40,12 @@ def heading(path: Path) -> Heading:
     data = reading.content(path)
     with reading.refused(str(path)):
         start = reading.start_of_records(data)
-        head = _quick(data, start) if start is not None else _slow(data)
+        head = _quick(data, start, form) if start is not None else _slow(data, form)
         _time(head.created)
     return head
 
 
-def created(path: Path) -> datetime:
+def created(path: Path, form: Format[Any] = PROFILE) -> datetime:
     """When the profile in a file was begun, from its first lines where it stands there.
 
     Raises:
@@ -52,7 +53,7 @@ def created(path: Path) -> datetime:
     """
     match = _CREATED.search(reading.content(path, FIRST_BYTES))
     if match is None:
-        return heading(path).when
+        return heading(path, form).when
     with reading.refused(str(path)):
         return _time(match[1].decode())
 
@@ -65,26 +66,26 @@ def _time(text: str) -> datetime:
     return time.replace(tzinfo=time.tzinfo or UTC)
 
 
-def _quick(data: bytes, start: int) -> Heading:
+def _quick(data: bytes, start: int, form: Format[Any]) -> Heading:
     """Of a file as effattn writes it: the cards, most of its head, are cut down to their names."""
     before, mark, cards = data[:start].partition(b"\nvariants:\n")
     cards, end, after = cards.rpartition(b"\nfinished:")
     names = _NAME.findall(cards)
     if all(name.endswith(b":") and not name.startswith(b"?") for name in names):
         cards = b"".join(b"- " + name[:-1] + b"\n" for name in names)
-    head = reading.head(before + mark + cards + end + after)
+    head = reading.head(before + mark + cards + end + after, form)
     kept = {name: head[name] for name in ("created", "machine", "finished") if name in head}
     count = data.count(b"\n- cell: {", start - 1)  # what a running sweep has added is no new cell
     plain = kept | {"variants": list(head.get("variants", ())), "cells": count}
     return converted(Heading, plain)
 
 
-def _slow(data: bytes) -> Heading:
-    profile: Profile = reading.profile(data)
+def _slow(data: bytes, form: Format[Any]) -> Heading:
+    whole = reading.document(data, form)
     return Heading(
-        created=profile.created,
-        machine=profile.machine,
-        variants=tuple(profile.variants),
-        cells=len(profile.records),
-        finished=profile.finished,
+        created=whole.created,
+        machine=whole.machine,
+        variants=tuple(whole.variants),
+        cells=len(whole.records),
+        finished=whole.finished,
     )

@@ -1,7 +1,6 @@
-"""Profiles out of files, which may come from strangers: limits first, then syntax, then types."""
+"""Documents out of files, which may come from strangers: limits first, then syntax, then types."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,21 +11,21 @@ import msgspec
 import yaml
 from msgspec.structs import replace
 
-from effattn_cli.documents import LONGEST, Wrong, converted, explained
+from effattn_cli.documents import Wrong, converted, explained
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Cell, Profile, Record
+from effattn_cli.evaluation import Evaluation
+from effattn_cli.records import Cell, Profile
 from effattn_cli.store import upgrading
+from effattn_cli.store.formats import EVALUATION, PROFILE, Format, Row
+from effattn_cli.store.plain_yaml import tree
+from effattn_cli.store.upgrading import DocumentT
 
-SCHEMA = 2
 # Together these keep any file to about a second and 200 MB, and let 10,000 usual cells through.
 MAX_BYTES = 32 << 20
 MAX_PARTS = 4_000_000
 KEY_PARTS = 6  # what a key costs, in time and memory, for one item of a list
 MAX_RECORDS = 10_000
 MAX_RECORD_BYTES = 1 << 20
-MAX_YAML_BYTES = 256 << 10  # of YAML that is not JSON: the header, or a file edited by hand
-MAX_YAML_PARTS = 50_000  # values, and the beginnings and ends of lists, of such YAML
-MAX_DEPTH = 10
 RECORDS = b"\nrecords:\n"
 STARTS = (b"- cell: {", b'- {"cell"')  # of a record: over some lines, or on one
 _NEXT = re.compile(rb'\n(?=- cell|- \{"cell")')
@@ -39,6 +38,16 @@ def read(path: Path) -> Profile:
         UsageError: it cannot be read or is no profile; the message names the value that is wrong.
     """
     return parse(content(path), str(path))
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """The evaluation in a file.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    with refused(str(path)):
+        return document(content(path), EVALUATION)
 
 
 def content(path: Path, most: int = MAX_BYTES + 1) -> bytes:
@@ -59,7 +68,7 @@ def content(path: Path, most: int = MAX_BYTES + 1) -> bytes:
 def parse(data: bytes, name: str = "profile") -> Profile:
     """The profile in the bytes of a file; `name` stands in for the file in messages."""
     with refused(name):
-        return profile(data)
+        return document(data, PROFILE)
 
 
 @contextmanager
@@ -76,20 +85,20 @@ def refused(name: str) -> Iterator[None]:
 
 
 def too_large(data: bytes) -> bool:
-    """Whether a profile of these bytes would not be read."""
+    """Whether a file of these bytes would not be read."""
     return len(data) > MAX_BYTES or data.count(b",") + KEY_PARTS * data.count(b":") > MAX_PARTS
 
 
-def profile(data: bytes) -> Profile:
-    """The profile in the bytes of a file; raises what `refused` turns into a line."""
+def document(data: bytes, form: Format[DocumentT]) -> DocumentT:
+    """What the bytes of a file hold; raises what `refused` turns into a line."""
     if too_large(data):
-        raise Wrong(f"larger than any profile ({MAX_BYTES >> 20} MiB, or too many values)")
+        raise Wrong(f"larger than any {form.noun} ({MAX_BYTES >> 20} MiB, or too many values)")
     start = start_of_records(data)
     if start is None:
-        return upgrading.renamed(_consistent(converted(Profile, head(data))))
-    version, plain = versioned(data[:start])
-    whole = converted(Profile, plain | {"records": []})
-    records = tuple(_records(data, start, version, finished=whole.finished))
+        return upgrading.renamed(_consistent(converted(form.kind, head(data, form))))
+    version, plain = versioned(data[:start], form)
+    whole = converted(form.kind, plain | {"records": []})
+    records = tuple(_records(data, start, version, form, finished=whole.finished))
     if not whole.finished:  # while a sweep runs, what is newer is added behind what is older
         records = tuple({record.cell: record for record in records}.values())
     return upgrading.renamed(_consistent(replace(whole, records=records)))
@@ -101,18 +110,18 @@ def start_of_records(data: bytes) -> int | None:
     return start if start >= len(RECORDS) and data.startswith(STARTS, start) else None
 
 
-def head(data: bytes) -> dict[str, Any]:
-    """The keys of a profile up to `records`, or of all of it, as the present version has them."""
-    return versioned(data)[1]
+def head(data: bytes, form: Format[Any]) -> dict[str, Any]:
+    """The keys of a document up to `records`, or of all of it, as the present version has them."""
+    return versioned(data, form)[1]
 
 
-def versioned(data: bytes) -> tuple[int, dict[str, Any]]:
+def versioned(data: bytes, form: Format[Any]) -> tuple[int, dict[str, Any]]:
     """The version of the format, and `head`."""
-    document = tree(data.removesuffix(RECORDS))
-    if not isinstance(document, dict) or "effattn_profile" not in document:
-        raise Wrong("not an effattn profile (no key 'effattn_profile')")
-    version = schema(document.pop("effattn_profile"), SCHEMA)
-    return version, upgrading.head(document) if version == 1 else document
+    keys = tree(data.removesuffix(RECORDS))
+    if not isinstance(keys, dict) or form.key not in keys:
+        raise Wrong(f"not an effattn {form.noun} (no key {form.key!r})")
+    version = schema(keys.pop(form.key), form.schema)
+    return version, form.old_head(keys) if version < form.schema else keys
 
 
 def schema(version: Any, newest: int) -> int:
@@ -122,43 +131,9 @@ def schema(version: Any, newest: int) -> int:
     return version
 
 
-def tree(data: bytes) -> Any:
-    """Plain YAML, small and flat, as dictionaries, lists and scalars."""
-    if len(data) > MAX_YAML_BYTES:
-        raise Wrong(f"more than {MAX_YAML_BYTES >> 10} KiB before any record as effattn writes it")
-    text, depth = data.decode(), 0
-    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        if number > MAX_YAML_PARTS:
-            raise Wrong(
-                f"more than {MAX_YAML_PARTS:,} values before any record as effattn writes it"
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise Wrong(f"lists and mappings nest more than {MAX_DEPTH} deep")
-        if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise Wrong("aliases, anchors and tags are not allowed in a profile")
-        if len(getattr(event, "value", "")) > LONGEST:
-            raise Wrong(f"text of more than {LONGEST:,} letters")
-    return yaml.load(text, Loader=_Loader)
-
-
-class _Loader(yaml.CSafeLoader):
-    """Safe, and no key twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        if names and names.most_common(1)[0][1] > 1:
-            raise Wrong(f"the key {names.most_common(1)[0][0][:40]!r} is given twice")
-        return super().construct_mapping(node, deep=deep)
-
-
-#: 2e-05 is a number in JSON, and in YAML since 1.2.
-EXPONENT = ("tag:yaml.org,2002:float", re.compile(r"-?[0-9]+[eE][-+]?[0-9]+$"), list("-0123456789"))
-_Loader.add_implicit_resolver(*EXPONENT)
-
-
-def _records(data: bytes, start: int, version: int, *, finished: bool) -> Iterator[Record]:
+def _records(
+    data: bytes, start: int, version: int, form: Format[Any], *, finished: bool
+) -> Iterator[Any]:
     """The records that begin at `start`, one at a time.
 
     The last one of a sweep that was killed while it was written ends in mid line. What was known of
@@ -170,7 +145,7 @@ def _records(data: bytes, start: int, version: int, *, finished: bool) -> Iterat
         if number == MAX_RECORDS:
             raise Wrong(f"more than {MAX_RECORDS:,} records")
         try:
-            yield _record(data[start:end], version)
+            yield _record(data[start:end], version, form)
         except Wrong as error:
             if end == len(data) and not finished and not data.endswith(b"\n"):
                 return
@@ -183,22 +158,22 @@ def _next_record(data: bytes, start: int) -> int:
     return end.end() if end else len(data)
 
 
-def _record(data: bytes, version: int) -> Record:
+def _record(data: bytes, version: int, form: Format[Any]) -> Row:
     if len(data) > MAX_RECORD_BYTES:
         raise Wrong(f"larger than {MAX_RECORD_BYTES >> 20} MiB")
     text = data[2:] if data.startswith(b"- {") else _as_json(data)
-    if version == 1:
-        return converted(Record, upgrading.record(_plain(text)))
+    if version < form.schema:
+        return converted(form.record, form.old_record(_plain(text)))
     try:
-        return _DECODER.decode(text)
+        return _DECODERS[form.record].decode(text)
     except msgspec.ValidationError as error:
-        raise explained(error, Record, _plain(text)) from None
+        raise explained(error, form.record, _plain(text)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         _plain(text)  # says where
         raise
 
 
-_DECODER = msgspec.json.Decoder(Record)
+_DECODERS = {form.record: msgspec.json.Decoder(form.record) for form in (PROFILE, EVALUATION)}
 
 
 def _as_json(data: bytes) -> bytes:
@@ -229,19 +204,19 @@ def _plain(text: bytes) -> Any:
         raise Wrong(f"not JSON: {_first_line(error).partition(' - at ')[0]}") from error
 
 
-def _consistent(profile: Profile) -> Profile:
-    """The profile, if its parts fit one another."""
-    for name, variant in profile.variants.items():
+def _consistent(document: DocumentT) -> DocumentT:
+    """The document, if its parts fit one another."""
+    for name, variant in document.variants.items():
         if variant.name != name:
             raise Wrong(f"variants[{name[:40]!r}].name: expected {name[:40]!r}")
     seen: dict[Cell, int] = {}
-    for number, record in enumerate(profile.records):
-        if record.cell.variant not in profile.variants:
+    for number, record in enumerate(document.records):
+        if record.cell.variant not in document.variants:
             raise Wrong(f"records[{number}].cell.variant: there is no such variant in this file")
         first = seen.setdefault(record.cell, number)
         if first != number:
             raise Wrong(f"records[{number}].cell: the same as records[{first}].cell")
-    return profile
+    return document
 
 
 def _first_line(error: Exception) -> str:

@@ -1,17 +1,20 @@
-"""Profiles and policies of earlier versions of the format, as the present one has them.
+"""Files of earlier versions of the format, as the present one has them.
 
 Version 1 had the axes of a setting in the cell itself, `compile` in the place of an engine, and
 other names for some parts.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from effattn_cli.cards import RENAMED
-from effattn_cli.records import Profile, Record
+from effattn_cli.evaluation import Evaluation
+from effattn_cli.records import Profile
 from effattn_cli.setting import AXES
+
+DocumentT = TypeVar("DocumentT", Profile, Evaluation)
 
 #: The names of version 1, and what became of them.
 RECORD = {"rounds": "runs"}
@@ -42,36 +45,36 @@ def record(data: Any) -> Any:
     return data
 
 
-def renamed(profile: Profile) -> Profile:
+def renamed(document: DocumentT) -> DocumentT:
     """With the bundled variants called as they are today."""
     new = {
         name: RENAMED[name]
-        for name, variant in profile.variants.items()
-        if name in RENAMED and variant.plugin is None and RENAMED[name] not in profile.variants
+        for name, variant in document.variants.items()
+        if name in RENAMED and variant.plugin is None and RENAMED[name] not in document.variants
     }
     if not new:
-        return profile
+        return document
 
     def label(old: str) -> str:
         """`sliding-window:window=64` for `local:window=64`."""
         name, colon, options = old.partition(":")
         return f"{new.get(name, name)}{colon}{options}"
 
-    def under_new_names(old: Record) -> Record:
-        return replace(old, cell=replace(old.cell, variant=label(old.cell.variant)))
-
-    named = ((label(name), variant) for name, variant in profile.variants.items())
-    scores = profile.scores
-    if scores is not None:
-        values = {label(name): value for name, value in scores.values.items()}
-        scores = replace(scores, values=values)
-    return replace(
-        profile,
+    named = ((label(name), variant) for name, variant in document.variants.items())
+    found = replace(
+        document,
         variants={name: replace(variant, name=name) for name, variant in named},
-        records=tuple(map(under_new_names, profile.records)),
-        scores=scores,
-        baseline=profile.baseline and label(profile.baseline),
+        records=tuple(
+            replace(record, cell=replace(record.cell, variant=label(record.cell.variant)))
+            for record in document.records
+        ),
     )
+    if not isinstance(found, Profile):
+        return found
+    scores = found.scores
+    if scores is not None:
+        scores = replace(scores, values={label(old): one for old, one in scores.values.items()})
+    return replace(found, scores=scores, baseline=found.baseline and label(found.baseline))
 
 
 def policy(data: dict[str, Any]) -> dict[str, Any]:

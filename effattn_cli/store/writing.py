@@ -1,4 +1,4 @@
-"""Profiles into files: whole in one step, or record by record while a sweep runs.
+"""Documents into files: whole in one step, or record by record while a sweep runs.
 
 A file that grows has what is newer behind what is older, a record a line; a reader takes the last
 of each cell. So a step of a sweep costs the same however long the sweep is, and a process that is
@@ -7,7 +7,7 @@ killed loses nothing of what was written. Now and then, and in the end, the file
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from effattn_cli import files
 from effattn_cli.documents import Wrong, converted
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Profile, Record
-from effattn_cli.store.reading import EXPONENT, SCHEMA, too_large
+from effattn_cli.store.formats import FORMATS, Document, Row
+from effattn_cli.store.plain_yaml import EXPONENT
+from effattn_cli.store.reading import too_large
 
-TITLE = "# A profile written by effattn. Seconds, bytes, FLOPs; a multiply-add is two.\n"
 GROWTH = 1 << 20  # bytes that are added at least before the file is written anew
 #: What JSON leaves as it is and YAML refuses, or reads as the end of a line.
 _HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -38,45 +38,45 @@ _Dumper.add_implicit_resolver(*EXPONENT)  # text that looks so is put in quotes
 
 
 class Writer:
-    """Writes one profile to `path`, again and again as it grows."""
+    """Writes one profile or evaluation to `path`, again and again as it grows."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._profile: Profile | None = None
-        self._newest: dict[Any, Record] = {}
+        self._document: Document | None = None
+        self._newest: dict[Any, Row] = {}
         self._file: files.Appender | None = None
         self._whole = 0  # bytes of the file as it was last written whole
 
-    def write(self, profile: Profile) -> None:
-        """Replaces the file by `profile` in one step.
+    def write(self, document: Document) -> None:
+        """Replaces the file by `document` in one step.
 
         Raises:
             CannotWrite: no space, no permission, no such folder; the earlier file is intact.
             UsageError: a variant says something of itself that could not be read again.
         """
         self.close()
-        data = as_yaml(profile).encode()
+        data = as_yaml(document).encode()
         if too_large(data):  # an earlier one that can be read is worth more than this
             raise files.CannotWrite(f"cannot write {str(self.path)!r}: too large to be read again")
         files.replace(self.path, data)
         self._whole = len(data)
-        if not profile.finished and profile.records:
-            self._profile = profile
-            self._newest = {record.cell: record for record in profile.records}
+        if not document.finished and document.records:
+            self._document = document
+            self._newest = {record.cell: record for record in document.records}
 
-    def add(self, record: Record) -> None:
-        """Adds what is now known of a cell of the profile that was written last.
+    def add(self, record: Row) -> None:
+        """Adds what is now known of a cell of the document that was written last.
 
         Raises:
             CannotWrite: no space, say; what was written before is intact.
         """
-        assert self._profile is not None
+        assert self._document is not None
         self._newest[record.cell] = record
         if self._file is None:
             self._file = files.Appender(self.path)
         self._file.add(f"- {_json(record)}\n".encode())
         if self._file.added > max(GROWTH, self._whole):
-            self.write(replace(self._profile, records=tuple(self._newest.values())))
+            self.write(replace(self._document, records=tuple(self._newest.values())))
 
     def close(self) -> None:
         """Ends the adding; `write` begins it again."""
@@ -85,36 +85,39 @@ class Writer:
             self._file = None
 
 
-def as_yaml(profile: Profile) -> str:
-    """The whole profile as a file holds it.
+def as_yaml(document: Document) -> str:
+    """The whole document as a file holds it.
 
     Raises:
         UsageError: a variant says something of itself that could not be read again.
     """
-    records = map(_lines, profile.records)
-    start = "records:\n" if profile.records else "records: []\n"
-    return "".join([TITLE, _header(profile), start, *records])
+    form = FORMATS[type(document)]
+    records = (_lines(record, form.listed) for record in document.records)
+    start = "records:\n" if document.records else "records: []\n"
+    return "".join([form.title, _header(document), start, *records])
 
 
-def as_json(profile: Profile) -> str:
-    """The whole profile as one JSON document."""
-    document = {"effattn_profile": SCHEMA} | _plain(profile)
-    text = msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+def as_json(document: Document) -> str:
+    """The whole document as one JSON document."""
+    form = FORMATS[type(document)]
+    plain = {form.key: form.schema} | _plain(document)
+    text = msgspec.json.format(msgspec.json.encode(plain), indent=1).decode()
     return re.sub("[^\x00-\x7e]", _escaped, text)  # also what would move a cursor
 
 
-def _header(profile: Profile) -> str:
+def _header(document: Document) -> str:
     """All but the records, after a look at whether it and the cells can be read again."""
-    head = _plain(replace(profile, records=()))
-    cells = [{"cell": _plain(record.cell)} for record in profile.records]
+    form = FORMATS[type(document)]
+    head = _plain(replace(document, records=()))
+    cells = [{"cell": _plain(record.cell)} for record in document.records]
     try:
-        converted(Profile, head | {"records": cells})
+        converted(form.kind, head | {"records": cells})
     except Wrong as error:
         raise UsageError(f"this cannot be saved: {error}", error.hint) from error
     del head["records"]
-    if head["scores"] is None:
+    if head.get("scores", "") is None:
         del head["scores"]
-    return dumped({"effattn_profile": SCHEMA} | head)
+    return dumped({form.key: form.schema} | head)
 
 
 def dumped(document: Mapping[str, Any]) -> str:
@@ -129,13 +132,15 @@ def dumped(document: Mapping[str, Any]) -> str:
     )
 
 
-def _lines(record: Record) -> str:
-    """A record without the fields that were not found out; a run has a line of its own."""
+def _lines(record: Row, listed: Collection[str]) -> str:
+    """A record without the fields that were not found out; an item of a field that is `listed` has
+    a line of its own.
+    """
     lines = []
     for name in record.__struct_fields__:
         value = getattr(record, name)
-        if name == "runs" and value:
-            lines += ["runs:", *(f"- {_json(part)}" for part in value)]
+        if name in listed and value:
+            lines += [f"{name}:", *(f"- {_json(part)}" for part in value)]
         elif value is not None and value != ():
             lines.append(f"{name}: {_json(value)}")
     return "- " + "\n  ".join(lines) + "\n"

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from effattn_cli.analysis.selection import spans
-from effattn_cli.analysis.selection.candidates import Limit, Requirements, candidates
+from effattn_cli.analysis.selection.candidates import (
+    Evidence,
+    Limit,
+    Requirements,
+    candidates,
+)
 from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.analysis.selection.ranking import Choice, choose
 from effattn_cli.cards import Variant
@@ -259,6 +264,17 @@ def test_what_only_claims_to_be_exact_does_not_come_first() -> None:
     assert not found.evaluations[2].candidate.quality.exact
     exactly = chosen(records, 1024, latency(1.0), known={**VARIANTS, "mine": mine}, exact=True)
     assert fitting(exactly) == {"sdpa", "softmax"}
+
+
+def test_what_was_measured_of_the_quality_keeps_off_what_is_worse_in_it() -> None:
+    wanted = Requirements()
+
+    def front(evidence: Evidence) -> set[str]:
+        found = candidates(GRID, wanted, VARIANTS, evidence=evidence)
+        return {one.label for one in choose(found, 65536, wanted, "speed").front}
+
+    assert "reformer" not in front({})
+    assert "reformer" in front({"reformer": {"recall": 0.9}, "linformer": {"recall": 0.5}})
 
 
 def test_what_must_be_trained_does_not_keep_the_weights() -> None:

@@ -48,11 +48,11 @@ def test_the_answer_names_the_winner_and_why_each_other_lost(profile: str) -> No
     assert table["linformer"][5:] == ["trained", ">99", "%", "LRA", "51.4"]
     assert "performer" not in table
     found = effattn(*asked, "--all")
-    rows = {line.split()[0]: line for line in found.stdout.splitlines() if line}
+    rows = {line.split()[0]: line for line in found.stdout.splitlines() if line[:1].strip()}
     assert "recommended" in rows["linformer"]
     assert "fits, tied" in rows["plugin"]
-    assert "needs 291 MiB, more than 250" in rows["performer"]
-    assert "misses 100 ms by" in rows["longformer"]
+    assert "needs 291 MiB," in rows["performer"]
+    assert "misses 100 ms" in rows["longformer"]
     assert "at 16k out of memory: would need 41.0 GiB" in rows["softmax"]
     assert max(map(len, found.stdout.splitlines())) <= 80
     assert "\x1b" not in found.stdout
@@ -95,6 +95,26 @@ def test_where_the_weights_are_kept_the_trained_one_that_would_do_is_named(profi
     assert "Use longformer (131 ms): the model is trained with it" in trained
 
 
+def test_what_would_fit_but_not_surely_enough_is_told_with_its_chance(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    record = measured(a_cell("sdpa", 1024), [1.0, 1.1, 0.9], 4096, spread=0.1, count=8)
+    store.Writer(path).write(a_profile(record))
+    found = effattn("choose", str(path), "-s", "1k", "--latency", "1.01s")
+    assert found.returncode == 1
+    assert "Keep softmax: nothing meets 1.01 s; sdpa comes nearest (1.00 s, with a" in words(found)
+
+
+def test_where_nothing_can_do_it_that_is_said(profile: str) -> None:
+    asked = ["choose", profile, "-s", "1k", "--latency", "1s", "--keep-weights", "-v", "reformer"]
+    kept = words(effattn(*asked))
+    assert "Nothing that keeps a model's weights meets 1 s; reformer meets it (8.08 ms)" in kept
+    shorter = effattn("choose", SHIPPED, "-s", "4k", "--latency", "1s", "-v", "charformer")
+    assert shorter.returncode == 1
+    assert words(shorter).endswith("Nothing that was measured can do this: --all says why.")
+    every = words(effattn("choose", SHIPPED, "-s", "4k", "--latency", "1s", "--all"))
+    assert "charformer does not take the place of attention" in every
+
+
 def test_what_is_preferred_needs_no_limit(profile: str) -> None:
     fast = effattn("choose", profile, "-s", "64k", "--prefer", "speed")
     assert fast.returncode == 0, fast.stderr
@@ -131,7 +151,7 @@ def test_a_plugin_is_named_and_its_claim_is_not_believed(tmp_path: Path) -> None
     store.Writer(path).write(replace(a_profile(*records), variants={**variants(), "mine": mine}))
     found = words(effattn("choose", str(path), "-s", "32k", "--latency", "50ms", "--keep-weights"))
     assert "its card says exact, which is not checked (effattn check mine)" in found
-    assert "mine: a plugin, from plugins/mine.py" in found
+    assert "not effattn's own: mine (plugins/mine.py)" in found
     assert "exact?" in found
 
 
@@ -318,6 +338,13 @@ def test_what_is_not_known_is_not_said_to_be_too_much() -> None:
     assert "Nothing is known to fit 1 s at 4M tokens." in far.stdout
     assert "To find out: effattn profile -v" in far.stdout
     assert "-s 4194304" in far.stdout
+
+
+def test_the_answer_in_the_readme_is_what_is_printed() -> None:
+    block = Path("README.md").read_text().split("<!-- choose -->\n```\n")[1].split("```")[0]
+    asked, *lines = block.splitlines()
+    found = effattn(*asked.removeprefix("$ effattn ").split())
+    assert [line.rstrip() for line in found.stdout.splitlines()] == lines
 
 
 def test_a_policy_replaces_nothing_unless_it_is_told_to(tmp_path: Path, profile: str) -> None:

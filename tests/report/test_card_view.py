@@ -1,3 +1,4 @@
+import pytest
 from inline_snapshot import snapshot
 
 from effattn_cli.cards import Option, SurveyRow
@@ -19,13 +20,14 @@ def test_the_listing_at_80_columns() -> None:
     ]
     broken = {"my-attention": "my_attention.py: expected one class with a card,\x1b[31m found 0"}
     assert screen(listing(variants, broken), 80) == snapshot("""\
-name               family                time      memory decode causal kind
-───────────────────────────────────────────────────────────────────────────────
-linformer          low-rank              N k       N      no     yes    approx.
-longformer         fixed-pattern, memory N w + N m N      no     yes    own
-linear-transformer kernel                N k       N      yes    yes    own
-sdpa               exact                 N^2       N      no     no     exact
-mine               low-rank              N k       N      no     only   own
+name               family         time      memory decode causal swap    kind
+────────────────────────────────────────────────────────────────────────────────
+linformer          low-rank       N k       N      no     yes    trained approx.
+longformer         fixed-pattern, N w + N m N      no     yes    trained own
+                   memory
+linear-transformer kernel         N k       N      yes    yes    trained own
+sdpa               exact          N^2       N      no     no     trained exact
+mine               low-rank       N k       N      no     only   trained own
 my-attention       broken: my_attention.py: expected one class with a
                    card,\\x1b[31m found 0
 mine: from /home/me/mine.py\
@@ -35,12 +37,12 @@ mine: from /home/me/mine.py\
 def test_the_listing_on_a_wide_screen() -> None:
     variants = [a_variant("linformer"), a_variant("mine", origin="mine 1.0")]
     assert screen(listing(variants, {}), 120) == snapshot("""\
-name       family    year  time  memory  decode  state  causal  kind     deployed in  origin
-──────────────────────────────────────────────────────────────────────────────────────────────
-linformer  low-rank  2020  N k   N       no             yes     approx.               bundled
-mine       low-rank  2020  N k   N       no             yes     own                   mine 1.0
+name       family    year  time  memory  decode  state  causal  swap     kind     deployed in  origin
+───────────────────────────────────────────────────────────────────────────────────────────────────────
+linformer  low-rank  2020  N k   N       no             yes     trained  approx.               bundled
+mine       low-rank  2020  N k   N       no             yes     trained  own                   mine 1.0
 mine: from mine 1.0\
-""")
+""")  # noqa: E501
 
 
 def test_the_bundled_variants_fit_80_columns_whole() -> None:
@@ -79,6 +81,8 @@ What linformer does.
 paper     https://arxiv.org/abs/2006.04768 (2020)
 family    low-rank
 kind      approximates softmax
+swap      trained: a model must be trained or converted with it
+place     attention in encoders
 time      grows like N k in the tokens N
 memory    grows like N
 survey    N, does not decode, low rank + fixed patterns
@@ -104,3 +108,57 @@ def test_a_paper_that_is_not_on_arxiv_is_given_as_it_is() -> None:
     assert "paper    https://example.org/x.pdf (2019)" in text
     assert "survey" not in text
     assert "options" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "swap", "place"),
+    [
+        (
+            "gqa",
+            "exact: the same function of the model's own weights. Only with softcap=0.0,"
+            " sinks=false, kv_heads as the model has them; trained otherwise",
+            "attention in encoders and decoders",
+        ),
+        (
+            "sliding-window",
+            "lossy: the model's own weights, an approximation; softmax attention with"
+            " window = 2 N. Only with sinks=none or first; trained otherwise",
+            "attention in encoders and decoders",
+        ),
+        (
+            "performer",
+            "lossy: the model's own weights, an approximation; softmax attention in the limit of"
+            " many features. Only with kernel=softmax; trained otherwise",
+            "attention in encoders and decoders",
+        ),
+        (
+            "perceiver",
+            "trained: a model must be trained or converted with it",
+            "attention in encoders; in decoders fewer tokens come out than go in",
+        ),
+        (
+            "charformer",
+            "trained: a model must be trained or converted with it",
+            "in encoders fewer tokens come out than go in",
+        ),
+        ("gshard", None, "the feed-forward, not attention"),
+        (
+            "kv-sharing",
+            "trained: a model must be trained or converted with it",
+            "attention in a model that has another layer's keys and values at hand",
+        ),
+    ],
+)
+def test_a_card_says_what_a_swap_takes(name: str, swap: str | None, place: str) -> None:
+    lines = screen(card(Catalog().variant(name)), 400).splitlines()
+    rows = {line.split()[0]: line.partition(" ")[2].strip() for line in lines if line.strip()}
+    assert (rows.get("swap"), rows["place"]) == (swap, place)
+
+
+def test_the_listing_says_where_a_swap_is_on_conditions() -> None:
+    names = ["sdpa", "gqa", "nystromformer", "sliding-window", "charformer", "gshard", "gla"]
+    lines = screen(listing([Catalog().variant(name) for name in names], {}), 200).splitlines()
+    head = lines[0].index("swap")
+    assert [line[head:].split("  ")[0] for line in lines[2:]] == [
+        "exact", "exact if", "lossy if", "lossy", "shortens", "", "trained",
+    ]  # fmt: skip

@@ -30,7 +30,6 @@ def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> Lines:
         Column(title="best at this length"),
         Column(title=recommendation.heading(shown[0], required), right=True),
         Column(title="swap"),
-        Column(title=""),
     )
     rows = [_plan_row(choice, label, shown) for choice in choices]
     within = f"within {recommendation.limits(required)}" if required.limits else ""
@@ -63,7 +62,6 @@ def _plan_row(choice: Choice, label: str | None, shown: Sequence[str]) -> Row:
             Text(units.clean(best.label), "bold" if best.label == label else ""),
             Text(there),
             Text(sentence.swap_of(best)),
-            Text(""),
         )
     )
 

@@ -16,7 +16,7 @@ from effattn_cli.report.choice import budget_phrases, sentence
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Setting
 
-ROWS = 6  # of the table, so that the answer fits a small screen
+ROWS, NEAREST = 6, 4  # of the table, so that the answer fits a small screen
 
 
 def answer(
@@ -63,7 +63,7 @@ def _listed(choice: Choice, *, everything: bool) -> list[Evaluation]:
     if choice.best is not None:
         return choice.front[:ROWS]
     able = [one for one in choice.evaluations if one.rejection is None and one.known]
-    return [one for one in able if one.label not in choice.dominated][:ROWS]
+    return [one for one in able if one.label not in choice.dominated][:NEAREST]
 
 
 def _table(listed: Sequence[Evaluation], choice: Choice, *, everything: bool) -> Grid:
@@ -74,7 +74,7 @@ def _table(listed: Sequence[Evaluation], choice: Choice, *, everything: bool) ->
         *(Column(title=heading(name, choice.required), right=True) for name in shown),
         Column(title="swap"),
         *([Column(title="chance", right=True)] if choice.required.limits else []),
-        Column(title="evidence", extra=2 if told else 0),
+        Column(title="evidence", extra=2 if told else 0, folds=2),
         *([Column(title="verdict"), Column(title="")] if told else []),
     )
     return Grid(columns, [_row(one, choice, shown, told=told) for one in listed])
@@ -103,7 +103,6 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -
     ]
     if told:
         cells.append(Text(verdict(one, choice), "" if one.fits else "yellow"))
-        cells.append(Text(""))
     return Row(cells=tuple(cells))
 
 
@@ -116,13 +115,19 @@ def evidence(one: Evaluation) -> str:
     quality = one.candidate.quality
     said = [] if quality.score is None else [f"score {quality.score:g}"]
     said += [f"{task} {value:g}" for task, value in quality.measured.items()]
-    if quality.lra is not None and not quality.exact:
-        said.append(f"LRA {quality.lra:.1f}{'' if quality.usual else '*'}")
+    if _has_published(one):
+        said.append(f"LRA {quality.lra:.1f}")
     if quality.deployed and not quality.exact:
         said.append("released")
     if quality.sees is not None:
         said.append(f"sees {units.length(quality.sees)}")
     return ", ".join(said)
+
+
+def _has_published(one: Evaluation) -> bool:
+    """Whether there is a score of encoders with these options; exact attention needs none."""
+    quality = one.candidate.quality
+    return quality.lra is not None and quality.usual and not quality.causal and not quality.exact
 
 
 def verdict(one: Evaluation, choice: Choice) -> str:
@@ -205,10 +210,11 @@ def _legend(
         yield "! other processes kept the machine busy: the latency may be too high"
     if any(quality.score is not None for quality in qualities):
         yield f"score: {units.clean(choice.scored or '')}, as the profile has it; more is better"
-    if any(quality.lra is not None and not quality.exact for quality in qualities):
+    if any(map(_has_published, able)):
         yield f"LRA: published ({SOURCE}); {SPREAD:g} points tell nothing apart"
     if any(not quality.checked and quality.keeps_weights for quality in qualities):
         yield "? only its card says so: effattn check NAME"
-    for one in able:
-        if one.label in plugins:
-            yield f"{units.clean(one.label)}: a plugin, from {units.clean(plugins[one.label])}"
+    others = [one.label for one in choice.evaluations if one.rejection is None]
+    named = [f"{label} ({plugins[label]})" for label in others if label in plugins]
+    if named:
+        yield f"not effattn's own: {units.clean(', '.join(named))}"

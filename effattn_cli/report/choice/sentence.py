@@ -143,8 +143,10 @@ def _kept(choice: Choice) -> str:
     verb = "meets" if required.limits else "can do this"
     said = [f"{who} {verb} {limits}".rstrip()]
     if able:
-        said.append(f"{units.clean(able[0].label)} comes nearest ({amounts(able[0], choice)})")
+        said.append(_nearest(able[0], choice))
     freed = freely(choice)
+    if not able and freed is None:
+        return "Nothing that was measured can do this: --all says why"
     if freed is not None:
         cost = "is not exact" if freed.candidate.quality.keeps_weights else "must be trained"
         said.append(f"{units.clean(freed.label)} meets it ({amounts(freed, choice)}) and {cost}")
@@ -152,6 +154,13 @@ def _kept(choice: Choice) -> str:
     kept = "" if exact is None or exact.rejection is not None else "Keep softmax: "
     text = "; ".join(said)
     return kept + (text if kept else text[0].upper() + text[1:])
+
+
+def _nearest(one: Evaluation, choice: Choice) -> str:
+    """With the chance that it keeps the limits, where that is what it lacks."""
+    within = all(headroom.used <= 1 for headroom in one.headrooms)
+    sure = f", with a chance of {budget_phrases.sureness(one)}" if within else ""
+    return f"{units.clean(one.label)} comes nearest ({amounts(one, choice)}{sure})"
 
 
 def unknown_resources(choice: Choice) -> str:

@@ -1,0 +1,109 @@
+"""`effattn evaluate`: what a variant is worth, beside what it costs."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from effattn_cli.commands import options as o
+from effattn_cli.commands.completion import evaluation_names
+
+if TYPE_CHECKING:
+    from effattn_cli.app.evaluating import Order
+    from effattn_cli.app.sweep import Interrupted
+    from effattn_cli.evaluation import Evaluation
+
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        help="Go on with this evaluation: a file, a name, @1.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+        autocompletion=evaluation_names,
+    ),
+]
+Near = Annotated[
+    str,
+    typer.Option(
+        "--near",
+        help="The error of an output that a trained model can live with.",
+        metavar="SHARE",
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+
+
+@o.takes(*o.evaluation())
+def evaluate(
+    out: o.Out = None,
+    force: o.Force = False,
+    resume: Resume = None,
+    near: Near = "5%",
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    **options: Any,
+) -> None:
+    """Find out what variants are worth: fidelity to exact attention, or what tiny models learn."""
+    from effattn_cli import store
+    from effattn_cli.app.evaluating import Order
+    from effattn_cli.app.sweep import Interrupted
+    from effattn_cli.quantities import parse_share
+    from effattn_cli.report.console import stdout
+    from effattn_cli.report.evaluation import ability_view, fidelity_view
+
+    limit = parse_share(near, "--near")
+    order = Order(flags=o.given(options), out=out, resume=resume, force=force)
+    try:
+        found = _evaluated(order, quiet=quiet)
+    except Interrupted as stopped:
+        _tell_how_to_go_on(stopped, order)
+        raise
+    if json:
+        typer.echo(store.as_json(found))
+    else:
+        stdout().print(fidelity_view.view(found, limit))
+        stdout().print(ability_view.view(found))
+    raise typer.Exit(_exit_code(found))
+
+
+def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":
+    from functools import partial
+
+    from rich.console import Console
+
+    from effattn_cli.app import evaluating, sweep
+    from effattn_cli.commands.notes import note, told
+    from effattn_cli.report.evaluation import progress
+    from effattn_cli.run.fork_server import ForkServer
+
+    console = Console(stderr=True, quiet=quiet)
+    sweep.interruptible()
+    with ForkServer() as server:
+        wanted, before = evaluating.prepared(order, server, note)
+        with evaluating.destination(order, wanted, before) as path:
+            watch = partial(progress.tell, console=console)
+            found = evaluating.evaluated(order, wanted, path, server, watch)
+    told(f"saved: {path}")
+    return found
+
+
+def _exit_code(found: "Evaluation") -> int:
+    from effattn_cli.commands import exit_codes
+
+    compared = [one for record in found.records for one in record.fidelity]
+    trained = [run for record in found.records for one in record.ability for run in one.runs]
+    failures = [*(one.failure for one in compared), *(run.failure for run in trained)]
+    is_there = any(one.errors for one in compared) or any(run.accuracies for run in trained)
+    return exit_codes.of(failures, found=is_there)
+
+
+def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:
+    import shlex
+
+    from effattn_cli.commands.notes import told
+
+    again = ["effattn", "evaluate", "--resume", str(stopped.path)]
+    again += [word for plugin in order.request.plugin for word in ("--plugin", plugin)]
+    told("interrupted; what was found out is saved")
+    told(f"hint: {shlex.join(again)} goes on from here")

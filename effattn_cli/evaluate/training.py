@@ -1,0 +1,127 @@
+"""One training of a tiny model on a task, from a seed, and what it has learned by then.
+
+The first third of the steps is at short sequences of low loads, without which recurrent mixers
+take far longer to begin; then lengths go up to the whole. Each load weighs the same in the loss.
+"""
+
+import time
+from collections import deque
+
+import torch
+from msgspec.structs import replace
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
+
+from effattn_cli.attention import Layer
+from effattn_cli.evaluate.decoding_state import kept_bytes
+from effattn_cli.evaluate.model import TinyModel
+from effattn_cli.evaluate.task_specs import Task
+from effattn_cli.evaluate.tasks import NOT_ASKED, draw
+from effattn_cli.evaluation import Training
+from effattn_cli.measure import workload
+from effattn_cli.measure.output_check import NotFinite
+from effattn_cli.records import Cell
+
+STEPS = 400
+BEGINNING = 1 / 3  # of the steps
+SHORT, LONG = (16, 8, 4), (8, 2, 1, 1)  # by what the length is divided, in turn
+WEIGHT_DECAY = 0.1
+CLIP = 1.0
+TESTED = 256  # sequences at each load
+LAST = 4  # batches of whole length over which accuracy in training is looked at
+PERFECT = 0.998  # of them, at every load, at which training ends
+
+
+def train(task: Task, variant: type[Layer], cell: Cell, wanted: Training) -> Training:
+    """The results of the training that `wanted` names by its rate and seed.
+
+    Raises:
+        Unsupported: the variant cannot do the task.
+        NotFinite: the loss became something else than a number.
+    """
+    start = time.monotonic()
+    torch.manual_seed(wanted.seed)
+    model = TinyModel(task, variant, cell)
+    reached = _learn(model, task, cell, wanted)
+    accuracies = test(model, task, cell, wanted.seed)
+    return replace(
+        wanted,
+        accuracies=accuracies,
+        steps_to_90=reached,
+        seconds=time.monotonic() - start,
+    )
+
+
+def state_bytes(variant: type[Layer], cell: Cell) -> int | None:
+    """What decoding keeps with the mixer that is trained; None where it does not decode."""
+    return kept_bytes(variant(workload.config(variant, cell)), cell)
+
+
+def _learn(model: TinyModel, task: Task, cell: Cell, wanted: Training) -> int | None:
+    """Trains, and gives the step from which on nine answers of ten were right."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=wanted.rate, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=wanted.rate, total_steps=STEPS)
+    generator = Generator().manual_seed(wanted.seed)
+    longest = int(cell.seq * task.trained)
+    loads = tuple(load for load in task.fitting(longest) if load in task.loads)
+    recent: deque[list[float]] = deque(maxlen=LAST)
+    reached = None
+    for step in range(STEPS):
+        tokens = min(longest, length(cell.seq, step))
+        batch = draw(task, cell.setting.batch, tokens, generator)
+        asked = batch.labels_BT != NOT_ASKED
+        labels_N, load_N = batch.labels_BT[asked], batch.load_BT[asked]
+        logits = model(batch)
+        loss = (cross_entropy(logits, labels_N, reduction="none") * shares(load_N)).sum()
+        if not loss.isfinite():
+            raise NotFinite(f"the loss was not finite at step {step + 1}")
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        schedule.step()
+        if tokens == longest:
+            recent.append(by_load(logits.argmax(-1) == labels_N, load_N, loads))
+            if reached is None and _mean(recent) >= 0.9:
+                reached = step + 1
+            if len(recent) == LAST and min(map(min, recent)) >= PERFECT:
+                break
+    return reached
+
+
+def length(tokens: int, step: int) -> int:
+    """Of the sequences of a step."""
+    parts = SHORT if step < STEPS * BEGINNING else LONG
+    return tokens // parts[step % len(parts)]
+
+
+def shares(load_N: Tensor) -> Tensor:
+    """The weight of each answer in the loss: every load has the same, and all together 1."""
+    _, which_N, number_L = load_N.unique(return_inverse=True, return_counts=True)
+    return 1 / (number_L[which_N] * len(number_L))
+
+
+def _mean(recent: deque[list[float]]) -> float:
+    """Over loads and batches; 0 before there are enough of these."""
+    if len(recent) < LAST:
+        return 0.0
+    return sum(map(sum, recent)) / sum(map(len, recent))
+
+
+def by_load(right_N: Tensor, load_N: Tensor, loads: tuple[int, ...]) -> list[float]:
+    """The share of right answers at each load."""
+    return [right_N[load_N == load].double().mean().item() for load in loads]
+
+
+@torch.no_grad()
+def test(model: TinyModel, task: Task, cell: Cell, seed: int) -> tuple[float, ...]:
+    """The share of right answers at each load, on sequences of the whole length."""
+    model.eval()
+    generator = Generator().manual_seed(2**32 + seed)  # other sequences than in training
+    right, loads = [], []
+    for _ in range(len(task.loads) * TESTED // cell.setting.batch):
+        batch = draw(task, cell.setting.batch, cell.seq, generator, task.loads)
+        asked = batch.labels_BT != NOT_ASKED
+        right.append(model(batch).argmax(-1) == batch.labels_BT[asked])
+        loads.append(batch.load_BT[asked])
+    return tuple(by_load(torch.cat(right), torch.cat(loads), task.loads))

@@ -1,0 +1,95 @@
+"""What is asked of a variant, as it is typed: limits, what it must do, how sure it must be."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from effattn_cli.analysis.selection.candidates import Requirements, Weights
+from effattn_cli.errors import UsageError
+from effattn_cli.plan.budgets import limit
+from effattn_cli.quantities import parse_share
+
+
+def weights(*, keep: bool, trained: bool) -> Weights:
+    """What becomes of a model's weights.
+
+    Raises:
+        UsageError: both were given.
+    """
+    if keep and trained:
+        raise UsageError("--keep-weights and --trained are opposites", "give one of them")
+    return "keep" if keep else "train" if trained else "any"
+
+
+def share(confidence: str) -> float:
+    """The least chance to keep each limit.
+
+    Raises:
+        UsageError: it is no share, or out of range.
+    """
+    found = parse_share(confidence, "--confidence")
+    if not 0.5 <= found <= 0.99:
+        hint = "from 50%, the expected value, to 99%"
+        raise UsageError(f"--confidence: {confidence} is out of range", hint)
+    return found
+
+
+def requirements(
+    limits: Mapping[str, str | None],
+    setting: Mapping[str, Any],
+    confidence: str,
+    *,
+    exact: bool,
+    weights: Weights,
+) -> Requirements:
+    """`limits` are by resource; `setting` holds the values of the axes that were given.
+
+    Raises:
+        UsageError: a limit or the confidence cannot be read.
+    """
+    return Requirements(
+        limits=tuple(limit(resource, text) for resource, text in limits.items() if text),
+        causal=bool(setting.get("causal")),
+        decode=setting.get("phase") == "decode",
+        padding=bool(setting.get("padding")),
+        exact=exact,
+        weights=weights,
+        confidence=share(confidence),
+    )
+
+
+def ask_something(required: Requirements, prefer: str, seqs: Sequence[int]) -> None:
+    """Without a limit there is a best one by speed or by memory, at a length.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if required.limits:
+        return
+    if prefer == "quality":
+        hint = "--latency 50ms, or --memory 2GiB; or --prefer speed, or memory, without one"
+        raise UsageError("there is no limit to keep", hint)
+    if not seqs:
+        raise UsageError("without a limit the longest context is endless", "give --seq 32k")
+
+
+def refuse_for_models(given: Mapping[str, object]) -> None:
+    """What is asked of one layer says nothing of a model.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    for name, value in given.items():
+        if value:
+            hint = "of a model: --memory, --prefill, --tokens-per-second; --replace names layouts"
+            raise UsageError(f"--{name} is of one layer, not of a whole model", hint)
+
+
+def refuse_for_layers(given: Mapping[str, object]) -> None:
+    """What is asked of a model says nothing of one layer.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"--{name} is of a whole model", "give --model, too")
