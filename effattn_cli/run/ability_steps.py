@@ -42,9 +42,12 @@ def forgotten(ability: Ability) -> Ability:
 
 
 def is_open(run: Training, *, more_time: bool) -> bool:
-    """Whether it is still to be done, or is worth another try with more time."""
+    """Whether it is still to be done, or is worth another try: with more time, or where the memory
+    was short, which others may have taken.
+    """
     if run.failure is not None:
-        return more_time and run.failure.reason in SHORT
+        reason = run.failure.reason
+        return reason == "out-of-memory" or (more_time and reason in SHORT)
     return not run.accuracies
 
 

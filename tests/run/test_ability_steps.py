@@ -145,6 +145,18 @@ def test_a_failure_is_of_its_training_alone(tmp_path: Path) -> None:
     assert (runs[1].rate, runs[1].seed, runs[1].failure.message) == (RATES[1], 0, "no")
 
 
+def test_what_the_machine_had_no_memory_for_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "e.yaml"
+    starved = Launcher(trouble=lambda n: Reply(exit=-9, starved=True) if n == 3 else None)
+    first = done(asked("sdpa"), starved, path)
+    failure = recall_of(first).runs[2].failure
+    assert failure is not None
+    assert failure.reason == "out-of-memory"
+    launcher = Launcher()
+    assert done(first, launcher, path) == done(asked("sdpa"), Launcher(), path)
+    assert launcher.trained == [("sdpa", RATES[2], 0)]
+
+
 def test_forgetting_keeps_what_was_asked_for(tmp_path: Path) -> None:
     found = recall_of(done(asked("sdpa"), Launcher(), tmp_path / "e.yaml"))
     runs = tuple(Training(rate=rate, seed=seed) for seed in (0, 1) for rate in RATES)
