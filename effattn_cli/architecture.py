@@ -4,8 +4,8 @@ keeps between tokens.
 Counts are of numbers, not of bytes: how many bytes a number takes is a choice of the deployment.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
@@ -113,13 +113,21 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return tuple(kept for mixer in mixers if mixer is not None for kept in mixer.keeps)
 
 
+def arranged(layers: Iterable[Layer]) -> dict[str, Any]:
+    """The layers that differ, and the place of each among them."""
+    places: dict[Layer, int] = {}
+    order = tuple(places.setdefault(layer, len(places)) for layer in layers)
+    return {"kinds": tuple(places), "order": order}
+
+
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model: its layers in order, and what is around them."""
 
     name: str
     family: str  # the model_type of its config
     dim: Count  # width of the stream between layers
-    layers: Annotated[tuple[Layer, ...], Meta(min_length=1, max_length=10_000)]
+    kinds: Annotated[tuple[Layer, ...], Meta(min_length=1, max_length=1000)]  # those that differ
+    order: Annotated[tuple[Size, ...], Meta(min_length=1, max_length=10_000)]  # places in `kinds`
     vocab: Size  # 0: it has no vocabulary
     embedding: Size  # parameters that are looked up: a token reads a row
     head: Size = 0  # parameters of the projection to the vocabulary, its bias among them
@@ -129,6 +137,24 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     context: Count | None = None  # positions that it was made for
     source: Count | None = None  # of its encoder's output, where they are always as many
     notes: tuple[Words, ...] = ()  # what was left out, or taken as usual
+
+    def __post_init__(self) -> None:
+        if max(self.order) >= len(self.kinds):
+            raise ValueError(f"order: there is no layer of the kind {max(self.order)}")
+
+    @classmethod
+    def of(cls, *, layers: Iterable[Layer], **facts: Any) -> "Model":
+        """The model with these layers, in their order."""
+        return cls(**arranged(layers), **facts)
+
+    def having(self, *, layers: Iterable[Layer], **facts: Any) -> "Model":
+        """The same with other layers."""
+        return replace(self, **arranged(layers), **facts)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """In their order."""
+        return tuple(self.kinds[place] for place in self.order)
 
     @property
     def parameters(self) -> int:

@@ -63,7 +63,7 @@ class LayoutPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             UsageError: it cannot be read, or is none; the message names the value that is wrong.
         """
         with reading.refused(str(path)):
-            document = reading.tree(reading.content(path))
+            document = plain_yaml.tree(reading.content(path))
             if not isinstance(document, dict) or "effattn_layout" not in document:
                 raise Wrong("not an effattn layout (no key 'effattn_layout')")
             reading.schema(document.pop("effattn_layout"), LAYOUT_SCHEMA)

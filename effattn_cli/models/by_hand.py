@@ -39,7 +39,7 @@ def model(typed: Typed) -> Model:
     shape = feeds.parse(typed.feed or f"swiglu:{round(typed.dim * 8 / 3)}")
     feed = feed_of(shape, typed.dim)
     vocab = typed.vocab or 0
-    return Model(
+    return Model.of(
         name="by hand", family="by hand", dim=typed.dim,
         layers=tuple(_layers(typed, typed.dim, typed.heads, feed)), vocab=vocab,
         embedding=vocab * typed.dim, head=linear(typed.dim, vocab) if vocab else 0,

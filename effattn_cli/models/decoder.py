@@ -210,7 +210,7 @@ def decoder(keys: Keys, style: Style, mixers: Halves = mixers, feeds: FeedHalves
     rows = 0 if style.learned_positions is None else positions + style.learned_positions
     tied = keys.flag("tie_word_embeddings", default=style.tied)
     around = int(style.final_norm) + int(style.embedding_norm)
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=layers, vocab=vocab,
         embedding=(vocab + rows) * dim, head=_head(keys, style, tied=tied), tied=tied,
         other=around * norm(dim, style.norm, bias=style.norm_bias), context=positions or None,

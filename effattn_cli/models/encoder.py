@@ -105,7 +105,7 @@ def encoder(
     other += style.embedding_norm * norm(wide, style.norm, bias=style.norm_bias)
     other += 0 if wide == dim else linear(wide, dim, bias=True)
     other += linear(dim, dim, bias=True) if style.pooler else 0
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=layers, vocab=vocab, tied=tied,
         head=_head(style, dim, wide, vocab, tied=tied),
         embedding=(vocab + rows) * wide + tables, other=other + extra,

@@ -149,7 +149,7 @@ def whole(
         for mixer, feed, own in zip(mixers, feeds, beside, strict=True)
     )
     tied = keys.flag("tie_word_embeddings", default=tied)
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=layers, vocab=vocab, embedding=vocab * dim,
         head=0 if tied or headless else vocab * dim, tied=tied, other=norm(dim, norm_kind) + other,
         context=keys.count(*POSITIONS, default=0, least=0) or None, notes=tuple(notes),

@@ -68,8 +68,8 @@ def changed(model: Model, change: Change) -> Model:
             layers[place] = _with(model, layers[place], change)
     kept_text = f", {len(kept)} of {len(places)} kept" if kept else ""
     word = "all" if change.kind == ALL else change.kind.removesuffix("_attention")
-    return replace(
-        model, name=f"{model.name}, {word}={change.label}{kept_text}", layers=tuple(layers)
+    return model.having(
+        name=f"{model.name}, {word}={change.label}{kept_text}", layers=tuple(layers)
     )
 
 

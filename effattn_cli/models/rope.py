@@ -28,7 +28,7 @@ def turning(reader: Reader) -> Reader:
             return model
         family = keys.get("model_type", default="")
         layers = [_layer(layer, turned, near=family in ONLY_NEAR) for layer in model.layers]
-        return replace(model, layers=tuple(layers))
+        return model.having(layers=tuple(layers))
 
     return read
 

@@ -104,7 +104,7 @@ def sight(
     rows = style.tokens + (number + style.tokens if style.positions else 0)
     other = linear(numbers, dim, bias=style.patch_bias) + (style.before + style.final) * one
     other += linear(dim, dim, bias=True) if style.pooler else 0
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=(layer,) * count, vocab=0,
         embedding=(rows if learned is None else learned) * dim, other=other + extra,
         head=linear(style.classes * dim, labels(keys), bias=True) if style.classes else 0,

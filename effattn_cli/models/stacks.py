@@ -101,7 +101,7 @@ def both(
     """
     vocab = keys.count("vocab_size")
     tied = keys.flag("tie_word_embeddings", default=tied)
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=(*encoder, *decoder), vocab=vocab,
         embedding=vocab * dim * (1 if tied else copies) + tables,
         head=0 if tied else vocab * dim, tied=tied, other=other,

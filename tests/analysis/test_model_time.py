@@ -22,7 +22,7 @@ def a_model() -> Model:
     wide = Layer(mixer=softmax(DIM, 4, 4, 16), feed=dense(DIM, 96, "silu", gated=True))
     narrow = replace(wide, feed=dense(DIM, 32, "silu", gated=True))
     layers = (wide, wide, narrow, wide)
-    return Model(name="m", family="m", dim=DIM, layers=layers, vocab=10, embedding=1, head=1)
+    return Model.of(name="m", family="m", dim=DIM, layers=layers, vocab=10, embedding=1, head=1)
 
 
 def a_profile_of(model: Model, *seqs: int, spread: float = 0.0) -> Profile:
@@ -76,7 +76,7 @@ def test_lengths_between_are_interpolated() -> None:
 
 def test_another_layout_has_its_own_layers_only() -> None:
     model = a_model()
-    other = replace(model, name="m, other", layers=model.layers[2:3] * 4)
+    other = model.having(name="m, other", layers=model.layers[2:3] * 4)
     found = passes(replace(a_profile_of(model, 1024), models=(model, other)))
     assert [each.model.name for each in found] == ["m", "m, other"]
     assert [share.part.count for share in found[1].shares] == [4, 1, 1]

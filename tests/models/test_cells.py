@@ -16,7 +16,9 @@ FORWARD = Setting(dtype="bfloat16")
 
 
 def a_model(*layers: Layer, vocab: int = 100) -> Model:
-    return Model(name="m", family="m", dim=DIM, layers=layers, vocab=vocab, embedding=DIM, head=DIM)
+    return Model.of(
+        name="m", family="m", dim=DIM, layers=layers, vocab=vocab, embedding=DIM, head=DIM
+    )
 
 
 def a_mixer(kv_heads: int = 4, **more: object) -> Mixer:

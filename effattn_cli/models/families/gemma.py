@@ -152,8 +152,8 @@ def with_layer_inputs(keys: Keys, model: Model, extra: int = 0) -> Model:
     layers = tuple(altered(layer, parameters=layer.parameters + extra) for layer in model.layers)
     rows = keys.count("vocab_size_per_layer_input", default=model.vocab) if width else 0
     around = linear(model.dim, count * width) + width
-    return altered(
-        model, layers=layers, embedding=model.embedding + rows * count * width,
+    return model.having(
+        layers=layers, embedding=model.embedding + rows * count * width,
         other=model.other + (around if width else 0),
     )  # fmt: skip
 

@@ -61,7 +61,7 @@ def longcat(keys: Keys) -> Model:
         f"{none} of the {routed + none} experts do nothing and have no weights; transformers"
         " allots some to them",
     )
-    return replace(model, layers=(half, half, Layer(feed=mixed)) * count, notes=notes)
+    return model.having(layers=(half, half, Layer(feed=mixed)) * count, notes=notes)
 
 
 FAMILIES: Mapping[str, Reader] = {

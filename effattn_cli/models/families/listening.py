@@ -54,7 +54,7 @@ def hearing(keys: Keys, *, bart: bool = False, rotary: bool = False) -> Model:
         [feed(width, name)] * width.layers, "layer",
     )  # fmt: skip
     rows = keys.count("max_source_positions", "max_position_embeddings", default=1500)
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=layers, vocab=0, embedding=0 if rotary else rows * dim,
         other=_front(keys, dim) + norm(dim, "layer"), context=rows,
     )  # fmt: skip

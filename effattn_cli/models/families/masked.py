@@ -131,7 +131,7 @@ def xmod(keys: Keys) -> Model:
     final = keys.flag("pre_norm")
     model = encoder(keys, ROBERTA(final_norm=final))
     layers = tuple(replace(layer, parameters=layer.parameters + adapters) for layer in model.layers)
-    return replace(model, layers=layers)
+    return model.having(layers=layers)
 
 
 def albert(keys: Keys) -> Model:
@@ -146,7 +146,7 @@ def albert(keys: Keys) -> Model:
         for _ in range(keys.count("inner_group_num", default=1))
     )
     extra = linear(wide, model.dim, bias=True) if wide == model.dim else 0
-    return replace(model, layers=layers, other=model.other + extra)
+    return model.having(layers=layers, other=model.other + extra)
 
 
 def squeezebert(keys: Keys) -> Model:

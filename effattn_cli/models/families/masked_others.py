@@ -59,7 +59,7 @@ def modernbert(keys: Keys) -> Model:
     model = encoder(keys, style, mixers)
     first = model.layers[0]
     less = first.parameters - norm(model.dim, "layer", bias=style.norm_bias)
-    return replace(model, layers=(replace(first, parameters=less), *model.layers[1:]))
+    return model.having(layers=(replace(first, parameters=less), *model.layers[1:]))
 
 
 def ultrabert(keys: Keys) -> Model:
@@ -92,7 +92,7 @@ def esmc(keys: Keys) -> Model:
     layers = tuple(
         replace(layer, parameters=2 * norm(model.dim, "layer")) for layer in model.layers
     )
-    return replace(model, layers=layers, head=model.head + model.dim)
+    return model.having(layers=layers, head=model.head + model.dim)
 
 
 def fnet(keys: Keys) -> Model:
@@ -228,8 +228,7 @@ def mobilebert(keys: Keys) -> Model:
         extra=linear(3 * wide, dim, bias=True),
     )  # fmt: skip
     vocab = model.vocab
-    return replace(
-        model, layers=(layer,) * count, embedding=model.embedding - vocab * (dim - wide),
+    return model.having(layers=(layer,) * count, embedding=model.embedding - vocab * (dim - wide),
         head=linear(dim, dim, bias=True) + norm(dim, "layer") + (dim - wide) * vocab + vocab,
         notes=(*model.notes, "bottlenecks and several feed-forwards are taken as one of that cost"),
     )  # fmt: skip

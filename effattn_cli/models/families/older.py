@@ -213,8 +213,7 @@ def modernbert_decoder(keys: Keys) -> Model:
     head = linear(model.dim, model.dim, bias=keys.flag("classifier_bias"))
     head += norm(model.dim, "layer", bias=biased)
     biases = model.vocab if keys.flag("decoder_bias", default=True) else 0
-    return altered(
-        model,
+    return model.having(
         layers=(first, *model.layers[1:]),
         head=model.head + head + biases,
     )

@@ -85,7 +85,7 @@ def fsmt(keys: Keys) -> Model:
     there, here = keys.count("src_vocab_size"), keys.count("tgt_vocab_size")
     if keys.flag("tie_word_embeddings"):
         raise keys.refuse("tie_word_embeddings", "only separate tables are understood")
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=encoder + decoder, vocab=here,
         embedding=(there + here + 2 * rows) * dim, head=here * dim, context=rows - 2,
     )  # fmt: skip

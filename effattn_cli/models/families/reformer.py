@@ -24,7 +24,7 @@ def reformer(keys: Keys) -> Model:
     )
     vocab, positions = keys.count("vocab_size"), keys.count("max_position_embeddings")
     keys.skip("tie_word_embeddings")  # the head is wider than the embedding
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=layers, vocab=vocab,
         embedding=vocab * dim + _positions(keys, positions, dim),
         head=linear(2 * dim, vocab, bias=True) + vocab, other=norm(2 * dim, "layer"),

@@ -78,7 +78,7 @@ def wave(keys: Keys, style: Wave, *, within: int = 0, extra: int = 0) -> Model:
     if keys.flag("feat_proj_layer_norm", default=True):
         projected += norm(last, "layer")
     vocab = keys.count("vocab_size", default=32)
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=(layer,) * keys.count("num_hidden_layers"),
         vocab=vocab, embedding=0, head=linear(dim, vocab, bias=True),
         other=front + projected + placed(keys, style, dim) + norm(dim, "layer") + masked + extra,

@@ -187,7 +187,7 @@ def falcon_h1(keys: Keys) -> Model:
     note = "each layer stands as two: Mamba-2 and attention, which run side by side"
     more = "the norm of Mamba-2 is left out here, and measured with its variant"
     notes = (note,) if normed else (note, more)
-    return replace(model, layers=pair * count, notes=notes)
+    return model.having(layers=pair * count, notes=notes)
 
 
 def jamba(keys: Keys) -> Model:

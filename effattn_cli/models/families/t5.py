@@ -82,7 +82,7 @@ def longt5(keys: Keys) -> Model:
     layers = tuple(
         replace(layer, mixer=local) if layer.stack == "encoder" else layer for layer in model.layers
     )
-    return replace(model, layers=layers)
+    return model.having(layers=layers)
 
 
 def switch_transformers(keys: Keys) -> Model:
@@ -97,7 +97,7 @@ def switch_transformers(keys: Keys) -> Model:
         layer if half is None else replace(layer, feed=half)
         for layer, half in zip(model.layers, halves, strict=True)
     )
-    return replace(model, layers=layers)
+    return model.having(layers=layers)
 
 
 def _sparse(keys: Keys, width: Width, many: int) -> list[Feed | None]:
@@ -138,7 +138,7 @@ def alone(keys: Keys, reader: Callable[[Keys], Model]) -> Model:
     if not (names and isinstance(names[0], str) and names[0].endswith("EncoderModel")):
         return model
     layers = tuple(layer for layer in model.layers if layer.stack == "encoder")
-    return replace(model, layers=layers, head=0, tied=False, other=model.other // 2)
+    return model.having(layers=layers, head=0, tied=False, other=model.other // 2)
 
 
 FAMILIES: Mapping[str, Callable[[Keys], Model]] = {

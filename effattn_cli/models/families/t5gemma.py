@@ -23,7 +23,7 @@ def t5gemma(keys: Keys) -> Model:
     vocab = here.count("vocab_size")
     tied = keys.flag("tie_word_embeddings", default=True)
     keys.skip("vocab_size")
-    return Model(
+    return Model.of(
         name="", family="", dim=dim, layers=layers, vocab=vocab,
         embedding=(there.count("vocab_size") + vocab) * dim, tied=tied,
         head=0 if tied else linear(dim, vocab), other=2 * norm(dim, "rms"),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import get_args
 
-from msgspec.structs import replace
 from rich.console import Group as Lines
 from rich.text import Text
 
@@ -44,9 +43,8 @@ def _several(answers: Sequence[Budgets]) -> Lines:
     """A row for each layout, under the layers of each kind that they have."""
     first = answers[0]
     cache = first.budgets[0].deployment.cache or first.model.dtype
-    kinds = replace(
-        first.model, layers=tuple(layer for answer in answers for layer in answer.model.distinct())
-    )
+    every = [layer for answer in answers for layer in answer.model.distinct()]
+    kinds = first.model.having(layers=every)
     lines = [line for line in notes(first) if line not in [*_all_fits(first)]]
     return Lines(
         Text(heading(first.model), "bold"), Text(),

@@ -8,7 +8,7 @@ from effattn_cli.analysis.selection.relaxation import relaxations
 from effattn_cli.errors import UsageError
 from effattn_cli.metrics import Metric
 from effattn_cli.report import crossover_view
-from effattn_cli.report.choice import budget_phrases, recommendation
+from effattn_cli.report.choice import budget_phrases, recommendation, sentence
 from effattn_cli.report.page import pareto, roofline, svg, tables
 from effattn_cli.report.page.setting_view import View, charts
 from effattn_cli.report.page.svg import Chart, tag, text
@@ -55,13 +55,14 @@ def _decision(shown: View) -> Iterator[str]:
         return
     choice = shown.choice
     relaxed = relaxations(choice) if choice.best is None else []
-    answer = recommendation.answer(choice, shown.series.setting, relaxed)
+    answer = recommendation.answer(choice, shown.series.setting, relaxed, {}, everything=True)
     yield tag("h3", text(f"Within {recommendation.limits(choice.required)}"))
     yield tag(
         "div",
         tables.lines(answer, "The variants against the limits", shown.series.setting.title),
         class_="answer",
     )
+    yield tag("p", text(sentence.answer(choice).plain), class_="answer")
 
 
 def _figures(shown: View, drawn: Mapping[str, Chart]) -> Iterator[str]:
