@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from msgspec import Meta, ValidationError, convert
 from msgspec.structs import replace as altered
 
 from effattn_cli.architecture import Feed, Mixer, Model
@@ -112,20 +113,28 @@ def gemma4(keys: Keys) -> Model:
 def gemma4_shape(keys: Keys, place: int, kind: str) -> Shape:
     """The widths of a layer: `per_layer_config` has those that differ from the usual ones."""
     shape = shape_of(keys)
-    configs = keys.get("per_layer_config")
+    configs = per_layer(keys)
     heads = keys.get("num_global_key_value_heads") if keys.flag("attention_k_eq_v") else None
     width = keys.count("global_head_dim", default=512)
     if configs is None:
         own: Mapping[str, Any] = {"head_dim": width, "num_key_value_heads": heads}
         own = own if kind == FULL else {}
     else:
-        own = next((own for key, own in configs.items() if int(key) == place), {})
-    if wrong := set(own) - {"head_dim", "num_key_value_heads"}:
-        raise keys.refuse("per_layer_config", f"{min(wrong)} is not known of this family")
+        own = configs.get(place, {})
     return replace(
         shape, head_dim=own.get("head_dim") or shape.head_dim,
         kv_heads=own.get("num_key_value_heads") or shape.kv_heads,
     )  # fmt: skip
+
+
+def per_layer(keys: Keys) -> dict[int, dict[str, int]] | None:
+    """What differs in some layers, by their places; None where the config does not say."""
+    Widths = dict[Literal["head_dim", "num_key_value_heads"], Annotated[int, Meta(ge=1)]]
+    try:
+        found: Any = convert(keys.get("per_layer_config"), dict[str, Widths] | None)
+        return None if found is None else {int(place): own for place, own in found.items()}
+    except (ValidationError, ValueError) as error:
+        raise keys.refuse("per_layer_config", str(error)) from error
 
 
 def gemma4_feed(keys: Keys, width: int) -> Feed:
@@ -164,8 +173,9 @@ def gemma3n(keys: Keys) -> Model:
     keys.skip("activation_sparsity_pattern")
     order = kinds(keys, style)
     count, shape = len(order), shape_of(keys)
-    widths = keys.get("intermediate_size")
-    widths = widths if isinstance(widths, list) else [keys.count("intermediate_size")] * count
+    one = not isinstance(keys.get("intermediate_size"), list)
+    widths = [keys.count("intermediate_size")] * count if one else keys.numbers("intermediate_size")
+    widths = widths or []
     if len(widths) != count:
         raise keys.refuse("intermediate_size", f"{len(widths)} widths for {count} layers")
     activation = keys.word(*ACTIVATION, default=style.activation)

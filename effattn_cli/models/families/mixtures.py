@@ -162,7 +162,7 @@ def hunyuan(keys: Keys) -> Model:
 def minimax_m2(keys: Keys) -> Model:
     """Norms over all heads together; its own files say so at length."""
     for key, holds in (
-        ("attn_type_list", set(keys.items("attn_type_list") or [1]) == {1}),
+        ("attn_type_list", set(keys.numbers("attn_type_list") or [1]) == {1}),
         ("use_qk_norm", keys.flag("use_qk_norm", default=True)),
         ("qk_norm_type", keys.word("qk_norm_type", default="per_layer") == "per_layer"),
         ("shared_intermediate_size", not keys.get("shared_intermediate_size")),
