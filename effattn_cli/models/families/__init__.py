@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from effattn_cli.models.families import dense, foreign, gated, gemma, mixtures, older, step
+from effattn_cli.models.families import dense, foreign, gated, gemma, gemma4, mixtures, older, step
 from effattn_cli.models.families.reader import Reader
 
 FAMILIES: Mapping[str, Reader] = {
     name: reader
-    for module in (dense, foreign, gated, gemma, mixtures, older, step)
+    for module in (dense, foreign, gated, gemma, gemma4, mixtures, older, step)
     for name, reader in module.FAMILIES.items()
 }
