@@ -10,7 +10,7 @@ from typing import Literal
 from effattn_cli.architecture import Feed, Layer, Mixer, Model, Norm
 from effattn_cli.cards import Stored
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import CHUNKED, FULL, LAYERS, SLIDING, Layout, given
+from effattn_cli.models.layer_kinds import CHUNKED, FULL, LAYERS, SLIDING, Layout, given
 from effattn_cli.models.pieces import QKNorm, dense, linear, norm, softmax
 
 DIM = ("n_embed", "hidden_size", "n_embd", "d_model", "dim")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from effattn_cli.architecture import Feed
 from effattn_cli.models.decoder import ACTIVATION, DIM, WIDTH, FeedHalves, Style, feed_bias
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import LAYERS
+from effattn_cli.models.layer_kinds import LAYERS
 from effattn_cli.models.pieces import dense, experts
 
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")

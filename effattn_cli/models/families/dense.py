@@ -10,7 +10,7 @@ from effattn_cli.architecture import Model
 from effattn_cli.models.decoder import Style, decoder
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import (
+from effattn_cli.models.layer_kinds import (
     FULL,
     SLIDING,
     from_a_depth,

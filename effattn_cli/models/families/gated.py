@@ -20,7 +20,7 @@ from effattn_cli.models.decoder import (
 from effattn_cli.models.families.dense import ATTENTION, MUSE, QUERIES, USED
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import (
+from effattn_cli.models.layer_kinds import (
     CHUNKED,
     FULL,
     LAYERS,

@@ -21,7 +21,7 @@ from effattn_cli.models.decoder import (
 from effattn_cli.models.families.dense import ATTENTION
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, full_every
+from effattn_cli.models.layer_kinds import FULL, full_every
 from effattn_cli.models.pieces import dense, linear, norm
 
 GEMMA = replace(ATTENTION, activation="gelu_pytorch_tanh", tied=True)

@@ -30,7 +30,7 @@ from effattn_cli.models.families.gemma import (
 )  # fmt: skip
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, full_every
+from effattn_cli.models.layer_kinds import FULL, full_every
 from effattn_cli.models.pieces import dense, experts, linear, norm
 
 

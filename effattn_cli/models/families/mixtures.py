@@ -21,7 +21,7 @@ from effattn_cli.models.families.dense import (
 )
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, SLIDING, full_every, full_where, only, whole
+from effattn_cli.models.layer_kinds import FULL, SLIDING, full_every, full_where, only, whole
 from effattn_cli.models.mixture import PLAIN, Mixture, first, mixture, stepped, uniform
 
 USUAL = Mixture()

@@ -12,7 +12,7 @@ from effattn_cli.architecture import Mixer, Model
 from effattn_cli.models.decoder import HEADS, Style, attention, decoder, shape_of
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, LAYERS, SLIDING, given, whole
+from effattn_cli.models.layer_kinds import FULL, LAYERS, SLIDING, given, whole
 from effattn_cli.models.pieces import linear, norm
 
 ALIBI = "scores are biased by distance (ALiBi), which the variants leave out"

@@ -11,7 +11,7 @@ from effattn_cli.models.decoder import ACTIVATION, DIM, Style, attention, decode
 from effattn_cli.models.families.dense import LLAMA
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, LAYERS, SLIDING
+from effattn_cli.models.layer_kinds import FULL, LAYERS, SLIDING
 from effattn_cli.models.pieces import dense, experts
 
 STEP = replace(LLAMA, qk_norm="head", gate="head", headless=True)
