@@ -11,11 +11,10 @@ from msgspec import Meta, Struct, field
 
 from effattn_cli.cards import Stored
 from effattn_cli.machine import Count, Size
-from effattn_cli.setting import Dtype
+from effattn_cli.setting import Dtype, Norm
 
 #: What a layer keeps of a sequence between its tokens.
 What = Literal["kv cache", "recurrent state", "convolution state", "index keys"]
-Norm = Literal["layer", "rms"]
 Words = Annotated[str, Meta(max_length=300)]
 BYTES: Mapping[str, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 

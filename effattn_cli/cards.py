@@ -11,8 +11,9 @@ from effattn_cli.setting import Scope
 Value = bool | int | float | str  # of an option
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Stored = bool | Whole | float | str  # the same as a file may hold it
-#: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
-Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward"]
+#: How an attention relates to softmax; "feed-forward": the other half of the block is replaced;
+#: "model part": no attention at all, and not in the catalogue.
+Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward", "model part"]
 Causal = Literal["optional", "never", "always"]
 #: What bundled variants were called in earlier versions; the names can still be used.
 RENAMED: Mapping[str, str] = {"local": "sliding-window"}
@@ -123,6 +124,8 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if self.card.kind == "feed-forward":
             return ("block",)
+        if self.card.kind == "model part":
+            return ("layer", "block")
         return ("layer", "block") if self.plain else ("core", "layer", "block")
 
     @property

@@ -21,6 +21,7 @@ from effattn_cli.commands.crossover import crossover
 from effattn_cli.commands.devices import devices
 from effattn_cli.commands.export import export
 from effattn_cli.commands.merge import merge
+from effattn_cli.commands.model import model
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    profile, show, profiles, choose, crossover, compare, score, merge, export,
+    profile, model, show, profiles, choose, crossover, compare, score, merge, export,
     variants, devices, check, new,
 ):  # fmt: skip
     app.command()(command)

@@ -89,6 +89,7 @@ def planned(order: Order, launcher: Launcher, note: Note) -> Profile:
         baseline=wanted.baseline,
         variants={name: catalog.variant(name) for name in sorted(names)},
         records=tuple(Record(cell=cell) for cell in wanted.cells),
+        models=wanted.models,
         rooflines=tuple(roofline for roofline in kept if roofline in needed),
     )
 

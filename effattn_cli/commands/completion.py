@@ -17,6 +17,13 @@ def presets(incomplete: str) -> Iterable[str]:
     return [name for name in PRESETS if name.startswith(incomplete)]
 
 
+def model_names(incomplete: str) -> Iterable[str]:
+    """Known models; files are the shell's to complete."""
+    from effattn_cli.models.presets import configs
+
+    return [name for name in configs() if name.startswith(incomplete)]
+
+
 def profile_names(incomplete: str) -> Iterable[str]:
     """Saved and reference profiles; their files are the shell's to complete."""
     from effattn_cli import library

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from effattn_cli.architecture import Feed, Layer, Mixer, Model, Norm
+from effattn_cli.architecture import Feed, Layer, Mixer, Model
 from effattn_cli.cards import Stored
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.layer_kinds import CHUNKED, FULL, LAYERS, SLIDING, Layout, given
 from effattn_cli.models.pieces import QKNorm, dense, linear, norm, softmax
+from effattn_cli.setting import Norm
 
 DIM = ("n_embed", "hidden_size", "n_embd", "d_model", "dim")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads", "attention_heads")

@@ -9,8 +9,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from effattn_cli.architecture import Model
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
+from effattn_cli.models.cells import DECIDED, parts
+from effattn_cli.plan.model_choices import arranged, found
 from effattn_cli.plan.presets import OF_PROJECTIONS, own_mixers, shape_like
 from effattn_cli.plan.request import Request
 from effattn_cli.plan.variant_choices import Choice, select
@@ -35,6 +38,7 @@ class Plan:
     cells: tuple[Cell, ...]
     baseline: str | None  # its label
     notes: tuple[str, ...] = ()  # what was left out
+    models: tuple[Model, ...] = ()  # whose parts the cells are
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -69,6 +73,8 @@ def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
         UsageError: an option cannot be read, two exclude one another, no variant is named,
             or there are too many cells.
     """
+    if request.model is not None:
+        return _of_model(request, cores)
     choices = select(request.variants, catalog, lambda: own_mixers(request.like))
     if not choices:
         hint = "--variant linformer, say; `effattn variants` lists them"
@@ -84,6 +90,7 @@ def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
     ]
     asked = dict.fromkeys(_asked(choices, seqs, settings, catalog, tokens))
     notes = (*notes, *_moved(choices, axes["scope"], catalog))
+    _refuse_idle(request, axes["scope"])
     if request.baseline == "none":
         return Plan(tuple(asked), None, notes)
     baseline = _baseline(request.baseline, catalog)
@@ -96,6 +103,33 @@ def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
     beside = [_beside(cell, baseline) for cell in asked]
     cells = dict.fromkeys([*beside, *asked])
     return Plan(tuple(cells), beside[0].label, notes)
+
+
+def _of_model(request: Request, cores: int) -> Plan:
+    """The parts of a model and of its other layouts, each once.
+
+    Raises:
+        UsageError: there are options beside it that it decides, or a part is not measured.
+    """
+    given = [name for name in (*DECIDED, "padding") if name in request.axes]
+    named = ["variant"] if request.variants else ["like"] if request.like else given
+    if named:
+        hint = "--replace full=gated-deltanet gives its layers another mixer"
+        raise UsageError(f"--model decides --{named[0].replace('_', '-')}: leave it out", hint)
+    model = found(request.model or "")
+    models = (model, *arranged(model, request.replace, request.keep))
+    seqs, notes = _lengths(request.seq, _tokens(request))
+    axes = {name: values for name, values in _axes(request, cores).items() if name not in DECIDED}
+    if "dtype" not in request.axes:
+        axes["dtype"] = (model.dtype,)
+    cells: dict[Cell, None] = {}
+    for values in itertools.product(*axes.values()):
+        setting = Setting(**dict(zip(axes, values, strict=True)))
+        for layout, seq in itertools.product(models, seqs):
+            cells |= dict.fromkeys(part.cell for part in parts(layout, seq, setting))
+    if len(cells) > MAX_CELLS:
+        raise UsageError(f"the sweep has {len(cells):,} cells, more than {MAX_CELLS:,}")
+    return Plan(tuple(cells), None, notes, models)
 
 
 def _axes(request: Request, cores: int) -> dict[str, Sequence[Any]]:
@@ -141,6 +175,8 @@ def _cell(choice: Choice, seq: int, setting: Setting, tokens: int | None) -> Cel
     if own.get("kv_heads") == setting.kv_heads:
         own.pop("kv_heads", None)
     setting = _consistent(replace(setting, **shared), own.get("kv_heads"))
+    if setting.scope != "block":  # there is nothing else that is shaped by them
+        setting = replace(setting, feed=USUAL.feed, norm=USUAL.norm)
     if tokens is not None:
         setting = replace(setting, batch=tokens // seq)
     if setting.phase == "decode":  # a step sees the past only, whether --causal is given or not
@@ -158,6 +194,13 @@ def _consistent(setting: Setting, own_kv_heads: Any) -> Setting:
         raise UsageError(f"{setting.heads} heads are not a multiple of {kv_heads} kv heads")
     usual = setting.head_dim is not None and setting.heads * setting.head_dim == setting.dim
     return replace(setting, head_dim=None) if usual else setting
+
+
+def _refuse_idle(request: Request, scopes: Sequence[str]) -> None:
+    """Options of a block where none is measured."""
+    given = [name for name in ("feed", "norm") if name in request.axes]
+    if given and "block" not in scopes:
+        raise UsageError(f"{flag(given[0])} is of the scope block", "give --scope block")
 
 
 def _moved(choices: Iterable[Choice], scopes: Sequence[str], catalog: Catalog) -> Iterator[str]:
