@@ -195,7 +195,7 @@ def document(rows: dict[str, tuple[str, str]]) -> str:
         "# Model families",
         "",
         "Which configs `effattn model` reads: `python benchmarks/model_configs.py` reads the usual",
-        f"config of each family of transformers {transformers.__version__} and holds the",
+        f"config of each family of transformers {transformers.__version__} and holds its",
         "parameters to those of the model that transformers builds of it.",
         "",
         "| family | | |",

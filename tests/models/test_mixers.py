@@ -16,7 +16,12 @@ WIDTHS = [(64, 8, None, None), (96, 4, 2, 32), (48, 6, 6, 16)]
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "sdpa": [{"qk_norm": True}],
     "gqa": [{"sinks": True}, {"qk_norm": True, "rotary": 0.5}],
-    "sliding-window": [{"window": 64, "sinks": "first"}, {"window": 128, "sinks": "learned"}],
+    "sliding-window": [
+        {"window": 64, "sinks": "first"},
+        {"window": 128, "sinks": "learned"},
+        {"gate": "element"},
+        {"gate": "softplus"},
+    ],
     "chunked": [{"chunk": 64}],
     "gated-attention": [{"gate": "head", "qk_norm": True}, {"gate": "softplus"}],
     "differential": [{"version": 2}],

@@ -20,10 +20,13 @@ def plain(at: Widths) -> Half:
 
 
 def sliding(at: Widths) -> Half:
-    """The last tokens, and a few first ones that are never dropped."""
+    """The last tokens, and a few first ones that are never dropped; a gate on the output."""
     sinks = at.heads if at["sinks"] == "learned" else 0
     always = at["first"] if at["sinks"] == "first" else 0
-    return projected(at) + sinks, (cache(2 * at.kv_channels, at["window"] + always),)
+    gate = {"none": 0, "element": at.channels}.get(at["gate"], at.heads)
+    return projected(at) + linear(at.dim, gate) + sinks, (
+        cache(2 * at.kv_channels, at["window"] + always),
+    )
 
 
 def chunked(at: Widths) -> Half:
