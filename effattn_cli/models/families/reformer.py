@@ -38,7 +38,7 @@ def _positions(keys: Keys, positions: int, dim: int) -> int:
     if not keys.flag("axial_pos_embds", default=True):
         keys.skip("axial_pos_shape", "axial_pos_embds_dim")
         return positions * dim
-    shape, widths = keys.items("axial_pos_shape"), keys.items("axial_pos_embds_dim")
+    shape, widths = keys.numbers("axial_pos_shape"), keys.numbers("axial_pos_embds_dim")
     if shape is None or widths is None or len(shape) != len(widths) or sum(widths) != dim:
         raise keys.refuse("axial_pos_embds_dim", f"expected widths that add up to {dim}")
     return sum(rows * width for rows, width in zip(shape, widths, strict=True))
