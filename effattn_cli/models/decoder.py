@@ -10,7 +10,7 @@ from typing import Literal
 from effattn_cli.architecture import Feed, Layer, Mixer, Model, Norm
 from effattn_cli.cards import Stored
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import CHUNKED, FULL, LAYERS, SLIDING, Layout, given
+from effattn_cli.models.layer_kinds import CHUNKED, FULL, LAYERS, SLIDING, Layout, given
 from effattn_cli.models.pieces import QKNorm, dense, linear, norm, softmax
 
 DIM = ("n_embed", "hidden_size", "n_embd", "d_model", "dim", "emb_dim")
@@ -58,6 +58,7 @@ class Style:
     headless: bool = False  # the class of a part: the whole model has the head
     floored: bool = False  # heads that do not divide the stream's width have a rounded one
     notes: tuple[str, ...] = ()
+    causal: bool = True
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def attention(
     return softmax(
         shape.dim, shape.heads, shape.kv_heads, shape.head_dim, kind=kind, variant=variant,
         options=options, window=window or chunk, value_dim=shape.value_dim, qkv_bias=qkv_bias,
-        out_bias=out_bias, qk_norm=style.qk_norm,
+        out_bias=out_bias, qk_norm=style.qk_norm, causal=style.causal,
         extra=extra + linear(shape.dim, gates) + (shape.heads if sinks else 0),
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from effattn_cli.models.decoder import (
 )
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import LAYERS
+from effattn_cli.models.layer_kinds import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
 
 #: Families whose model without a head has a dense layer over the first token in its place.

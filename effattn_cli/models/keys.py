@@ -39,6 +39,8 @@ OTHER_PARTS = re.compile(
     r"rope|quantization|compression_config|id2label|label2id|auto_map|task_specific|generation"
     r"|_args$"
 )
+#: By the first of a key's names: the largest number that is taken for true.
+MOST: Mapping[str, int] = {"num_hidden_layers": 10_000, "n_layers": 10_000, "num_layers": 10_000}
 OFF: tuple[Any, ...] = (None, False, 0, "", "none", [], {})
 
 
@@ -91,9 +93,12 @@ class Keys:
         key = self.named(*names)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 2**31:
+        most = MOST.get(names[0], 2**31)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             shown = str(value)[:60]
-            raise UsageError(f"{self.name}: {key}: expected a positive whole number, got {shown}")
+            bound = f" of at most {most}" if isinstance(value, int) and value > most else ""
+            why = f"expected a positive whole number{bound}, got {shown}"
+            raise UsageError(f"{self.name}: {key}: {why}")
         return value
 
     def number(self, *names: str) -> float:
@@ -136,6 +141,13 @@ class Keys:
         values = self.items(*names)
         if wrong := [value for value in values or () if not isinstance(value, int)]:
             raise self.refuse(names[0], f"expected whole numbers, got {wrong[0]!r:.60}")
+        return values
+
+    def words(self, *names: str) -> list[str] | None:
+        """A list of words; None where there is none."""
+        values = self.items(*names)
+        if wrong := [value for value in values or () if not isinstance(value, str)]:
+            raise self.refuse(names[0], f"expected words, got {wrong[0]!r:.60}")
         return values
 
     def part(self, name: str, family: str = "", without: Collection[str] = ()) -> "Keys":

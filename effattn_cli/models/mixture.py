@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from effattn_cli.architecture import Feed
 from effattn_cli.models.decoder import ACTIVATION, DIM, WIDTH, FeedHalves, Style, feed_bias
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import LAYERS
+from effattn_cli.models.layer_kinds import LAYERS
 from effattn_cli.models.pieces import dense, experts
 
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
@@ -35,7 +35,7 @@ def first(usual: int, *names: str) -> Dense:
 def stepped(keys: Keys, count: int) -> list[bool]:
     """As Qwen2-MoE: every so many layers have experts, and a list names those that do not."""
     step = keys.count("decoder_sparse_step", default=1)
-    excepted = set(keys.items("mlp_only_layers") or ())
+    excepted = set(keys.numbers("mlp_only_layers") or ())
     none = not keys.count(*EXPERTS, least=0)
     return [none or layer in excepted or bool((layer + 1) % step) for layer in range(count)]
 
@@ -81,7 +81,7 @@ def mixture(how: Mixture) -> FeedHalves:
 def layer_kinds(keys: Keys, usual: Dense) -> list[bool]:
     """Of each layer whether it is dense: from `mlp_layer_types`, or as is usual."""
     count = keys.count(*LAYERS)
-    kinds, otherwise = keys.items("mlp_layer_types"), usual(keys, count)
+    kinds, otherwise = keys.words("mlp_layer_types"), usual(keys, count)
     if kinds is None:
         return otherwise
     if len(kinds) != count or set(kinds) - set(KINDS):

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 transformers = pytest.importorskip("transformers", minversion="5.24")
 
 from benchmarks import model_configs  # noqa: E402
-from effattn_cli.models.families import dense, gated, gemma, mixtures, older  # noqa: E402
+from effattn_cli.models.families import dense, gated, gemma, gemma4, mixtures, older  # noqa: E402
 from effattn_cli.models.usual import TABLE  # noqa: E402
 from tests.models import peers  # noqa: E402
 from tests.models.mixers import measurable  # noqa: E402
@@ -35,6 +35,8 @@ MORE: dict[str, list[dict[str, Any]]] = {
     "falcon": [{}, {"new_decoder_architecture": True, "num_kv_heads": 2}, {"parallel_attn": False},
                {"multi_query": False, "alibi": True, "bias": True}],
     "flint": [{"decoder_sparse_step": 2}],
+    "embedding_gemma2_text": [{"embedding_dim": 40, "hidden_size_per_layer_input": 8}],
+    "gemma3_text": [{}, {"use_bidirectional_attention": True}],
     "gemma3n_text": [{"num_kv_shared_layers": 1, "vocab_size_per_layer_input": 320,
                       "hidden_size_per_layer_input": 8, "laurel_rank": 4}],
     "gemma4_text": [
@@ -86,7 +88,7 @@ PARTS = {
 BROKEN = {"cohere_compass_text"}
 CASES = [
     pytest.param(family, more, id=f"{family}-{number}")
-    for module in (dense, gated, gemma, mixtures, older)
+    for module in (dense, gated, gemma, gemma4, mixtures, older)
     for family in sorted(set(module.FAMILIES) - PARTS - BROKEN)
     for number, more in enumerate(MORE.get(family, [{}]))
 ]
@@ -105,6 +107,9 @@ def test_what_is_kept_is_what_transformers_caches(family: str, more: dict[str, A
     if family == "hunyuan_vl_text":
         pytest.skip("its text model wants positions of images")
     config = peers.small_config(family, **more)
+    if not all(layer.mixer and layer.mixer.causal for layer in peers.in_full(config).layers):
+        assert not peers.kept(peers.in_full(config))
+        return
     before = getattr(config, "prompt_length", 0)  # tokens of a prompt of its own
     found = peers.cached(peers.built(family, config))
     assert peers.kept(peers.in_full(config), peers.TOKENS + before) == found

@@ -1,6 +1,7 @@
 """What is read of a config, what is refused, and what is said of keys that are left out."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,22 @@ def test_values_that_a_family_does_not_have_are_refused(family: str, keys: dict[
     inner = next(iter(keys[last])) if isinstance(keys[last], dict) else last
     with pytest.raises(UsageError, match=f"{last}|{inner}"):
         understood(OWN | {"model_type": family} | keys, "config.json")
+
+
+ODD: list[Any] = [
+    None, True, 0, -1, 2**40, 1.5, float("nan"), "", "x", [], [1], ["x"], [None], [{}] * 4, {},
+    {"a": 1}, {"x": {}}, {"1": {"head_dim": "y"}}, [[["global"], 2]], [1, 2, 3, 4],
+    ["full_attention"] * 4,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_odd_values_are_read_or_refused(family: str) -> None:
+    widths = OWN | {"model_type": family, "num_experts": 4, "num_experts_per_tok": 2}
+    for key in ("num_hidden_layers", "layer_types", "mlp_layer_types", "intermediate_size",
+                "per_layer_config", "sliding_window", "num_key_value_heads", "head_dim",
+                "num_attention_heads_per_layer", "attention_types", "moe_layers", "attn_config",
+                "num_nextn_predict_layers"):  # fmt: skip
+        for value in ODD:
+            with suppress(UsageError):
+                understood(widths | {key: value}, "config.json")

@@ -13,6 +13,7 @@ from effattn_cli.models.families import (
     foreign,
     gated,
     gemma,
+    gemma4,
     kimi,
     latent,
     latent_others,
@@ -37,8 +38,8 @@ from effattn_cli.models.families import (
 from effattn_cli.models.families.reader import Reader
 
 MODULES = (
-    block_indexed, bodies, compressed, convolutions, delta, dense, foreign, gated, gemma, kimi,
-    latent, latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs,
+    block_indexed, bodies, compressed, convolutions, delta, dense, foreign, gated, gemma, gemma4,
+    kimi, latent, latent_others, listening, masked, masked_others, mixtures, nemotron, older, pairs,
     reformer, speech, state_space, step, t5, t5gemma, vision, vision_others,
 )  # fmt: skip
 SINGLE: Mapping[str, Reader] = {

@@ -12,7 +12,7 @@ from effattn_cli.models.families.masked import ROBERTA, relative
 from effattn_cli.models.families.masked_others import modernbert, ultrabert
 from effattn_cli.models.families.vision import CLIP, siglip
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import LAYERS
+from effattn_cli.models.layer_kinds import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
 from effattn_cli.models.sight import sight
 

@@ -10,7 +10,7 @@ from effattn_cli.architecture import Model
 from effattn_cli.models.decoder import Style, decoder
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import (
+from effattn_cli.models.layer_kinds import (
     FULL,
     SLIDING,
     from_a_depth,
@@ -130,7 +130,7 @@ def smollm3(keys: Keys) -> Model:
     def layout(keys: Keys, count: int) -> list[str]:
         on = keys.flag("use_sliding_window") and keys.get("sliding_window")
         every = keys.count("no_rope_layer_interval", default=4)
-        turned = keys.items("no_rope_layers") or [(place + 1) % every for place in range(count)]
+        turned = keys.numbers("no_rope_layers") or [(place + 1) % every for place in range(count)]
         return [SLIDING if on and not turns else FULL for turns in turned]
 
     return decoder(keys, replace(LLAMA, layout=layout))

@@ -8,7 +8,7 @@ from effattn_cli.architecture import Mixer, Model
 from effattn_cli.models.decoder import Style, attention, decoder, shape_of
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import LAYERS
+from effattn_cli.models.layer_kinds import LAYERS
 from effattn_cli.models.pieces import dense, experts
 
 #: By what stands in them: the first whose keys are all there.

@@ -20,7 +20,7 @@ from effattn_cli.models.decoder import (
 from effattn_cli.models.families.dense import ATTENTION, MUSE, QUERIES, USED
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import (
+from effattn_cli.models.layer_kinds import (
     CHUNKED,
     FULL,
     LAYERS,
@@ -102,7 +102,7 @@ def ernie(keys: Keys) -> Model:
 
     def plain(keys: Keys, count: int) -> list[bool]:
         start = keys.count("moe_layer_start_index", default=1, least=0)
-        end = keys.get("moe_layer_end_index", default=-1)
+        end = keys.count("moe_layer_end_index", default=-1, least=-1)
         end = count - 1 if end == -1 else end
         step = keys.count("moe_layer_interval", default=1)
         return [bool((place + 1) % step) or not start <= place <= end for place in range(count)]
@@ -121,11 +121,13 @@ def laguna(keys: Keys) -> Model:
     style = replace(
         ATTENTION, qk_norm="head", gate="softplus" if by_head else "element", layout=only(FULL)
     )
-    many = keys.items("num_attention_heads_per_layer")
+    many = keys.numbers("num_attention_heads_per_layer")
 
     def mixers(keys: Keys, style: Style) -> list[Mixer]:
         shape, order = shape_of(keys), kinds(keys, style)
         heads = many or [shape.heads] * len(order)
+        if len(heads) != len(order) or min(heads) < 1:
+            raise keys.refuse("num_attention_heads_per_layer", f"expected {len(order)} numbers")
         return [
             attention(keys, style, replace(shape, heads=number), kind)
             for number, kind in zip(heads, order, strict=True)
@@ -138,7 +140,7 @@ def laguna(keys: Keys) -> Model:
 def llama4(keys: Keys) -> Model:
     """Chunks where there are positions; experts in every so many layers, one of them shared."""
     chunk = keys.get("attention_chunk_size")
-    turned = keys.items("no_rope_layers")
+    turned = keys.numbers("no_rope_layers")
 
     def layout(keys: Keys, count: int) -> list[str]:
         every = keys.count("no_rope_layer_interval", default=4)
@@ -147,7 +149,7 @@ def llama4(keys: Keys) -> Model:
 
     def plain(keys: Keys, count: int) -> list[bool]:
         step = keys.count("interleave_moe_layer_step", default=1)
-        sparse = keys.items("moe_layers")
+        sparse = keys.numbers("moe_layers")
         sparse = list(range(step - 1, count, step)) if sparse is None else sparse
         return [place not in sparse for place in range(count)]
 
@@ -170,7 +172,7 @@ def mimo(keys: Keys) -> Model:
     size = keys.get("sliding_window_size")  # tokens before the query's own
 
     def layout(keys: Keys, count: int) -> list[str]:
-        pattern = keys.items("hybrid_layer_pattern")
+        pattern = keys.numbers("hybrid_layer_pattern")
         usual = full_where(lambda place, _: place == 0 or not (place + 1) % 6)(keys, count)
         return [SLIDING if window else FULL for window in pattern] if pattern else usual
 
@@ -189,7 +191,7 @@ def mimo(keys: Keys) -> Model:
         ]
 
     def frequency(keys: Keys, count: int) -> list[bool]:
-        experts = keys.items("moe_layer_freq")
+        experts = keys.numbers("moe_layer_freq")
         return [not one for one in experts] if experts else [place == 0 for place in range(count)]
 
     note = "keys are wider than values; in a variant, values are as wide"

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from msgspec.structs import replace as altered
 
-from effattn_cli.architecture import Feed, Mixer, Model
+from effattn_cli.architecture import Mixer, Model
 from effattn_cli.models.decoder import (
     ACTIVATION,
-    DIM,
     WINDOW,
     Shape,
     Style,
@@ -23,8 +21,8 @@ from effattn_cli.models.decoder import (
 from effattn_cli.models.families.dense import ATTENTION
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, full_every
-from effattn_cli.models.pieces import dense, experts, linear, norm
+from effattn_cli.models.layer_kinds import FULL, full_every
+from effattn_cli.models.pieces import dense, linear, norm
 
 GEMMA = replace(ATTENTION, activation="gelu_pytorch_tanh", tied=True)
 GEMMA2 = replace(GEMMA, norms=4, layout=full_every(2))
@@ -42,7 +40,12 @@ def causal(style: Style, keys: Keys) -> Model:
 def gemma3(keys: Keys) -> Model:
     """Windows but in every sixth layer, heads normed."""
     names = ("sliding_window_pattern", "_sliding_window_pattern")
-    return causal(replace(GEMMA2, qk_norm="head", layout=full_every(6, *names)), keys)
+    style = replace(GEMMA2, qk_norm="head", layout=full_every(6, *names))
+    if keys.flag("use_bidirectional_attention"):  # the window is as wide, half of it to either side
+        style = replace(
+            style, causal=False, notes=("tokens see those after them, and keep nothing",)
+        )
+    return decoder(keys, style)
 
 
 @dataclass(frozen=True)
@@ -90,67 +93,15 @@ def lent(keys: Keys, style: Style, shape: Shape, kind: str) -> Mixer:
     )  # fmt: skip
 
 
-def gemma4(keys: Keys) -> Model:
-    """Wider heads in full layers, which may take keys and values of one projection."""
-    if keys.get("use_bidirectional_attention") == "all":
-        raise keys.refuse("use_bidirectional_attention", BOTH_WAYS)
-    style = replace(GEMMA2, qk_norm="head", layout=full_every(6, last=True))
-    order = kinds(keys, style)
-    order[-1] = FULL
-    shapes = [gemma4_shape(keys, place, kind) for place, kind in enumerate(order)]
-    reuses = sharing(keys, len(order))
-    plan = Plan(order, shapes, reuses, keys.flag("attention_k_eq_v"))
-    doubled = keys.flag("use_double_wide_mlp")
-    widths = [keys.count("intermediate_size") * (2 if doubled and reuse else 1) for reuse in reuses]
-    feeds = [gemma4_feed(keys, width) for width in widths]
-    model = decoder(keys, style, lambda keys, style: mixed(keys, style, plan), lambda *_: feeds)
-    mixture = 3 * norm(model.dim, "rms") if keys.flag("enable_moe_block") else 0
-    model = with_layer_inputs(keys, model, extra=mixture)
-    return altered(model, notes=(*model.notes, SHARED)) if any(reuses) else model
-
-
-def gemma4_shape(keys: Keys, place: int, kind: str) -> Shape:
-    """The widths of a layer: `per_layer_config` has those that differ from the usual ones."""
-    shape = shape_of(keys)
-    configs = keys.get("per_layer_config")
-    heads = keys.get("num_global_key_value_heads") if keys.flag("attention_k_eq_v") else None
-    width = keys.count("global_head_dim", default=512)
-    if configs is None:
-        own: Mapping[str, Any] = {"head_dim": width, "num_key_value_heads": heads}
-        own = own if kind == FULL else {}
-    else:
-        own = next((own for key, own in configs.items() if int(key) == place), {})
-    if wrong := set(own) - {"head_dim", "num_key_value_heads"}:
-        raise keys.refuse("per_layer_config", f"{min(wrong)} is not known of this family")
-    return replace(
-        shape, head_dim=own.get("head_dim") or shape.head_dim,
-        kv_heads=own.get("num_key_value_heads") or shape.kv_heads,
-    )  # fmt: skip
-
-
-def gemma4_feed(keys: Keys, width: int) -> Feed:
-    """Dense, with experts beside it where there are any."""
-    dim, activation = keys.count(*DIM), keys.word(*ACTIVATION, default=GEMMA.activation)
-    plain = dense(dim, width, activation, gated=True)
-    if not keys.flag("enable_moe_block"):
-        keys.skip("num_experts", "moe_intermediate_size", "top_k_experts")
-        return plain
-    count = keys.count("num_experts")
-    return experts(
-        dim, keys.count("moe_intermediate_size", "expert_intermediate_size"), activation,
-        count=count, chosen=keys.count("top_k_experts"), shared=width, extra=dim + count,
-    )  # fmt: skip
-
-
-def with_layer_inputs(keys: Keys, model: Model, extra: int = 0) -> Model:
-    """With a second embedding, of which each layer reads its own part, where there is one;
-    `extra` counts parameters of a layer's own.
+def with_layer_inputs(keys: Keys, model: Model, extra: int = 0, *, table: bool = True) -> Model:
+    """With a second embedding, of which each layer reads its own part, where there is one: a
+    `table`, and a projection of the first. `extra` counts parameters of a layer's own.
     """
     width, count = keys.count("hidden_size_per_layer_input", default=0, least=0), len(model.layers)
     if width:
         extra += 2 * linear(model.dim, width) + norm(model.dim, "rms")
     layers = tuple(altered(layer, parameters=layer.parameters + extra) for layer in model.layers)
-    rows = keys.count("vocab_size_per_layer_input", default=model.vocab) if width else 0
+    rows = keys.count("vocab_size_per_layer_input", default=model.vocab) if width and table else 0
     around = linear(model.dim, count * width) + width
     return altered(
         model, layers=layers, embedding=model.embedding + rows * count * width,
@@ -164,8 +115,9 @@ def gemma3n(keys: Keys) -> Model:
     keys.skip("activation_sparsity_pattern")
     order = kinds(keys, style)
     count, shape = len(order), shape_of(keys)
-    widths = keys.get("intermediate_size")
-    widths = widths if isinstance(widths, list) else [keys.count("intermediate_size")] * count
+    one = not isinstance(keys.get("intermediate_size"), list)
+    widths = [keys.count("intermediate_size")] * count if one else keys.numbers("intermediate_size")
+    widths = widths or []
     if len(widths) != count:
         raise keys.refuse("intermediate_size", f"{len(widths)} widths for {count} layers")
     activation = keys.word(*ACTIVATION, default=style.activation)
@@ -184,28 +136,10 @@ def gemma3n(keys: Keys) -> Model:
     )  # fmt: skip
 
 
-def assistant(keys: Keys) -> Model:
-    """Drafts for a larger Gemma 4, whose keys and values it reads."""
-    if keys.flag("use_ordered_embeddings"):
-        raise keys.refuse("use_ordered_embeddings", "a head in clusters is not known")
-    keys.skip("num_centroids", "centroid_intermediate_top_k")
-    part = keys.part("text_config")
-    model = gemma4(part)
-    if any(layer.keeps for layer in model.layers):
-        raise part.refuse("num_kv_shared_layers", "an assistant keeps nothing of its own")
-    backbone = keys.count("backbone_hidden_size")
-    other = model.other + linear(2 * backbone, model.dim) + linear(model.dim, backbone)
-    return altered(model, other=other)
-
-
 FAMILIES: Mapping[str, Reader] = {
     "gemma": partial(causal, GEMMA),
     "gemma2": partial(causal, GEMMA2),
     "gemma3_text": gemma3,
     "gemma3n_text": gemma3n,
-    "gemma4_assistant": assistant,
-    "gemma4_text": gemma4,
-    "gemma4_unified_assistant": assistant,
-    "gemma4_unified_text": gemma4,
     "vaultgemma": partial(causal, replace(GEMMA2, norms=2)),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from effattn_cli.architecture import Mixer, Model
 from effattn_cli.models.decoder import DIM, Style, feeds, shape_of
 from effattn_cli.models.encoder import BERT, EncoderStyle, as_saved, attention, encoder
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import LAYERS
+from effattn_cli.models.layer_kinds import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
 
 ROBERTA = partial(BERT, padding=1)

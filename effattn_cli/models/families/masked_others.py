@@ -11,7 +11,7 @@ from effattn_cli.models.decoder import DIM, Style, shape_of
 from effattn_cli.models.encoder import BERT, EncoderStyle, as_saved, attention, encoder
 from effattn_cli.models.families.masked import LLAMA
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import LAYERS
+from effattn_cli.models.layer_kinds import LAYERS
 from effattn_cli.models.pieces import linear, norm, softmax
 
 MODERN = EncoderStyle(

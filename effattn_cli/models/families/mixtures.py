@@ -21,7 +21,7 @@ from effattn_cli.models.families.dense import (
 )
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, SLIDING, full_every, full_where, only, whole
+from effattn_cli.models.layer_kinds import FULL, SLIDING, full_every, full_where, only, whole
 from effattn_cli.models.mixture import PLAIN, Mixture, first, mixture, stepped, uniform
 
 USUAL = Mixture()
@@ -162,7 +162,7 @@ def hunyuan(keys: Keys) -> Model:
 def minimax_m2(keys: Keys) -> Model:
     """Norms over all heads together; its own files say so at length."""
     for key, holds in (
-        ("attn_type_list", set(keys.items("attn_type_list") or [1]) == {1}),
+        ("attn_type_list", set(keys.numbers("attn_type_list") or [1]) == {1}),
         ("use_qk_norm", keys.flag("use_qk_norm", default=True)),
         ("qk_norm_type", keys.word("qk_norm_type", default="per_layer") == "per_layer"),
         ("shared_intermediate_size", not keys.get("shared_intermediate_size")),

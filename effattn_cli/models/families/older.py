@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Annotated, Literal
 
+from msgspec import Meta, ValidationError, convert
 from msgspec.structs import replace as altered
 
 from effattn_cli.architecture import Mixer, Model
 from effattn_cli.models.decoder import HEADS, Style, attention, decoder, shape_of
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, LAYERS, SLIDING, given, whole
+from effattn_cli.models.layer_kinds import FULL, LAYERS, SLIDING, given, whole
 from effattn_cli.models.pieces import linear, norm
 
 ALIBI = "scores are biased by distance (ALiBi), which the variants leave out"
@@ -66,14 +68,22 @@ def gpt_bigcode(keys: Keys) -> Model:
     return decoder(keys, replace(GPT2, activation="gelu_pytorch_tanh"), mixers)
 
 
+def groups(keys: Keys) -> list[tuple[list[str], int]]:
+    """Kinds of layers, each group with how often it is repeated."""
+    try:
+        return convert(
+            keys.items("attention_types") or [[["global", "local"], 12]],
+            list[tuple[list[Literal["global", "local"]], Annotated[int, Meta(ge=1, le=10_000)]]],
+        )
+    except ValidationError as error:
+        raise keys.refuse("attention_types", str(error)) from error
+
+
 def gpt_neo(keys: Keys) -> Model:
     """Patterns of global and local layers, each with how often it is repeated."""
     kinds = {"global": FULL, "local": SLIDING}
-    groups = keys.items("attention_types") or [[["global", "local"], 12]]
-    order = [name for names, times in groups for _ in range(times) for name in names]
+    order = [name for names, times in groups(keys) for _ in range(times) for name in names]
     keys.skip("attention_layers")  # the same at full length
-    if wrong := set(order) - set(kinds):
-        raise keys.refuse("attention_types", f"{min(wrong)!r} is neither global nor local")
     if len(order) != keys.count(*LAYERS):
         raise keys.refuse("attention_types", f"{len(order)} kinds for {keys.count(*LAYERS)} layers")
 

@@ -2,25 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, ValidationError, convert
 
 from effattn_cli.architecture import Feed, Mixer, Model
 from effattn_cli.models.decoder import ACTIVATION, DIM, Style, attention, decoder, shape_of
 from effattn_cli.models.families.dense import LLAMA
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, LAYERS, SLIDING
+from effattn_cli.models.layer_kinds import FULL, LAYERS, SLIDING
 from effattn_cli.models.pieces import dense, experts
 
 STEP = replace(LLAMA, qk_norm="head", gate="head", headless=True)
 DENSE = 3  # first layers that have no experts, where no key says which
 
 
-def own(keys: Keys, name: str, count: int) -> list[Any] | None:
+def own(keys: Keys, name: str, count: int) -> list[str] | None:
     """A list with an item for each layer; what it has for layers that guess further tokens is
     left out.
     """
-    items, further = keys.items(name), keys.count("num_nextn_predict_layers", default=0, least=0)
+    items, further = keys.words(name), keys.count("num_nextn_predict_layers", default=0, least=0)
     if items is not None and len(items) not in {count, count + further}:
         raise keys.refuse(name, f"{len(items)} items for {count} layers")
     return None if items is None else items[:count]
@@ -29,9 +31,14 @@ def own(keys: Keys, name: str, count: int) -> list[Any] | None:
 def heads_of_windows(keys: Keys, usual: int) -> int:
     """How many heads a window layer has."""
     other = keys.get("attention_other_setting") or {}
-    configs = keys.get("per_layer_config") or {}
-    found = {one.get("num_attention_heads") for one in configs.values()} - {None}
-    if len(found) > 1 or any(set(one) - {"num_attention_heads"} for one in configs.values()):
+    try:
+        Heads = dict[Literal["num_attention_heads"], Annotated[int, Meta(ge=1)]]
+        configs = convert(keys.get("per_layer_config", default={}), dict[str, Heads])
+        convert(other, dict[str, Any])
+    except ValidationError as error:
+        raise keys.refuse("per_layer_config", str(error)) from error
+    found = {heads for own in configs.values() for heads in own.values()}
+    if len(found) > 1:
         raise keys.refuse("per_layer_config", "expected one number of heads for window layers")
     named = keys.get("num_sliding_attention_heads")
     return next(iter(found), None) or named or other.get("num_attention_heads") or usual

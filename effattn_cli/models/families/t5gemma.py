@@ -5,7 +5,7 @@ from functools import partial
 
 from effattn_cli.architecture import Layer, Mixer, Model
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layouts import FULL, SLIDING, full_every, given
+from effattn_cli.models.layer_kinds import FULL, SLIDING, full_every, given
 from effattn_cli.models.pieces import dense, linear, norm, softmax
 
 

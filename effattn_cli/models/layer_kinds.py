@@ -18,7 +18,7 @@ def only(kind: str) -> Layout:
 
 def whole(keys: Keys, count: int) -> list[str]:
     """The family's code has no windows: a key that speaks of them is left unread, and refused."""
-    if set(keys.items("layer_types") or ()) - {FULL}:
+    if set(keys.words("layer_types") or ()) - {FULL}:
         raise keys.refuse("layer_types", "the family has full attention only")
     return [FULL] * count
 
@@ -67,7 +67,7 @@ def given(
     if usual is whole:
         return whole(keys, count)
     keys.skip("sliding_window", "sliding_window_size")  # of no effect where no layer is sliding
-    kinds, otherwise = keys.items("layer_types"), (usual or sliding_where_windowed)(keys, count)
+    kinds, otherwise = keys.words("layer_types"), (usual or sliding_where_windowed)(keys, count)
     if kinds is None:
         return otherwise
     if len(kinds) != count:
