@@ -13,7 +13,7 @@ def reformer(keys: Keys) -> Model:
     """It keeps what comes into a layer, not keys and values."""
     dim, hidden = keys.count("hidden_size", default=256), keys.count("feed_forward_size")
     feed = dense(dim, hidden, keys.word("hidden_act", default="relu"), bias=True)
-    kinds = keys.items("attn_layers") or []
+    kinds = keys.words("attn_layers") or []
     if not kinds or set(kinds) - {"local", "lsh"}:
         raise keys.refuse("attn_layers", "expected a list of local and lsh")
     keys.skip("num_hidden_layers", "num_buckets", "hash_seed")
