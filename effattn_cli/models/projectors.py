@@ -58,7 +58,10 @@ def mistral3(keys: Keys, model: Model, readers: Readers) -> int:
 
 def internvl(keys: Keys, model: Model, readers: Readers) -> int:
     seen, part = tower(keys, "vision_config", "internvl_vision", readers)
-    inputs = width(part) * int(1 / keys.get("downsample_ratio", default=0.5)) ** 2
+    ratio = keys.number("downsample_ratio") or 0.5
+    if not 0 < ratio <= 1:
+        raise keys.refuse("downsample_ratio", "expected a number of up to 1")
+    inputs = width(part) * int(1 / ratio) ** 2
     return seen + norm(inputs, "layer") + two(inputs, model.dim)
 
 

@@ -1,7 +1,6 @@
 """Encoders of pictures: patches, a few tokens beside them, layers as in a text's encoder."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from effattn_cli.architecture import Feed, Layer, Mixer, Model
 from effattn_cli.models.keys import Keys
@@ -67,15 +66,16 @@ def mixer(keys: Keys, style: Sight, dim: int) -> Mixer:
     )  # fmt: skip
 
 
+def expanded(keys: Keys, dim: int) -> int:
+    """Hidden units of a feed-forward, as a multiple of the stream's width."""
+    return max(int(dim * (keys.number("mlp_ratio") or 4)), 1)
+
+
 def half(keys: Keys, style: Sight, dim: int) -> Feed:
-    width: Any = keys.get("intermediate_size")
-    hidden = (
-        keys.count("intermediate_size") if width else int(dim * keys.get("mlp_ratio", default=4))
-    )
-    return dense(
-        dim, hidden, keys.word("hidden_act", default=style.activation), gated=style.gated,
-        bias=keys.flag("mlp_bias", default=style.feed_bias),
-    )  # fmt: skip
+    hidden = keys.count("intermediate_size", default=expanded(keys, dim))
+    activation = keys.word("hidden_act", default=style.activation)
+    bias = keys.flag("mlp_bias", default=style.feed_bias)
+    return dense(dim, hidden, activation, gated=style.gated, bias=bias)
 
 
 def sight(

@@ -22,7 +22,8 @@ def tower(keys: Keys, name: str, kind: str, readers: Readers) -> tuple[int, Keys
         UsageError: it is not known, or cannot be read.
     """
     given: Any = keys.get(name)
-    kind = (given.get("model_type") if isinstance(given, dict) else None) or kind
+    named = given.get("model_type") if isinstance(given, dict) else None
+    kind = named if isinstance(named, str) and named else kind
     part = keys.part(name, kind)
     part.skip("model_type")
     if kind in TOWERS:

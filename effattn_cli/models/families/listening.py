@@ -68,7 +68,7 @@ def speech_to_text(keys: Keys) -> Model:
         "input_channels", default=1
     )
     middle, front = keys.count("conv_channels", default=1024), 0
-    kernels = keys.items("conv_kernel_sizes") or [5, 5]
+    kernels = keys.numbers("conv_kernel_sizes") or [5, 5]
     for at, kernel in enumerate(kernels):
         outputs = 2 * dim if at == len(kernels) - 1 else middle
         front += (inputs if at == 0 else middle // 2) * outputs * kernel + outputs
@@ -120,6 +120,7 @@ def moonshine(keys: Keys) -> Model:
 def trocr(keys: Keys) -> Model:
     """A decoder of text in pictures, whose encoder has a config of its own."""
     here, rows = width_of(keys, "decoder"), keys.count("max_position_embeddings", default=512)
+    keys.skip("is_decoder", "add_cross_attention")  # it is one, and has it, whatever they say
     dim, activation = here.dim, keys.word("activation_function", default="gelu")
     wide = keys.count("cross_attention_hidden_size", default=dim)
     more = 2 * (wide - dim) * dim

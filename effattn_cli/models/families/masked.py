@@ -102,7 +102,7 @@ def layoutlm(keys: Keys) -> Model:
 
 def tapas(keys: Keys) -> Model:
     usual = [3, 256, 256, 2, 256, 256, 10]
-    rows = sum(keys.items("type_vocab_sizes", "type_vocab_size") or usual)
+    rows = sum(keys.numbers("type_vocab_sizes", "type_vocab_size") or usual)
     keys.skip("reset_position_index_per_cell")
     return encoder(keys, STYLES["tapas"], tables=rows * keys.count(*DIM))
 

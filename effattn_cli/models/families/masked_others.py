@@ -24,7 +24,7 @@ def pattern(keys: Keys, every: int) -> list[bool]:
     """Of each layer, whether it sees a window only: from `layer_types`, or all but each `every`th,
     of which the first sees all; with 0 the config must say.
     """
-    count, kinds = keys.count(*LAYERS), keys.items("layer_types")
+    count, kinds = keys.count(*LAYERS), keys.words("layer_types")
     keys.skip("global_attn_every_n_layers")  # where there are layer_types, they decide
     if kinds is None:
         every = keys.count("global_attn_every_n_layers", default=every or None)

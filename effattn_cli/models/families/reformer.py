@@ -13,7 +13,7 @@ def reformer(keys: Keys) -> Model:
     """It keeps what comes into a layer, not keys and values."""
     dim, hidden = keys.count("hidden_size", default=256), keys.count("feed_forward_size")
     feed = dense(dim, hidden, keys.word("hidden_act", default="relu"), bias=True)
-    kinds = keys.items("attn_layers") or []
+    kinds = keys.words("attn_layers") or []
     if not kinds or set(kinds) - {"local", "lsh"}:
         raise keys.refuse("attn_layers", "expected a list of local and lsh")
     keys.skip("num_hidden_layers", "num_buckets", "hash_seed")
@@ -38,7 +38,7 @@ def _positions(keys: Keys, positions: int, dim: int) -> int:
     if not keys.flag("axial_pos_embds", default=True):
         keys.skip("axial_pos_shape", "axial_pos_embds_dim")
         return positions * dim
-    shape, widths = keys.items("axial_pos_shape"), keys.items("axial_pos_embds_dim")
+    shape, widths = keys.numbers("axial_pos_shape"), keys.numbers("axial_pos_embds_dim")
     if shape is None or widths is None or len(shape) != len(widths) or sum(widths) != dim:
         raise keys.refuse("axial_pos_embds_dim", f"expected widths that add up to {dim}")
     return sum(rows * width for rows, width in zip(shape, widths, strict=True))

@@ -10,6 +10,7 @@ _PAIR = "it is made of two models with configs of their own: give the config of 
 _MEMORY = "its layers attend to a memory of pictures besides, whose length nobody says"
 _CODEC = "it makes sounds from codes by several networks, of which no single one is the model"
 _TASK = "it finds objects or outlines by maps of several sizes, which a list of layers does not say"
+_PART = "it is a part of a larger model and is read with it: give the config of the whole"
 _SERIES = "it predicts series of numbers: its length is counted in patches that it makes itself"
 
 #: By `model_type`, several of one reason together.
@@ -32,7 +33,18 @@ _GROUPS: Mapping[str, str] = {
     " kyutai_speech_to_text vibevoice_acoustic_tokenizer pocket_tts neucodec wavtokenizer",
     _TASK: "conditional_detr d_fine dab-detr deformable_detr deimv2 detr grounding-dino lw_detr"
     " mask2former maskformer mm-grounding-dino omdet-turbo oneformer rf_detr rt_detr rt_detr_v2"
-    " table-transformer sam sam2 sam3 sam_hq edgetam seggpt",
+    " table-transformer sam sam2 sam3 sam_hq edgetam seggpt"
+    " edgetam_video edgetam_vision_model pp_doclayout_v3 pp_doclayout_v4 sam2_hiera_det_model"
+    " sam2_video sam2_vision_model sam3_tracker sam3_tracker_video sam3_video sam3_vision_model"
+    " sam3_vit_model sam_hq_vision_model sam_vision_model depth_pro dpt",
+    _PART: "blip_2_qformer cohere_compass_vision cosmos3_edge_vision exaone4_5_vision"
+    " fun_asr_nano_encoder gemma3n_vision gemma4_vision glm4v_moe_vision glm4v_vision"
+    " glm5_next_vision glm_image_vision glm_ocr_vision granite_docling_vision hunyuan_vl_vision"
+    " hy_v4_vl_vision inkling2_vision internvl_vision kimi_k25_vision lfm3_vl_vision"
+    " minicpm_ocr_vision minicpmv4_7_vision muse_glimmer_vision muse_spark_vision omniasr_audio"
+    " qianfan_ocr_vision qwen2_vl_vision qwen2_5_vl_vision qwen3_5_moe_vision qwen3_5_vision"
+    " qwen3_asr_encoder qwen3_vl_moe_vision qwen3_vl_vision qwen4_exp_vision"
+    " voxtral_realtime_encoder",
     _SERIES: "autoformer informer patchtsmixer patchtst time_series_transformer timesfm timesfm2_5",
 }
 _EACH: Mapping[str, str] = {

@@ -26,7 +26,7 @@ class Wave:
 
 def convolved(keys: Keys, style: Wave) -> tuple[int, int]:
     """Parameters of the convolutions over the wave, and their last width."""
-    widths, kernels = keys.items("conv_dim"), keys.items("conv_kernel")
+    widths, kernels = keys.numbers("conv_dim"), keys.numbers("conv_kernel")
     if not widths or not kernels or len(widths) != len(kernels):
         raise keys.refuse("conv_dim", "expected as many widths as there are in conv_kernel")
     kind = style.norms or keys.word("feat_extract_norm", default="group")
@@ -72,7 +72,7 @@ def wave(keys: Keys, style: Wave, *, within: int = 0, extra: int = 0) -> Model:
                  bias=True)  # fmt: skip
     layer = Layer(mixer=mixer, feed=feed, norm="layer", parameters=4 * dim, stack="encoder")
     front, last = convolved(keys, style)
-    chances = (keys.get("mask_time_prob", default=0.05), keys.get("mask_feature_prob", default=0))
+    chances = (keys.number("mask_time_prob"), keys.number("mask_feature_prob"))
     masked = dim * (max(chances) > 0 if style.masked is None else style.masked)
     projected = linear(last, dim, bias=True)
     if keys.flag("feat_proj_layer_norm", default=True):
@@ -97,7 +97,7 @@ def wavlm(keys: Keys) -> Model:
 
 def sew(keys: Keys) -> Model:
     """Its layers run on frames that are squeezed together, and are spread out again behind."""
-    dim, last = keys.count("hidden_size"), (keys.items("conv_dim") or [0])[-1]
+    dim, last = keys.count("hidden_size"), (keys.numbers("conv_dim") or [0])[-1]
     squeeze = keys.count("squeeze_factor", default=2)
     spread = linear(dim, dim * squeeze, bias=True)
     if last == dim:

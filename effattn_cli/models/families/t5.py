@@ -121,7 +121,9 @@ def pop2piano(keys: Keys) -> Model:
 def udop(keys: Keys) -> Model:
     """Pictures and places of words: patches of each stack, and tables of places."""
     dim, heads = keys.count("d_model"), keys.count("num_heads")
-    kinds = [one.get("type") for one in keys.items("relative_bias_args") or [] if one]
+    kinds = [
+        one.get("type") for one in keys.items("relative_bias_args") or [] if isinstance(one, dict)
+    ]
     if kinds != ["1d", "horizontal", "vertical"]:
         raise keys.refuse("relative_bias_args", "only 1d, horizontal and vertical are understood")
     patches = linear(keys.count("num_channels", default=3) * keys.count("patch_size") ** 2, dim,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -10,7 +9,7 @@ from effattn_cli.architecture import Model
 from effattn_cli.models.encoder import as_saved
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import dense, linear, norm, softmax
-from effattn_cli.models.sight import Sight, half, mixer, patches, sight
+from effattn_cli.models.sight import Sight, expanded, half, mixer, patches, sight
 
 CLIP = Sight(patch_bias=False, before=True, activation="quick_gelu")
 
@@ -36,9 +35,8 @@ def dinov2(keys: Keys, *, registers: bool = False) -> Model:
     masked = registers or keys.flag("use_mask_token", default=True)
     feed = None
     if keys.flag("use_swiglu_ffn"):
-        hidden = (int(int(dim * keys.get("mlp_ratio", default=4)) * 2 / 3) + 7) // 8 * 8
-        whole = dense(dim, hidden, "silu", gated=True, bias=True)
-        feed = whole
+        hidden = (int(expanded(keys, dim) * 2 / 3) + 7) // 8 * 8
+        feed = dense(dim, hidden, "silu", gated=True, bias=True)
     model = sight(keys, style, feed=feed, learned=1 + masked + more + number + 1)
     return replace(model, context=number + 1 + more)
 
@@ -67,7 +65,7 @@ def beit(keys: Keys) -> Model:
     table = ((2 * side - 1) ** 2 + 3) * heads
     style = Sight(
         classes=1, key_bias=False, positions=keys.flag("use_absolute_position_embeddings"),
-        scales=2 if keys.get("layer_scale_init_value", default=0.1) > 0 else 0,
+        scales=2 if keys.number("layer_scale_init_value") > 0 else 0,
     )  # fmt: skip
     masked = keys.flag("use_mask_token")
     shared = keys.flag("use_shared_relative_position_bias")
@@ -118,7 +116,9 @@ def aimv2(keys: Keys) -> Model:
 
 def vivit(keys: Keys) -> Model:
     """Patches reach over several pictures of a film."""
-    size: Any = keys.get("tubelet_size", default=[2, 16, 16])
+    size = keys.numbers("tubelet_size") or [2, 16, 16]
+    if len(size) != 3 or min(size) < 1:
+        raise keys.refuse("tubelet_size", "expected three numbers")
     frames, side = keys.count("num_frames", default=32), keys.count("image_size", default=224)
     number = frames // size[0] * (side // size[1]) * (side // size[2])
     numbers = keys.count("num_channels", default=3) * size[0] * size[1] * size[2]
