@@ -11,12 +11,6 @@ def variant_names(incomplete: str) -> Iterable[str]:
     return [before + comma + name for name in Catalog().names() if name.startswith(last)]
 
 
-def presets(incomplete: str) -> Iterable[str]:
-    from effattn_cli.plan.presets import PRESETS
-
-    return [name for name in PRESETS if name.startswith(incomplete)]
-
-
 def model_names(incomplete: str) -> Iterable[str]:
     """Known models; files are the shell's to complete."""
     from effattn_cli.models.presets import configs

@@ -70,8 +70,12 @@ def memory(model: Model, deployment: Deployment) -> Memory:
     for what in KEPT:
         kept = 0
         for layer, count in model.distinct().items():
-            parts = (part for part in layer.keeps if part.what == what)
-            kept += count * sum(part.bytes(deployment.context, cache) for part in parts)
+            held = (
+                part.bytes(deployment.context, cache, model.source)
+                for part in layer.keeps
+                if part.what == what
+            )
+            kept += count * sum(held)
         if kept and not deployment.training:
             lines[what] = kept * deployment.batch
     lines["workspace"] = workspace(model, deployment)
@@ -92,18 +96,22 @@ def weights(model: Model, form: Weights | None) -> int:
         return model.parameters * BYTES[model.dtype]
     if form in BYTES:
         return model.parameters * BYTES[form]
-    halves = sum(half.parameters for layer in model.layers for half in layer.halves)
+    own = [layer for layer in model.layers if not layer.repeated]
+    halves = sum(half.parameters for layer in own for half in layer.halves)
     bits, _ = QUANTISED[form]
     return round(halves * bits / 8) + (model.parameters - halves) * BYTES[model.dtype]
 
 
 def workspace(model: Model, deployment: Deployment) -> int:
     """Bytes alive at the worst moment beside weights and what is kept, modelled: for a piece of the
-    prompt the stream twice and the widest half; and the last token's logits, in float32.
+    prompt (all of it, where there is an encoder) the stream twice and the widest half; and the last
+    token's logits, in float32.
 
     What training keeps for the backward pass is not in it: that is measured, or not known.
     """
-    tokens = deployment.batch * min(deployment.chunk, deployment.context)
+    whole = any(layer.mixer is not None and not layer.mixer.causal for layer in model.kinds)
+    piece = deployment.context if whole else min(deployment.chunk, deployment.context)
+    tokens = deployment.batch * piece
     widest = max((_width(layer) for layer in model.layers), default=0)
     stream = tokens * (2 * model.dim + widest) * BYTES[model.dtype]
     return stream + deployment.batch * model.vocab * BYTES["float32"]

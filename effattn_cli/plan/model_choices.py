@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,8 +23,10 @@ def found(text: str) -> Model:
     """
     if text.lower() in presets.configs():
         return presets.model(text.lower())
-    path = Path(text)
-    if path.suffix != ".json" and not path.is_dir():
+    path, is_folder = Path(text), False
+    with suppress(OSError, ValueError):  # a name too long for a path is no folder
+        is_folder = path.is_dir()
+    if path.suffix != ".json" and not is_folder:
         raise presets.unknown_name(text)
     return reading.read(path)
 

@@ -71,7 +71,7 @@ class Request(Struct, frozen=True, kw_only=True):
             " mixers.",
             metavar="MODEL",
             section="Shapes",
-            completion="preset",
+            completion="model",
         ),
     ] = None
     model: Annotated[

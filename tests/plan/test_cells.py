@@ -156,7 +156,7 @@ def test_like_fills_what_is_not_given(tmp_path: Path) -> None:
     assert widths(like="bert-base") == (768, 12, None, None)
     assert widths(like="llama-3-8b", kv_heads=4, dim=512) == (512, 32, 4, 128)
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({"d_model": 512, "num_heads": 8}))
+    path.write_text(json.dumps({"model_type": "gpt2", "n_embd": 512, "n_head": 8}))
     assert widths(like=str(path)) == (512, 8, None, None)
     assert widths(like="gpt2", dim=512, heads=8) == (512, 8, None, None)
 
