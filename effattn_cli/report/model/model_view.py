@@ -106,7 +106,7 @@ def layers(model: Model, cache: Dtype) -> Grid:
     }
     for name, parameters in outside.items():
         if parameters or name.startswith("head, tied"):
-            cells = ("", "", name, "", "", units.count(parameters), "")
+            cells = ("-", "-", name, "-", "-", units.count(parameters), "-")
             rows.append(Row(cells=tuple(map(Text, cells))))
     return Grid(LAYERS, rows)
 
