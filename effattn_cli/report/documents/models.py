@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from effattn_cli.architecture import Layer, Weights
 from effattn_cli.machine import Count
+from effattn_cli.models.budget import Line
 from effattn_cli.setting import Dtype
 
 
@@ -20,7 +21,7 @@ class MemoryAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     context: int
     batch: int
-    lines: Mapping[str, int]  # by what takes them
+    lines: Mapping[Line, int]  # by what takes them
     total: int  # what the architecture needs
     allocated: int  # what an engine with pages of one size allocates
     page: int

@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+What = Literal["page", "chart", "profile", "export", "variant"]
+
 
 class Problem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An error: the same words as on stderr, and the exit code."""
@@ -18,6 +20,6 @@ class Saved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file that was written."""
 
     path: str
-    what: Literal["page", "chart", "profile", "export", "variant"]
+    what: What
     counts: Mapping[str, int] = {}  # of what is in it: "cells", "runs", "scores"
     next: tuple[str, ...] = ()  # commands to go on with

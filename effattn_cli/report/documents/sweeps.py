@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from effattn_cli.machine import Size
 from effattn_cli.records import Cell, Cost, Failure
 from effattn_cli.setting import Setting
 
@@ -42,10 +43,18 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     models: tuple[PlannedModel, ...]
 
 
+class SharedSetting(
+    Setting, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True
+):
+    """The setting of a whole curve."""
+
+    batch: Size  # 0: it depends on the length
+
+
 class CrossedAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Tokens from which on a variant is better than the baseline in one metric."""
 
-    setting: Setting
+    setting: SharedSetting
     label: str
     metric: str
     at: float | None  # null: not up to `last`
