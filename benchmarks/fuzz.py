@@ -37,7 +37,7 @@ from effattn_cli.plan.cells import plan
 from effattn_cli.plan.config_file import from_file
 from effattn_cli.quantities import parse_bytes, parse_seconds
 from effattn_cli.ranges import fractions, lengths
-from effattn_cli.report.compare import change_phrases, comparison_view
+from effattn_cli.report.compare import comparison_json, comparison_view
 from effattn_cli.report.profile import csv_export, findings, tables
 
 _CARD = """{title: T, families: [low-rank], paper: 'arXiv:1', year: 2020, time: N k, memory: N,
@@ -206,7 +206,7 @@ def read_profile(data: bytes) -> None:
     for old, new in ((profile, WHOLE), (WHOLE, profile), (profile, profile)):
         found = {"new": compare(old, new)}
         console.print(comparison_view.report(found, old="old", all=True))
-        change_phrases.as_json("old", found, {})
+        comparison_json.document("old", found, {})
         with contextlib.suppress(EffattnError):
             merge([old, new], "")
 

@@ -3,10 +3,13 @@
 Nothing here or in the commands imports torch; that would cost every answer two seconds.
 """
 
+import contextlib
 import gc
 import io
 import os
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -27,15 +30,16 @@ from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
 from effattn_cli.commands.report import report
+from effattn_cli.commands.schema import schema
 from effattn_cli.commands.score import score
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
-from effattn_cli.errors import EffattnError
+from effattn_cli.errors import EffattnError, Stopped
 from effattn_cli.report import stand_ins
 from effattn_cli.setting import FORMER
 from effattn_cli.units import clean
 
-INTERRUPTED = 130
+FORMAT = ("--output-format", "json")
 SURVIVORS = 300_000  # new objects between two looks for garbage; two large profiles make as many
 
 app = typer.Typer(
@@ -47,7 +51,7 @@ app = typer.Typer(
 for command in (
     profile, model, show, profiles, report, evaluate, choose, crossover, compare, score, merge,
     export,
-    variants, devices, check, new,
+    variants, devices, check, new, schema,
 ):  # fmt: skip
     app.command()(command)
 
@@ -87,9 +91,12 @@ def main() -> NoReturn:
 def _run(*, debug: bool) -> int:
     try:
         code = app(standalone_mode=False) or 0
+        if code == Stopped.exit_code:  # typer makes that of a Ctrl-C
+            raise KeyboardInterrupt
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        _print_problem("interrupted", None, Stopped.exit_code)
+        return Stopped.exit_code
     except (BrokenPipeError, SystemExit):  # the reader, `head` say, has seen enough; typer exits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -97,10 +104,34 @@ def _run(*, debug: bool) -> int:
         if debug:
             raise
         message, hint, code = _words(error)
-        print(f"error: {clean(' '.join(message.split()))}", file=sys.stderr)
+        message = clean(" ".join(message.split()))
+        print(message if code == Stopped.exit_code else f"error: {message}", file=sys.stderr)
         if hint:
             print(f"hint: {clean(hint)}", file=sys.stderr)
+        if not _is_unwritable(error):
+            _print_problem(message, clean(hint) if hint else None, code)
     return code
+
+
+def _asks_for_json(words: Sequence[str]) -> bool:
+    """Typed so, whether or not the rest could be read."""
+    return "--json" in words or "--output-format=json" in words or FORMAT in pairwise(words)
+
+
+def _print_problem(message: str, hint: str | None, code: int) -> None:
+    """Where `--json` was typed, the error as a document: stdout holds one either way."""
+    if not _asks_for_json(sys.argv[1:]):
+        return
+    from effattn_cli.report.documents import kinds  # noqa: PLC0415
+    from effattn_cli.report.documents.outcomes import Problem  # noqa: PLC0415
+
+    with contextlib.suppress(OSError):
+        print(kinds.text(Problem(message=message, hint=hint, exit_code=code)), flush=True)
+
+
+def _is_unwritable(error: Exception) -> bool:
+    """Whether it is of the stream that answers are printed on."""
+    return isinstance(error, OSError) and error.filename is None
 
 
 def _words(error: Exception) -> tuple[str, str | None, int]:

@@ -3,7 +3,8 @@
 EffattnError
 ├── UsageError        2  the user asked for something that does not exist or cannot be read
 ├── Unsupported       2  a variant cannot do what a cell asks; inside a sweep this is a failed cell
-└── NothingMeasured   4  no cell could be run at all
+├── NothingMeasured   4  no cell could be run at all
+└── Stopped         130  by the user; what was found out until then is saved
 """
 
 import re
@@ -38,6 +39,12 @@ class Unsupported(EffattnError):
 
 class NothingMeasured(EffattnError):
     exit_code = 4
+
+
+class Stopped(EffattnError):
+    """Ctrl-C or SIGTERM ended a command; the hint says how to go on."""
+
+    exit_code = 130
 
 
 def unknown(

@@ -36,6 +36,7 @@ class Metric:
     """Something that a cell takes or gives."""
 
     name: str  # as it is typed, and in documents
+    also: tuple[str, ...] = ()  # other names that may be typed
     title: str
     column: str  # of an export, with the unit
     show: Callable[[float], str]
@@ -280,7 +281,8 @@ METRICS: Mapping[str, Metric] = {
             reading=lambda _, run: run.joules, parse=parse_joules,
         ),
         Metric(
-            name="throughput", title="throughput", column="tokens_per_second",
+            name="throughput", also=("tokens/s", "tokens-per-second"), title="throughput",
+            column="tokens_per_second",
             show=lambda rate: f"{units.count(rate)} tokens/s", value=_tokens_per_second,
             bounds=_throughput_bounds, band=_throughput_band, timed=True, better="faster",
             worse="slower", reading=lambda cell, run: cell.tokens_per_call / run.median,
@@ -304,9 +306,10 @@ def metric(name: str) -> Metric:
     match = _PERCENTILE.fullmatch(name)
     if match and float(match[1]) > 0:
         return percentile(float(match[1]) / 100)
-    if name not in METRICS:
-        raise unknown("metric", name, [*METRICS, "p95"])
-    return METRICS[name]
+    written = {other: one.name for one in METRICS.values() for other in (one.name, *one.also)}
+    if name not in written:
+        raise unknown("metric", name, [*written, "p95"])
+    return METRICS[written[name]]
 
 
 def wins(by: Metric, ratio: float) -> bool:

@@ -1,8 +1,9 @@
 """Whether a variant keeps the laws that the bundled ones keep."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.catalog.sources import absolute, named
@@ -18,8 +19,7 @@ Status = Literal["held", "broken", "skipped"]
 LOADING = "loading"  # stands for being there at all
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether a variant keeps one law."""
 
     law: str

@@ -47,6 +47,9 @@ def choose(typed: Typed, options: Mapping[str, Any], wanted: Wanted) -> int:
     if wanted.emit is not None:
         unless_there(wanted.emit, force=wanted.force)
     answer = model_choosing.answer(_question(typed, options), note, told)
+    made = model_choosing.policy(answer) if wanted.emit is not None else None
+    if wanted.emit is not None and made is not None:
+        made.write(wanted.emit)
     if wanted.json:
         from effattn_cli.report.model import choice_json
 
@@ -57,12 +60,7 @@ def choose(typed: Typed, options: Mapping[str, Any], wanted: Wanted) -> int:
 
         stdout().print(choice_view.shown(answer, everything=wanted.everything), highlight=False)
     if wanted.emit is not None:
-        made = model_choosing.policy(answer)
-        if made is None:
-            told("nothing fits; no policy is written")
-        else:
-            made.write(wanted.emit)
-            told(f"saved: {wanted.emit}")
+        told(f"saved: {wanted.emit}" if made else "nothing fits; no policy is written")
     return 0 if answer.best is not None else NOTHING
 
 

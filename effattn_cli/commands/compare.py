@@ -1,16 +1,21 @@
 """`effattn compare`: what changed between saved profiles, and how sure that is."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from effattn_cli.commands.completion import profile_names
 
 if TYPE_CHECKING:
+    from effattn_cli.analysis.compare.comparison import Comparison
     from effattn_cli.records import Profile
+    from effattn_cli.report.compare.gate_phrases import Outcomes
 
-BROKEN = 1  # exit code: a limit of --fail-if does not hold
+BROKEN = 1  # exit code: a limit of --fail-if does not hold, or there is nothing that it could hold
+Form = Literal["text", "json", "markdown", "github"]
 
 
 def compare(
@@ -41,6 +46,13 @@ def compare(
     all: Annotated[bool, typer.Option("--all", help="Cells that did not change, too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request.")] = False,
+    output_format: Annotated[
+        Form | None,
+        typer.Option(
+            "--output-format",
+            help="`github`: annotations of a workflow. `json`, `markdown`: as these options.",
+        ),
+    ] = None,
     chart: Annotated[
         bool | None, typer.Option("--chart/--no-chart", help="Draw the curves that changed.")
     ] = None,
@@ -50,10 +62,9 @@ def compare(
     from effattn_cli.analysis.compare import gate
     from effattn_cli.errors import UsageError
     from effattn_cli.quantities import parse_share
-    from effattn_cli.report.compare import change_phrases
+    from effattn_cli.report.compare import gate_phrases
 
-    if json and markdown:
-        raise UsageError("--json and --markdown: one answer at a time")
+    form = _form(output_format, json=json, markdown=markdown)
     limits = [gate.parse(text) for text in fail_if or ()]
     share = parse_share(threshold, "--threshold")
     if not share:
@@ -65,16 +76,53 @@ def compare(
         name: comparing.compare(*pair, threshold=share, metrics=metrics)
         for name, pair in sides.items()
     }
-    broken = {
-        name: gate.breaches(comparison, limits, strict=strict)
+    found = {
+        name: gate.outcomes(comparison, limits, strict=strict)
         for name, comparison in comparisons.items()
     }
-    if json:
-        typer.echo(change_phrases.as_json(old, comparisons, broken))
-    elif markdown:
+    _show(form, Answer(old, comparisons, found), all=all, chart=chart)
+    for line in gate_phrases.lines(found, comparisons):
+        print(line, file=sys.stderr)
+    failed = [one for outcomes in found.values() for one in outcomes if not one.passed]
+    raise typer.Exit(BROKEN if failed else 0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is shown: comparisons, and outcomes of limits, by the name of the new profile."""
+
+    old: str
+    comparisons: "Mapping[str, Comparison]"
+    found: "Outcomes"
+
+
+def _form(asked: Form | None, *, json: bool, markdown: bool) -> Form:
+    from effattn_cli.errors import UsageError
+
+    flags: dict[Form, bool] = {"json": json, "markdown": markdown}
+    forms = [form for form, given in flags.items() if given]
+    if asked is not None and asked not in forms:
+        forms.append(asked)
+    if len(forms) > 1:
+        words = [f"--{form}" if flags.get(form) else f"--output-format {form}" for form in forms]
+        raise UsageError(f"{' and '.join(words)}: one answer at a time")
+    return forms[0] if forms else "text"
+
+
+def _show(form: Form, answer: Answer, *, all: bool, chart: bool | None) -> None:
+    old, comparisons, found = answer.old, answer.comparisons, answer.found
+    if form == "json":
+        from effattn_cli.report.compare import comparison_json
+
+        typer.echo(comparison_json.document(old, comparisons, found))
+    elif form == "markdown":
         from effattn_cli.report import markdown as writing
 
-        typer.echo(writing.compared(comparisons, old=old, all=all))
+        typer.echo(writing.compared(comparisons, found, old=old, all=all))
+    elif form == "github":
+        from effattn_cli.report.compare import annotations
+
+        typer.echo("\n".join(annotations.lines(found, comparisons)))
     else:
         from effattn_cli.report import charts, terminal_chart
         from effattn_cli.report.compare import comparison_view
@@ -83,12 +131,6 @@ def compare(
         console = stdout()
         console.print(comparison_view.report(comparisons, old=old, all=all), highlight=False)
         terminal_chart.show(charts.of_comparisons(comparisons), console, asked=chart)
-    for line in (
-        *change_phrases.idle(gate.idle(comparisons.values(), limits)),
-        *change_phrases.broken(broken, comparisons),
-    ):
-        print(line, file=sys.stderr)
-    raise typer.Exit(BROKEN if any(broken.values()) else 0)
 
 
 def _sides(

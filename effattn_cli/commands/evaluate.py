@@ -10,6 +10,7 @@ from effattn_cli.commands.completion import evaluation_names
 if TYPE_CHECKING:
     from effattn_cli.app.evaluating import Order
     from effattn_cli.app.sweep import Interrupted
+    from effattn_cli.errors import Stopped
     from effattn_cli.evaluation import Evaluation
 
 Resume = Annotated[
@@ -57,8 +58,7 @@ def evaluate(
     try:
         found = _evaluated(order, quiet=quiet)
     except Interrupted as stopped:
-        _tell_how_to_go_on(stopped, order)
-        raise
+        raise _how_to_go_on(stopped, order) from None
     if json:
         typer.echo(store.as_json(found))
     else:
@@ -98,12 +98,12 @@ def _exit_code(found: "Evaluation") -> int:
     return exit_codes.of(failures, found=is_there)
 
 
-def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:
+def _how_to_go_on(stopped: "Interrupted", order: "Order") -> "Stopped":
     import shlex
 
-    from effattn_cli.commands.notes import told
+    from effattn_cli.errors import Stopped
 
     again = ["effattn", "evaluate", "--resume", str(stopped.path)]
     again += [word for plugin in order.request.plugin for word in ("--plugin", plugin)]
-    told("interrupted; what was found out is saved")
-    told(f"hint: {shlex.join(again)} goes on from here")
+    said = "interrupted; what was found out is saved"
+    return Stopped(said, f"{shlex.join(again)} goes on from here")

@@ -21,12 +21,20 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if it is there.")
     ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="With --out: say in JSON what was written.")
+    ] = False,
 ) -> None:
     """Write a profile as CSV (a line for each cell), JSON (all of it) or Markdown."""
     from effattn_cli import files, library, store
     from effattn_cli.app import named_profiles
+    from effattn_cli.commands.notes import wrote
+    from effattn_cli.errors import UsageError
     from effattn_cli.report.profile import csv_export as exports
 
+    if json and out is None:
+        hint = "--format json prints the profile as JSON; --out FILE --json says what was written"
+        raise UsageError("--json: stdout holds the export itself", hint)
     loaded = library.read(profile)
     writers = {"csv": exports.as_csv, "json": store.as_json, "md": exports.as_markdown}
     text = writers[format](loaded).removesuffix("\n") + "\n"
@@ -36,3 +44,5 @@ def export(
         files.check(out)
         named_profiles.unless_there(out, force=force)
         files.replace(out, text.encode(errors="replace"))
+        if json:
+            wrote(out, "export", {"cells": len(loaded.records)})

@@ -15,11 +15,13 @@ def merge(
         list[str], typer.Argument(help="Files, names, @1.", autocompletion=profile_names)
     ],
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Join profiles of one machine; rounds of the same cell are joined too."""
     from effattn_cli import files, library, store
     from effattn_cli.analysis.compare.merging import merge as merged
     from effattn_cli.app import named_profiles
+    from effattn_cli.commands.notes import wrote
     from effattn_cli.units import number
 
     combined = merged(
@@ -31,3 +33,5 @@ def merge(
     runs = sum(len(record.runs) for record in combined.records)
     summary = f"{number(len(combined.records), 'cell')}, {number(runs, 'run')}"
     print(f"saved: {out} ({summary})", file=sys.stderr)
+    if json:
+        wrote(out, "profile", {"cells": len(combined.records), "runs": runs})

@@ -67,8 +67,10 @@ def new(
     folder: Annotated[
         Path, typer.Option("--folder", metavar="DIR", help="Where to put the file.")
     ] = Path(),
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a small variant that keeps all laws, to start your own from."""
+    from effattn_cli.commands.notes import wrote
     from effattn_cli.errors import UsageError
 
     _refuse(name)
@@ -86,10 +88,15 @@ def new(
         raise UsageError(f"{str(path)!r} is there already", "give another name") from None
     except OSError as error:
         raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
-    typer.echo(f"wrote {path}; next:")
-    typer.echo(f"  effattn check {path}")
     shown = name.replace("_", "-")
-    typer.echo(f"  effattn profile --plugin {path} --variant {shown} --seq 1k..16k")
+    following = (
+        f"effattn check {path}",
+        f"effattn profile --plugin {path} --variant {shown} --seq 1k..16k",
+    )
+    if json:
+        wrote(path, "variant", following=following)
+    else:
+        typer.echo("\n  ".join([f"wrote {path}; next:", *following]))
 
 
 def _refuse(name: str) -> None:

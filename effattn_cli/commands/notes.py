@@ -1,8 +1,14 @@
 """Lines for people, on stderr: an answer on stdout stays what a program can read."""
 
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from effattn_cli.units import clean
+
+if TYPE_CHECKING:
+    from effattn_cli.report.documents.outcomes import What
 
 
 def note(text: str) -> None:
@@ -11,6 +17,19 @@ def note(text: str) -> None:
 
 def told(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def wrote(
+    path: Path,
+    what: "What",
+    counts: Mapping[str, int] | None = None,
+    following: tuple[str, ...] = (),
+) -> None:
+    """The document of a file that was written, on stdout, and of commands to go on with."""
+    from effattn_cli.report.documents import kinds
+    from effattn_cli.report.documents.outcomes import Saved
+
+    print(kinds.text(Saved(path=str(path), what=what, counts=counts or {}, next=following)))
 
 
 def progress(number: int, of: int, what: str = "") -> None:

@@ -9,6 +9,7 @@ from effattn_cli.commands import options as o
 
 if TYPE_CHECKING:
     from effattn_cli.app.sweep import Interrupted, Order
+    from effattn_cli.errors import Stopped
     from effattn_cli.records import Profile
 
 Config = Annotated[
@@ -79,24 +80,24 @@ def profile(
         raise UsageError("--assume plans for a machine that is not here", "give --dry-run, too")
     try:
         code = (
-            _planned(order, assume, quiet=quiet)
+            _planned(order, assume, json=json, quiet=quiet)
             if dry_run
             else _measured(order, json=json, quiet=quiet)
         )
     except Interrupted as stopped:
-        _tell_how_to_go_on(stopped, order)
-        raise
+        raise _how_to_go_on(stopped, order) from None
     raise typer.Exit(code)
 
 
-def _planned(order: "Order", assume: str | None, *, quiet: bool) -> int:
+def _planned(order: "Order", assume: str | None, *, json: bool, quiet: bool) -> int:
     from rich.console import Console
 
     from effattn_cli.app import sweep
     from effattn_cli.app.assumptions import assumed
     from effattn_cli.commands.notes import note
     from effattn_cli.report.console import stdout
-    from effattn_cli.report.profile import dry_run
+    from effattn_cli.report.documents import kinds
+    from effattn_cli.report.profile import dry_run, planning
     from effattn_cli.report.profile.progress import Progress
     from effattn_cli.run.fork_server import ForkServer
 
@@ -109,7 +110,11 @@ def _planned(order: "Order", assume: str | None, *, quiet: bool) -> int:
             profile = machine.profile(sweep.planned(order, server, note, elsewhere=True))
         counted, calls = sweep.dry_run(profile, server, watch)
     words = machine.words if machine is not None else None
-    stdout().print(dry_run.table(counted, calls, words), highlight=False)
+    plan = planning.planned(counted, calls, words)
+    if json:
+        print(kinds.text(plan))
+    else:
+        stdout().print(dry_run.table(counted, plan), highlight=False)
     return 0
 
 
@@ -148,12 +153,12 @@ def _exit_code(profile: "Profile") -> int:
     return exit_codes.of((record.failure for record in profile.records), found=found)
 
 
-def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:
+def _how_to_go_on(stopped: "Interrupted", order: "Order") -> "Stopped":
     import shlex
 
-    from effattn_cli.commands.notes import told
+    from effattn_cli.errors import Stopped
 
     again = ["effattn", "profile", "--resume", str(stopped.path)]
     again += [word for plugin in order.plugins for word in ("--plugin", plugin)]
-    told("interrupted; what was measured is saved")
-    told(f"hint: {shlex.join(again)} goes on from here")
+    said = "interrupted; what was measured is saved"
+    return Stopped(said, f"{shlex.join(again)} goes on from here")

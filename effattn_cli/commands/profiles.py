@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from effattn_cli.report.catalog.profile_list import Entry
+    from effattn_cli.report.documents.catalogs import Entry
 
 SHOWN = 20  # saved profiles, unless all are asked for
 
@@ -36,7 +36,7 @@ def profiles(
 def _lines(paths: "Mapping[str, Path]") -> "list[Entry]":
     from effattn_cli import store
     from effattn_cli.errors import UsageError
-    from effattn_cli.report.catalog.profile_list import Entry
+    from effattn_cli.report.documents.catalogs import Entry
 
     lines = []
     for name, path in paths.items():

@@ -53,13 +53,14 @@ def report(
     out: Out = Path("report.html"),
     force: o.Force = False,
     open: Open = False,
+    json: o.Json = False,
     **options: Any,
 ) -> None:
     """Write profiles as one page of HTML that needs nothing else, to send to a colleague."""
     from effattn_cli import files
     from effattn_cli.app import reporting
     from effattn_cli.app.named_profiles import unless_there
-    from effattn_cli.commands.notes import note, told
+    from effattn_cli.commands.notes import note, told, wrote
     from effattn_cli.report.page import output
 
     question = reporting.Question(
@@ -75,6 +76,8 @@ def report(
     answer = reporting.answered(question, note, single=chart is not None)
     files.replace(out, output.made(answer, out, chart))
     told(f"saved: {out}")
+    if json:
+        wrote(out, "page" if chart is None else "chart")
     if open:
         import webbrowser
 

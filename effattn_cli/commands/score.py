@@ -17,11 +17,13 @@ def score(
     force: Annotated[
         bool, typer.Option("--force", help="Replace scores of something else.")
     ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Enter what models with these variants scored: choose ranks by it before published scores."""
     from effattn_cli import files, store
     from effattn_cli.analysis.selection.own_scores import scored
     from effattn_cli.app.named_profiles import changeable
+    from effattn_cli.commands.notes import wrote
     from effattn_cli.plan.typed_scores import scores
     from effattn_cli.units import number
 
@@ -30,3 +32,5 @@ def score(
     with files.locked(path):
         store.Writer(path).write(scored(store.read(path), entered, of, force=force))
     print(f"saved: {path} ({number(len(entered), 'score')} of {of!r})", file=sys.stderr)
+    if json:
+        wrote(path, "profile", {"scores": len(entered)})

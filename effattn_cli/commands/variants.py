@@ -29,22 +29,34 @@ def variants(
     plugin: Annotated[
         list[str] | None, typer.Option("--plugin", help="A file or folder with variants.")
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the attention variants, or show the card of one."""
-    from effattn_cli.catalog import BrokenPlugin, Catalog
+    from effattn_cli.catalog import Catalog
 
+    if names and (json or survey):
+        from effattn_cli.errors import UsageError
+
+        raise UsageError(f"--names and {'--json' if json else '--survey'}: one answer at a time")
     catalog = Catalog(plugin or [])
     asked = catalog.names() if name is None else _asked(name, catalog)
     if names:
         typer.echo("\n".join(asked))
         return
 
-    from effattn_cli.report.catalog import card_view
-    from effattn_cli.report.console import stdout
+    if name is not None and len(asked) == 1 and not json:
+        from effattn_cli.report.catalog import card_view
+        from effattn_cli.report.console import stdout
 
-    if name is not None and len(asked) == 1:
         stdout().print(card_view.card(catalog.variant(asked[0])))
         return
+    _list(asked, catalog, survey=survey, json=json)
+
+
+def _list(asked: "Iterable[str]", catalog: "Catalog", *, survey: bool, json: bool) -> None:
+    from effattn_cli.catalog import BrokenPlugin
+    from effattn_cli.report.console import stdout
+
     listed, broken = [], {}
     for known_name in asked:
         try:
@@ -52,12 +64,22 @@ def variants(
         except BrokenPlugin as error:
             broken[known_name] = str(error)
     if survey:
+        listed = [item for item in listed if item.card.survey is not None]
+    scalings = _scalings(listed) if survey else None
+    if json:
+        from effattn_cli.report.documents import kinds
+        from effattn_cli.report.documents.catalogs import Variants
+
+        found = Variants(variants=tuple(listed), broken=broken, scalings=scalings)
+        typer.echo(kinds.text(found))
+    elif scalings is not None:
         from effattn_cli.report.catalog import survey_table
 
-        listed = [item for item in listed if item.card.survey is not None]
-        stdout().print(survey_table.table(listed, _scalings(listed)))
-        return
-    stdout().print(card_view.listing(listed, broken))
+        stdout().print(survey_table.table(listed, scalings))
+    else:
+        from effattn_cli.report.catalog import card_view
+
+        stdout().print(card_view.listing(listed, broken))
 
 
 def _asked(word: str, catalog: "Catalog") -> list[str]:

@@ -1,6 +1,5 @@
 """From which length on each variant beats the baseline, and how well that length is known."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -14,6 +13,8 @@ from effattn_cli.analysis.series import Series, by_setting
 from effattn_cli.errors import UsageError
 from effattn_cli.metrics import METRICS
 from effattn_cli.records import Profile
+from effattn_cli.report.documents import kinds
+from effattn_cli.report.documents.sweeps import CrossedAt, Crossovers, SharedSetting
 from effattn_cli.report.layout import Column, Grid, Row
 
 CROSSING = tuple(metric for metric in METRICS.values() if metric.crosses)
@@ -128,10 +129,15 @@ def _end(crossed: Crossover) -> str:
 
 def as_json(profile: Profile) -> str:
     """Lengths in tokens; null stands for "not up to the last length"."""
-    documents = [
-        {"setting": series.setting.values(), "label": one.label, "metric": one.metric.name}
-        | asdict(one.crossing)
+    baseline = _baseline(profile)
+    crossings = tuple(
+        CrossedAt(
+            setting=SharedSetting(**series.setting.values()),
+            label=one.label,
+            metric=one.metric.name,
+            **asdict(one.crossing),
+        )
         for series in by_setting(profile.records)
-        for one in crossovers(series, _baseline(profile))
-    ]
-    return json.dumps({"baseline": _baseline(profile), "crossings": documents}, indent=1)
+        for one in crossovers(series, baseline)
+    )
+    return kinds.text(Crossovers(baseline=baseline, crossings=crossings))

@@ -4,13 +4,16 @@ import re
 from collections.abc import Iterator, Mapping
 
 from effattn_cli.analysis.compare.comparison import Comparison
-from effattn_cli.report.compare import comparison_view
+from effattn_cli.report.compare import comparison_view, gate_phrases
+from effattn_cli.report.compare.gate_phrases import Outcomes
 from effattn_cli.report.layout import Grid
 
 
-def compared(comparisons: Mapping[str, Comparison], *, old: str, all: bool) -> str:
-    """What `effattn compare` tells, the tables of cells folded away."""
-    lines = ["### effattn compare", "", *map(_list, comparison_view.opening(comparisons, old))]
+def compared(comparisons: Mapping[str, Comparison], found: Outcomes, *, old: str, all: bool) -> str:
+    """What `effattn compare` tells, the tables of cells folded away; the gate comes first."""
+    gate = [_list(line) for line in gate_phrases.lines(found, comparisons)]
+    opening = map(_list, comparison_view.opening(comparisons, old))
+    lines = ["### effattn compare", "", *gate, *opening]
     for block in comparison_view.blocks(comparisons, all=all):
         lines += ["", *(folded if block.folds else titled)(block.title, block.grid)]
     closing = [_list(line) for line in comparison_view.closing(comparisons, all=all)]

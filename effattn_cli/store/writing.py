@@ -100,8 +100,12 @@ def as_yaml(document: Document) -> str:
 def as_json(document: Document) -> str:
     """The whole document as one JSON document."""
     form = FORMATS[type(document)]
-    plain = {form.key: form.schema} | _plain(document)
-    text = msgspec.json.format(msgspec.json.encode(plain), indent=1).decode()
+    return json_text({form.key: form.schema} | msgspec.structs.asdict(document))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """Records and plain data as JSON, in ASCII; a number that is not finite is null."""
+    text = msgspec.json.format(msgspec.json.encode(_plain(document)), indent=1).decode()
     return re.sub("[^\x00-\x7e]", _escaped, text)  # also what would move a cursor
 
 

@@ -19,7 +19,9 @@ def whys(old: Record | None, new: Record | None, limit: GateLimit, *, strict: bo
     before, after = (a_profile(*([record] if record else [])) for record in (old, new))
     metrics = {**PRIMARY, limit.metric.name: limit.metric}
     found = compare(before, after, metrics=metrics)
-    return [breach.why for breach in gate.breaches(found, [limit], strict=strict)]
+    (outcome,) = gate.outcomes(found, [limit], strict=strict)
+    assert outcome.passed == (not outcome.breaches and outcome.cells > 0)
+    return [breach.why for breach in outcome.breaches]
 
 
 QUIET, NOISY = [1.0, 1.001, 0.999], [0.9, 1.0, 1.1]
@@ -64,14 +66,49 @@ def test_energy_is_a_limit_like_the_others() -> None:
     assert whys(old, bare, limit, strict=True) == ["no energy to compare"]
 
 
-def test_a_limit_that_nothing_can_break_is_known() -> None:
-    latency, energy = gate.parse("latency>5%"), gate.parse("energy>5%")
+def test_a_limit_that_nothing_is_held_to_fails() -> None:
+    limits = [gate.parse(text) for text in ("latency>5%", "energy>5%", "state>5%")]
     record = measured(a_cell(), QUIET)
-    without = compare(a_profile(record), a_profile(record))
-    having = compare(*(a_profile(drawing(record, *QUIET)) for _ in range(2)))
-    assert gate.idle([without], [latency, energy]) == [energy]
-    assert gate.idle([without, having], [latency, energy]) == []
-    assert gate.idle([], [latency]) == [latency]
+    outcomes = gate.outcomes(compare(a_profile(record), a_profile(record)), limits, strict=False)
+    assert [one.status for one in outcomes] == ["kept", "nothing to compare", "nothing to compare"]
+    assert [one.passed for one in outcomes] == [True, False, False]
+    nothing = compare(a_profile(record), a_profile())
+    assert not any(one.passed for one in gate.outcomes(nothing, limits, strict=False))
+
+
+def test_what_is_unclear_is_counted() -> None:
+    noisy = compare(a_profile(measured(a_cell(), NOISY)), a_profile(measured(a_cell(), NOISY)))
+    (one,) = gate.outcomes(noisy, [LATENCY], strict=False)
+    assert (one.cells, one.unclear, one.passed) == (1, 0, True)  # one and the same measurement
+    moved = [1.08 * x for x in NOISY]
+    found = compare(a_profile(measured(a_cell(), NOISY)), a_profile(measured(a_cell(), moved)))
+    (one,) = gate.outcomes(found, [LATENCY], strict=False)
+    assert (one.cells, one.unclear, one.passed) == (1, 1, True)
+    (one,) = gate.outcomes(found, [LATENCY], strict=True)
+    assert (one.cells, one.unclear, one.passed) == (1, 0, False)
+
+
+@pytest.mark.parametrize("name", ["throughput", "tokens/s", "tokens-per-second"])
+def test_a_rate_breaks_its_limit_by_falling(name: str) -> None:
+    limit = gate.parse(f"{name}>5%")
+    assert limit.metric is METRICS["throughput"]
+    old = measured(a_cell(), QUIET)
+    slower = measured(a_cell(), [x / 0.9 for x in QUIET])
+    assert whys(old, slower, limit, strict=False) == ["-10.0%"]
+    assert whys(old, measured(a_cell(), [x / 0.955 for x in QUIET]), limit, strict=False) == []
+    assert whys(slower, old, limit, strict=False) == []
+    noisy = measured(a_cell(), NOISY), measured(a_cell(), [1.08 * x for x in NOISY])
+    assert whys(*noisy, limit, strict=False) == []
+    (why,) = whys(*noisy, limit, strict=True)
+    assert why.startswith("unclear, up to -")
+
+
+def test_percentiles_and_state_are_metrics_of_limits() -> None:
+    old = measured(a_cell(phase="decode"), QUIET, state_bytes=MIB)
+    new = measured(a_cell(phase="decode"), [1.2 * x for x in QUIET], state_bytes=2 * MIB)
+    assert whys(old, new, gate.parse("p95>5%"), strict=False) == ["+20.0%"]
+    assert whys(old, new, gate.parse("p95>25%"), strict=False) == []
+    assert whys(old, new, gate.parse("state>5%"), strict=False) == ["+100.0%"]
 
 
 def test_a_cell_that_fails_now_breaks_every_limit_and_one_that_is_gone_a_strict_one() -> None:
@@ -94,6 +131,11 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="expected a limit") as caught:
         gate.parse(text)
     assert caught.value.hint == "as latency>5%"
+
+
+def test_a_rate_cannot_fall_by_all_of_itself() -> None:
+    with pytest.raises(UsageError, match="cannot fall by 100 %"):
+        gate.parse("throughput>100%")
 
 
 def test_an_unknown_metric_has_its_nearest() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from effattn_cli import store
 from effattn_cli.records import Profile
+from effattn_cli.report import markdown
 from tests.builders import a_cell, a_machine, a_profile, drawing, failed, measured, predicted
 from tests.running import effattn
 
@@ -44,10 +45,16 @@ def test_a_regression_is_exit_code_1_only_where_a_limit_says_so(saved: dict[str,
     assert "latency: 6 slower" in found.stdout
     found = effattn("compare", saved["old"], saved["slow"], "--fail-if", "latency>5%")
     assert found.returncode == 1
-    assert len(found.stderr.splitlines()) == 6
-    assert found.stderr.startswith("latency>5%: sdpa at 1k: +")
+    *cells, outcome = found.stderr.splitlines()
+    assert len(cells) == 6
+    assert cells[0].startswith("latency>5%: sdpa at 1k: +")
+    assert outcome == "gate: latency>5%: broken by 6 of 6 cells"
     words = ["--fail-if", "latency>80%", "--fail-if", "memory>5%"]
-    assert effattn("compare", saved["old"], saved["slow"], *words).returncode == 0
+    found = effattn("compare", saved["old"], saved["slow"], *words)
+    assert found.returncode == 0
+    assert found.stderr == (
+        "gate: latency>80%: kept by 6 cells\ngate: memory>5%: kept by 6 cells\n"
+    )
 
 
 def test_a_limit_of_energy_holds_where_there_is_a_counter(tmp_path: Path) -> None:
@@ -59,16 +66,61 @@ def test_a_limit_of_energy_holds_where_there_is_a_counter(tmp_path: Path) -> Non
     found = effattn(*words, "--fail-if", "energy>5%", "--fail-if", "latency>5%")
     assert found.returncode == 1
     assert found.stderr.splitlines()[0] == "energy>5%: sdpa at 1k: +50.0%"
-    assert len(found.stderr.splitlines()) == 6
+    assert found.stderr.splitlines()[-2:] == [
+        "gate: energy>5%: broken by 6 of 6 cells", "gate: latency>5%: kept by 6 cells"
+    ]  # fmt: skip
     assert "energy: 6 more" in found.stdout
     assert "energy, geometric mean over the cells of a variant" in found.stdout
     assert "1.50 J" in found.stdout
 
 
-def test_a_limit_that_no_cell_was_held_to_is_said(saved: dict[str, str]) -> None:
-    found = effattn("compare", saved["old"], saved["same"], "--fail-if", "energy>5%")
+def test_a_limit_that_no_cell_was_held_to_fails(saved: dict[str, str]) -> None:
+    words = ["--fail-if", "energy>5%", "--fail-if", "flops>5%"]
+    found = effattn("compare", saved["old"], saved["same"], *words)
+    assert found.returncode == 1
+    why = "failed, because no cell has its energy in both profiles"
+    assert found.stderr == f"gate: energy>5%: {why}\ngate: flops>5%: kept by 7 cells\n"
+
+
+def test_each_of_several_profiles_is_held_to_the_limits(
+    saved: dict[str, str], tmp_path: Path
+) -> None:
+    other = tmp_path / "elsewhere.yaml"
+    store.Writer(other).write(a_profile(measured(a_cell("performer", 99), 1.0)))
+    words = [saved["old"], saved["same"], str(other), "--fail-if", "latency>50%"]
+    found = effattn("compare", *words)
+    assert found.returncode == 1
+    kept, failed_one = found.stderr.splitlines()
+    assert kept.startswith("gate: latency>50%: kept by 6 cells")
+    assert failed_one.endswith(f"has its latency in both profiles, in {other}")
+
+
+@pytest.mark.parametrize("limit", ["p95>5%", "tokens/s>5%", "latency>5%"])
+def test_the_outcome_is_in_every_form_of_the_answer(saved: dict[str, str], limit: str) -> None:
+    words = ["compare", saved["old"], saved["slow"], "--fail-if", limit]
+    ended = {form: effattn(*words, "--output-format", form)
+             for form in ("text", "json", "markdown", "github")}  # fmt: skip
+    assert {found.returncode for found in ended.values()} == {1}
+    outcome = next(line for line in ended["text"].stderr.splitlines() if line.startswith("gate: "))
+    name = limit.replace("tokens/s", "throughput")
+    assert outcome.startswith(f"gate: {name}: broken by 6 of 6 cells")
+    assert markdown.text(outcome) in ended["markdown"].stdout
+    document = json.loads(ended["json"].stdout)
+    assert document["passed"] is False
+    (each,) = document["comparisons"]
+    assert each["gate"][0]["status"] == "broken"
+    assert len(each["breaches"]) == 6
+    title = name.replace("%", "%25")
+    errors = [line for line in ended["github"].stdout.splitlines() if line.startswith("::error")]
+    assert len(errors) == 6
+    assert errors[0].startswith(f"::error title=effattn%3A {title}::sdpa at 1k: ")
+
+
+def test_annotations_without_limits_are_warnings(saved: dict[str, str]) -> None:
+    found = effattn("compare", saved["old"], saved["slow"], "--output-format", "github")
     assert found.returncode == 0
-    assert found.stderr == "energy>5%: no cell has its energy in both profiles\n"
+    lines = found.stdout.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["::warning"] * 6 + ["::notice"]
 
 
 def test_an_unclear_cell_fails_only_where_it_is_strict(saved: dict[str, str]) -> None:
@@ -77,6 +129,15 @@ def test_an_unclear_cell_fails_only_where_it_is_strict(saved: dict[str, str]) ->
     found = effattn(*words, "--strict")
     assert found.returncode == 1
     assert "unclear, up to" in found.stderr
+
+
+def test_strict_is_advised_where_cells_are_unclear(saved: dict[str, str]) -> None:
+    words = ["compare", saved["old"], saved["same"], "--fail-if", "latency>1%"]
+    found = effattn(*words)
+    assert found.returncode == 0
+    assert "unclear and may break it: more --rounds would tell, --strict fails" in found.stderr
+    warned = effattn(*words, "--output-format", "github").stdout
+    assert "::warning title=effattn%3A latency>1%25::kept by 6 cells; " in warned
 
 
 def test_a_profile_against_itself(saved: dict[str, str]) -> None:
@@ -131,6 +192,7 @@ def test_charts_stand_below_what_is_told_and_only_where_they_are_asked_for(
         (["compare", "{old}", "{same}", "--fail-if", "latency"], "expected a limit"),
         (["compare", "{old}", "{same}", "--threshold", "0%"], "--threshold: '0%' leaves no change"),
         (["compare", "{old}", "{same}", "--json", "--markdown"], "--json and --markdown"),
+        (["compare", "{old}", "{same}", "--output-format", "github", "--json"], "one answer"),
         (["merge", "{tmp}/m.yaml", "{old}", "{other}"], "cpu: a CPU against another"),
         (["merge", "{old}", "{old}", "{same}"], "is there already"),
         (["merge", "{tmp}/no/m.yaml", "{old}"], "cannot write"),

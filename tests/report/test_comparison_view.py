@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 
 from hypothesis import given, settings
 from inline_snapshot import snapshot
@@ -13,7 +14,13 @@ from effattn_cli.analysis.compare.comparison import Comparison, compare
 from effattn_cli.analysis.compare.verdicts import Change
 from effattn_cli.records import Profile, Record
 from effattn_cli.report import markdown
-from effattn_cli.report.compare import change_phrases, comparison_view
+from effattn_cli.report.compare import (
+    annotations,
+    change_phrases,
+    comparison_json,
+    comparison_view,
+    gate_phrases,
+)
 from tests.builders import MIB, a_cell, a_machine, a_profile, failed, measured, pending, predicted
 from tests.report.mixes import mixes
 from tests.report.screen import screen
@@ -106,7 +113,7 @@ def test_several_stand_side_by_side() -> None:
 
 
 def test_the_markdown_has_what_the_screen_has() -> None:
-    text = markdown.compared(a_comparison(), old="old|<b>", all=False)
+    text = markdown.compared(a_comparison(), {}, old="old|<b>", all=False)
     assert "- old: old&#124;&#60;b&#62;" in text
     assert "| local | 3 | +29 % | ±3 % | slower |" in text
     assert text.count("<details>") == text.count("</details>") == 2
@@ -116,11 +123,11 @@ def test_the_json_is_one_document_without_infinities() -> None:
     old, new = (a_profile(measured(a_cell(), 1.0, peak)) for peak in (0, MIB))
     found = {"new": compare(old, new)}
     limits = [gate.parse("peak>5%")]
-    broken = {"new": gate.breaches(found["new"], limits, strict=False)}
-    document = json.loads(change_phrases.as_json("old", found, broken))
+    outcomes = {"new": gate.outcomes(found["new"], limits, strict=False)}
+    document = json.loads(comparison_json.document("old", found, outcomes))
     (each,) = document["comparisons"]
-    assert each["cells"][0]["peak"]["ratio"] is None
-    assert each["cells"][0]["peak"]["verdict"] == "worse"
+    assert each["cells"][0]["changes"]["peak"]["ratio"] is None
+    assert each["cells"][0]["changes"]["peak"]["verdict"] == "worse"
     assert each["breaches"][0]["why"] == "from nothing"
     assert each["counts"]["latency"]["same"] == 1
 
@@ -136,8 +143,8 @@ def test_any_profiles_fit_the_screen_and_are_told(
         shown = screen(comparison_view.report(some, old="old", all=True))
         assert max(map(len, shown.splitlines())) <= 80
         assert "nan" not in shown
-        assert markdown.compared(some, old="old", all=True).startswith("### effattn compare")
-        json.loads(change_phrases.as_json("old", some, {}))
+        assert markdown.compared(some, {}, old="old", all=True).startswith("### effattn compare")
+        json.loads(comparison_json.document("old", some, {}))
 
 
 def test_a_hostile_name_moves_no_cursor() -> None:
@@ -145,7 +152,7 @@ def test_a_hostile_name_moves_no_cursor() -> None:
     profile = a_profile(measured(cell, 1.0), predicted(replace(cell, seq=9), 1.0))
     found = {"\x1b[0m": compare(profile, replace(profile, machine=a_machine(cpu="\x1b]0;x")))}
     assert "\x1b" not in screen(comparison_view.report(found, old="\x1b", all=True))
-    assert "\x1b" not in markdown.compared(found, old="\x1b", all=True)
+    assert "\x1b" not in markdown.compared(found, {}, old="\x1b", all=True)
 
 
 def test_what_is_on_one_side_only_is_told_by_its_setting() -> None:
@@ -164,11 +171,31 @@ def test_a_broken_limit_names_the_setting() -> None:
         for seconds in (1.0, 2.0)
     ]
     found = {"new": compare(*sides)}
-    broken = {"new": gate.breaches(found["new"], [gate.parse("latency>5%")], strict=False)}
-    assert list(change_phrases.broken(broken, found)) == [
+    outcomes = {"new": gate.outcomes(found["new"], [gate.parse("latency>5%")], strict=False)}
+    assert list(gate_phrases.lines(outcomes, found)) == [
         "latency>5%: sdpa at 1k (forward): +100.0%",
         "latency>5%: sdpa at 1k (train): +100.0%",
+        "gate: latency>5%: broken by 2 of 2 cells",
     ]
+
+
+def test_annotations_are_few_and_nothing_in_them_ends_one() -> None:
+    seqs = [1024 + seq for seq in range(14)]
+    cells = [replace(a_cell(seq=seq), variant="a,b:c%\n::error::d") for seq in seqs]
+    old, new = (a_profile(*(measured(cell, side) for cell in cells)) for side in (1.0, 2.0))
+    found = {"new": compare(old, new)}
+    limits = [gate.parse("latency>5%"), gate.parse("energy>5%"), gate.parse("peak>5%")]
+    outcomes = {"new": gate.outcomes(found["new"], limits, strict=False)}
+    lines = list(annotations.lines(outcomes, found))
+    assert all(re.fullmatch(r"::(error|notice) title=[^:,\n]+::[^\n]+", line) for line in lines)
+    errors = [line for line in lines if line.startswith("::error")]
+    assert len(errors) == 10
+    assert errors[-1] == "::error title=effattn::and 6 more: see the log"
+    assert "c%25" in errors[0]
+    assert "::notice title=effattn%3A peak>5%25::kept by 14 cells" in lines
+    unasked = list(annotations.lines({}, found))
+    assert unasked[0].startswith("::warning title=effattn%3A latency::a,b:c%25")
+    assert unasked[0].endswith("2.0x ±1 %25 slower")
 
 
 def test_a_wide_interval_of_a_ratio_is_told_by_its_ends() -> None:

@@ -1,9 +1,10 @@
 """Limits on what may get worse, for continuous integration: `latency>5%`."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import inf, isinf
+from math import isinf
+from typing import Literal
 
 from effattn_cli.analysis.compare.comparison import Comparison, Pair
 from effattn_cli.analysis.compare.verdicts import Change
@@ -11,7 +12,10 @@ from effattn_cli.errors import UsageError
 from effattn_cli.metrics import Metric, metric
 from effattn_cli.records import Cell
 
-_LIMIT = re.compile(r"\s*([\w.-]{1,20})\s*>\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%\s*")
+_LIMIT = re.compile(r"\s*([\w./-]{1,20})\s*>\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%\s*")
+
+
+Status = Literal["kept", "broken", "nothing to compare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,14 @@ class GateLimit:
 
     metric: Metric
     threshold: float
+
+    def broken_by(self, ratio: float) -> bool:
+        """Whether the new value over the old one is worse by more than the threshold: above
+        1.05 times a latency, below 0.95 times a throughput, with 5 %.
+        """
+        if self.metric.higher_is_better:
+            return ratio < 1 - self.threshold
+        return ratio > 1 + self.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,27 @@ class Breach:
     why: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a limit."""
+
+    limit: GateLimit
+    cells: int  # that were held to it
+    breaches: tuple[Breach, ...]
+    unclear: int  # further cells that may be beyond it
+
+    @property
+    def status(self) -> Status:
+        if self.breaches:
+            return "broken"
+        return "kept" if self.cells else "nothing to compare"
+
+    @property
+    def passed(self) -> bool:
+        """Only what was compared can pass."""
+        return self.status == "kept"
+
+
 def parse(text: str) -> GateLimit:
     """The limit that `text` states, like `latency>5%`.
 
@@ -40,25 +73,45 @@ def parse(text: str) -> GateLimit:
     match = _LIMIT.fullmatch(text)
     if match is None:
         raise UsageError(f"--fail-if: expected a limit, got {text[:60]!r}", "as latency>5%")
-    return GateLimit(metric(match[1].lower()), float(match[2]) / 100)
+    limit = GateLimit(metric(match[1].lower()), float(match[2]) / 100)
+    if limit.metric.higher_is_better and limit.threshold >= 1:
+        why = f"a {limit.metric.title} cannot fall by {match[2]} %"
+        raise UsageError(f"--fail-if: {why}, so that nothing breaks this limit", "as throughput>5%")
+    return limit
 
 
-def breaches(comparison: Comparison, limits: Sequence[GateLimit], *, strict: bool) -> list[Breach]:
-    """What breaks the limits: a cell that got worse, or that was measured and now fails.
+def outcomes(
+    comparison: Comparison, limits: Sequence[GateLimit], *, strict: bool
+) -> tuple[Outcome, ...]:
+    """What became of each limit.
 
-    An unclear cell breaks none, unless `strict`: then it does where its interval goes beyond the
-    limit, and so does a cell that was measured and now is not.
+    Cells break it that got worse, or were measured and now fail. An unclear cell breaks none,
+    unless `strict`: then it does where its interval goes beyond the limit, and so does a cell that
+    was measured and now is not.
     """
-    return [breach for limit in limits for breach in _of(comparison, limit, strict=strict)]
+    return tuple(_outcome(comparison, limit, strict=strict) for limit in limits)
 
 
-def idle(comparisons: Iterable[Comparison], limits: Sequence[GateLimit]) -> list[GateLimit]:
-    """Those that nothing can break: no cell has the metric on both sides."""
-    present = {name for each in comparisons for pair in each.pairs for name in pair.changes}
-    return [limit for limit in limits if limit.metric.name not in present]
+def _outcome(comparison: Comparison, limit: GateLimit, *, strict: bool) -> Outcome:
+    breaches = tuple(_breaches(comparison, limit, strict=strict))
+    changes = {pair.cell: pair.changes.get(limit.metric.name) for pair in comparison.pairs}
+    compared = {cell: change for cell, change in changes.items() if change and _is_there(change)}
+    open_cells = (cell for cell, change in compared.items() if _may_break(change, limit))
+    broken = {breach.cell for breach in breaches}
+    return Outcome(
+        limit=limit,
+        cells=len(compared.keys() | broken),
+        breaches=breaches,
+        unclear=sum(cell not in broken for cell in open_cells),
+    )
 
 
-def _of(comparison: Comparison, limit: GateLimit, *, strict: bool) -> Iterator[Breach]:
+def _is_there(change: Change) -> bool:
+    """Nothing on both sides, as the state of what does not decode, is nothing to compare."""
+    return bool(change.old or change.new)
+
+
+def _breaches(comparison: Comparison, limit: GateLimit, *, strict: bool) -> Iterator[Breach]:
     for pair in comparison.pairs:
         why = _why(pair, limit, strict=strict)
         if why:
@@ -75,16 +128,16 @@ def _why(pair: Pair, limit: GateLimit, *, strict: bool) -> str:
     if change is None:
         lost = strict and pair.old.status == "measured"
         return f"no {limit.metric.title} to compare" if lost else ""
-    loss, at_worst = _losses(change, limit.metric)
-    if change.verdict == "worse" and loss > 1 + limit.threshold:
-        return "from nothing" if isinf(loss) else f"{change.ratio - 1:+.1%}"
-    if strict and change.verdict == "unclear" and at_worst > 1 + limit.threshold:
-        return f"unclear, up to {at_worst - 1:+.1%}"
+    if change.verdict == "worse" and limit.broken_by(change.ratio):
+        return "from nothing" if isinf(change.ratio) else f"{change.ratio - 1:+.1%}"
+    if strict and _may_break(change, limit):
+        return f"unclear, up to {_at_worst(change, limit) - 1:+.1%}"
     return ""
 
 
-def _losses(change: Change, metric: Metric) -> tuple[float, float]:
-    """How many times worse it is, and may be at most."""
-    if not metric.higher_is_better:
-        return change.ratio, change.high
-    return (1 / change.ratio if change.ratio else inf), (1 / change.low if change.low else inf)
+def _may_break(change: Change, limit: GateLimit) -> bool:
+    return change.verdict == "unclear" and limit.broken_by(_at_worst(change, limit))
+
+
+def _at_worst(change: Change, limit: GateLimit) -> float:
+    return change.low if limit.metric.higher_is_better else change.high

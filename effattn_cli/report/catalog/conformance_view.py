@@ -1,15 +1,15 @@
 """What `effattn check` found: a line for each law, and a count."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from effattn_cli.app.conformance import Finding, Status
+from effattn_cli.report.documents import kinds
+from effattn_cli.report.documents.catalogs import Check
 from effattn_cli.units import clean
 
 MARKS: dict[Status, tuple[str, str]] = {
@@ -34,4 +34,4 @@ def table(name: str, findings: Sequence[Finding]) -> RenderableType:
 
 
 def as_json(name: str, findings: Sequence[Finding]) -> str:
-    return json.dumps({"variant": name, "laws": [asdict(item) for item in findings]}, indent=2)
+    return kinds.text(Check(variant=name, laws=tuple(findings)))

@@ -1,29 +1,17 @@
 """The list of saved and reference profiles."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import msgspec
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.machine import Machine
-from effattn_cli.store import Heading
+from effattn_cli.report.documents import kinds
+from effattn_cli.report.documents.catalogs import Entry, Profiles
 
 NONE = "No profile is saved yet. To make one: effattn profile -v linformer -s 1k..16k"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """A profile's file: its head, or why it cannot be read."""
-
-    name: str
-    path: str
-    heading: Heading | None = None
-    broken: str | None = None
 
 
 def listing(saved: Sequence[Entry], references: Sequence[Entry], *, hidden: int = 0) -> Group:
@@ -63,5 +51,4 @@ def machine(here: Machine) -> str:
 
 
 def as_json(lines: Sequence[Entry]) -> str:
-    document = {"profiles": [msgspec.to_builtins(line) for line in lines]}
-    return json.dumps(document, indent=1)
+    return kinds.text(Profiles(profiles=tuple(lines)))

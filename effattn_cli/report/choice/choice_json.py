@@ -1,121 +1,136 @@
 """Answers as JSON documents: seconds, bytes, joules, tokens; nothing is rounded."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from msgspec.structs import asdict as fields
+
 from effattn_cli.analysis.selection.candidates import Limit, Requirements
 from effattn_cli.analysis.selection.quality import SOURCE
-from effattn_cli.analysis.selection.ranking import Choice, Evaluation
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation, Headroom
 from effattn_cli.analysis.selection.relaxation import MaxContext, Relaxation
 from effattn_cli.report.choice import budget_phrases, recommendation, sentence
+from effattn_cli.report.documents import choices as documents
+from effattn_cli.report.documents import kinds
+from effattn_cli.report.documents.choices import (
+    CandidateAt,
+    ChoiceAt,
+    KnownAmount,
+    Needs,
+    Reach,
+    RelaxedNeeds,
+    ResourceLimit,
+)
 from effattn_cli.setting import Setting
-
-Document = dict[str, Any]
 
 
 def choice(chosen: Choice, setting: Setting, relaxed: Sequence[Relaxation]) -> str:
-    relaxations = {"relaxations": [*map(_relaxation, relaxed)]}
-    return _text(_question(chosen.required, setting) | _choice(chosen) | relaxations)
+    """At one length."""
+    found = documents.Choice(
+        **_question(chosen.required, setting),
+        **fields(_choice(chosen)),
+        relaxations=tuple(map(_relaxation, relaxed)),
+    )
+    return kinds.text(found)
 
 
 def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> str:
-    question = _question(choices[0].required, setting)
-    said = {"answer": sentence.over(choices, single).plain}
-    one = {"for_all": single.best.label if single.best else None}
-    return _text(question | said | one | {"lengths": [*map(_choice, choices)]})
+    """At each of several lengths, and for all of them."""
+    found = documents.Choice(
+        **_question(choices[0].required, setting),
+        answer=sentence.over(choices, single).plain,
+        for_all=single.best.label if single.best else None,
+        lengths=tuple(map(_choice, choices)),
+    )
+    return kinds.text(found)
 
 
 def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirements) -> str:
-    reaches = [
-        {
-            "label": context.candidate.label,
-            "longest": context.seq,
-            "surely": context.lower,
-            "at_most": context.upper,
-            "open": context.open,
-        }
+    """How far each candidate reaches."""
+    reaches = tuple(
+        Reach(
+            label=context.candidate.label,
+            longest=context.seq,
+            surely=context.lower,
+            at_most=context.upper,
+            open=context.open,
+        )
         for context in contexts
-    ]
-    return _text(_question(required, setting) | {"reaches": reaches})
+    )
+    return kinds.text(documents.Choice(**_question(required, setting), reaches=reaches))
 
 
-def _text(document: Document) -> str:
-    return json.dumps(document, indent=1)
+def _question(required: Requirements, setting: Setting) -> dict[str, Any]:
+    """The fields that say what was asked."""
+    needs = Needs(
+        limits=tuple(map(_limit, required.limits)),
+        causal=required.causal,
+        decode=required.decode,
+        padding=required.padding,
+        exact=required.exact,
+        weights=required.weights,
+        confidence=required.confidence,
+    )
+    units = {"latency": "s", "memory": "B", "energy": "J"}
+    return {"units": units, "setting": setting, "needs": needs, "scores": SOURCE}
 
 
-def _question(required: Requirements, setting: Setting) -> Document:
-    return {
-        "effattn_choice": 1,
-        "units": {"latency": "s", "memory": "B", "energy": "J"},
-        "setting": setting.values(),
-        "needs": {
-            "limits": [*map(_limit, required.limits)],
-            "causal": required.causal,
-            "decode": required.decode,
-            "padding": required.padding,
-            "exact": required.exact,
-            "weights": required.weights,
-            "confidence": required.confidence,
-        },
-        "scores": SOURCE,
-    }
+def _limit(limit: Limit) -> ResourceLimit:
+    return ResourceLimit(resource=limit.resource, most=limit.max, share=limit.metric.quantile)
 
 
-def _limit(limit: Limit) -> Document:
-    return {"resource": limit.resource, "most": limit.max, "share": limit.metric.quantile}
+def _relaxation(change: Relaxation) -> RelaxedNeeds:
+    return RelaxedNeeds(
+        label=change.label,
+        seq=change.seq,
+        limits=tuple(map(_limit, change.limits)),
+        without=change.without,
+        cost=change.cost,
+        words=recommendation.relaxation(change),
+    )
 
 
-def _relaxation(change: Relaxation) -> Document:
-    return {
-        "label": change.label,
-        "seq": change.seq,
-        "limits": [*map(_limit, change.limits)],
-        "without": change.without,
-        "cost": change.cost,
-        "words": recommendation.relaxation(change),
-    }
+def _choice(chosen: Choice) -> ChoiceAt:
+    return ChoiceAt(
+        seq=chosen.seq,
+        prefer=chosen.prefer,
+        scored=chosen.scored,
+        recommended=chosen.best.label if chosen.best else None,
+        answer=sentence.answer(chosen).plain,
+        tied=tuple(sorted(chosen.tied)),
+        front=tuple(one.label for one in chosen.front),
+        candidates=tuple(_evaluation(one, chosen) for one in chosen.evaluations),
+    )
 
 
-def _choice(chosen: Choice) -> Document:
-    return {
-        "seq": chosen.seq,
-        "prefer": chosen.prefer,
-        "scored": chosen.scored,
-        "recommended": chosen.best.label if chosen.best else None,
-        "answer": sentence.answer(chosen).plain,
-        "tied": sorted(chosen.tied),
-        "front": [one.label for one in chosen.front],
-        "candidates": [_evaluation(one, chosen) for one in chosen.evaluations],
-    }
-
-
-def _evaluation(one: Evaluation, chosen: Choice) -> Document:
+def _evaluation(one: Evaluation, chosen: Choice) -> CandidateAt:
     binding = one.binding
-    return {
-        "label": one.label,
-        "variant": one.candidate.variant,
-        "options": dict(one.candidate.options),
-        "fits": one.fits,
-        "verdict": recommendation.verdict(one, chosen),
-        "probability": one.probability if one.known else None,
-        "certain": one.certain,
-        "binding": binding.limit.resource if binding and not one.rejection else None,
-        "dominated_by": chosen.dominated.get(one.label),
-        "quality": asdict(one.candidate.quality),
-        "estimates": {
-            name: asdict(estimate) | {"how": budget_phrases.basis(estimate)}
+    return CandidateAt(
+        label=one.label,
+        variant=one.candidate.variant,
+        options=one.candidate.options,
+        fits=one.fits,
+        verdict=recommendation.verdict(one, chosen),
+        probability=one.probability if one.known else None,
+        certain=one.certain,
+        binding=binding.limit.resource if binding and not one.rejection else None,
+        dominated_by=chosen.dominated.get(one.label),
+        quality=one.candidate.quality,
+        estimates={
+            name: KnownAmount(**asdict(estimate), how=budget_phrases.basis(estimate))
             for name, estimate in one.estimates.items()
         },
-        "slack": {
-            headroom.limit.resource: [
-                headroom.limit.max - end
-                for end in (
-                    headroom.estimate.high, headroom.estimate.value, headroom.estimate.low
-                )
-            ]
+        slack={
+            headroom.limit.resource: _slack(headroom)
             for headroom in one.headrooms
             if headroom.estimate is not None
         },
-    }  # fmt: skip
+    )
+
+
+def _slack(headroom: Headroom) -> tuple[float, float, float]:
+    """What is left of the limit, at the upper end of the interval, the value, the lower end."""
+    known, most = headroom.estimate, headroom.limit.max
+    assert known is not None
+    return most - known.high, most - known.value, most - known.low

@@ -1,0 +1,173 @@
+"""Answers of `effattn choose`, of layers and of a whole model."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from effattn_cli.analysis import model_choice
+from effattn_cli.analysis.selection.candidates import Weights
+from effattn_cli.analysis.selection.ordering import Preference
+from effattn_cli.analysis.selection.quality import Quality
+from effattn_cli.analysis.selection.relaxation import Wish
+from effattn_cli.cards import Stored
+from effattn_cli.estimate import Basis
+from effattn_cli.setting import Setting
+
+
+class ResourceLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most so many seconds, bytes or joules."""
+
+    resource: str
+    most: float
+    share: float | None  # of the calls that must keep it; null: the median call
+
+
+class Needs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was asked for."""
+
+    limits: tuple[ResourceLimit, ...]
+    causal: bool
+    decode: bool
+    padding: bool
+    exact: bool
+    weights: Weights
+    confidence: float
+
+
+class KnownAmount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An amount, its 95 % interval, and where it comes from."""
+
+    value: float
+    low: float
+    high: float
+    basis: Basis
+    sources: tuple[int, ...]  # the lengths whose values it came from
+    growth: float | None  # the exponent of the length by which it was carried on
+    known: bool  # the interval comes from samples, and is no guess
+    busy: bool  # other processes kept the machine busy
+    how: str
+
+
+class CandidateAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A candidate at one length, held against the limits."""
+
+    label: str
+    variant: str
+    options: Mapping[str, Stored]
+    fits: bool
+    verdict: str
+    probability: float | None  # that all limits are kept
+    certain: bool  # measured at this very length, no end of an interval above a limit
+    binding: str | None  # the resource that is least likely to be kept
+    dominated_by: str | None
+    quality: Quality
+    estimates: Mapping[str, KnownAmount]  # by resource
+    slack: Mapping[str, tuple[float, float, float]]  # what is left of each limit: low, usual, high
+
+
+class ChoiceAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The answer at one length."""
+
+    seq: int
+    prefer: Preference
+    scored: str | None  # what the user's own scores are of
+    recommended: str | None
+    answer: str
+    tied: tuple[str, ...]
+    front: tuple[str, ...]  # the Pareto front
+    candidates: tuple[CandidateAt, ...]
+
+
+class RelaxedNeeds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change of the question after which something fits."""
+
+    label: str
+    seq: int | None  # a shorter context
+    limits: tuple[ResourceLimit, ...]  # looser ones
+    without: Wish | None  # a need that is given up
+    cost: float  # how many times shorter, or looser
+    words: str
+
+
+class Reach(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The longest context at which a candidate keeps all limits."""
+
+    label: str
+    longest: int | None
+    surely: int | None
+    at_most: int | None
+    open: bool  # nothing says that it does not reach further
+
+
+class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which variant to deploy: at one length, at each of several (`lengths`), or how far each
+    candidate reaches (`reaches`). What was not asked is null or empty.
+    """
+
+    units: Mapping[str, str]
+    setting: Setting
+    needs: Needs
+    scores: str  # where published scores come from
+    answer: str | None = None
+    for_all: str | None = None  # the one variant for all of several lengths
+    lengths: tuple[ChoiceAt, ...] = ()
+    reaches: tuple[Reach, ...] = ()
+    seq: int | None = None
+    prefer: Preference | None = None
+    scored: str | None = None
+    recommended: str | None = None
+    tied: tuple[str, ...] = ()
+    front: tuple[str, ...] = ()
+    candidates: tuple[CandidateAt, ...] = ()
+    relaxations: tuple[RelaxedNeeds, ...] = ()
+
+
+class ModelLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bytes, seconds to read the prompt, tokens a second; null where there is no limit."""
+
+    memory: int | None
+    prefill: float | None
+    tokens_per_second: float | None
+    confidence: float
+
+
+class Duration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds with their 95 % interval."""
+
+    seconds: float
+    low: float
+    high: float
+    basis: Basis
+
+
+class LayoutAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A layout of the model, held against the limits."""
+
+    layout: str
+    swap: model_choice.Swap
+    kept: float  # the share of its layers that are as they were
+    weights: str | None
+    memory: Mapping[str, int]  # bytes by what takes them, and in total
+    allocated: int
+    prefill: Duration | None
+    token: Duration | None
+    tokens_per_second: float | None
+    longest: int | None  # the longest context that fits the memory
+    chances: Mapping[Literal["memory", "prefill", "tokens/s"], float | None]
+    chance: float | None  # that all limits are kept
+    fits: bool
+
+
+class ModelChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which layout of a whole model to deploy."""
+
+    units: Mapping[str, str]
+    model: str
+    context: int
+    batch: int
+    limits: ModelLimits
+    machine: str | None  # where the parts were measured
+    setting: Setting | None
+    best: str | None
+    layouts: tuple[LayoutAt, ...]
