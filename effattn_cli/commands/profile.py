@@ -84,6 +84,7 @@ def profile(
             else _measured(order, json=json, quiet=quiet)
         )
     except Interrupted as stopped:
+        _show_what_there_is(stopped, json=json)
         _tell_how_to_go_on(stopped, order)
         raise
     raise typer.Exit(code)
@@ -146,6 +147,17 @@ def _exit_code(profile: "Profile") -> int:
 
     found = any(record.status == "measured" for record in profile.records)
     return exit_codes.of((record.failure for record in profile.records), found=found)
+
+
+def _show_what_there_is(stopped: "Interrupted", *, json: bool) -> None:
+    from effattn_cli import store
+    from effattn_cli.report.console import print_profile
+
+    profile = store.read(stopped.path)
+    if json:
+        print(store.as_json(profile))
+    elif any(record.runs for record in profile.records):
+        print_profile(profile)
 
 
 def _tell_how_to_go_on(stopped: "Interrupted", order: "Order") -> None:
