@@ -8,7 +8,7 @@ from tests.builders import a_cell, a_profile, failed, measured, pending, predict
 
 WHOLE = measured(a_cell(seq=1024), 1e-3)
 SHORT = measured(a_cell(seq=2048), [1e-3])
-BUDGET = Sampling(time_budget=90.0)
+BUDGET = Sampling(time_budget=30.0)
 
 
 def test_a_whole_sweep_lacks_nothing() -> None:
@@ -24,7 +24,7 @@ def test_what_a_time_budget_ended_says_so() -> None:
     never = failed(a_cell("linformer"), "too-costly", missing)
     profile = a_profile(WHOLE, SHORT, late, never, sampling=BUDGET)
     assert lacks(profile) == (
-        "The time budget of 90 s ended the sweep: 2 of 4 cells have no run,"
+        "The time budget of 30 s ended the sweep: 2 of 4 cells have no run,"
         " 1 of 4 cells has fewer than 3 rounds."
     )
 
