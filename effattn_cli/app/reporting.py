@@ -48,7 +48,7 @@ def answered(question: Question, note: Note, *, single: bool = False) -> Answer:
     limits = [limit(resource, text) for resource, text in question.limits.items() if text]
     if single and len(question.profiles) > 1:
         raise UsageError("--chart draws one profile", "without --chart they stand side by side")
-    profiles = {name: named_profiles.read(name, note) for name in question.profiles}
+    profiles = {name: named_profiles.read_to_show(name, note) for name in question.profiles}
     shown = {
         name: replace(profile, records=_records(profile, name, question, single=single))
         for name, profile in profiles.items()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -140,7 +141,7 @@ def test_a_config_is_saved_and_is_the_same_sweep(saved: Path, tmp_path: Path) ->
 
 
 def test_cells_measured_before_are_reused_and_say_so(tmp_path: Path) -> None:
-    data = {"XDG_DATA_HOME": str(tmp_path)}
+    data: Any = {"XDG_DATA_HOME": str(tmp_path)}
     assert effattn(*SWEEP, "-s", "64", **data).returncode == 0
     found = effattn(*SWEEP, "--reuse", "--json", "-o", str(tmp_path / "p.yaml"), **data)
     assert found.returncode == 0, found.stderr
