@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from effattn_cli import files, library, store, units
 from effattn_cli.analysis.cost import utilisation
+from effattn_cli.analysis.cost.roofline_checks import raised
 from effattn_cli.app import Note
 from effattn_cli.app.named_profiles import unless_there
 from effattn_cli.catalog import Catalog
@@ -136,9 +137,16 @@ def measured(
     """
     context.saver.write(profile)  # before any work: a path that cannot be written is said at once
     try:
-        return Scheduler(profile, context, only).run()
+        found = Scheduler(profile, context, only).run()
     except KeyboardInterrupt:
         raise Interrupted(path) from None
+    higher = raised(found)
+    if higher != found.rooflines:
+        found = replace(found, rooflines=higher)
+        context.saver.write(found)
+        with suppress(files.CannotWrite):  # it is for the next sweep
+            kept_rooflines.keep_raised(found)
+    return found
 
 
 @contextmanager

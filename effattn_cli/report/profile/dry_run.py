@@ -54,7 +54,14 @@ def table(
         )
     models = [Text(units.clean(line)) for line in _models(profile, calls)]
     total = [] if elsewhere is not None else [Text(_total(profile, calls))]
-    return Lines(*shown, *total, Text(note, "dim"), *models)
+    doubtful = [Text(units.clean(line)) for line in _doubtful(profile)]
+    return Lines(*shown, *total, *doubtful, Text(note, "dim"), *models)
+
+
+def _doubtful(profile: Profile) -> Iterator[str]:
+    """That the times rest on a roofline that may be too low."""
+    for why in dict.fromkeys(why for item in profile.rooflines for why in item.doubts):
+        yield f"! The roofline is doubtful, and these times may be too long: {why}."
 
 
 def _models(profile: Profile, calls: Mapping[Cell, float | None]) -> Iterator[str]:
