@@ -261,6 +261,8 @@ class Roofline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dispatch: (
         Positive  # seconds of an operator on next to nothing; on an accelerator, of its launch
     )
+    doubts: tuple[str, ...] = ()  # why it may be too low: the machine was busy, say
+    raised: tuple[str, ...] = ()  # by which cells, that were faster than what was measured
 
 
 class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from typing import get_args
 
 from msgspec.structs import replace
 
+from effattn_cli.analysis.cost.roofline_checks import checked
 from effattn_cli.app.sweep import a_profile, machine
 from effattn_cli.records import Profile
 from effattn_cli.run import kept_rooflines
@@ -30,7 +31,7 @@ def measured(
         progress(number, len(missing))
         kept = (*kept, *kept_rooflines.measure(launcher, device, dtype, threads))
     if missing:
-        return kept_rooflines.keep(profile, kept)
+        return kept_rooflines.keep(profile, checked(kept))
     return replace(profile, rooflines=kept)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from effattn_cli import library
+from effattn_cli.analysis.completeness import lacks
 from effattn_cli.app import Note
 from effattn_cli.errors import UsageError
 from effattn_cli.host import processor
@@ -11,10 +12,22 @@ from effattn_cli.units import number
 
 
 def read(name: str, note: Note) -> Profile:
-    """The profile that `name` stands for.
+    """The profile that `name` stands for; what it lacks is told.
 
     Raises:
         UsageError: there is none, several begin so, or it cannot be read.
+    """
+    profile = read_to_show(name, note)
+    if missing := lacks(profile):
+        note(f"{name}: {missing}")
+    return profile
+
+
+def read_to_show(name: str, note: Note) -> Profile:
+    """The same for a view that says itself what the profile lacks.
+
+    Raises:
+        UsageError: as `read`.
     """
     profile = library.read(name)
     if name.startswith(library.REFERENCE) and (where := elsewhere(profile)):

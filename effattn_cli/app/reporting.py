@@ -7,10 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from effattn_cli.analysis.selection.candidates import Limit
-from effattn_cli.analysis.selection.filters import matching, narrowed
+from effattn_cli.analysis.selection.filters import matching, narrowed, of_variants
 from effattn_cli.analysis.series import by_setting
 from effattn_cli.app import Note, named_profiles
-from effattn_cli.errors import UsageError, unknown
+from effattn_cli.errors import UsageError
 from effattn_cli.plan.budgets import limit
 from effattn_cli.ranges import lengths
 from effattn_cli.records import Profile, Record
@@ -48,7 +48,7 @@ def answered(question: Question, note: Note, *, single: bool = False) -> Answer:
     limits = [limit(resource, text) for resource, text in question.limits.items() if text]
     if single and len(question.profiles) > 1:
         raise UsageError("--chart draws one profile", "without --chart they stand side by side")
-    profiles = {name: named_profiles.read(name, note) for name in question.profiles}
+    profiles = {name: named_profiles.read_to_show(name, note) for name in question.profiles}
     shown = {
         name: replace(profile, records=_records(profile, name, question, single=single))
         for name, profile in profiles.items()
@@ -64,31 +64,4 @@ def _records(
     records = matching(profile.records, question.setting)
     if single and len(by_setting(records)) > 1:
         records = narrowed(records, question.setting)
-    wanted = {label for text in question.variants for label in _labels(text)}
-    for label in sorted(wanted):
-        if not any(label in _names(record) for record in records):
-            there = {name for record in records for name in _names(record)}
-            raise unknown("variant of the profile", label, there)
-    if not wanted:
-        return tuple(records)
-    wanted.add(profile.baseline or "")
-    return tuple(record for record in records if _names(record) & wanted)
-
-
-def _labels(text: str) -> list[str]:
-    """Commas stand between variants, and between the options of one: `a:x=1,y=2,b` are two.
-
-    >>> _labels("linformer:rank=64,sharing=1,sdpa")
-    ['linformer:rank=64,sharing=1', 'sdpa']
-    """
-    found: list[str] = []
-    for word in text.split(","):
-        if found and "=" in word and ":" not in word:
-            found[-1] += f",{word.strip()}"
-        elif word.strip():
-            found.append(word.strip())
-    return found
-
-
-def _names(record: Record) -> set[str]:
-    return {record.cell.variant, record.cell.label}
+    return tuple(of_variants(records, question.variants, profile.baseline))

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +11,20 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
-from effattn_cli import files, store, units
+from effattn_cli import files, library, store, units
 from effattn_cli.analysis.cost import utilisation
+from effattn_cli.analysis.cost.roofline_checks import raised
 from effattn_cli.app import Note
-from effattn_cli.app.named_profiles import changeable, unless_there
+from effattn_cli.app.named_profiles import unless_there
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.host import processor
 from effattn_cli.machine import Machine
 from effattn_cli.plan import config_file
 from effattn_cli.plan.cells import plan
-from effattn_cli.plan.request import merged, sampling
+from effattn_cli.plan.config_of_cells import options_of
+from effattn_cli.plan.request import joined, merged, sampling
+from effattn_cli.plan.sweep_plan import Plan
 from effattn_cli.records import Cell, Profile, Record, Sampling
 from effattn_cli.run import kept_rooflines, outcome
 from effattn_cli.run.context import RunContext, Unsaved
@@ -42,6 +45,9 @@ class Order:
     config: Path | None = None
     out: Path | None = None
     resume: str | None = None
+    again: str | None = None
+    save_config: Path | None = None
+    reuse: bool = False
     force: bool = False
 
     @property
@@ -57,19 +63,11 @@ class Interrupted(KeyboardInterrupt):
         self.path = path
 
 
-def prepared(order: Order, launcher: Launcher, note: Note) -> tuple[Profile, Path | None]:
-    """The profile of the sweep, with what is known of it already; and its file, if it has one."""
-    if order.resume is None:
-        return planned(order, launcher, note), None
-    path = changeable(order.resume)
-    return _resumed(order, path), path
-
-
 def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = False) -> Profile:
     """A new profile with every cell of the request, none measured yet; `elsewhere`: on devices that
     need not be here.
     """
-    from_config = config_file.from_file(order.config) if order.config else {}
+    from_config = _from_config(order) if order.config else {}
     request = merged(order.flags, from_config)
     catalog = Catalog(request.plugin)
     wanted = plan(request, catalog, processor.cores())  # what is wrong shows before torch loads
@@ -77,19 +75,27 @@ def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = F
     if order.out is not None:
         files.check(order.out)
         refuse_replacing(order)
+    if order.save_config is not None:
+        save_config(order, joined(order.flags, from_config))
     here, devices = machine(launcher, ("auto",) if elsewhere else wanted.devices)
     if elsewhere:
         devices |= {name: name for name in wanted.devices if name != "auto"}
     wanted = wanted.placed(devices)
+    for line in wanted.notes:
+        note(line)
+    return unmeasured(wanted, replace(a_profile(here), sampling=how), catalog, note)
+
+
+def unmeasured(wanted: Plan, profile: Profile, catalog: Catalog, note: Note) -> Profile:
+    """The profile with the cells of a plan, none measured yet, and what is known of the machine."""
     settings = {cell.setting for cell in wanted.cells}
-    for line in (*wanted.notes, *_thread_notes(settings)):
+    for line in _thread_notes(settings):
         note(line)
     names = {cell.variant for cell in wanted.cells}
-    kept = kept_rooflines.kept(here)
+    kept = kept_rooflines.kept(profile.machine)
     needed = {utilisation.of(setting, kept) for setting in settings}
     return replace(
-        a_profile(here),
-        sampling=how,
+        profile,
         baseline=wanted.baseline,
         variants={name: catalog.variant(name) for name in sorted(names)},
         records=tuple(Record(cell=cell) for cell in wanted.cells),
@@ -98,17 +104,49 @@ def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = F
     )
 
 
-def measured(profile: Profile, path: Path, context: RunContext) -> Profile:
-    """The sweep, measured; `context` saves it to `path`.
+def save_config(order: Order, options: Mapping[str, Any]) -> None:
+    """Writes options where the order says, as `--config` reads them.
+
+    Raises:
+        UsageError: there is a file, and it is not to be replaced.
+    """
+    assert order.save_config is not None
+    files.check(order.save_config)
+    unless_there(order.save_config, force=order.force)
+    files.replace(order.save_config, config_file.written(options).encode())
+
+
+def _from_config(order: Order) -> dict[str, Any]:
+    """The options of a config file, or those that plan the cells of a profile."""
+    assert order.config is not None
+    path = order.config
+    if not path.exists() and str(path).startswith(("@", library.REFERENCE)):
+        path = library.find(str(path))
+    if store.is_profile(path):
+        return options_of(store.read(path), Catalog(order.plugins))
+    return config_file.from_file(path)
+
+
+def measured(
+    profile: Profile, path: Path, context: RunContext, only: Collection[Cell] | None = None
+) -> Profile:
+    """The sweep, or `only` these of its cells, measured; `context` saves it to `path`.
 
     Raises:
         Interrupted: by the user; what was measured is saved.
     """
     context.saver.write(profile)  # before any work: a path that cannot be written is said at once
     try:
-        return Scheduler(profile, context).run()
+        found = Scheduler(profile, context, only).run()
     except KeyboardInterrupt:
         raise Interrupted(path) from None
+    higher = raised(found)
+    if higher != found.rooflines:
+        found = replace(found, rooflines=higher)
+        context.saver.write(found)
+        with suppress(files.CannotWrite):  # it is for the next sweep
+            kept_rooflines.keep_raised(found)
+    return found
 
 
 @contextmanager
@@ -133,12 +171,13 @@ def _thread_notes(settings: Collection[Setting]) -> Iterator[str]:
 
 
 def dry_run(
-    profile: Profile, launcher: Launcher, watch: Watch
+    profile: Profile, launcher: Launcher, watch: Watch, only: Collection[Cell] | None = None
 ) -> tuple[Profile, dict[Cell, float | None]]:
     """The profile with its costs counted, and the seconds that a call of each cell is expected to
     take.
     """
-    scheduler = Scheduler(profile, RunContext.of(profile.sampling, launcher, Unsaved(), watch))
+    context = RunContext.of(profile.sampling, launcher, Unsaved(), watch)
+    scheduler = Scheduler(profile, context, only)
     counted = scheduler.count()
     return counted, {record.cell: scheduler.state.seconds(record) for record in counted.records}
 
@@ -185,27 +224,3 @@ def machine(launcher: Launcher, devices: Iterable[str]) -> tuple[Machine, dict[s
     if not isinstance(answer, Described):
         raise UsageError(answer.message, answer.hint)
     return answer.machine, dict(zip(names, answer.devices, strict=True))
-
-
-def _resumed(order: Order, path: Path) -> Profile:
-    """The profile to finish; the sweep is the one in the file.
-
-    The code is never taken from a place that the file names: it may come from a stranger.
-    """
-    changes = [name for name in order.flags if name != "plugin"]
-    if changes or order.out or order.config:
-        word = next(iter(changes), "out" if order.out else "config").replace("_", "-")
-        raise UsageError(f"--resume takes the sweep from the file, --{word} cannot change it")
-    profile = store.read(path)
-    catalog = Catalog(order.plugins)
-    variants = {}
-    for name, saved in profile.variants.items():
-        if name not in catalog.names():
-            hint = "--plugin says where it is" if saved.plugin else None
-            raise UsageError(f"cannot resume: there is no variant {name!r}", hint)
-        variants[name] = catalog.variant(name)
-        if variants[name].code != saved.code:
-            raise UsageError(
-                f"cannot resume: the code of {name!r} has changed since", "measure it anew"
-            )
-    return replace(profile, variants=variants, finished=False)

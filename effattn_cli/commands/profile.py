@@ -16,7 +16,7 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="These options in a YAML file.",
+        help="These options in a YAML file, or those of a saved profile.",
         metavar="FILE",
         show_default=False,
         rich_help_panel=o.OUTPUT,
@@ -26,11 +26,43 @@ Resume = Annotated[
     str | None,
     typer.Option(
         "--resume",
-        help="Finish the sweep of this profile: a file, a name, @1.",
+        help="Finish the sweep of this profile: a file, a name, @1. -v and -s narrow it, --rounds"
+        " adds rounds, --time-budget sets a new one.",
         metavar="FILE",
         show_default=False,
         rich_help_panel=o.OUTPUT,
         autocompletion=o.profile_names,
+    ),
+]
+Again = Annotated[
+    str | None,
+    typer.Option(
+        "--again",
+        help="Measure the sweep of this profile anew; -v, -s narrow it.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+        autocompletion=o.profile_names,
+    ),
+]
+SaveConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--save-config",
+        help="Write the options of this sweep, for --config.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+Reuse = Annotated[
+    bool,
+    typer.Option(
+        "--reuse",
+        help="Take cells that saved profiles have from this machine, measured in the same way.",
+        metavar=" ",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
     ),
 ]
 DryRun = Annotated[
@@ -64,6 +96,9 @@ def profile(
     out: o.Out = None,
     force: o.Force = False,
     resume: Resume = None,
+    again: Again = None,
+    save_config: SaveConfig = None,
+    reuse: Reuse = False,
     json: o.Json = False,
     dry_run: DryRun = False,
     assume: Assume = None,
@@ -73,7 +108,10 @@ def profile(
     """Measure attention variants over lengths, batch sizes and devices."""
     from effattn_cli.app.sweep import Interrupted, Order
 
-    order = Order(flags=o.asked(options), config=config, out=out, resume=resume, force=force)
+    order = Order(
+        flags=o.asked(options), config=config, out=out, resume=resume, again=again,
+        save_config=save_config, reuse=reuse, force=force,
+    )  # fmt: skip
     if assume is not None and not dry_run:
         from effattn_cli.errors import UsageError
 
@@ -85,6 +123,8 @@ def profile(
             else _measured(order, json=json, quiet=quiet)
         )
     except Interrupted as stopped:
+        if not json:
+            _show_what_there_is(stopped)
         raise _how_to_go_on(stopped, order) from None
     raise typer.Exit(code)
 
@@ -92,7 +132,7 @@ def profile(
 def _planned(order: "Order", assume: str | None, *, json: bool, quiet: bool) -> int:
     from rich.console import Console
 
-    from effattn_cli.app import sweep
+    from effattn_cli.app import preparing, sweep
     from effattn_cli.app.assumptions import assumed
     from effattn_cli.commands.notes import note
     from effattn_cli.report.console import stdout
@@ -105,10 +145,12 @@ def _planned(order: "Order", assume: str | None, *, json: bool, quiet: bool) -> 
     with ForkServer() as server:
         watch = Progress(Console(stderr=True), quiet=quiet)
         if machine is None:
-            profile, _ = sweep.prepared(order, server, note)
+            ready = preparing.prepared(order, server, note)
+            profile, only = ready.profile, ready.only
         else:
-            profile = machine.profile(sweep.planned(order, server, note, elsewhere=True))
-        counted, calls = sweep.dry_run(profile, server, watch)
+            planned = sweep.planned(order, server, note, elsewhere=True)
+            profile, only = machine.profile(planned), None
+        counted, calls = sweep.dry_run(profile, server, watch, only)
     words = machine.words if machine is not None else None
     plan = planning.planned(counted, calls, words)
     if json:
@@ -122,7 +164,7 @@ def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
     from rich.console import Console
 
     from effattn_cli import store
-    from effattn_cli.app import sweep
+    from effattn_cli.app import preparing, sweep
     from effattn_cli.commands.notes import note, told
     from effattn_cli.report.console import print_profile
     from effattn_cli.report.profile.progress import Progress
@@ -131,13 +173,13 @@ def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
 
     sweep.interruptible()
     with ForkServer() as server:
-        profile, before = sweep.prepared(order, server, note)
+        ready = preparing.prepared(order, server, note)
         with (
-            sweep.destination(order, profile, before) as path,
+            sweep.destination(order, ready.profile, ready.path) as path,
             Progress(Console(stderr=True), quiet=quiet) as progress,
         ):
-            context = RunContext.of(profile.sampling, server, store.Writer(path), progress)
-            profile = sweep.measured(profile, path, context)
+            context = RunContext.of(ready.profile.sampling, server, store.Writer(path), progress)
+            profile = sweep.measured(ready.profile, path, context, ready.only)
     if json:
         print(store.as_json(profile))
     else:
@@ -151,6 +193,15 @@ def _exit_code(profile: "Profile") -> int:
 
     found = any(record.status == "measured" for record in profile.records)
     return exit_codes.of((record.failure for record in profile.records), found=found)
+
+
+def _show_what_there_is(stopped: "Interrupted") -> None:
+    from effattn_cli import store
+    from effattn_cli.report.console import print_profile
+
+    profile = store.read(stopped.path)
+    if any(record.runs for record in profile.records):
+        print_profile(profile)
 
 
 def _how_to_go_on(stopped: "Interrupted", order: "Order") -> "Stopped":

@@ -18,10 +18,10 @@ def show(
 ) -> None:
     """Show the tables and findings of a saved profile."""
     from effattn_cli import store
-    from effattn_cli.app.named_profiles import read
+    from effattn_cli.app.named_profiles import read_to_show
     from effattn_cli.commands.notes import note
 
-    loaded = read(profile, note)
+    loaded = read_to_show(profile, note)
     if json:
         typer.echo(store.as_json(loaded))
         return

@@ -1,6 +1,6 @@
 """What a device can do at best, measured: the ceilings that every cell is held against."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from msgspec.structs import replace
 
 from effattn_cli.devices.timing import timer
+from effattn_cli.host.background_load import BackgroundLoad
 from effattn_cli.measure.workload import DTYPES
 from effattn_cli.records import Bandwidth, Roofline
 from effattn_cli.setting import Dtype
@@ -18,6 +19,8 @@ PRODUCTS = ((8, 1024, 64, 1024), (1, 1024, 1024, 1024), (1, 2048, 2048, 2048))
 #: and closer where the last cache ends, at 32 to 64 MiB of most of today's machines.
 WORKING_SETS = (1 << 17, 1 << 20, 1 << 23, 1 << 24, 1 << 25, 1 << 26, 1 << 28)
 PASSES, AGREE = 4, 0.1
+SLOW = 10.0  # times as long as sums from memory: no exponential takes that, undisturbed
+BUSY = 0.5  # cores; less of other load leaves some tries undisturbed, and the best one counts
 TRIES = 5  # the best counts: what is sought is what the device can do
 SHORTEST = 2e-4  # seconds of a try; what is shorter is repeated within one
 LONG = 0.3  # seconds; what takes longer is tried once, and nothing larger is
@@ -28,18 +31,35 @@ def measure(device: str, dtype: Dtype, threads: int) -> Roofline:
     """The ceilings of a device in a dtype; some seconds on a CPU.
 
     Other load, or a slower clock, can last longer than all tries of one ceiling: what counts is the
-    best of passes that are made until two agree.
+    best of passes that are made until two agree. What speaks against it is told.
     """
+    load, apart = BackgroundLoad(), 0.0
     best = _pass(device, dtype, threads)
     for _ in range(PASSES - 1):
         again = _pass(device, dtype, threads)
-        agree = all(
-            abs(a / b - 1) < AGREE for a, b in zip(*map(_rates, (best, again)), strict=True)
-        )
+        pairs = zip(*map(_rates, (best, again)), strict=True)
+        apart = max(abs(a / b - 1) for a, b in pairs)
         best = _best_of(best, again)
-        if agree:
+        if apart < AGREE:
             break
-    return best
+    return replace(best, doubts=tuple(_doubts(best, apart, load.cores())))
+
+
+def _doubts(roofline: Roofline, apart: float, busy: float | None) -> Iterator[str]:
+    """Why the device may do better than what was measured; `apart` is what the last pass differs
+    by from the best of those before it, `busy` how many cores others kept busy.
+    """
+    if busy is not None and busy >= BUSY:
+        yield f"other processes kept {busy:.1f} cores busy"
+    if apart >= AGREE:
+        yield f"its passes differ by {100 * apart:.0f} %"
+    if (times := _sums(roofline) / roofline.exponentials) > SLOW:
+        yield f"exponentials take {times:.0f} times as long as sums"
+
+
+def _sums(roofline: Roofline) -> float:
+    """Sums a second of numbers that no cache holds, each of which moves three of them."""
+    return roofline.bandwidths[-1].speed / (3 * DTYPES[roofline.dtype].itemsize)
 
 
 def _rates(roofline: Roofline) -> tuple[float, float, float]:

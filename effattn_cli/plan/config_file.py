@@ -1,6 +1,6 @@
 """The options of a sweep in a YAML file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, get_args
@@ -39,6 +39,15 @@ def from_file(path: Path) -> dict[str, Any]:
         if value is not None:
             options[name] = value
     return options
+
+
+def written(options: Mapping[str, Any]) -> str:
+    """Options, by their names, as `from_file` reads them."""
+    plain = {
+        name.replace("_", "-"): list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+    }
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _tree(text: str, path: Path) -> yaml.Node | None:

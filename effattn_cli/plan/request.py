@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from reprlib import repr as shortened
 from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from effattn_cli.errors import UsageError
 from effattn_cli.option_spec import OptionSpec, specs
@@ -157,12 +157,17 @@ OPTIONS: Mapping[str, OptionSpec] = {**specs(Request), **AXES}
 
 
 def merged(flags: Mapping[str, Any], config: Mapping[str, Any]) -> Request:
-    """The request that flags and a config file make; a flag that is None or () was not given."""
-    given = {name: _plain(value) for name, value in flags.items() if value not in (None, (), [])}
-    values = {**config, **given}
+    """The request that flags and a config file make."""
+    values = joined(flags, config)
     axes = {name: _typed(value) for name, value in values.items() if name in AXES}
     rest = {name: value for name, value in values.items() if name not in AXES}
     return Request(axes=axes, **rest)
+
+
+def joined(flags: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of both; a flag that is None or () was not given."""
+    given = {name: _plain(value) for name, value in flags.items() if value not in (None, (), [])}
+    return {**config, **given}
 
 
 def _plain(value: Any) -> Any:
@@ -188,6 +193,22 @@ def sampling(request: Request) -> Sampling:
         time_budget=parse_seconds(budget, "--time-budget") if budget is not None else None,
         memory_limit=parse_bytes(memory, "--memory-limit") if memory is not None else None,
     )
+
+
+#: The options that say how cells are measured, each with the fields of `Sampling` that it decides.
+SAMPLED: Mapping[str, tuple[str, ...]] = {
+    "precise": ("rounds", "precision"),
+    **{name: (name,) for name in
+       ("rounds", "precision", "seed", "time_limit", "time_budget", "memory_limit")},
+}  # fmt: skip
+
+
+def resampled(before: Sampling, flags: Mapping[str, Any]) -> Sampling:
+    """The same but for what these flags say of it."""
+    given = {name: value for name, value in flags.items() if name in SAMPLED}
+    asked = sampling(merged(given, {}))
+    fields = {field for name in given for field in SAMPLED[name]}
+    return structs.replace(before, **{name: getattr(asked, name) for name in fields})
 
 
 def _precision(text: str) -> float:

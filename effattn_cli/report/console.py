@@ -4,6 +4,7 @@ import os
 
 from rich.console import Console
 
+from effattn_cli.analysis.completeness import lacks
 from effattn_cli.records import Profile
 
 PIPED = 160  # columns of a file or a pipe: all of a table's, where nobody said how many there are
@@ -26,6 +27,8 @@ def print_profile(profile: Profile, console: Console | None = None) -> None:
         from effattn_cli.report.model import time_view  # noqa: PLC0415
 
         console.print(time_view.shown(profile), highlight=False)
+        if missing := lacks(profile):
+            console.print(missing, highlight=False, markup=False)
         return
     console.print(tables.tables(profile))
     console.print()

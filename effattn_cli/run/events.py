@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from effattn_cli.records import Record
 
+RETRY = "once more"  # the stage of second tries, of runs in which the machine was slower
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:

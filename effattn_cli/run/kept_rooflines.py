@@ -13,7 +13,7 @@ from effattn_cli import files, store
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.errors import UsageError
 from effattn_cli.machine import Machine, differences
-from effattn_cli.records import Profile, Roofline
+from effattn_cli.records import Profile, Roofline, Sampling
 from effattn_cli.run import outcome
 from effattn_cli.run.fork_server import Launcher
 from effattn_cli.run.jobs import Job, MeasureRoofline
@@ -39,7 +39,23 @@ def kept(machine: Machine) -> tuple[Roofline, ...]:
 
 
 def keep(profile: Profile, rooflines: Iterable[Roofline]) -> Profile:
-    """Adds to what is kept; what was measured at the same place before is replaced."""
-    profile = replace(profile, rooflines=utilisation.joined(kept(profile.machine), rooflines))
-    store.Writer(files.made(files.data_folder()) / FILE).write(profile)
-    return profile
+    """Adds to what is kept; what was measured at the same place before is replaced.
+
+    What is doubtful is not kept, but stands in the profile that is returned.
+    """
+    found = tuple(rooflines)
+    sound = [roofline for roofline in found if not roofline.doubts]
+    known = utilisation.joined(kept(profile.machine), sound)
+    store.Writer(files.made(files.data_folder()) / FILE).write(replace(profile, rooflines=known))
+    return replace(profile, rooflines=utilisation.joined(known, found))
+
+
+def keep_raised(profile: Profile) -> None:
+    """Raises those that are kept as the cells of a profile have raised its own."""
+    mine = kept(profile.machine)
+    raised = [roofline for roofline in profile.rooflines if roofline.raised]
+    places = {utilisation.place(roofline) for roofline in mine}
+    if better := [one for one in raised if utilisation.place(one) in places and one not in mine]:
+        holder = replace(profile, sampling=Sampling(), baseline=None, variants={}, records=(),
+                         scores=None, models=())  # fmt: skip
+        keep(holder, better)

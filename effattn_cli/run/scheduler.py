@@ -4,18 +4,19 @@ The parent sleeps while a child measures. What a process found is saved before t
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
 from effattn_cli import engines
+from effattn_cli.analysis.completeness import TOO_LATE
 from effattn_cli.analysis.cost import time_estimate, utilisation
 from effattn_cli.analysis.reliability import slow_runs
 from effattn_cli.host import processes
 from effattn_cli.records import Cell, Failure, Profile, Record
 from effattn_cli.run import kept_rooflines, outcome, results
 from effattn_cli.run.context import RunContext
-from effattn_cli.run.events import Step
+from effattn_cli.run.events import RETRY, Step
 from effattn_cli.run.jobs import (
     CountCost,
     Counted,
@@ -27,34 +28,43 @@ from effattn_cli.run.jobs import (
     Watched,
     task,
 )
-from effattn_cli.run.sweep_state import TOO_LATE, SweepState
+from effattn_cli.run.sweep_state import SweepState
 
 COUNT_SECONDS = 120.0  # for counting a variant's cells; each takes milliseconds
 HEADROOM = 1.25  # of an accelerator's memory: its allocator holds more than what is alive
 
 
 class Scheduler:
-    """One sweep over the records of `profile`, which may be finished in part."""
+    """One sweep over the records of `profile`, which may be finished in part; if `only` is given,
+    over these cells.
+    """
 
-    def __init__(self, profile: Profile, context: RunContext) -> None:
+    def __init__(
+        self, profile: Profile, context: RunContext, only: Collection[Cell] | None = None
+    ) -> None:
         self._sampling = profile.sampling
         self._machine = profile.machine
         self._variants = profile.variants
         self._context = context
         self._start = context.clock()
         self._done = 0
-        self.state = SweepState(profile, context.clock)
+        self._retries = 0  # second tries that are still to come
+        self.state = SweepState(profile, context.clock, only)
 
     def run(self) -> Profile:
         """Measures what is missing, and predicts what would cost too much."""
         self.count()
-        self._measure_memory()
+        self._start = self._context.clock()  # a time budget is for measuring, not for counting
+        if self._sampling.time_budget is None:
+            self._measure_memory()
+        else:
+            self._first_runs(self._sampling.time_budget)
         self._measure_latency()
-        while self._measure_memory():  # the rounds have left some of a time budget
-            self._measure_latency()
         self._once_more()
         self._predict()
-        finished = replace(self.state.profile, finished=True)
+        profile = self.state.profile
+        whole = all(record.status != "pending" for record in profile.records)
+        finished = replace(profile, finished=whole)
         self._context.saver.write(finished)
         return finished
 
@@ -104,25 +114,39 @@ class Scheduler:
                     )
                 )
 
-    def _measure_memory(self) -> bool:
-        """The cheapest cells first: each tells what the next longer one will take.
+    def _measure_memory(self) -> None:
+        """The cheapest cells first: each tells what the next longer one will take."""
+        for record in self._by_cost():
+            if record.memory is None and self._affordable(record):
+                self._enter(results.watched(record, self._watch(record)), "memory")
 
-        With a time budget a cell is let in where its rounds fit as well, beside those of the cells
-        before it: what has no round is no answer. False: no further cell was let in.
+    def _first_runs(self, budget: float) -> None:
+        """With a time budget every cell gets its first run before any gets a second.
+
+        The baseline comes first, as the others are compared with it, while its cells take no more
+        than half of the budget; then come all that are left, the cheapest first.
         """
-        promised, any_let_in = 0.0, False  # seconds of the rounds of those that are let in
-        for record in sorted(self.state.open, key=lambda r: self.state.seconds(r) or 0.0):
-            beyond = 0.0  # seconds that a process takes here beside what is expected of its calls
-            if record.memory is None:
-                if not self._affordable(record, promised):
-                    continue
-                begun, expected = self._context.clock(), self.state.next_seconds(record)
-                answer, any_let_in = self._watch(record), True
-                self._enter(results.watched(record, answer), "memory")
-                beyond = max(0.0, self._context.clock() - begun - expected)
-            rounds = self.state.left(record.cell)
-            promised += self.state.seconds_left(self.state[record.cell]) + rounds * beyond
-        return any_let_in
+        baseline = self.state.profile.baseline
+        for record in self._by_cost():
+            if record.cell.label == baseline:
+                self._first_run(record, budget / 2)
+        while sum(self._first_run(record, budget) for record in self._by_cost()):
+            pass  # what was measured meanwhile may say that another one fits
+
+    def _first_run(self, record: Record, budget: float) -> bool:
+        """The memory pass of a cell and its first run, if both would end within the budget."""
+        if record.runs or not self._affordable(record, budget):
+            return False
+        if record.memory is None:
+            self._enter(results.watched(record, self._watch(record)), "memory")
+            record = self.state[record.cell]
+        if record.failure is None and not self._out_of_time(record):
+            stage = self._stage(1)
+            self._enter(results.timed(record, self._time(record, stage)), stage)
+        return True
+
+    def _by_cost(self) -> list[Record]:
+        return sorted(self.state.open, key=lambda record: self.state.seconds(record) or 0.0)
 
     def _measure_latency(self) -> None:
         for number in range(1, self._sampling.rounds + 1):
@@ -131,10 +155,13 @@ class Scheduler:
     def _round(self, number: int) -> None:
         waiting = [r for r in self.state.open if len(r.runs) < number and r.memory is not None]
         random.Random(self._sampling.seed * 1000 + number).shuffle(waiting)
-        stage = f"round {number}/{self._sampling.rounds}"
+        stage = self._stage(number)
         for record in waiting:
             if not self._out_of_time(record):
                 self._enter(results.timed(record, self._time(record, stage)), stage)
+
+    def _stage(self, number: int) -> str:
+        return f"round {number}/{self._sampling.rounds}"
 
     def _once_more(self) -> None:
         """A second try, once, for the runs in which the machine itself was slower."""
@@ -143,11 +170,15 @@ class Scheduler:
             if not record.runs[place].discarded:
                 slow.append((record.cell, place))
         random.Random(self._sampling.seed).shuffle(slow)
+        self._retries = len(slow)
         for cell, place in slow:
             record = self.state[cell]
             if record.failure is None and not self._out_of_time(record):
-                answer = self._time(record, "once more")
-                self._enter(results.retried(record, place, answer), "once more")
+                answer = self._time(record, RETRY)
+                self._retries -= 1
+                self._enter(results.retried(record, place, answer), RETRY)
+            else:
+                self._retries -= 1
 
     def _watch(self, record: Record) -> Watched | Failure:
         """The memory pass of a cell, in a process of its own."""
@@ -205,8 +236,10 @@ class Scheduler:
             return self._context.memory_limit
         return processes.usual_accelerator_limit(self._machine) or self._context.memory_limit
 
-    def _affordable(self, record: Record, promised: float) -> bool:
-        """Whether the cell fits the limits; if not it is left for prediction, or fails."""
+    def _affordable(self, record: Record, budget: float | None = None) -> bool:
+        """Whether the cell fits the limits, and its first run the budget; if not it is left for
+        prediction, or fails.
+        """
         if shorter := self.state.stuck(record.cell):
             message = f"not tried: {shorter.seq} tokens already took too long"
             failure = Failure(reason="timeout", message=message)
@@ -218,17 +251,16 @@ class Scheduler:
             self.state.skip(record.cell, f"{what} would take about {_seconds(seconds)}")
             return False
         self.state.allow(record.cell)
-        if self._over_budget(promised + self.state.seconds_left(record)):
+        if self._over_budget(self.state.first_seconds(record), budget):
             self.state.skip(record.cell, TOO_LATE)
             return False
         return True
 
     def _out_of_time(self, record: Record) -> bool:
-        return self._over_budget(self.state.next_seconds(record))
+        return self._over_budget(self.state.next_seconds(record), self._sampling.time_budget)
 
-    def _over_budget(self, seconds: float) -> bool:
-        """Whether so much more would not end within the time budget."""
-        budget = self._sampling.time_budget
+    def _over_budget(self, seconds: float, budget: float | None) -> bool:
+        """Whether so much more would not end within the budget."""
         return budget is not None and self._context.clock() - self._start + seconds > budget
 
     def _predict(self) -> None:
@@ -246,7 +278,7 @@ class Scheduler:
                 record=record,
                 stage=stage,
                 done=self._done,
-                total=self._done + left,
+                total=self._done + left + self._retries,
                 seconds_left=seconds if self._done else None,
                 settled=self.state.left(record.cell) == 0,
             )

@@ -2,16 +2,16 @@
 
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import islice
 
 from msgspec.structs import replace
 
+from effattn_cli.analysis.completeness import TOO_LATE
 from effattn_cli.analysis.cost import prediction, time_estimate, utilisation
 from effattn_cli.records import Cell, Failure, Profile, Record, Roofline
 
-TOO_LATE = "would not fit the time budget"
 REFRESH = 0.5  # seconds for which an estimate of the time left is good enough
 
 
@@ -48,10 +48,19 @@ def _place(cell: Cell) -> tuple[int, int]:
 
 
 class SweepState:
-    """Begins with the records of `profile`; each result that is entered may change it."""
+    """Begins with the records of `profile`; each result that is entered may change it.
 
-    def __init__(self, profile: Profile, clock: Callable[[], float] = time.monotonic) -> None:
+    Where `only` is given, the other cells stay as they are: they tell what to expect of these.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        clock: Callable[[], float] = time.monotonic,
+        only: Collection[Cell] | None = None,
+    ) -> None:
         self._profile = profile
+        self._only = None if only is None else frozenset(only)
         self._clock = clock
         self._records: dict[Cell, Record] = {}
         self._curves: dict[Cell, _Curve] = {}
@@ -74,8 +83,12 @@ class SweepState:
 
     @property
     def open(self) -> list[Record]:
-        """Those that neither failed nor are predicted."""
-        return [r for r in self._records.values() if r.failure is None and r.prediction is None]
+        """Those to be measured that neither failed nor are predicted."""
+        return [r for r in self._records.values() if self._is_open(r)]
+
+    def _is_open(self, record: Record) -> bool:
+        is_meant = self._only is None or record.cell in self._only
+        return is_meant and record.failure is None and record.prediction is None
 
     def __getitem__(self, cell: Cell) -> Record:
         return self._records[cell]
@@ -154,11 +167,16 @@ class SweepState:
     def _recount(self, cell: Cell) -> None:
         record = self._records[cell]
         left = 0
-        if record.failure is None and record.prediction is None and cell not in self._skipped:
+        if self._is_open(record) and cell not in self._skipped:
             runs = max(0, self._profile.sampling.rounds - len(record.runs))
             left = runs + (runs > 0 and record.memory is None)
         self._all_left += left - self._left.get(cell, 0)
         self._left[cell] = left
+
+    def first_seconds(self, record: Record) -> float:
+        """What the cell's first run will take, and the memory pass before it if there was none."""
+        call, memory = self.sample_seconds(record), record.memory is None
+        return time_estimate.runs_seconds(call, self._profile.sampling, runs=1, memory=memory)
 
     def seconds_left(self, record: Record) -> float:
         """About how many seconds the processes take that the cell still needs."""

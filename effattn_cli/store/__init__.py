@@ -5,7 +5,7 @@ which is YAML too. JSON is read some thirty times faster than the rest of YAML, 
 """
 
 from effattn_cli.store.formats import EVALUATION, PROFILE, Format
-from effattn_cli.store.heading import Heading, created, heading
+from effattn_cli.store.heading import Heading, created, heading, is_profile
 from effattn_cli.store.reading import parse, read, read_evaluation
 from effattn_cli.store.writing import Writer, as_json, as_yaml, json_text
 
@@ -19,6 +19,7 @@ __all__ = [
     "as_yaml",
     "created",
     "heading",
+    "is_profile",
     "json_text",
     "parse",
     "read",

@@ -45,6 +45,15 @@ def heading(path: Path, form: Format[Any] = PROFILE) -> Heading:
     return head
 
 
+def is_profile(path: Path) -> bool:
+    """Whether a file begins as effattn writes a profile; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return PROFILE.key.encode() in file.read(FIRST_BYTES)
+    except OSError:
+        return False
+
+
 def created(path: Path, form: Format[Any] = PROFILE) -> datetime:
     """When the profile in a file was begun, from its first lines where it stands there.
 

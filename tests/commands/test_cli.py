@@ -141,15 +141,18 @@ def mine(q, k, v):
 """)
     words = [*TINY, "-s", "64,128,256", "--rounds", "9", "--threads", "1", "--out", str(path)]
     words += ["--plugin", str(plugin), "-v", "mine"]
-    run = subprocess.Popen([*MODULE, *words], stderr=subprocess.PIPE, text=True)
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen([*MODULE, *words], **pipes)
     while not path.exists() or '"runs": [{' not in path.read_text():
         time.sleep(0.05)
         assert run.poll() is None
     gate.touch()  # from here on the sweep cannot come to its end
     run.send_signal(signal.SIGINT)
-    _, told = run.communicate(timeout=60)
+    shown, told = run.communicate(timeout=60)
     gate.unlink()
     assert run.returncode == 130
+    assert "Unfinished: " in shown
+    assert "fewer than 9 rounds" in " ".join(shown.split())
     assert f"effattn profile --resume {path} --plugin {plugin} goes on" in told
     before = store.read(path)
     assert not before.finished

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from effattn_cli.records import Roofline
+from effattn_cli.report.catalog import machine_view
 from effattn_cli.run import kept_rooflines
 from effattn_cli.run.jobs import Job, MeasureRoofline, Reply
 from tests.builders import a_machine, a_profile
 from tests.fake_launcher import FakeLauncher
+from tests.report.screen import screen
 from tests.running import alone
 
 
@@ -31,8 +34,28 @@ def test_what_is_measured_is_kept_and_used(tmp_path: Path) -> None:
     assert max(map(len, again.stdout.splitlines())) <= 80
     sweep = ["profile", "-v", "linformer", "-s", "256", "--rounds", "1", "-d", "cpu", "--json"]
     swept = alone(*sweep, **here)
-    used = json.loads(swept.stdout)["rooflines"]
-    assert used == [item for item in told if item["dtype"] == "float32"][:1]
+    (used,) = json.loads(swept.stdout)["rooflines"]
+    (known,) = [item for item in told if item["dtype"] == "float32"][:1]
+    if not known["doubts"] and not used["raised"]:  # what is doubtful is not kept
+        assert used == known
+    else:
+        assert (used["dtype"], used["threads"]) == (known["dtype"], known["threads"])
+
+
+def test_what_is_doubtful_is_told_and_not_kept(mine: tuple[Roofline, ...]) -> None:
+    doubtful = replace(mine[0], flops=1.0, doubts=("its passes differ by 40 %",))
+    told = kept_rooflines.keep(a_profile(machine=a_machine()), (doubtful,))
+    assert told.rooflines == (doubtful,)
+    assert kept_rooflines.kept(a_machine()) == mine
+    text = screen(machine_view.shown(told.machine, told.rooflines), 80)
+    assert "! cpu float32, 2 threads: its passes differ by 40 %." in " ".join(text.split())
+
+
+def test_a_cell_that_beats_one_raises_what_is_kept(mine: tuple[Roofline, ...]) -> None:
+    higher = replace(mine[0], flops=2 * mine[0].flops, raised=("sdpa at 4k was faster",))
+    elsewhere = replace(higher, dtype="bfloat16")
+    kept_rooflines.keep_raised(a_profile(machine=a_machine(), rooflines=(higher, elsewhere)))
+    assert kept_rooflines.kept(a_machine()) == (higher,)
 
 
 @pytest.fixture

@@ -262,13 +262,24 @@ def beside(fraction: float, *others: Record) -> str:
 def test_what_is_faster_than_its_device_can_be_is_implausible_not_a_slow_machine() -> None:
     assert "roofline above" not in beside(0.9) + beside(1.04)
     little, far = beside(1.3), beside(29.0)
-    assert "roofline above 100 %: it was measured on a slower machine" in little
+    assert "! roofline above 100 %: it was measured while this machine was slower" in little
     assert "implausible" not in little
     assert "implausible: sdpa is up to 29 times as fast as this device can do what was" in far
-    assert "slower machine" not in far
+    assert "machine was slower" not in far
     both = beside(29.0, measured(a_cell("linformer"), 2 * MS))
     assert "implausible" not in both  # the baseline does what it says: the roofline is too low
-    assert "slower machine" in both
+    assert "machine was slower" in both
+
+
+def test_an_interval_above_100_percent_is_marked_with_its_cause() -> None:
+    apart = screen(tables(a_profile(measured(a_cell(), [MS, 2 * MS, 9 * MS]))), 200)
+    assert "!±" in apart
+    assert "! interval above 100 %: sdpa at 1k (its rounds differ 9x)" in apart
+    wild = screen(tables(a_profile(measured(a_cell(), [MS], spread=0.999, count=6))), 200)
+    assert "(a single round, whose samples differ" in wild
+    busy = measured(a_cell(), [MS, 2 * MS, 9 * MS], background_load=1.0)
+    assert "sdpa at 1k (other processes were running)" in screen(tables(a_profile(busy)), 200)
+    assert "interval above" not in screen(tables(a_profile(measured(a_cell(), MS))), 200)
 
 
 def test_steps_that_differ_are_told_with_the_dearest() -> None:

@@ -11,7 +11,7 @@ from effattn_cli.catalog import Catalog
 from effattn_cli.machine import Gpu
 from effattn_cli.records import Cell, Profile, Record, Run, Sampling
 from effattn_cli.run.context import RunContext
-from effattn_cli.run.events import Step
+from effattn_cli.run.events import RETRY, Step
 from effattn_cli.run.jobs import (
     CountCost,
     Job,
@@ -240,14 +240,45 @@ def test_the_time_budget_ends_the_sweep_and_what_is_missing_is_predicted() -> No
     assert last.prediction.why == "would not fit the time budget"
 
 
-def test_a_time_budget_is_spent_on_cells_with_their_rounds() -> None:
-    names = ("sdpa", "linformer", "softmax", "local", "performer")
+def test_with_a_time_budget_the_baseline_comes_first_and_rounds_come_last() -> None:
+    names = ("linformer", "sdpa", "softmax")
     launcher = FakeLauncher()
-    sweep = Sweep(a_sweep(*names, time_budget=6.0, time_limit=1000.0), launcher)
-    whole = sweep.profile.sampling.rounds
-    assert {len(record.runs) for record in sweep.profile.records if record.memory} == {whole}
-    assert sum(bool(record.runs) for record in sweep.profile.records) >= 5
-    assert 3 < launcher.seconds < 6.5
+    sweep = Sweep(a_sweep(*names, time_budget=50.0, time_limit=1000.0), launcher)
+    timed = sweep.timed
+    firsts = len(set(timed))
+    assert len(set(timed[:firsts])) == firsts  # no cell a second time before each had its first
+    first_other = next(n for n, cell in enumerate(timed) if cell.variant != "sdpa")
+    assert first_other >= 5
+    assert len(timed) > firsts
+    runs = [len(record.runs) for record in sweep.profile.records]
+    assert 0 in runs  # the longest does not fit
+    assert 20 < launcher.seconds < 55
+
+
+def test_the_baseline_alone_does_not_spend_a_time_budget() -> None:
+    sweep = Sweep(a_sweep("sdpa", "linformer", time_budget=12.0, time_limit=1000.0), FakeLauncher())
+    measured = [key for key, record in sweep.records.items() if record.runs]
+    assert {seq for name, seq in measured if name == "linformer"} == set(LENGTHS)
+
+
+def test_counting_does_not_spend_the_time_budget() -> None:
+    def trouble(job: Job) -> None:
+        if isinstance(job.request, CountCost):
+            launcher.seconds += 1000.0
+
+    launcher = FakeLauncher(trouble)
+    sweep = Sweep(a_sweep("linformer", time_budget=100.0), launcher)
+    assert [record.status for record in sweep.profile.records] == ["measured"] * 7
+
+
+def test_only_some_cells_are_measured_where_only_these_are_wanted() -> None:
+    profile, launcher = a_sweep("linformer"), FakeLauncher()
+    wanted = {record.cell for record in profile.records if record.cell.seq < 4096}
+    context = RunContext(launcher=launcher, memory_limit=2**40, saver=Saved(), watch=lambda _: None)
+    found = Scheduler(profile, context, wanted).run()
+    assert set(launcher.measured(MeasureLatency)) == wanted
+    assert [record.status for record in found.records] == ["measured"] * 2 + ["pending"] * 5
+    assert not found.finished
 
 
 def test_steps_count_up_to_the_total_and_each_cell_settles_once() -> None:
@@ -333,7 +364,10 @@ class ChangingMachine(FakeLauncher):
 def test_a_round_on_a_slower_machine_is_tried_once_more() -> None:
     sweep = Sweep(a_sweep("linformer"), ChangingMachine(lambda run: run in {4, 9, 10}))
     assert len(sweep.timed) == 21 + 3
-    assert [step.stage for step in sweep.steps].count("once more") == 6  # before and after each
+    again = [step for step in sweep.steps if step.stage == RETRY]
+    assert [(step.done, step.total) for step in again] == [
+        (done, 31) for before in (28, 29, 30) for done in (before, before + 1)
+    ]
     for record in sweep.profile.records:
         assert set(record.samples) == {seconds(record.cell)}
     apart = [run.discarded for record in sweep.profile.records for run in record.runs]

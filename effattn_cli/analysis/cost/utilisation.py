@@ -36,16 +36,16 @@ class Utilisation:
 
 def joined(*several: Iterable[Roofline]) -> tuple[Roofline, ...]:
     """Of a place that several know, the last one's."""
-    return tuple({_place(known): known for rooflines in several for known in rooflines}.values())
+    return tuple({place(known): known for rooflines in several for known in rooflines}.values())
 
 
-def _place(where: Setting | Roofline) -> tuple[str, str, int]:
+def place(where: Setting | Roofline) -> tuple[str, str, int]:
     return where.device, where.dtype, where.threads
 
 
 def of(setting: Setting, rooflines: Iterable[Roofline]) -> Roofline | None:
     """The roofline that cells of this setting run under."""
-    return next((known for known in rooflines if _place(known) == _place(setting)), None)
+    return next((known for known in rooflines if place(known) == place(setting)), None)
 
 
 def limits(cost: Cost, roofline: Roofline) -> dict[Bound, float]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import repr as shortened
 from typing import Any
 
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.cards import Variant
-from effattn_cli.errors import UsageError
+from effattn_cli.errors import UsageError, unknown
 from effattn_cli.machine import Difference, Machine, differences
+from effattn_cli.ranges import lengths
 from effattn_cli.records import Cell, Profile, Record, Roofline
 from effattn_cli.setting import AXES, USUAL, Axis, flag
 
@@ -86,6 +88,59 @@ def matching(records: Iterable[Record], wanted: Mapping[str, Any]) -> list[Recor
     for name, value in wanted.items():
         left = _on_axis(left, name, AXES[name], value)
     return left
+
+
+def of_variants(
+    records: Sequence[Record], texts: Iterable[str], baseline: str | None
+) -> list[Record]:
+    """The records of these variants, by name or label, and of the baseline; all if none is named.
+
+    Raises:
+        UsageError: a variant is none of theirs.
+    """
+    wanted = {label for text in texts for label in _labels(text)}
+    for label in sorted(wanted):
+        if not any(label in _names(record) for record in records):
+            there = {name for record in records for name in _names(record)}
+            raise unknown("variant of the profile", label, there)
+    if not wanted:
+        return list(records)
+    return [r for r in records if _names(r) & wanted or r.cell.label == baseline]
+
+
+def of_lengths(records: Sequence[Record], text: str | None) -> list[Record]:
+    """The records of these lengths, as they are typed; all if none is given.
+
+    Raises:
+        UsageError: there are none, or it cannot be read.
+    """
+    if text is None:
+        return list(records)
+    wanted = set(lengths(text))
+    found = [record for record in records if record.cell.seq in wanted]
+    if not found:
+        there = ", ".join(map(str, sorted({record.cell.seq for record in records})))
+        raise UsageError(f"--seq: nothing of the profile has {shortened(text)}", f"valid: {there}")
+    return found
+
+
+def _labels(text: str) -> list[str]:
+    """Commas stand between variants, and between the options of one: `a:x=1,y=2,b` are two.
+
+    >>> _labels("linformer:rank=64,sharing=1,sdpa")
+    ['linformer:rank=64,sharing=1', 'sdpa']
+    """
+    found: list[str] = []
+    for word in text.split(","):
+        if found and "=" in word and ":" not in word:
+            found[-1] += f",{word.strip()}"
+        elif word.strip():
+            found.append(word.strip())
+    return found
+
+
+def _names(record: Record) -> set[str]:
+    return {record.cell.variant, record.cell.label}
 
 
 def _on_axis(records: list[Record], name: str, axis: Axis, wanted: Any) -> list[Record]:

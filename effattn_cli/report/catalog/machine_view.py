@@ -1,6 +1,6 @@
 """A machine and what its devices reach at best."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group as Lines
 from rich.table import Table
@@ -28,14 +28,25 @@ NOTE = (
 )
 
 
-def shown(machine: Machine, rooflines: Iterable[Roofline]) -> Lines:
+def shown(machine: Machine, rooflines: Sequence[Roofline]) -> Lines:
     """The machine's facts, then a row for each roofline."""
     known = Table.grid(padding=(0, 2))
     for name, text in facts(machine).items():
         if text:
             known.add_row(Text(name, "dim"), Text(units.clean(text)))
     rows = [Row(cells=tuple(map(Text, _row(item)))) for item in rooflines]
-    return Lines(known, Text(), Grid(COLUMNS, rows), Text(), Text(NOTE, "dim"))
+    marks = [Text(line) for item in rooflines for line in _marks(item)]
+    return Lines(known, Text(), Grid(COLUMNS, rows), Text(), *marks, Text(NOTE, "dim"))
+
+
+def _marks(item: Roofline) -> Iterator[str]:
+    """Why it is doubtful, and what has raised it."""
+    place = f"{units.clean(item.device)} {item.dtype}, {units.number(item.threads, 'thread')}"
+    if item.doubts:
+        why = "; ".join(map(units.clean, item.doubts))
+        yield f"! {place}: {why}. It may be too low and is not kept; measure it on an idle machine"
+    if item.raised:
+        yield f"{place}: raised, {'; '.join(map(units.clean, item.raised))}"
 
 
 def facts(machine: Machine) -> dict[str, str]:
@@ -92,7 +103,7 @@ def _row(item: Roofline) -> list[str]:
         point.speed for point in sorted(item.bandwidths, key=lambda point: point.working_set_bytes)
     ]
     return [
-        units.clean(item.device),
+        ("! " if item.doubts else "") + units.clean(item.device),
         item.dtype,
         str(item.threads),
         f"{units.count(item.flops)}FLOP/s",

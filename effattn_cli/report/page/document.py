@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from effattn_cli import units
+from effattn_cli.analysis.completeness import lacks
 from effattn_cli.analysis.series import by_setting
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record
@@ -43,7 +44,7 @@ def page(profiles: Mapping[str, Profile], wish: Wish | None = None) -> str:
         }
         links.append((name if several else "", entries, views))
         if several:
-            chapters.append(tag("h1", text(name), class_="chapter"))
+            chapters.append(tag("h1", text(name), class_="chapter") + _lacks(profile))
         chapters += model_section.section(profile, before)
         parts = zip(views, entries.items(), strict=True)
         chapters += [setting_section.section(shown, *entry) for shown, entry in parts]
@@ -108,7 +109,14 @@ def _header(profiles: Mapping[str, Profile]) -> str:
     for profile in profiles.values() if len(profiles) == 1 else ():
         parts.append(tag("p", text(_origin(profile)), class_="origin"))
         parts.append(tag("p", _command(profile), class_="origin"))
+        parts.append(_lacks(profile))
     return tag("header", "".join(parts))
+
+
+def _lacks(profile: Profile) -> str:
+    """What the sweep was interrupted before, or what its time budget ended."""
+    missing = lacks(profile)
+    return tag("p", text(missing), class_="origin") if missing else ""
 
 
 def _command(profile: Profile) -> str:

@@ -49,7 +49,14 @@ def table(profile: Profile, plan: Plan) -> Lines:
         )
     models = [Text(units.clean(line)) for line in _models(plan, profile.sampling.memory_limit)]
     total = [Text(_total(plan, plan.seconds))] if plan.seconds is not None else []
-    return Lines(*shown, *total, Text(note, "dim"), *models)
+    doubtful = [Text(units.clean(line)) for line in _doubtful(profile)]
+    return Lines(*shown, *total, *doubtful, Text(note, "dim"), *models)
+
+
+def _doubtful(profile: Profile) -> Iterator[str]:
+    """That the times rest on a roofline that may be too low."""
+    for why in dict.fromkeys(why for item in profile.rooflines for why in item.doubts):
+        yield f"! The roofline is doubtful, and these times may be too long: {why}."
 
 
 def _models(plan: Plan, limit: int | None) -> Iterator[str]:

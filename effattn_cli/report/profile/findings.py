@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from effattn_cli import units
+from effattn_cli.analysis.completeness import lacks
 from effattn_cli.analysis.crossover.crossing import Crossover, compare, crossover
 from effattn_cli.analysis.series import Series, by_setting
 from effattn_cli.cards import Kind
@@ -36,7 +37,8 @@ def sentences(profile: Profile) -> list[str]:
         for series in several
         for sentence in _findings(series, profile)
     ]
-    return [*lines, *_hints(profile), *_unfinished(profile)]
+    missing = lacks(profile)
+    return [*lines, *_hints(profile), *([missing] if missing else [])]
 
 
 def _findings(series: Series, profile: Profile) -> Iterator[str]:
@@ -155,9 +157,3 @@ def _hints(profile: Profile) -> Iterator[str]:
         names = [units.clean(n) for n in names if profile.variants[n].card.kind == kind]
         if names:
             yield f"{listed(names)} {one if len(names) == 1 else several}"
-
-
-def _unfinished(profile: Profile) -> Iterator[str]:
-    left = sum(record.status == "pending" for record in profile.records)
-    if left:
-        yield f"Unfinished: {left} of {len(profile.records)} cells have no result yet."

@@ -15,7 +15,7 @@ from effattn_cli import units
 from effattn_cli.metrics import LATENCY, PEAK
 from effattn_cli.records import Record
 from effattn_cli.report import phrases
-from effattn_cli.run.events import Step
+from effattn_cli.run.events import RETRY, Step
 
 
 class Progress:
@@ -48,7 +48,8 @@ class Progress:
         if self._live is not None:
             self._live.update(_status(step), refresh=True)
         elif step.settled:
-            self.note(f"{outcome(step.record)} ({step.done}/{step.total})")
+            again = "measured again, the machine was slow: " if step.stage == RETRY else ""
+            self.note(f"{again}{outcome(step.record)} ({step.done}/{step.total})")
 
     def note(self, text: str) -> None:
         """A line of its own, above the live ones."""

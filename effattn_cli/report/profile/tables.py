@@ -1,6 +1,6 @@
 """The tables of a profile: one for each setting, a row for each variant and length."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group as Lines
@@ -9,7 +9,9 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.cost import utilisation
+from effattn_cli.analysis.cost.roofline_checks import IMPLAUSIBLE
 from effattn_cli.analysis.crossover.crossing import Comparison, compare
+from effattn_cli.analysis.reliability import half_width
 from effattn_cli.analysis.series import Series, by_setting
 from effattn_cli.metrics import LATENCY, METRICS, PEAK, STATE, Metric
 from effattn_cli.records import Profile, Record, Roofline
@@ -18,7 +20,7 @@ from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.report.profile import footnotes, gpu_notes
 
 Field = tuple[Column, Callable[[Record], Text]]
-IMPLAUSIBLE = 2.0  # of a roofline: more than a machine's own speed explains
+
 BEYOND = 1.05  # of a roofline: more than what differs from one measurement to the next
 
 
@@ -86,7 +88,7 @@ class _Table:
         yield Column(title="variant", folds=1), lambda r: Text(units.clean(r.cell.label))
         yield Column(title="latency", right=True), _latency
         interval = Column(title="", tight=True, extra=1)
-        yield interval, lambda r: Text(phrases.plus_minus(r), "dim")
+        yield interval, lambda r: Text("!" * _is_wide(r) + phrases.plus_minus(r), "dim")
         if self.baseline:
             yield self._against(LATENCY)
         yield Column(title="peak", right=True), _peak
@@ -105,7 +107,18 @@ class _Table:
 
     def _utilisation(self, record: Record) -> str:
         used = utilisation.utilisation(record, self.rooflines)
-        return "" if used is None else f"{units.percent(used.fraction)} {used.bound}"
+        if used is None:
+            return ""
+        roofline = utilisation.of(record.cell.setting, self.rooflines)
+        mark = "!" if used.fraction > BEYOND or (roofline is not None and roofline.doubts) else ""
+        return f"{mark}{units.percent(used.fraction)} {used.bound}"
+
+    def doubts(self) -> Iterator[str]:
+        """Of the roofline that the cells run under, where it is shown."""
+        for record in self.series.records:
+            roofline = utilisation.of(record.cell.setting, self.rooflines)
+            if roofline is not None and self._utilisation(record):
+                yield from roofline.doubts
 
     def fraction(self, record: Record) -> float:
         """Of the roofline; 0 where nothing is known."""
@@ -163,6 +176,32 @@ def _is_busy(record: Record) -> bool:
     return record.status == "measured" and record.background_load is not None
 
 
+def _is_wide(record: Record) -> bool:
+    """Whether the interval says that the latency is hardly known."""
+    return (half_width(record) or 0.0) > 1
+
+
+def _wide(records: Iterable[Record]) -> Iterator[str]:
+    """Which intervals are so wide, and why."""
+    places = [
+        f"{units.clean(record.cell.label)} at {units.length(record.cell.seq)} ({_cause(record)})"
+        for record in records
+        if _is_wide(record)
+    ]
+    if places:
+        yield f"! interval above 100 %: {', '.join(places)}; measure again, or more --rounds"
+
+
+def _cause(record: Record) -> str:
+    if _is_busy(record):
+        return "other processes were running"
+    medians = [run.median for run in record.runs]
+    if len(medians) == 1:
+        times = max(record.samples) / min(record.samples)
+        return f"a single round, whose samples differ {units.ratio(times)}"
+    return f"its rounds differ {units.ratio(max(medians) / min(medians))}"
+
+
 def _peak(record: Record) -> Text:
     style = "dim" if PEAK.is_predicted(record) else ""
     return Text(phrases.value(record, PEAK) or "-", style)
@@ -215,10 +254,13 @@ def _beyond(parts: Iterable[_Table]) -> Iterator[str]:
             " can do what was counted; look at what it computes: effattn check"
         )
     if busy | clean.keys() > far.keys():
-        yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
+        yield (
+            "! roofline above 100 %: it was measured while this machine was slower;"
+            " effattn devices --refresh"
+        )
 
 
-def _legend(parts: Iterable[_Table]) -> Iterator[str]:
+def _legend(parts: Sequence[_Table]) -> Iterator[str]:
     """A line for each mark that occurs."""
     pairs = [(part, record) for part in parts for record in part.series.records]
     records = [record for _, record in pairs]
@@ -231,7 +273,10 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     if busy:
         cores = f"{max(busy):.1f} cores busy"
         yield f"! other processes kept up to {cores}: the latency may be too high"
+    yield from _wide(records)
     yield from _beyond(parts)
+    for why in dict.fromkeys(why for part in parts for why in part.doubts()):
+        yield f"! doubtful roofline, it may be too low: {units.clean(why)}"
     comparisons = [part.comparison(record, LATENCY) for part, record in pairs]
     if any(point is not None and point.ordering == "close" for point in comparisons):
         yield "? too close to call: the intervals overlap"
