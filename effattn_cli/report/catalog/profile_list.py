@@ -1,7 +1,7 @@
-"""The list of saved and reference profiles."""
+"""The list of saved and reference profiles, and of evaluations."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,12 +13,13 @@ from effattn_cli import units
 from effattn_cli.machine import Machine
 from effattn_cli.store import Heading
 
-NONE = "No profile is saved yet. To make one: effattn profile -v linformer -s 1k..16k"
+#: Of each kind of file: what is said where none is saved; nothing where nobody misses it.
+NONE = {"profile": "No profile is saved yet. To make one: effattn profile -v linformer -s 1k..16k"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A profile's file: its head, or why it cannot be read."""
+    """A file: its head, or why it cannot be read."""
 
     name: str
     path: str
@@ -26,16 +27,36 @@ class Entry:
     broken: str | None = None
 
 
-def listing(saved: Sequence[Entry], references: Sequence[Entry], *, hidden: int = 0) -> Group:
-    """Saved profiles in the order given, the first being @1, and the reference profiles."""
-    shown: list[RenderableType] = [] if saved else [Text(NONE)]
-    for number, line in enumerate(saved, 1):
-        shown += _lines(line, f"@{number}" if line.heading else "!")
-    if hidden:
-        shown.append(Text(f"and {hidden} more: --all shows them", "dim"))
-    for line in references:
-        shown += _lines(line, "" if line.heading else "!")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    """The files of one kind, saved ones in the order given, the first being @1."""
+
+    noun: str  # "profile"
+    saved: Sequence[Entry]
+    references: Sequence[Entry]
+    hidden: int = 0  # saved ones that are not shown
+
+
+def listing(shelves: Sequence[Shelf]) -> Group:
+    """Of each kind the saved files, then those that are shipped; headings from the second on."""
+    shown: list[RenderableType] = []
+    for number, shelf in enumerate(shelves):
+        lines = list(_shelf(shelf))
+        if number and lines:
+            shown += [Text(), Text(f"{shelf.noun.capitalize()}s", "bold")]
+        shown += lines
     return Group(*shown)
+
+
+def _shelf(shelf: Shelf) -> Iterator[RenderableType]:
+    if not shelf.saved and shelf.noun in NONE:
+        yield Text(NONE[shelf.noun])
+    for number, line in enumerate(shelf.saved, 1):
+        yield from _lines(line, f"@{number}" if line.heading else "!")
+    if shelf.hidden:
+        yield Text(f"and {shelf.hidden} more: --all shows them", "dim")
+    for line in shelf.references:
+        yield from _lines(line, "" if line.heading else "!")
 
 
 def _lines(line: Entry, mark: str) -> list[RenderableType]:
@@ -62,6 +83,9 @@ def machine(here: Machine) -> str:
     return units.clean(here.accelerator or f"{here.cpu}, {cores}")
 
 
-def as_json(lines: Sequence[Entry]) -> str:
-    document = {"profiles": [msgspec.to_builtins(line) for line in lines]}
+def as_json(shelves: Sequence[Shelf]) -> str:
+    document = {
+        f"{shelf.noun}s": [msgspec.to_builtins(line) for line in (*shelf.saved, *shelf.references)]
+        for shelf in shelves
+    }
     return json.dumps(document, indent=1)

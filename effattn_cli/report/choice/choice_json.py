@@ -57,6 +57,8 @@ def _question(required: Requirements, setting: Setting) -> Document:
             "padding": required.padding,
             "exact": required.exact,
             "weights": required.weights,
+            "fidelity": required.fidelity,
+            "recall": required.recall,
             "confidence": required.confidence,
         },
         "scores": SOURCE,
