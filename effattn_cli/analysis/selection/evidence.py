@@ -47,10 +47,18 @@ Evidence = Mapping[str, Sequence[Finding]]
 NOTHING: Evidence = {}
 
 
+#: An error below which an approximation was none: all tokens had a place in its window, say.
+LEAST = 1e-4
+
+
 def nearest(findings: Iterable[Finding], seq: int) -> dict[Task, Finding]:
-    """Of each task the finding at the length nearest to `seq`, the first of equals."""
+    """Of each task the finding at the length nearest to `seq`, the first of equals. What
+    approximated nothing in fewer tokens says nothing of more.
+    """
     found: dict[Task, Finding] = {}
     for one in findings:
+        if one.task == "fidelity" and one.high < LEAST and one.seq < seq:
+            continue
         known = found.get(one.task)
         if known is None or _far(one.seq, seq) < _far(known.seq, seq):
             found[one.task] = one

@@ -48,7 +48,7 @@ class Relaxation:
 
     @property
     def gives_up(self) -> frozenset[str]:
-        kinds = [word for word, given in (("seq", self.seq), ("wish", self.without)) if given]
+        kinds = [*(["seq"] if self.seq else []), *([self.without] if self.without else [])]
         return frozenset([*kinds, *(limit.resource for limit in self.limits)])
 
 

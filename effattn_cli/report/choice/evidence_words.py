@@ -10,6 +10,8 @@ from effattn_cli.analysis.selection.ranking import Choice, Evaluation
 from effattn_cli.evaluation import OWN
 from effattn_cli.report.evaluation.fidelity_view import share
 
+#: The error of an output that a trained model can live with, where nobody says another.
+NEAR = 0.05
 #: What each task is learned of.
 LOADS: Mapping[Task, str] = {"recall": "recalls", "update": "updates", "parity": "counts"}
 PAIRS: Mapping[Task, str] = {"recall": "pairs", "update": "pairs", "parity": "bits"}
@@ -65,16 +67,19 @@ def origin(finding: Finding) -> str:
     return f"{finding.task}: {finding.value:g} {PAIRS[finding.task]} at 90 %; from {where}"
 
 
-def cost(one: Evaluation) -> str:
+def cost(one: Evaluation, seq: int) -> str:
     """What a lossy variant does to a model's weights, as a part of a sentence."""
     quality, found = one.candidate.quality, one.candidate.quality.error
     if found is None:
         name = units.clean(one.label)
         hint = f"how well is not known (effattn evaluate -v {name})"
         return f"it keeps a model's weights and approximates softmax, {hint}"
+    notes = ["longer was not measured"] if found.seq < seq else []
+    notes += [f"a trained model can live with {share(NEAR)}"] if found.low > NEAR else []
+    behind = f" ({'; '.join(notes)})" if notes else ""
     if quality.is_useless:
-        return f"it takes a model's weights, which are of no use with {of_error(found)}"
-    return f"it keeps a model's weights, with {of_error(found)}"
+        return f"it takes a model's weights, which are of no use with {of_error(found)}{behind}"
+    return f"it keeps a model's weights, with {of_error(found)}{behind}"
 
 
 def learned(quality: Quality) -> Iterator[str]:

@@ -80,7 +80,7 @@ def _costs(one: Evaluation, choice: Choice) -> str:
     elif training:
         said = "the model is trained with it"
     elif quality.swap == "lossy":
-        said = evidence_words.cost(one)
+        said = evidence_words.cost(one, choice.seq)
     else:
         said = "a model must be trained with it"
     if quality.sees is not None and quality.sees < choice.seq:
@@ -155,9 +155,8 @@ def _kept(choice: Choice) -> str:
         cost = "is not exact" if freed.candidate.quality.keeps_weights else "must be trained"
         said.append(f"{units.clean(freed.label)} meets it ({amounts(freed, choice)}) and {cost}")
     if near is not None:
-        said.append(
-            f"{units.clean(near.label)} would ({amounts(near, choice)}): {_costs(near, choice)}"
-        )
+        name, price = units.clean(near.label), _costs(near, choice)
+        said.append(f"{name} would take {amounts(near, choice)}: {price}")
     exact = None if required.training else _exact(choice)
     kept = "" if exact is None or exact.rejection is not None else "Keep softmax: "
     text = "; ".join(said)
