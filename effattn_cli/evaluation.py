@@ -24,6 +24,8 @@ TOKENS = 128
 
 #: The regime of tensors that the user gave.
 OWN = "own"
+#: That with the statistics of a trained model's heads.
+CAPTURED = "captured"
 
 
 class Fidelity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

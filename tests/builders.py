@@ -203,12 +203,14 @@ def an_evaluation(*records: Evidence, **facts: Any) -> Evaluation:
     return Evaluation(records=records, **(usual | facts))
 
 
-def faithful(cell: Cell, error: float, regime: str = "isotropic-0.5", **more: Any) -> Evidence:
-    """Evidence of two heads whose errors lie a tenth on both sides of `error`."""
+def faithful(
+    cell: Cell, error: float, regime: str = "isotropic-0.5", *, heads: int = 2, **more: Any
+) -> Evidence:
+    """Evidence of heads, an even number, whose errors lie a tenth on both sides of `error`."""
     found = Fidelity(
         regime=regime,
         draws=1,
-        errors=(0.9 * error, 1.1 * error),
+        errors=(0.9 * error, 1.1 * error) * (heads // 2),
         cosines=(0.9, 0.8),
         overlaps=(0.5, 0.7),
         entropies=(0.5, 0.5),

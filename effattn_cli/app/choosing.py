@@ -10,19 +10,14 @@ from msgspec.structs import replace
 
 from effattn_cli import library
 from effattn_cli.analysis.cost import utilisation
+from effattn_cli.analysis.selection import evidence as measured
 from effattn_cli.analysis.selection import spans
-from effattn_cli.analysis.selection.candidates import (
-    NOTHING,
-    Candidate,
-    Evidence,
-    Requirements,
-    candidates,
-)
+from effattn_cli.analysis.selection.candidates import Candidate, Requirements, candidates
 from effattn_cli.analysis.selection.filters import Pool, narrowed, pool
 from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.analysis.selection.own_scores import joined
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation, choose
-from effattn_cli.app import Note, named_profiles
+from effattn_cli.app import Note, evidence, named_profiles
 from effattn_cli.app.asked_variants import asked_for
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
@@ -45,6 +40,7 @@ class Question:
     variants: Sequence[str] = ()  # which take part, as they are typed; none: all
     required: Requirements
     prefer: Preference = "quality"
+    evidence: Sequence[str] = ()  # names of evaluations; none: the newest, and those shipped
 
 
 @dataclass(frozen=True)
@@ -89,9 +85,15 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
         pooled.records,
         scores,
         utilisation.of(setting, pooled.rooflines),
-        measured_quality(),
+        measured.evidence(
+            evidence.evaluations(question.evidence, tell),
+            setting,
+            {name: variant.code for name, variant in variants.items()},
+        ),
     )
     found = asked_for(found, question.variants)
+    evidence.refuse_unknown(found, question.required)
+    _say_other_code(found, note)
     return Case(
         question=question,
         setting=setting,
@@ -107,9 +109,9 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
     )
 
 
-def measured_quality() -> Evidence:
-    """What effattn has measured of the quality of labels: nothing so far."""
-    return NOTHING
+def _say_other_code(found: Sequence[Candidate], note: Note) -> None:
+    if labels := evidence.of_other_code(found):
+        note(f"the evidence on {', '.join(labels)} is of other code than the profile's")
 
 
 def _narrowed(pooled: Pool, question: Question, note: Note) -> list[Record]:

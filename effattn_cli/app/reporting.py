@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from effattn_cli.analysis.selection.candidates import Limit
 from effattn_cli.analysis.selection.filters import matching, narrowed, of_variants
 from effattn_cli.analysis.series import by_setting
-from effattn_cli.app import Note, named_profiles
+from effattn_cli.app import Note, evidence, named_profiles
 from effattn_cli.errors import UsageError
+from effattn_cli.evaluation import Evaluation
 from effattn_cli.plan.budgets import limit
 from effattn_cli.ranges import lengths
 from effattn_cli.records import Profile, Record
@@ -25,6 +26,7 @@ class Question:
     setting: Mapping[str, Any]  # the values on the axes that were given
     seq: str | None = None
     limits: Mapping[str, str | None]  # by resource
+    evidence: Sequence[str] = ()  # names of evaluations; none: the newest, and those shipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class Answer:
     profiles: Mapping[str, Profile]
     seq: int | None
     limits: Sequence[Limit]
+    evaluations: Mapping[str, Evaluation]  # by name
 
 
 def answered(question: Question, note: Note, *, single: bool = False) -> Answer:
@@ -53,7 +56,12 @@ def answered(question: Question, note: Note, *, single: bool = False) -> Answer:
         name: replace(profile, records=_records(profile, name, question, single=single))
         for name, profile in profiles.items()
     }
-    return Answer(profiles=shown, seq=next(iter(seqs), None), limits=limits)
+    return Answer(
+        profiles=shown,
+        seq=next(iter(seqs), None),
+        limits=limits,
+        evaluations=evidence.evaluations(question.evidence, note),
+    )
 
 
 def _records(

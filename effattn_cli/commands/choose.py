@@ -9,6 +9,7 @@ import typer
 from effattn_cli.architecture import Weights as Form
 from effattn_cli.commands import choose_model
 from effattn_cli.commands import options as o
+from effattn_cli.commands.completion import evaluation_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +97,22 @@ Confidence = Annotated[
     _of(BUDGET, "--confidence", metavar="SHARE",
         help="The least chance to keep each limit, from 0.5 (the expected value) to 0.99."),
 ]  # fmt: skip
+Fidelity = Annotated[
+    str | None,
+    _of(BUDGET, "--fidelity", metavar="SHARE",
+        help="It keeps the weights, with an error of the output of at most `5%`, say."),
+]  # fmt: skip
+Recall = Annotated[
+    int | None,
+    _of(BUDGET, "--recall", metavar="PAIRS", help="That a tiny model recalls, 90 % of them right."),
+]
+Evidence = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--evidence", metavar="FILE", rich_help_panel=ANSWER, autocompletion=evaluation_names,
+        help="An evaluation: a file, a name, @1. Without it: the newest, and those shipped.",
+    ),
+]  # fmt: skip
 Prefer = Annotated[
     Literal["quality", "speed", "memory"],
     _of(ANSWER, "--prefer", metavar="WORD",
@@ -122,7 +139,10 @@ def choose(
     latency: Latency = None,
     memory: Memory = None,
     energy: Energy = None,
+    fidelity: Fidelity = None,
+    recall: Recall = None,
     confidence: Confidence = "90%",
+    evidence: Evidence = None,
     prefer: Prefer = "quality",
     model: Model = None,
     context: Context = None,
@@ -151,7 +171,10 @@ def choose(
 
     kept = needs.weights(keep=keep_weights, trained=trained)
     if model is not None:
-        needs.refuse_for_models({"latency": latency, "energy": energy, "variant": variants})
+        needs.refuse_for_models(
+            {"latency": latency, "energy": energy, "variant": variants, "fidelity": fidelity,
+             "recall": recall, "evidence": evidence}
+        )  # fmt: skip
         typed = choose_model.Typed(
             model=model, context=context or seq, memory=memory, prefill=prefill,
             tokens_per_second=tokens_per_second, weights=weights, cache=kv_dtype,
@@ -166,7 +189,9 @@ def choose(
     setting = o.filtered(options)
     limits = {"latency": latency, "memory": memory, "energy": energy}
     seqs = lengths(seq) if seq else ()
-    required = needs.requirements(limits, setting, confidence, exact=exact, weights=kept)
+    required = needs.requirements(
+        limits, setting, confidence, exact=exact, weights=kept, fidelity=fidelity, recall=recall
+    )
     needs.ask_something(required, prefer, seqs)
     question = choosing.Question(
         profiles=profiles or (),
@@ -174,6 +199,7 @@ def choose(
         variants=variants or (),
         required=required,
         prefer=prefer,
+        evidence=evidence or (),
     )
     case = choosing.case_of(question, note, told)
     if emit is not None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from effattn_cli.commands import options as o
+from effattn_cli.commands.completion import evaluation_names
 
 SHOWN, LIMITS = "What is shown", "Budget"
 
@@ -31,6 +32,14 @@ Latency = Annotated[
     str | None, _of(LIMITS, "--latency", metavar="TIME", help="As `50ms` or 'p95<=50ms'.")
 ]
 Memory = Annotated[str | None, _of(LIMITS, "--memory", metavar="SIZE", help="As `2GiB`.")]
+Evidence = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--evidence", metavar="FILE", rich_help_panel=SHOWN, show_default=False,
+        autocompletion=evaluation_names,
+        help="An evaluation: a file, a name, @1. [dim]\\[the newest, and those shipped][/]",
+    ),
+]  # fmt: skip
 Name = Annotated[
     Literal["latency", "peak", "state", "pareto", "roofline", "speedup"] | None,
     _of(o.OUTPUT, "--chart", metavar="NAME",
@@ -49,6 +58,7 @@ def report(
     seq: Seq = None,
     latency: Latency = None,
     memory: Memory = None,
+    evidence: Evidence = None,
     chart: Name = None,
     out: Out = Path("report.html"),
     force: o.Force = False,
@@ -69,6 +79,7 @@ def report(
         setting=o.filtered(options),
         seq=seq,
         limits={"latency": latency, "memory": memory},
+        evidence=evidence or (),
     )
     output.check(out, chart)
     files.check(out)

@@ -40,19 +40,29 @@ def requirements(
     *,
     exact: bool,
     weights: Weights,
+    fidelity: str | None = None,
+    recall: int | None = None,
 ) -> Requirements:
-    """`limits` are by resource; `setting` holds the values of the axes that were given.
+    """`limits` are by resource; `setting` holds the values of the axes that were given. A limit of
+    the error is one of what keeps the weights.
 
     Raises:
-        UsageError: a limit or the confidence cannot be read.
+        UsageError: a limit or the confidence cannot be read, or says nothing.
     """
+    if fidelity is not None and weights == "train":
+        hint = "--recall asks what a tiny model learns with it"
+        raise UsageError("--fidelity is of what keeps the weights, not of what is trained", hint)
+    if recall is not None and recall < 1:
+        raise UsageError(f"--recall: {recall} is out of range, from 1 on")
     return Requirements(
         limits=tuple(limit(resource, text) for resource, text in limits.items() if text),
         causal=bool(setting.get("causal")),
         decode=setting.get("phase") == "decode",
         padding=bool(setting.get("padding")),
         exact=exact,
-        weights=weights,
+        weights=weights if fidelity is None else "keep",
+        fidelity=None if fidelity is None else parse_share(fidelity, "--fidelity"),
+        recall=recall,
         confidence=share(confidence),
     )
 
@@ -65,7 +75,7 @@ def ask_something(required: Requirements, prefer: str, seqs: Sequence[int]) -> N
     """
     if required.limits:
         return
-    if prefer == "quality":
+    if prefer == "quality" and not required.evidence:
         hint = "--latency 50ms, or --memory 2GiB; or --prefer speed, or memory, without one"
         raise UsageError("there is no limit to keep", hint)
     if not seqs:

@@ -9,15 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from effattn_cli.analysis.selection import spans
-from effattn_cli.analysis.selection.candidates import (
-    Evidence,
-    Limit,
-    Requirements,
-    candidates,
-)
+from effattn_cli.analysis.selection.candidates import Limit, Requirements, candidates
+from effattn_cli.analysis.selection.evidence import NOTHING, Evidence, Finding, Task
 from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.analysis.selection.ranking import Choice, choose
-from effattn_cli.cards import Variant
+from effattn_cli.cards import Option, Variant
 from effattn_cli.metrics import LATENCY, MEMORY, percentile
 from effattn_cli.records import Record, Scores
 from tests.analysis.grids import CURVES, LRA, SEQS, SWAPS, grid, variants
@@ -45,11 +41,12 @@ def chosen(
     prefer: Preference = "quality",
     scores: Mapping[str, float] | None = None,
     known: Mapping[str, Variant] | None = None,
+    evidence: Evidence = NOTHING,
     **needs: Any,
 ) -> Choice:
     wanted = Requirements(limits=limits, **needs)
     own = None if scores is None else Scores(of="accuracy", values=scores)
-    found = candidates(records, wanted, known or VARIANTS, scores=own)
+    found = candidates(records, wanted, known or VARIANTS, scores=own, evidence=evidence)
     return choose(found, seq, wanted, prefer)
 
 
@@ -59,6 +56,19 @@ def order(choice: Choice) -> list[str]:
 
 def fitting(choice: Choice) -> set[str]:
     return {one.label for one in choice.evaluations if one.fits}
+
+
+def finding(task: Task, value: float, half: float = 0.0, seq: int = 1024) -> Finding:
+    low = max(0.0, value - half)
+    return Finding(task=task, value=value, low=low, high=value + half, seq=seq, source="here")
+
+
+def recalls(pairs: int) -> Finding:
+    return finding("recall", pairs)
+
+
+def off_by(error: float, half: float = 0.0, seq: int = 1024) -> Finding:
+    return finding("fidelity", error, half, seq)
 
 
 class Found(NamedTuple):
@@ -274,7 +284,144 @@ def test_what_was_measured_of_the_quality_keeps_off_what_is_worse_in_it() -> Non
         return {one.label for one in choose(found, 65536, wanted, "speed").front}
 
     assert "reformer" not in front({})
-    assert "reformer" in front({"reformer": {"recall": 0.9}, "linformer": {"recall": 0.5}})
+    assert "reformer" in front({"reformer": [recalls(32)], "linformer": [recalls(8)]})
+
+
+#: As many of the variants as can be keep the weights.
+LOSSY = {
+    name: replace(v, card=replace(v.card, swap="lossy")) if name in LRA else v
+    for name, v in VARIANTS.items()
+}
+ERRORS = st.dictionaries(
+    st.sampled_from(sorted(LRA)), st.tuples(st.floats(0, 1.2), st.floats(0, 0.3)), min_size=1
+)
+
+
+@settings(max_examples=300)
+@given(BUDGETS, ERRORS, st.data(), st.floats(0, 1), st.sampled_from(["any", "keep"]))
+def test_a_smaller_error_never_lowers_a_rank(
+    budget: tuple[int, float, float, Preference],
+    errors: dict[str, tuple[float, float]],
+    data: st.DataObject,
+    less: float,
+    weights: str,
+) -> None:
+    name = data.draw(st.sampled_from(sorted(errors)))
+    seq, seconds, size, prefer = budget
+    asked = (GRID, seq, latency(seconds), memory(size))
+    found = {label: [off_by(*error)] for label, error in errors.items()}
+    error, half = errors[name]
+    better = found | {name: [off_by(error * less, half * less)]}
+    before, after = (
+        chosen(*asked, prefer=prefer, known=LOSSY, evidence=some, weights=weights)
+        for some in (found, better)
+    )
+    assert order(after).index(name) <= order(before).index(name)
+
+
+@given(BUDGETS, ERRORS, st.floats(0, 1), st.floats(0, 1), st.integers(1, 64), st.integers(1, 64))
+def test_a_looser_limit_of_the_quality_never_removes_a_choice(
+    budget: tuple[int, float, float, Preference],
+    errors: dict[str, tuple[float, float]],
+    error: float,
+    other: float,
+    pairs: int,
+    more: int,
+) -> None:
+    seq, seconds, size, prefer = budget
+    asked = (GRID, seq, latency(seconds), memory(size))
+    evidence = {label: [off_by(*some), recalls(16)] for label, some in errors.items()}
+
+    def choice(**limits: Any) -> Choice:
+        return chosen(*asked, prefer=prefer, known=LOSSY, evidence=evidence, **limits)
+
+    tight = choice(fidelity=min(error, other), recall=max(pairs, more))
+    loose = choice(fidelity=max(error, other), recall=min(pairs, more))
+    assert fitting(tight) <= fitting(loose)
+
+
+@given(BUDGETS, ERRORS, st.permutations(sorted(CURVES)))
+def test_a_tie_in_errors_stays_one_when_names_are_swapped(
+    budget: tuple[int, float, float, Preference],
+    errors: dict[str, tuple[float, float]],
+    names: list[str],
+) -> None:
+    seq, seconds, size, prefer = budget
+    new = dict(zip(sorted(CURVES), names, strict=True))
+    renamed = [replace(r, cell=replace(r.cell, variant=new[r.cell.variant])) for r in GRID]
+    known = {new[name]: replace(variant, name=new[name]) for name, variant in LOSSY.items()}
+    limits = (latency(seconds), memory(size))
+    found = {label: [off_by(*error)] for label, error in errors.items()}
+    moved = {new[label]: some for label, some in found.items()}
+    before = chosen(GRID, seq, *limits, prefer=prefer, known=LOSSY, evidence=found)
+    after = chosen(renamed, seq, *limits, prefer=prefer, known=known, evidence=moved)
+    assert after.tied == {new[name] for name in before.tied}
+    assert [new[one.label] for one in before.fitting] == [one.label for one in after.fitting]
+
+
+def test_the_measured_error_settles_a_tie_of_what_keeps_the_weights() -> None:
+    asked = (GRID, 65536, latency(1.0))
+    lossy = {"performer": [off_by(0.3, 0.02)], "longformer": [off_by(0.1, 0.02)]}
+    found = chosen(*asked, known=LOSSY, evidence=lossy, weights="keep")
+    # of linformer and reformer nothing is known: they may be as good, and come after what is
+    assert order(found)[:4] == ["longformer", "linformer", "reformer", "performer"]
+    unsure = {"performer": [off_by(0.12, 0.03)], "longformer": [off_by(0.1, 0.02)]}
+    close = chosen(*asked, known=LOSSY, evidence=unsure, weights="keep")
+    assert order(close)[:2] == ["performer", "longformer"]  # a tie goes to the faster
+    assert "longformer" in close.tied
+
+
+def test_what_makes_the_weights_useless_comes_after_what_must_be_trained() -> None:
+    asked = (GRID, 65536, latency(1.0))
+    evidence = {"performer": [off_by(0.9, 0.1)]}
+    assert order(chosen(*asked, evidence={}))[0] == "performer"
+    assert order(chosen(*asked, evidence=evidence))[:2] == ["longformer", "plugin"]
+    kept = chosen(*asked, evidence=evidence, weights="keep")
+    assert fitting(kept) == {"performer"}
+
+
+def test_an_error_says_nothing_of_what_is_trained() -> None:
+    asked = (GRID, 65536, latency(1.0))
+    evidence = {"longformer": [off_by(0.9)], "performer": [off_by(0.1)]}
+    before = chosen(*asked, known=LOSSY, weights="train")
+    after = chosen(*asked, known=LOSSY, weights="train", evidence=evidence)
+    assert before.best is not None
+    assert after.best is not None
+    assert after.best.label == before.best.label
+    assert after.tied == before.tied
+
+
+def test_limits_of_the_quality_need_evidence() -> None:
+    asked = (GRID, 1024, latency(1.0))
+    evidence = {
+        "performer": [off_by(0.04, 0.005), recalls(32)],
+        "longformer": [off_by(0.049, 0.01)],
+    }
+    near = chosen(*asked, known=LOSSY, evidence=evidence, weights="keep", fidelity=0.05)
+    assert fitting(near) == {"sdpa", "softmax", "performer"}
+    lost = {one.label: one.rejection for one in near.evaluations if one.rejection is not None}
+    assert lost["longformer"].finding is not None  # its interval goes beyond the limit
+    assert lost["reformer"].finding is None
+    assert {lost["longformer"].why, lost["reformer"].why} == {"fidelity"}
+    able = chosen(*asked, known=LOSSY, evidence=evidence, recall=32)
+    assert fitting(able) == {"performer"}  # of exact attention too it must be known
+
+
+def test_the_evidence_of_the_nearest_length_counts() -> None:
+    evidence = {"performer": [off_by(0.01, seq=1024), off_by(0.2, seq=16384)]}
+    for seq, fits in ((2048, True), (8192, False)):
+        found = chosen(GRID, seq, latency(1.0), known=LOSSY, evidence=evidence, fidelity=0.05)
+        assert ("performer" in fitting(found)) is fits
+
+
+def test_what_sees_next_to_nothing_is_no_attention() -> None:
+    card = a_card("own mechanism", reach=("taps",))
+    taps = Option(name="taps", type="int", default=3)
+    known = {"conv": a_variant("conv", card=card, options=(taps,))}
+    records = [measured(a_cell(label), 1.0) for label in ("conv", "conv:taps=64")]
+    found = chosen(records, 1024, latency(2.0), known=known)
+    assert fitting(found) == {"conv:taps=64"}
+    assert [one.rejection.why for one in found.evaluations if one.rejection] == ["narrow"]
 
 
 def test_what_must_be_trained_does_not_keep_the_weights() -> None:

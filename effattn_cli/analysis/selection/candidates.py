@@ -1,23 +1,22 @@
 """What takes part in a choice: each variant with its options, what it can do, and its curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from effattn_cli.analysis.selection.curves import Curve
-from effattn_cli.analysis.selection.quality import Quality, quality
+from effattn_cli.analysis.selection.evidence import NOTHING, Evidence, Finding, Task, nearest
+from effattn_cli.analysis.selection.quality import NARROW, Quality, quality
 from effattn_cli.cards import Value, Variant, replaces_attention
 from effattn_cli.metrics import METRICS, Metric
 from effattn_cli.records import Cell, Failure, Reason, Record, Roofline, Scores
 
 Why = Literal[
-    "place", "causal", "decode", "padding", "weights", "exact", "failed", "unmeasured", "far"
-]
+    "place", "narrow", "causal", "decode", "padding", "weights", "exact", "failed", "unmeasured",
+    "far", "fidelity", "recall",
+]  # fmt: skip
 #: What becomes of a model's weights: anything, they are kept, or the model is trained in any case.
 Weights = Literal["any", "keep", "train"]
-#: What was measured of each label's quality: by task, more being better.
-Evidence = Mapping[str, Mapping[str, float]]
-NOTHING: Evidence = {}
 #: What can be limited, by name; a percentile of the latency stands in the place of its median.
 RESOURCES: Mapping[str, Metric] = {name: one for name, one in METRICS.items() if one.parse}
 #: Failures at a length that hold for every longer one.
@@ -51,12 +50,20 @@ class Requirements:
     padding: bool = False
     exact: bool = False
     weights: Weights = "any"
+    fidelity: float | None = None  # the relative error, at most, of what keeps the weights
+    recall: int | None = None  # pairs, at least, that a tiny model recalls
     confidence: float = 0.5  # the lowest probability of keeping each limit
 
     @property
     def training(self) -> bool:
         """Whether the model is trained with whatever is chosen."""
         return self.weights == "train"
+
+    @property
+    def evidence(self) -> Mapping[Task, float]:
+        """What is limited of the measured quality."""
+        limits: Mapping[Task, float | None] = {"fidelity": self.fidelity, "recall": self.recall}
+        return {task: limit for task, limit in limits.items() if limit is not None}
 
     def metric(self, resource: str) -> Metric:
         """The metric of a resource: the percentile that is limited, if there is one."""
@@ -71,6 +78,7 @@ class Rejection:
     why: Why
     failure: Failure | None = None
     seq: int | None = None  # where it failed
+    finding: Finding | None = None  # that is beyond a limit of the quality; None: there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +92,28 @@ class Candidate:
     rejection: Rejection | None
     failures: Sequence[tuple[int, Failure]]
     curves: Mapping[str, Curve]
+    findings: Sequence[Finding] = ()  # of its quality, of all lengths
+
+    def seen_at(self, seq: int) -> "Candidate":
+        """With what was measured of its quality nearest to a length."""
+        measured = nearest(self.findings, seq)
+        if measured == self.quality.measured:
+            return self
+        return replace(self, quality=replace(self.quality, measured=measured))
+
+    def unproven(self, required: Requirements) -> Rejection | None:
+        """What is limited of the quality, and not known to be kept. Exact attention has no error;
+        of what is trained in any case, none is asked.
+        """
+        known = self.quality
+        for task, limit in required.evidence.items():
+            finding = known.measured.get(task)
+            is_asked = task != "fidelity" or (known.keeps_weights and not known.exact)
+            if is_asked and (finding is None or not finding.meets(limit)):
+                return Rejection(
+                    why="fidelity" if task == "fidelity" else "recall", finding=finding
+                )
+        return None
 
     def rejected_at(self, seq: int) -> Rejection | None:
         """What failed here, or made a shorter length fail, or the next one that was tried."""
@@ -116,8 +146,8 @@ def candidates(
     settings = [mine[0].cell.setting for mine in by_label.values()]
 
     def of(cell: Cell) -> Quality:
-        measured, score = evidence.get(cell.label), own.get(cell.label)
-        return quality(variants[cell.variant], cell.options, settings[0], score, measured)
+        score = own.get(cell.label)
+        return quality(variants[cell.variant], cell.options, settings[0], score)
 
     measured = [
         _measured(mine, required, variants[mine[0].cell.variant], of(mine[0].cell), under)
@@ -129,9 +159,10 @@ def candidates(
         if record.cell.label not in by_label
         and variants[record.cell.variant].card.kind != "feed-forward"
     }
-    return measured + [
+    everything = measured + [
         _absent(cell, required, variants[cell.variant], of(cell)) for cell in absent.values()
     ]
+    return [replace(one, findings=tuple(evidence.get(one.label, ()))) for one in everything]
 
 
 def _absent(cell: Cell, required: Requirements, variant: Variant, known: Quality) -> Candidate:
@@ -178,6 +209,7 @@ def _unable(variant: Variant, required: Requirements, known: Quality) -> Rejecti
     card, weights = variant.card, required.weights
     unmet: Sequence[tuple[Why, bool]] = (
         ("place", not replaces_attention(card, causal=known.causal)),
+        ("narrow", known.sees is not None and known.sees < NARROW),
         ("decode", required.decode and not variant.decode),
         ("causal", required.causal and card.causal == "never"),
         ("padding", required.padding and not card.padding),

@@ -1,12 +1,14 @@
 """In what order to take what fits, and what cannot be told apart.
 
-By quality: the user's own scores, if there are any; else exact attention, which needs none; else
-published scores, as far as they differ by more than they are unsure of. By speed or memory: the
-amounts, as far as their intervals differ. What is left is a tie, and goes to the simpler and then
-to the faster.
+By quality: the user's own scores, if there are any; else exact attention, which needs none; else,
+of what keeps a model's weights, the measured error, and of what is trained published scores, as far
+as they differ by more than they are unsure of. Nothing tells an approximation from what must be
+trained. By speed or memory: the amounts, as far as their intervals differ, then the measured error.
+What is left is a tie, and goes to the simpler and then to the faster.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
 from effattn_cli.analysis.selection.quality import SPREAD
@@ -27,7 +29,8 @@ def tiers(fits: Sequence["Evaluation"], prefer: Preference, *, training: bool) -
         found = _by_quality(fits, training=training)
     else:
         resource = "latency" if prefer == "speed" else "memory"
-        found = apart(fits, lambda one: one.interval(resource))
+        amounts = apart(fits, lambda one: one.interval(resource))
+        found = [tier for some in amounts for tier in _by_error(some, training=training)]
     return [sorted(tier, key=lambda one: _adoption(one, training=training)) for tier in found]
 
 
@@ -74,4 +77,29 @@ def _by_quality(fits: Sequence["Evaluation"], *, training: bool) -> list[Tier]:
     scored = [one for one in fits if score(one) is not None]
     rest = [one for one in fits if not one.candidate.quality.exact and score(one) is None]
     first = [unscored_exact] if unscored_exact else []
-    return [*first, *apart(scored, own), *apart(rest, published)]
+    return [*first, *apart(scored, own), *_by_error(rest, published, training=training)]
+
+
+def _by_error(
+    items: Iterable["Evaluation"],
+    trained: Callable[["Evaluation"], Interval] = lambda _: UNKNOWN,
+    *,
+    training: bool,
+) -> list[Tier]:
+    """What keeps a model's weights by its error, all else as `trained` says, side by side: the best
+    of both cannot be told apart, and so on down.
+    """
+    kept: Tier = []
+    others: Tier = []
+    for one in items:
+        quality = one.candidate.quality
+        is_kept = quality.keeps_weights and not quality.exact and not training
+        (kept if is_kept else others).append(one)
+
+    def error(one: "Evaluation") -> Interval:
+        found = one.candidate.quality.error
+        return UNKNOWN if found is None else (found.low, found.high)
+
+    none: Tier = []
+    pairs = zip_longest(apart(kept, error), apart(others, trained), fillvalue=none)
+    return [[*some, *more] for some, more in pairs]

@@ -175,7 +175,8 @@ def ranked(
 
 def evaluate(one: Candidate, seq: int, required: Requirements) -> Evaluation:
     """What a candidate needs at a length, held against the limits."""
-    rejection = one.rejection or one.rejected_at(seq)
+    one = one.seen_at(seq)
+    rejection = one.rejection or one.rejected_at(seq) or one.unproven(required)
     estimates: dict[str, Estimate] = {}
     for resource in RESOURCES if rejection is None else ():
         estimate = one.curves[resource].at(seq)

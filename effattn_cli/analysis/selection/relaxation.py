@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Literal
 
 from effattn_cli.analysis.selection.candidates import Candidate, Limit, Requirements
+from effattn_cli.analysis.selection.evidence import Finding
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation, evaluate, ranked
 
 #: A length that was not measured is a multiple of so many tokens, of the second from 1k on.
@@ -15,7 +16,7 @@ TOLD = 3  # relaxations
 SHORTER = (16, 8, 4, 2)  # parts of the shortest measured length
 
 Test = Callable[[Evaluation], bool]
-Wish = Literal["exact", "weights"]
+Wish = Literal["exact", "weights", "fidelity", "recall"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +43,12 @@ class Relaxation:
     seq: int | None = None  # a shorter context
     limits: tuple[Limit, ...] = ()  # looser ones, in place of those of the same resource
     without: Wish | None = None  # a need that is given up
+    finding: Finding | None = None  # what is then put up with
     cost: float  # how many times shorter, or looser
 
     @property
     def gives_up(self) -> frozenset[str]:
-        kinds = [word for word, given in (("seq", self.seq), ("wish", self.without)) if given]
+        kinds = [*(["seq"] if self.seq else []), *([self.without] if self.without else [])]
         return frozenset([*kinds, *(limit.resource for limit in self.limits)])
 
 
@@ -58,13 +60,14 @@ def max_context(one: Candidate, required: Requirements, most: int | None = None)
 
     knots = _knots(one, required, most)
     seq = _longest(knots, at, lambda evaluation: evaluation.fits)
-    after = None if seq is None or seq >= knots[-1] else at(_next(seq, knots))
+    after = _after(seq, knots)
+    ends = None if after is None else at(after)
     return MaxContext(
         candidate=one,
         seq=seq,
         lower=_longest(knots, at, _surely),
         upper=_longest(knots, at, _perhaps),
-        ends=after if after is None or _is_known(after) else None,
+        ends=ends if ends is None or _is_known(ends) else None,
     )
 
 
@@ -101,6 +104,11 @@ def _changes(lost: Sequence[Evaluation], choice: Choice) -> Iterator[Relaxation]
         refusal = next(one.rejection for one in choice.evaluations if one.label == freed.label)
         wish: Wish = "exact" if refusal is not None and refusal.why == "exact" else "weights"
         yield Relaxation(label=freed.label, without=wish, cost=1.0)
+    if (near := unproven(choice)) is not None:
+        gives = next(one.rejection for one in choice.evaluations if one.label == near.label)
+        assert gives is not None
+        given: Wish = "fidelity" if gives.why == "fidelity" else "recall"
+        yield Relaxation(label=near.label, without=given, finding=gives.finding, cost=1.0)
 
 
 def _shorter(one: Evaluation, choice: Choice) -> Iterator[Relaxation]:
@@ -132,6 +140,17 @@ def freely(choice: Choice) -> Evaluation | None:
         if one.rejection is not None and one.rejection.why in {"exact", "weights"}
     ]
     return ranked(freed, choice.seq, choice.required, choice.prefer).best
+
+
+def unproven(choice: Choice) -> Evaluation | None:
+    """The best of what fits, and is refused only because its quality is worse, or not known."""
+    required = replace(choice.required, fidelity=None, recall=None)
+    freed = [
+        evaluate(one.candidate, choice.seq, required)
+        for one in choice.evaluations
+        if one.rejection is not None and one.rejection.why in {"fidelity", "recall"}
+    ]
+    return ranked(freed, choice.seq, required, choice.prefer).best
 
 
 def _knots(one: Candidate, required: Requirements, most: int | None) -> list[int]:
@@ -182,6 +201,13 @@ def _grain(seq: int) -> int:
 def _next(seq: int, knots: Sequence[int]) -> int:
     after = (seq // _grain(seq) + 1) * _grain(seq)
     return min(after, *(knot for knot in knots if knot > seq))
+
+
+def _after(seq: int | None, knots: Sequence[int]) -> int | None:
+    """The first length beyond; None where nothing is known so far from those that are."""
+    if seq is None:
+        return next(iter(knots), None)
+    return None if seq >= knots[-1] else _next(seq, knots)
 
 
 def _is_known(evaluation: Evaluation) -> bool:

@@ -41,7 +41,7 @@ def _joined(ones: Sequence[Evaluation]) -> Evaluation:
     worst = zip(*(one.headrooms for one in ones), strict=True)
     common = set.intersection(*({*one.estimates} for one in ones))
     return Evaluation(
-        candidate=ones[0].candidate,
+        candidate=ones[-1].candidate,  # with what is known of its quality at the longest
         rejection=next((one.rejection for one in ones if one.rejection is not None), None),
         estimates={
             name: _mean([one.estimates[name] for one in ones])

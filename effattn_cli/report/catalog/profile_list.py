@@ -1,6 +1,7 @@
-"""The list of saved and reference profiles."""
+"""The list of saved and reference profiles, and of evaluations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,19 +12,40 @@ from effattn_cli.machine import Machine
 from effattn_cli.report.documents import kinds
 from effattn_cli.report.documents.catalogs import Entry, Profiles
 
-NONE = "No profile is saved yet. To make one: effattn profile -v linformer -s 1k..16k"
+#: Of each kind of file: what is said where none is saved; nothing where nobody misses it.
+NONE = {"profile": "No profile is saved yet. To make one: effattn profile -v linformer -s 1k..16k"}
 
 
-def listing(saved: Sequence[Entry], references: Sequence[Entry], *, hidden: int = 0) -> Group:
-    """Saved profiles in the order given, the first being @1, and the reference profiles."""
-    shown: list[RenderableType] = [] if saved else [Text(NONE)]
-    for number, line in enumerate(saved, 1):
-        shown += _lines(line, f"@{number}" if line.heading else "!")
-    if hidden:
-        shown.append(Text(f"and {hidden} more: --all shows them", "dim"))
-    for line in references:
-        shown += _lines(line, "" if line.heading else "!")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    """The files of one kind, saved ones in the order given, the first being @1."""
+
+    noun: str  # "profile"
+    saved: Sequence[Entry]
+    references: Sequence[Entry]
+    hidden: int = 0  # saved ones that are not shown
+
+
+def listing(shelves: Sequence[Shelf]) -> Group:
+    """Of each kind the saved files, then those that are shipped; headings from the second on."""
+    shown: list[RenderableType] = []
+    for number, shelf in enumerate(shelves):
+        lines = list(_shelf(shelf))
+        if number and lines:
+            shown += [Text(), Text(f"{shelf.noun.capitalize()}s", "bold")]
+        shown += lines
     return Group(*shown)
+
+
+def _shelf(shelf: Shelf) -> Iterator[RenderableType]:
+    if not shelf.saved and shelf.noun in NONE:
+        yield Text(NONE[shelf.noun])
+    for number, line in enumerate(shelf.saved, 1):
+        yield from _lines(line, f"@{number}" if line.heading else "!")
+    if shelf.hidden:
+        yield Text(f"and {shelf.hidden} more: --all shows them", "dim")
+    for line in shelf.references:
+        yield from _lines(line, "" if line.heading else "!")
 
 
 def _lines(line: Entry, mark: str) -> list[RenderableType]:
@@ -50,5 +72,7 @@ def machine(here: Machine) -> str:
     return units.clean(here.accelerator or f"{here.cpu}, {cores}")
 
 
-def as_json(lines: Sequence[Entry]) -> str:
-    return kinds.text(Profiles(profiles=tuple(lines)))
+def as_json(shelves: Sequence[Shelf]) -> str:
+    """Of each kind, the saved files and then those that are shipped."""
+    lists = {f"{shelf.noun}s": (*shelf.saved, *shelf.references) for shelf in shelves}
+    return kinds.text(Profiles(**lists))

@@ -4,14 +4,16 @@ import math
 from collections.abc import Mapping
 
 from effattn_cli import units
-from effattn_cli.analysis.selection.candidates import Limit, Rejection, Why
+from effattn_cli.analysis.selection.candidates import Limit, Rejection, Requirements, Why
 from effattn_cli.analysis.selection.ranking import Evaluation, Headroom
 from effattn_cli.estimate import Estimate
 from effattn_cli.metrics import Metric
 from effattn_cli.report import phrases
+from effattn_cli.report.choice import evidence_words
 
 WHY: Mapping[Why, str] = {
     "place": "does not take the place of attention",
+    "narrow": "sees too few tokens to stand in the place of attention",
     "causal": "cannot be causal",
     "decode": "cannot decode",
     "padding": "cannot be given padding",
@@ -19,6 +21,8 @@ WHY: Mapping[Why, str] = {
     "exact": "is not exact",
     "unmeasured": "was not measured in this setting",
     "far": "not known so far from the lengths that were measured",
+    "fidelity": "its error is too large",
+    "recall": "recalls too little",
 }
 
 
@@ -119,8 +123,16 @@ def misses(headroom: Headroom) -> str:
     return f"{verb}, more than {named}"
 
 
+def limits(required: Requirements) -> str:
+    """`50 ms and 2 GiB`, `300 ms and an error of 5 %`; "" where nothing is limited."""
+    said = [limit(one) for one in required.limits] + evidence_words.limits(required)
+    return " and ".join(said)
+
+
 def rejection(lost: Rejection, seq: int | None) -> str:
     """Why a variant is out of the question."""
+    if lost.why in {"fidelity", "recall"}:
+        return evidence_words.rejection(lost)
     if lost.failure is None:
         return WHY[lost.why]
     where = "" if lost.seq is None or lost.seq == seq else f"at {units.length(lost.seq)} "

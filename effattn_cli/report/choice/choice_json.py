@@ -70,6 +70,8 @@ def _question(required: Requirements, setting: Setting) -> dict[str, Any]:
         padding=required.padding,
         exact=required.exact,
         weights=required.weights,
+        fidelity=required.fidelity,
+        recall=required.recall,
         confidence=required.confidence,
     )
     units = {"latency": "s", "memory": "B", "energy": "J"}

@@ -32,7 +32,8 @@ def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> Lines:
         Column(title="swap"),
     )
     rows = [_plan_row(choice, label, shown) for choice in choices]
-    within = f"within {recommendation.limits(required)}" if required.limits else ""
+    limits = budget_phrases.limits(required)
+    within = f"within {limits}" if limits else ""
     for_all = f"{units.clean(label)} at each length, beside" if label else "at each length"
     asked = f"{within}; {for_all} the best one there".lstrip("; ")
     notes = [Text("~ not measured at this length; one --seq shows why not the others", "dim")]
@@ -92,7 +93,7 @@ def longest(
     note = "~ not a measured length. surely: the whole interval is within; at most: an end of it"
     return Lines(
         Text(setting.title),
-        Text(f"the longest context within {recommendation.limits(required)}"),
+        Text(f"the longest context within {budget_phrases.limits(required)}"),
         Text(),
         Grid(columns, [_context_row(each, required) for each in listed]),
         Text(),
@@ -167,7 +168,8 @@ def _unknown(context: MaxContext, required: Requirements) -> str | None:
 
 
 def _end(context: MaxContext, required: Requirements) -> str:
-    if context.seq is None:
+    proof = context.ends.rejection if context.ends is not None else None
+    if context.seq is None and (proof is None or proof.why not in {"fidelity", "recall"}):
         unknown = _unknown(context, required)
         return f"its {unknown} is not known" if unknown else "too much at every length"
     if context.ends is None:

@@ -8,16 +8,17 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation
-from effattn_cli.report.choice import budget_phrases, recommendation
+from effattn_cli.report.choice import budget_phrases, evidence_words, recommendation
 
 METHOD = (
     "latency: the median of the rounds' medians, or the quantile of all samples; its interval"
     " holds those of all rounds. memory: the peak of a call beyond inputs and weights, and what"
     " decoding keeps. Between measured lengths a curve runs straight on logarithmic axes; beyond"
     " them it grows as the counted cost. A chance takes the interval as 95 % of a bell on the"
-    " logarithmic axis; the chances of several limits are multiplied. Quality is not measured"
-    " by effattn: exact attention needs no evidence, scores are the user's own, and published ones"
-    " are of models that were trained with the variant."
+    " logarithmic axis; the chances of several limits are multiplied. Exact attention needs"
+    " no evidence on its quality. An error is that of the output, relative to exact attention, on"
+    " the same q, k and v, untrained: mean over heads and draws. Scores are the user's own, and"
+    " published ones are of models that were trained with the variant."
 )
 
 
@@ -49,4 +50,6 @@ def _facts(one: Evaluation, choice: Choice) -> Iterator[str]:
         yield f"{name}: not known at this length"
     quality = one.candidate.quality
     nothing = "needs no evidence" if quality.exact else "no evidence"
-    yield f"swap: {quality.swap}; {recommendation.evidence(one) or nothing}"
+    yield f"swap: {quality.swap}; {evidence_words.column(one, choice) or nothing}"
+    for finding in quality.measured.values():
+        yield evidence_words.origin(finding)

@@ -8,11 +8,10 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.selection.candidates import RESOURCES, Requirements
-from effattn_cli.analysis.selection.quality import SOURCE, SPREAD
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation
 from effattn_cli.analysis.selection.relaxation import Relaxation
 from effattn_cli.report import phrases
-from effattn_cli.report.choice import budget_phrases, sentence
+from effattn_cli.report.choice import budget_phrases, evidence_words, sentence
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Setting
 
@@ -42,19 +41,16 @@ def answer(
     return Lines(*shown, Text())
 
 
-def limits(required: Requirements) -> str:
-    """`50 ms and 2 GiB`."""
-    return " and ".join(budget_phrases.limit(one) for one in required.limits)
-
-
 def _question(choice: Choice) -> str:
     """`4k tokens within 50 ms, 90 % sure, keeping the weights`."""
     required = choice.required
-    within = f" within {limits(required)}, {units.percent(required.confidence)} sure"
+    limits = budget_phrases.limits(required)
+    sure = f", {units.percent(required.confidence)} sure" if required.limits else ""
+    within = f" within {limits}{sure}" if limits else ""
     words = {"any": "", "keep": ", keeping the weights", "train": ", trained with it"}
     asked = f"{', exact' if required.exact else ''}{words[required.weights]}"
     by = "" if choice.prefer == "quality" else f", by {choice.prefer}"
-    return f"{units.length(choice.seq)} tokens{within if required.limits else ''}{asked}{by}"
+    return f"{units.length(choice.seq)} tokens{within}{asked}{by}"
 
 
 def _listed(choice: Choice, *, everything: bool) -> list[Evaluation]:
@@ -99,7 +95,7 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -
         *(Text(amount(one, name, choice)) for name in shown),
         Text(sentence.swap_of(one)),
         *([Text(budget_phrases.sureness(one))] if choice.required.limits else []),
-        Text(evidence(one)),
+        Text(evidence_words.column(one, choice)),
     ]
     if told:
         cells.append(Text(verdict(one, choice), "" if one.fits else "yellow"))
@@ -108,26 +104,6 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -
 
 def amount(one: Evaluation, resource: str, choice: Choice) -> str:
     return budget_phrases.amount(one.estimates.get(resource), choice.required.metric(resource))
-
-
-def evidence(one: Evaluation) -> str:
-    """`score 81.2, LRA 51.4, released, sees 256`."""
-    quality = one.candidate.quality
-    said = [] if quality.score is None else [f"score {quality.score:g}"]
-    said += [f"{task} {value:g}" for task, value in quality.measured.items()]
-    if _has_published(one):
-        said.append(f"LRA {quality.lra:.1f}")
-    if quality.deployed and not quality.exact:
-        said.append("released")
-    if quality.sees is not None:
-        said.append(f"sees {units.length(quality.sees)}")
-    return ", ".join(said)
-
-
-def _has_published(one: Evaluation) -> bool:
-    """Whether there is a score of encoders with these options; exact attention needs none."""
-    quality = one.candidate.quality
-    return quality.lra is not None and quality.usual and not quality.causal and not quality.exact
 
 
 def verdict(one: Evaluation, choice: Choice) -> str:
@@ -185,9 +161,11 @@ def _nearer(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) -> 
 def relaxation(change: Relaxation) -> str:
     """`at 24k longformer fits`, `at 61 ms performer fits`."""
     name = units.clean(change.label)
+    if change.without == "fidelity" and change.finding is not None:
+        return f"with {evidence_words.of_error(change.finding)} {name} fits"
     if change.without is not None:
-        flag = "--exact" if change.without == "exact" else "--keep-weights"
-        return f"without {flag} {name} fits"
+        flag = "keep-weights" if change.without == "weights" else change.without
+        return f"without --{flag} {name} fits"
     if change.seq is not None:
         return f"at {units.length(change.seq)} tokens {name} fits"
     looser = [
@@ -208,10 +186,7 @@ def _legend(
         yield "~ not measured at this length: interpolated or predicted; --explain says how"
     if any(estimate.busy for estimate in estimates):
         yield "! other processes kept the machine busy: the latency may be too high"
-    if any(quality.score is not None for quality in qualities):
-        yield f"score: {units.clean(choice.scored or '')}, as the profile has it; more is better"
-    if any(map(_has_published, able)):
-        yield f"LRA: published ({SOURCE}); {SPREAD:g} points tell nothing apart"
+    yield from evidence_words.legend(listed, choice)
     if any(not quality.checked and quality.keeps_weights for quality in qualities):
         yield "? only its card says so: effattn check NAME"
     others = [one.label for one in choice.evaluations if one.rejection is None]

@@ -8,8 +8,9 @@ from effattn_cli import units
 from effattn_cli.analysis.selection import spans
 from effattn_cli.analysis.selection.candidates import RESOURCES
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation
-from effattn_cli.analysis.selection.relaxation import freely
-from effattn_cli.report.choice import budget_phrases
+from effattn_cli.analysis.selection.relaxation import freely, unproven
+from effattn_cli.report.choice import budget_phrases, evidence_words
+from effattn_cli.report.evaluation.fidelity_view import share
 
 NAMED = 2  # of those that are tied
 #: What it takes to know the energy of a call.
@@ -79,14 +80,14 @@ def _costs(one: Evaluation, choice: Choice) -> str:
     elif training:
         said = "the model is trained with it"
     elif quality.swap == "lossy":
-        said = "it keeps a model's weights and approximates softmax, how well is not known"
+        said = evidence_words.cost(one, choice.seq)
     else:
         said = "a model must be trained with it"
     if quality.sees is not None and quality.sees < choice.seq:
         said += f", and a query sees {units.length(quality.sees)} tokens at most"
     if quality.score is not None:
         said += f"; {quality.score:g} in {units.clean(choice.scored or 'your scores')}"
-    return said
+    return "; ".join([said, *evidence_words.learned(quality)])
 
 
 def _instead(best: Evaluation, choice: Choice) -> Iterator[str]:
@@ -119,6 +120,8 @@ def _tie(best: Evaluation, choice: Choice) -> Iterator[str]:
     if best.candidate.quality.exact and choice.prefer == "quality":  # the same function, faster
         end = best.interval("latency")[1]
         tied = [one for one in tied if one.interval("latency")[0] <= end]
+    if best.candidate.quality.keeps_weights and not choice.required.training:
+        tied = [one for one in tied if one.candidate.quality.keeps_weights]
     if not tied:
         return
     names = [units.clean(one.label) for one in tied[:NAMED]]
@@ -139,17 +142,21 @@ def _kept(choice: Choice) -> str:
     wanted = {"keep": "nothing that keeps a model's weights", "any": "nothing", "train": "nothing"}
     who = "no exact attention" if required.exact else wanted[required.weights]
     able = [one for one in choice.evaluations if one.rejection is None and one.known]
-    limits = " and ".join(budget_phrases.limit(one) for one in required.limits)
-    verb = "meets" if required.limits else "can do this"
+    limits = budget_phrases.limits(required)
+    verb = "meets" if limits else "can do this"
     said = [f"{who} {verb} {limits}".rstrip()]
     if able:
         said.append(_nearest(able[0], choice))
     freed = freely(choice)
-    if not able and freed is None:
+    near = unproven(choice)
+    if not able and freed is None and near is None:
         return "Nothing that was measured can do this: --all says why"
     if freed is not None:
         cost = "is not exact" if freed.candidate.quality.keeps_weights else "must be trained"
         said.append(f"{units.clean(freed.label)} meets it ({amounts(freed, choice)}) and {cost}")
+    if near is not None:
+        name, price = units.clean(near.label), _costs(near, choice)
+        said.append(f"{name} would take {amounts(near, choice)}: {price}")
     exact = None if required.training else _exact(choice)
     kept = "" if exact is None or exact.rejection is not None else "Keep softmax: "
     text = "; ".join(said)
@@ -160,7 +167,9 @@ def _nearest(one: Evaluation, choice: Choice) -> str:
     """With the chance that it keeps the limits, where that is what it lacks."""
     within = all(headroom.used <= 1 for headroom in one.headrooms)
     sure = f", with a chance of {budget_phrases.sureness(one)}" if within else ""
-    return f"{units.clean(one.label)} comes nearest ({amounts(one, choice)}{sure})"
+    error = None if one.candidate.quality.exact else one.candidate.quality.error
+    known = f", error {share(error.value)}" if error and not choice.required.training else ""
+    return f"{units.clean(one.label)} comes nearest ({amounts(one, choice)}{known}{sure})"
 
 
 def unknown_resources(choice: Choice) -> str:
@@ -170,7 +179,7 @@ def unknown_resources(choice: Choice) -> str:
     unknown = [one for one in able if not one.known]
     if not far and (not unknown or len(unknown) < len(able)):
         return ""
-    limits = " and ".join(budget_phrases.limit(one) for one in choice.required.limits)
+    limits = budget_phrases.limits(choice.required)
     said = f"Nothing is known to fit {limits} at {units.length(choice.seq)} tokens"
     missing = {h.limit.resource for one in unknown for h in one.headrooms if h.estimate is None}
     if "energy" in missing:

@@ -27,7 +27,7 @@ class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A profile's file: its head, or why it cannot be read."""
+    """A file: its head, or why it cannot be read."""
 
     name: str
     path: str
@@ -36,9 +36,10 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Profiles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Saved profiles, the newest first, then the reference profiles."""
+    """Saved profiles, the newest first, then the reference profiles; and evaluations."""
 
     profiles: tuple[Entry, ...]
+    evaluations: tuple[Entry, ...]
 
 
 class KindOfDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

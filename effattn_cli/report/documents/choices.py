@@ -32,6 +32,8 @@ class Needs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     padding: bool
     exact: bool
     weights: Weights
+    fidelity: float | None  # the largest relative error of what keeps the weights
+    recall: int | None  # pairs that it must recall
     confidence: float
 
 

@@ -34,7 +34,7 @@ def check(path: Path, chart: str | None) -> None:
 
 def made(answer: Answer, path: Path, chart: str | None) -> bytes:
     """UTF-8 of HTML or SVG, or a PNG."""
-    wish = Wish(limits=answer.limits, seq=answer.seq)
+    wish = Wish(limits=answer.limits, seq=answer.seq, evaluations=answer.evaluations)
     if chart is None:
         return document.page(answer.profiles, wish).encode(errors="replace")
     (profile,) = answer.profiles.values()

@@ -8,7 +8,7 @@ from effattn_cli.analysis.selection.relaxation import relaxations
 from effattn_cli.errors import UsageError
 from effattn_cli.metrics import Metric
 from effattn_cli.report import crossover_view
-from effattn_cli.report.choice import budget_phrases, recommendation, sentence
+from effattn_cli.report.choice import budget_phrases, evidence_words, recommendation, sentence
 from effattn_cli.report.page import pareto, roofline, svg, tables
 from effattn_cli.report.page.setting_view import View, charts
 from effattn_cli.report.page.svg import Chart, tag, text
@@ -56,7 +56,7 @@ def _decision(shown: View) -> Iterator[str]:
     choice = shown.choice
     relaxed = relaxations(choice) if choice.best is None else []
     answer = recommendation.answer(choice, shown.series.setting, relaxed, {}, everything=True)
-    yield tag("h3", text(f"Within {recommendation.limits(choice.required)}"))
+    yield tag("h3", text(f"Within {budget_phrases.limits(choice.required)}"))
     yield tag(
         "div",
         tables.lines(answer, "The variants against the limits", shown.series.setting.title),
@@ -128,11 +128,19 @@ def _pareto_table(shown: View) -> str:
                 for resource in ("latency", "memory")
             ),
             "yes" if one.label in ahead else "",
+            sentence.swap_of(one),
+            evidence_words.column(one, choice),
         )
         for one in there
     ]
-    titles = ("variant", "kind", choice.required.metric("latency").title, "memory", "on the front")
-    return tables.plain(titles, rows, f"Latency and memory at {units.length(choice.seq)} tokens")
+    titles = (
+        "variant", "kind", choice.required.metric("latency").title, "memory", "on the front",
+        "swap", "evidence",
+    )  # fmt: skip
+    caption = f"Latency, memory and evidence at {units.length(choice.seq)} tokens"
+    said = "; ".join(evidence_words.legend(there, choice))
+    table = tables.plain(titles, rows, caption)
+    return table + (tag("p", text(said), class_="reading") if said else "")
 
 
 def _roofline_table(shown: View) -> str:

@@ -1,16 +1,18 @@
 """One setting of a profile as a page sees it: its curves, its candidates, and its charts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from msgspec.structs import replace
 
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.selection.candidates import CONFIDENCE, Limit, Requirements, candidates
+from effattn_cli.analysis.selection.evidence import evidence
 from effattn_cli.analysis.selection.ranking import Choice, choose
 from effattn_cli.analysis.series import Series
 from effattn_cli.cards import Kind
+from effattn_cli.evaluation import Evaluation
 from effattn_cli.metrics import LATENCY, PEAK, STATE, Metric
 from effattn_cli.records import Profile
 from effattn_cli.report.page import curves, pareto, picks, roofline, speedups
@@ -24,6 +26,7 @@ class Wish:
 
     limits: Sequence[Limit] = ()
     seq: int | None = None  # of the chart of latency against memory; None: the longest
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)  # by name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +75,9 @@ class View:
         )
         records, variants = self.series.records, profile.variants
         under = utilisation.of(setting, profile.rooflines)
-        every = candidates(records, required, variants, (), profile.scores, under)
+        codes = {name: variant.code for name, variant in variants.items()}
+        known = evidence(self.wish.evaluations, setting, codes)
+        every = candidates(records, required, variants, (), profile.scores, under, known)
         scored = profile.scores.of if profile.scores else None
         return choose(every, self.wish.seq or self.series.seqs[-1], required, scored=scored)
 

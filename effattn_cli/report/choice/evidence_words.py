@@ -1,0 +1,142 @@
+"""Words of the evidence on a variant's quality: in a table's column, in a sentence, in a legend."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from effattn_cli import units
+from effattn_cli.analysis.selection.candidates import Rejection, Requirements
+from effattn_cli.analysis.selection.evidence import Finding, Task
+from effattn_cli.analysis.selection.quality import SOURCE, SPREAD, Quality
+from effattn_cli.analysis.selection.ranking import Choice, Evaluation
+from effattn_cli.evaluation import OWN
+from effattn_cli.report.evaluation.fidelity_view import share
+
+#: The error of an output that a trained model can live with, where nobody says another.
+NEAR = 0.05
+#: What each task is learned of.
+LOADS: Mapping[Task, str] = {"recall": "recalls", "update": "updates", "parity": "counts"}
+PAIRS: Mapping[Task, str] = {"recall": "pairs", "update": "pairs", "parity": "bits"}
+
+
+def column(one: Evaluation, choice: Choice) -> str:
+    """`score 81.2, error 13 %, recalls 32, LRA 51.4, released, sees 256`."""
+    quality, training = one.candidate.quality, choice.required.training
+    said = [] if quality.score is None else [f"score {quality.score:g}"]
+    error = _error(quality, training=training)
+    said += [f"error {share(error.value)}{_mark(error)}"] if error is not None else []
+    said += [
+        f"{word} {quality.measured[task].value:g}{_mark(quality.measured[task])}"
+        for task, word in LOADS.items()
+        if task in quality.measured
+    ]
+    if has_published(quality, training=training):
+        said.append(f"LRA {quality.lra:.1f}")
+    if quality.deployed and not quality.exact:
+        said.append("released")
+    if quality.sees is not None and quality.sees < choice.seq:
+        said.append(f"sees {units.length(quality.sees)}")
+    return ", ".join(said)
+
+
+def _mark(finding: Finding) -> str:
+    return "" if finding.same_code else "*"
+
+
+def _error(quality: Quality, *, training: bool) -> Finding | None:
+    """Where it tells something: exact attention has none."""
+    return None if quality.exact or training else quality.error
+
+
+def has_published(quality: Quality, *, training: bool) -> bool:
+    """Whether there is a score that speaks of this; exact attention needs none."""
+    return not quality.exact and quality.published(training=training) is not None
+
+
+def of_error(finding: Finding) -> str:
+    """`an error of 13 % on captured heads at 1k`."""
+    where = "your own q, k and v" if finding.regime == OWN else f"{finding.regime} heads"
+    return f"an error of {share(finding.value)} on {where} at {units.length(finding.seq)}"
+
+
+def origin(finding: Finding) -> str:
+    """Where a finding comes from, and how sure it is."""
+    code = "" if finding.same_code else ", of other code than the profile's"
+    where = f"{units.clean(finding.source)}, {units.length(finding.seq)} tokens{code}"
+    if finding.task == "fidelity":
+        interval = f"95 % interval {share(finding.low)} to {share(finding.high)}"
+        return f"{of_error(finding)}; {interval}; from {where}"
+    return f"{finding.task}: {finding.value:g} {PAIRS[finding.task]} at 90 %; from {where}"
+
+
+def cost(one: Evaluation, seq: int) -> str:
+    """What a lossy variant does to a model's weights, as a part of a sentence."""
+    quality, found = one.candidate.quality, one.candidate.quality.error
+    if found is None:
+        name = units.clean(one.label)
+        hint = f"how well is not known (effattn evaluate -v {name})"
+        return f"it keeps a model's weights and approximates softmax, {hint}"
+    notes = ["longer was not measured"] if found.seq < seq else []
+    notes += [f"a trained model can live with {share(NEAR)}"] if found.low > NEAR else []
+    behind = f" ({'; '.join(notes)})" if notes else ""
+    if quality.is_useless:
+        return f"it takes a model's weights, which are of no use with {of_error(found)}{behind}"
+    return f"it keeps a model's weights, with {of_error(found)}{behind}"
+
+
+def learned(quality: Quality) -> Iterator[str]:
+    """`it recalls 32 pairs`."""
+    for task, word in LOADS.items():
+        found = quality.measured.get(task)
+        if found is not None and task == "recall":
+            yield f"a tiny model {word} {found.value:g} {PAIRS[task]} with it"
+
+
+def limits(required: Requirements) -> list[str]:
+    """What is limited of the quality."""
+    said = []
+    if required.fidelity is not None:
+        said.append(f"an error of {share(required.fidelity)}")
+    if required.recall is not None:
+        said.append(f"{required.recall} pairs recalled")
+    return said
+
+
+def rejection(lost: Rejection) -> str:
+    """Why what is known of its quality is not enough."""
+    if lost.why == "fidelity":
+        if lost.finding is None:
+            return "its error is not known: effattn evaluate"
+        interval = "" if lost.finding.value == lost.finding.high else (
+            f", up to {share(lost.finding.high)}"
+        )  # fmt: skip
+        return f"an error of {share(lost.finding.value)}{interval}"
+    if lost.finding is None:
+        return "what it recalls is not known: effattn evaluate -t recall"
+    return f"recalls {lost.finding.value:g} pairs"
+
+
+def legend(listed: Sequence[Evaluation], choice: Choice) -> Iterator[str]:
+    """What the words in the column stand for, as far as they occur."""
+    training = choice.required.training
+    qualities = [one.candidate.quality for one in listed if one.rejection is None]
+    if any(quality.score is not None for quality in qualities):
+        yield f"score: {units.clean(choice.scored or '')}, as the profile has it; more is better"
+    errors = [e for quality in qualities if (e := _error(quality, training=training)) is not None]
+    if errors:
+        where = "your own q, k and v" if errors[0].regime == OWN else f"{errors[0].regime} heads"
+        yield f"error: of the output, untrained, on {where} {_at(errors)}"
+    loads = [quality.measured[task] for quality in qualities for task in LOADS
+             if task in quality.measured]  # fmt: skip
+    if loads:
+        yield f"recalls, ...: what a tiny model learns, 90 % right {_at(loads)}"
+    if any(not finding.same_code for finding in [*errors, *loads]):
+        yield "* of other code than the profile's: effattn evaluate measures it anew"
+    if any(has_published(quality, training=training) for quality in qualities):
+        yield f"LRA: published ({SOURCE}); {SPREAD:g} points tell nothing apart"
+
+
+def _at(findings: Sequence[Finding]) -> str:
+    """`at 1k (ref:fidelity)`."""
+    seqs = sorted({finding.seq for finding in findings})
+    sources = dict.fromkeys(finding.source for finding in findings)
+    at = " and ".join(units.length(seq) for seq in seqs)
+    return f"at {at} ({units.clean(', '.join(sources))})"
