@@ -175,7 +175,7 @@ def machine(launcher: Launcher, devices: Iterable[str]) -> tuple[Machine, dict[s
     """What the numbers are true for, and what each name of a device stands for here.
 
     Raises:
-        UsageError: a device is unknown or not here.
+        UsageError: a device is unknown or was not found.
     """
     names = tuple(devices)
     reply = launcher.run(Job(request=DescribeMachine(device=",".join(names))))
@@ -195,7 +195,7 @@ def _resumed(order: Order, path: Path) -> Profile:
     changes = [name for name in order.flags if name != "plugin"]
     if changes or order.out or order.config:
         word = next(iter(changes), "out" if order.out else "config").replace("_", "-")
-        raise UsageError(f"--resume takes the sweep from the file, --{word} cannot change it")
+        raise UsageError(f"--resume continues the saved sweep; it cannot be combined with --{word}")
     profile = store.read(path)
     catalog = Catalog(order.plugins)
     variants = {}

@@ -215,7 +215,8 @@ def _beyond(parts: Iterable[_Table]) -> Iterator[str]:
             " can do what was counted; look at what it computes: effattn check"
         )
     if busy | clean.keys() > far.keys():
-        yield "roofline above 100 %: it was measured on a slower machine; effattn devices --refresh"
+        why = "it was measured while this machine was slower"
+        yield f"roofline above 100 %: {why}; effattn devices --refresh"
 
 
 def _legend(parts: Iterable[_Table]) -> Iterator[str]:
@@ -223,7 +224,7 @@ def _legend(parts: Iterable[_Table]) -> Iterator[str]:
     pairs = [(part, record) for part in parts for record in part.series.records]
     records = [record for _, record in pairs]
     if any(phrases.plus_minus(record) for record in records):
-        yield "± covers the intervals of all rounds"
+        yield "±: half the range covered by all rounds' 95 % intervals"
     values = [phrases.value(record, metric) for record in records for metric in (LATENCY, PEAK)]
     if any(text.startswith("~") for text in values):
         yield "~ predicted from the measured lengths"
