@@ -43,7 +43,7 @@ FORMAT = ("--output-format", "json")
 SURVIVORS = 300_000  # new objects between two looks for garbage; two large profiles make as many
 
 app = typer.Typer(
-    help="Profile attention variants on your hardware, and choose one for your budget.",
+    help="Profile attention variants on your hardware, and find the one that fits your budget.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,

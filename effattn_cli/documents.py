@@ -54,7 +54,7 @@ def converted(kind: type[T], data: Any) -> T:
     except msgspec.ValidationError as error:
         raise explained(error, kind, data) from None
     except RecursionError:
-        raise Wrong("lists and mappings nest too deep") from None
+        raise Wrong("lists and mappings are nested too deeply") from None
     return value
 
 

@@ -57,7 +57,7 @@ def parse(text: str, flag: str = "--feed") -> FeedShape:
     """What `text` says.
 
     Raises:
-        UsageError: it is no feed-forward, or its numbers do not fit one another.
+        UsageError: it is not a valid feed-forward, or its numbers do not fit one another.
 
     >>> parse("swiglu:768*128/8").experts
     128
@@ -65,7 +65,7 @@ def parse(text: str, flag: str = "--feed") -> FeedShape:
     match = _TEXT.fullmatch(text.strip().lower())
     if match is None:
         hint = "write relu, swiglu:14336, or swiglu:768*128/8 for 8 of 128 experts"
-        raise UsageError(f"{flag}: {text!r:.60} is no feed-forward", hint)
+        raise UsageError(f"{flag}: {text!r:.60} is not a valid feed-forward", hint)
     word = next((known for known in ACTIVATIONS if known == match[1]), None)
     if word is None:
         raise unknown("activation", match[1], (*ACTIVATIONS, NONE))

@@ -33,7 +33,11 @@ def parse_bytes(text: str, option: str = "--memory-limit") -> int:
     (2147483648, 2000000000, 1572864, 4096)
     """
     near = (text, f"{text}iB", f"{text}GiB", f"{text}B")
-    return int(_read(_size, near, f"{option}: {shortened(text)} is no size like 2GiB or 512MB"))
+    return int(
+        _read(
+            _size, near, f"{option}: {shortened(text)} is not a valid size (examples: 2GiB, 512MB)"
+        )
+    )
 
 
 def parse_seconds(text: str, option: str = "--time-limit") -> float:
@@ -43,7 +47,9 @@ def parse_seconds(text: str, option: str = "--time-limit") -> float:
     (0.0002, 0.005, 90.0, 5400.0)
     """
     short = re.sub(r"(?<=[0-9 ])([hms])(?:ou|r|in|ec)[a-z]*", r"\1", text.lower())
-    message = f"{option}: {shortened(text)} is no duration like 200us, 5ms, 2s or 1m30s"
+    message = (
+        f"{option}: {shortened(text)} is not a valid duration (examples: 200us, 5ms, 2s, 1m30s)"
+    )
     return _read(_seconds, (text, re.sub(r"(?<=[0-9])$", "s", text), short), message)
 
 
@@ -57,7 +63,9 @@ def parse_joules(text: str, option: str = "--energy") -> float:
     scale = JOULES.get(match[2].lower()) if match else None
     if match is None or scale is None or not float(match[1]):
         near = f"did you mean '{text}J'?" if re.fullmatch(r"[0-9.]+", text) else None
-        raise UsageError(f"{option}: {shortened(text)} is no energy like 3J or 200mJ", near)
+        raise UsageError(
+            f"{option}: {shortened(text)} is not a valid energy (examples: 3J, 200mJ)", near
+        )
     return float(match[1]) * scale
 
 
@@ -67,7 +75,9 @@ def parse_share(text: str, option: str) -> float:
     >>> parse_share("25%", "--padding"), parse_share("0.25", "--padding")
     (0.25, 0.25)
     """
-    message = f"{option}: {shortened(text)} is no share like 5% or 0.05, from 0 to below 1"
+    message = (
+        f"{option}: {shortened(text)} is not a valid share (examples: 5%, 0.05; from 0 to below 1)"
+    )
     match = _SHARE.fullmatch(text.strip())
     share = Fraction(match[1]) / (100 if match[2] else 1) if match else Fraction(1)
     if share < 1:

@@ -80,9 +80,9 @@ def integers(text: str, axis: str, *, largest: int = LARGEST) -> tuple[int, ...]
             kept.update(values)
     for item, values in dropped:
         if kept.isdisjoint(values):
-            raise UsageError(
-                f"{axis}: {shortened(item)} takes nothing away, there is no such value"
-            )
+            there = item.removeprefix("!")
+            why = f"excludes nothing: {shortened(there)} is not in the range"
+            raise UsageError(f"{axis}: {shortened(item)} {why}")
         kept.difference_update(values)
     if not kept:
         raise UsageError(f"{axis}: nothing is left of {shortened(text)}")
@@ -125,7 +125,7 @@ def _read(item: str, largest: int) -> Sequence[int]:
 def _value(text: str, largest: int) -> int:
     match = re.fullmatch(rf"({_NUMBER})({_SUFFIX})?", text)
     if not match:
-        raise ValueError("is no number like 512 or 4k, and no range like 1k..64k or 1k..64k:x4")
+        raise ValueError("is neither a number (512, 4k) nor a range (1k..64k, 1k..64k:x4)")
     amount = float(match[1]) * SCALE.get(match[2], 1)
     if not 1 <= amount <= largest:
         raise ValueError(f"is out of range, the values go from 1 to {largest}")

@@ -30,10 +30,10 @@ def test_a_list_names_each_once() -> None:
     ("text", "error"),
     [
         ("swigloo:8", "unknown activation 'swigloo'"),
-        ("swiglu:", "--feed: 'swiglu:' is no feed-forward"),
+        ("swiglu:", "--feed: 'swiglu:' is not a valid feed-forward"),
         ("swiglu:0", "--feed: 0 hidden units are out of range, from 1 to 16777216"),
         ("swiglu:8*4/5", "--feed: a token cannot meet 5 of 4 experts"),
-        ("swiglu:8*4", "--feed: 'swiglu:8*4' is no feed-forward"),
+        ("swiglu:8*4", "--feed: 'swiglu:8*4' is not a valid feed-forward"),
     ],
 )
 def test_what_is_none_is_refused(text: str, error: str) -> None:

@@ -52,10 +52,15 @@ def test_a_service_asks_for_shapes_and_builds_what_it_is_told(policy: Path) -> N
         assert layer.mix(q_BHTK, q_BHTK, q_BHTK).shape == q_BHTK.shape
 
 
-def test_the_model_in_the_readme_runs(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_in_the_documents_runs(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    text = Path("README.md").read_text().split("<!-- policy -->\n```python\n")[1].split("```")[0]
+    text = (
+        Path("docs/choosing.md")
+        .read_text()
+        .split("<!-- policy -->\n```python\n")[1]
+        .split("```")[0]
+    )
     monkeypatch.chdir(policy.parent)
     found: dict[str, Any] = {}
     exec(text, found)

@@ -42,7 +42,9 @@ def test_sizes(text: str, size: int) -> None:
     ],
 )
 def test_no_sizes(text: str, hint: str | None) -> None:
-    with pytest.raises(UsageError, match=r"^--memory: .* is no size like 2GiB or 512MB$") as caught:
+    with pytest.raises(
+        UsageError, match=r"^--memory: .* is not a valid size \(examples: 2GiB, 512MB\)$"
+    ) as caught:
         parse_bytes(text, "--memory")
     assert caught.value.hint == hint
 
@@ -83,7 +85,7 @@ def test_durations(text: str, seconds: float) -> None:
     ],
 )
 def test_no_durations(text: str, hint: str | None) -> None:
-    says = r"^--latency: .* is no duration like 200us, 5ms, 2s or 1m30s$"
+    says = r"^--latency: .* is not a valid duration \(examples: 200us, 5ms, 2s, 1m30s\)$"
     with pytest.raises(UsageError, match=says) as caught:
         parse_seconds(text, "--latency")
     assert caught.value.hint == hint

@@ -101,7 +101,7 @@ def assumed(text: str) -> Assumed:
             amounts[key.strip()] = value.strip()
     if len(names) > 1 or (not names and not amounts) or names == [""]:
         hint = "write memory=24GiB,flops=80T,bandwidth=1TB, or a profile's name"
-        raise UsageError(f"--assume: {text!r:.80} is no machine", hint)
+        raise UsageError(f"--assume: {text!r:.80} is not a valid machine", hint)
     made = _typed(amounts)
     return _of_profile(names[0], made) if names else made
 
@@ -135,7 +135,7 @@ def _flops(text: str) -> float:
     """FLOPs a second, as `80T` or `80TFLOP/s`."""
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([MGTP]?)(?:FLOPS?|FLOP/s)?", text)
     if match is None or not float(match[1]):
-        raise UsageError(f"--assume flops: {text!r:.40} is no number like 80T")
+        raise UsageError(f"--assume flops: {text!r:.40} is not a number (example: 80T)")
     return float(match[1]) * SCALES[match[2]]
 
 

@@ -1,4 +1,4 @@
-"""The rooflines of this machine's devices: measured once, then kept."""
+"""The rooflines of this machine's devices: measured once and cached."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import get_args

@@ -161,7 +161,9 @@ def _resumed(order: Order, saved: Evaluation, note: Note) -> Evaluation:
     request = order.request
     if order.out is not None or request.seed not in {0, saved.seed}:
         word = "out" if order.out is not None else "seed"
-        raise UsageError(f"--resume goes on with a file, --{word} cannot change it")
+        raise UsageError(
+            f"--resume continues the saved evaluation; it cannot be combined with --{word}"
+        )
     adds = request.variant or "task" in order.flags
     records, variants = _asked(request, note) if adds else ((), {})
     catalog = Catalog(request.plugin)
@@ -173,7 +175,7 @@ def _resumed(order: Order, saved: Evaluation, note: Note) -> Evaluation:
     _has_its_data(saved, request)
     stale = [name for name, old in saved.variants.items() if variants[name].code != old.code]
     if stale:
-        note(f"evaluated anew, its code having changed: {', '.join(stale)}")
+        note(f"evaluated again, as its code has changed: {', '.join(stale)}")
     known = [_forgotten(one) if one.cell.variant in stale else one for one in saved.records]
     return replace(
         saved, variants=dict(sorted(variants.items())), records=joined(known, records),

@@ -61,7 +61,7 @@ def unless_there(path: Path, *, force: bool, hint: str = "--force replaces it") 
         UsageError: there is a file, and it is not to be replaced.
     """
     if path.exists() and not force:
-        raise UsageError(f"{str(path)!r} is there already", hint)
+        raise UsageError(f"{str(path)!r} already exists", hint)
 
 
 def _words(cpu: str, cores: int) -> str:

@@ -101,7 +101,9 @@ def _refuse_changes(option: str, order: Order, allowed: Collection[str]) -> None
     if changes or order.config:
         word = next(iter(changes), "config").replace("_", "-")
         hint = "-v and -s narrow it; --config FILE takes its options and lets others change them"
-        raise UsageError(f"{option} takes the sweep from the file, --{word} cannot change it", hint)
+        raise UsageError(
+            f"{option} continues the saved sweep; it cannot be combined with --{word}", hint
+        )
 
 
 def _narrowed(profile: Profile, order: Order) -> list[Record]:

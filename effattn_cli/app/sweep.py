@@ -214,7 +214,7 @@ def machine(launcher: Launcher, devices: Iterable[str]) -> tuple[Machine, dict[s
     """What the numbers are true for, and what each name of a device stands for here.
 
     Raises:
-        UsageError: a device is unknown or not here.
+        UsageError: a device is unknown or was not found.
     """
     names = tuple(devices)
     reply = launcher.run(Job(request=DescribeMachine(device=",".join(names))))

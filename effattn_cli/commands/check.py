@@ -21,11 +21,11 @@ def check(
         list[str] | None, typer.Option("--plugin", help="A file or folder with variants.")
     ] = None,
     time_limit: Annotated[
-        str, typer.Option("--time-limit", metavar="TIME", help="For a law.")
+        str, typer.Option("--time-limit", metavar="TIME", help="Time limit of each test.")
     ] = "60s",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Hold a variant to the laws: shapes, causality, padding, gradients, growth and more."""
+    """Test a variant: shapes, causality, padding, gradients, growth of costs and more."""
     from effattn_cli.app import conformance
     from effattn_cli.quantities import parse_seconds
     from effattn_cli.report.catalog import conformance_view

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from effattn_cli.app.choosing import Case
 
-WHAT, BUDGET, ANSWER = "What is asked for", "Budget", "Answer"
+WHAT, BUDGET, ANSWER = "Workload", "Budget", "Answer"
 MODEL = "A whole model"
 NOTHING = 1  # exit code: nothing fits
 
@@ -27,12 +27,12 @@ def _of(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
 
 Profiles = Annotated[
     list[str] | None,
-    o.profile_argument("Files or names. Without them: the newest that have such cells."),
+    o.profile_argument("Files or names. Default: the newest saved profiles with matching cells."),
 ]
 Seq = Annotated[
     str | None,
     _of(WHAT, "--seq", "-s", metavar="RANGE",
-        help="Tokens, as `32k`, or a range. Without it: the longest context that fits."),
+        help="Tokens, as `32k`, or a range. Default: find the longest context that fits."),
 ]  # fmt: skip
 Variants = Annotated[
     list[str] | None,
@@ -41,15 +41,21 @@ Variants = Annotated[
 ]  # fmt: skip
 Keep = Annotated[
     bool,
-    _of(WHAT, "--keep-weights", help="A trained model is given it as it is: exact or lossy."),
+    _of(
+        WHAT,
+        "--keep-weights",
+        help="Only variants that take a trained model's weights: exact or lossy.",
+    ),
 ]
 Trained = Annotated[
     bool,
     _of(
-        WHAT, "--trained", help="The model is trained with it: keeping weights counts for nothing."
+        WHAT,
+        "--trained",
+        help="The model will be trained with it, so keeping weights does not matter.",
     ),
 ]
-Exact = Annotated[bool, _of(WHAT, "--exact", help="It must be exact attention.")]
+Exact = Annotated[bool, _of(WHAT, "--exact", help="Only exact attention.")]
 Model = Annotated[
     str | None,
     _of(MODEL, "--model", metavar="MODEL",
@@ -59,43 +65,56 @@ Context = Annotated[
     str | None, _of(MODEL, "--context", "-c", metavar="N", help="Tokens of each sequence.")
 ]
 Prefill = Annotated[
-    str | None, _of(MODEL, "--prefill", metavar="TIME", help="To read a prompt of that length.")
+    str | None,
+    _of(MODEL, "--prefill", metavar="TIME", help="Time limit for reading a prompt of that length."),
 ]
 Rate = Annotated[
     float | None,
-    _of(MODEL, "--tokens-per-second", metavar="N", help="After that length, over the batch."),
+    _of(
+        MODEL,
+        "--tokens-per-second",
+        metavar="N",
+        help="Rate of decoding at that length, over the batch.",
+    ),
 ]
 Weights = Annotated[
     Form | None,
-    _of(MODEL, "--weights", help="Of the layers; else as the config says."),
+    _of(MODEL, "--weights", help="Data type of the layers' weights; default: the config's."),
 ]
 Cache = Annotated[
     Literal["float32", "bfloat16", "float16"] | None,
-    _of(MODEL, "--kv-dtype", help="Of keys and values; else as the config says."),
+    _of(MODEL, "--kv-dtype", help="Data type of keys and values; default: the config's."),
 ]
 Replace = Annotated[
     list[str] | None,
-    _of(MODEL, "--replace", metavar="KIND=NAME", help="Other layouts: `full=gated-deltanet`."),
+    _of(
+        MODEL, "--replace", metavar="KIND=NAME", help="Layouts to consider: `full=gated-deltanet`."
+    ),
 ]
 Shares = Annotated[
     str | None,
-    _of(MODEL, "--keep", metavar="SHARES", help="Of the layers replaced: `1/2,1/4,0`."),
+    _of(
+        MODEL,
+        "--keep",
+        metavar="SHARES",
+        help="Shares of these layers that stay as they are: `1/2,1/4,0`.",
+    ),
 ]
 Latency = Annotated[
     str | None,
     _of(BUDGET, "--latency", metavar="TIME",
-        help="For a call: `50ms` for the median, `p95<=50ms` for a percentile."),
+        help="Of a call: `50ms` (the median), or 'p95<=50ms' (quote it)."),
 ]  # fmt: skip
 Memory = Annotated[
     str | None,
     _of(BUDGET, "--memory", metavar="SIZE",
         help="A call's peak beyond inputs and weights, and what decoding keeps."),
 ]  # fmt: skip
-Energy = Annotated[str | None, _of(BUDGET, "--energy", metavar="JOULES", help="For a call.")]
+Energy = Annotated[str | None, _of(BUDGET, "--energy", metavar="JOULES", help="Of a call.")]
 Confidence = Annotated[
     str,
     _of(BUDGET, "--confidence", metavar="SHARE",
-        help="The least chance to keep each limit, from 0.5 (the expected value) to 0.99."),
+        help="Required probability of meeting each limit, 0.5 to 0.99."),
 ]  # fmt: skip
 Fidelity = Annotated[
     str | None,
@@ -116,15 +135,15 @@ Evidence = Annotated[
 Prefer = Annotated[
     Literal["quality", "speed", "memory"],
     _of(ANSWER, "--prefer", metavar="WORD",
-        help="quality: your scores, exact attention, then evidence. speed, memory: the least."),
+        help="How to rank what fits. quality: your scores, exact attention, then evidence."),
 ]  # fmt: skip
-All = Annotated[bool, _of(ANSWER, "--all", help="Every candidate, also those that lost, and why.")]
-Explain = Annotated[bool, _of(ANSWER, "--explain", help="How each number came about.")]
+All = Annotated[bool, _of(ANSWER, "--all", help="Show every candidate, and why it lost.")]
+Explain = Annotated[bool, _of(ANSWER, "--explain", help="Show how each number was obtained.")]
 Chart = Annotated[bool | None, _of(ANSWER, "--chart/--no-chart", help="Draw the curves.")]
 Emit = Annotated[
     Path | None, _of(ANSWER, "--emit", metavar="FILE", help="Write a policy for a service.")
 ]
-Force = Annotated[bool, _of(ANSWER, "--force", help="Replace the policy if it is there.")]
+Force = Annotated[bool, _of(ANSWER, "--force", help="Replace the policy if it exists.")]
 Json = Annotated[bool, _of(ANSWER, "--json", help="Print one JSON document.")]
 
 

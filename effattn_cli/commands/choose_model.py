@@ -82,7 +82,7 @@ def _question(typed: Typed, options: Mapping[str, Any]) -> Any:
         raise UsageError(f"--model decides --{wrong[0].replace('_', '-')}: leave it out")
     contexts = lengths(typed.context or "", "--context") if typed.context else ()
     if len(contexts) != 1:
-        raise UsageError("one answer is for one context", "give --context 32k")
+        raise UsageError("--context: one length is needed", "give --context 32k")
     prefill, rate = typed.prefill, typed.tokens_per_second
     if rate is not None and not rate > 0:
         raise UsageError(f"--tokens-per-second: {rate:g} is not above 0")
@@ -94,7 +94,7 @@ def _question(typed: Typed, options: Mapping[str, Any]) -> Any:
     )
     if limits.memory is None and not limits.timed:
         hint = "--memory 16GiB, --prefill 5s, or --tokens-per-second 20"
-        raise UsageError("there is no limit to keep", hint)
+        raise UsageError("no budget given", hint)
     return Question(
         model=found(typed.model),
         deployment=Deployment(

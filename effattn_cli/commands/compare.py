@@ -23,29 +23,36 @@ def compare(
         str, typer.Argument(help="A file, a name, @2, ref:NAME.", autocompletion=profile_names)
     ],
     new: Annotated[
-        list[str] | None, typer.Argument(help="One or more newer.", autocompletion=profile_names)
+        list[str] | None,
+        typer.Argument(help="One or more newer profiles.", autocompletion=profile_names),
     ] = None,
     variants: Annotated[
         tuple[str, str] | None,
         typer.Option(
             "--variants",
             metavar="OLD NEW",
-            help="One variant with another: two of one sweep, if there is no newer profile.",
+            help="Compare one variant with another: of one sweep, if NEW is left out.",
         ),
     ] = None,
     threshold: Annotated[
-        str, typer.Option("--threshold", metavar="SHARE", help="A smaller change is none.")
+        str, typer.Option("--threshold", metavar="SHARE", help="Ignore changes smaller than this.")
     ] = "3%",
     fail_if: Annotated[
         list[str] | None,
-        typer.Option("--fail-if", metavar="LIMIT", help="Exit code 1, as `latency>5%`. Repeat."),
+        typer.Option(
+            "--fail-if",
+            metavar="LIMIT",
+            help="Exit with 1 if a limit is exceeded: 'latency>5%' (quote it). Repeatable.",
+        ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="An unclear or missing cell can break a limit.")
+        bool, typer.Option("--strict", help="Unclear or missing cells fail --fail-if, too.")
     ] = False,
-    all: Annotated[bool, typer.Option("--all", help="Cells that did not change, too.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Show unchanged cells, too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+    ] = False,
     output_format: Annotated[
         Form | None,
         typer.Option(
@@ -57,7 +64,7 @@ def compare(
         bool | None, typer.Option("--chart/--no-chart", help="Draw the curves that changed.")
     ] = None,
 ) -> None:
-    """Say what got faster, slower, larger or smaller; unclear is an answer."""
+    """Compare profiles: what got faster, slower, larger or smaller, and what the noise hides."""
     from effattn_cli.analysis.compare import comparison as comparing
     from effattn_cli.analysis.compare import gate
     from effattn_cli.errors import UsageError
@@ -68,7 +75,7 @@ def compare(
     limits = [gate.parse(text) for text in fail_if or ()]
     share = parse_share(threshold, "--threshold")
     if not share:
-        raise UsageError(f"--threshold: {threshold!r} leaves no change too small to count", "as 3%")
+        raise UsageError(f"--threshold: {threshold!r} is not above 0", "--threshold 3%")
     sides = _sides(old, new or [], variants)
     old = old if variants is None else f"{variants[0]} in {old}"
     metrics = {**comparing.PRIMARY, **{limit.metric.name: limit.metric for limit in limits}}
@@ -142,10 +149,10 @@ def _sides(
     from effattn_cli.commands.notes import note
     from effattn_cli.errors import UsageError
 
+    before = read(old, note)
     if not new and variants is None:
         hint = "a second profile, or two variants of this one: --variants sdpa linformer"
         raise UsageError(f"there is nothing to compare {old!r} with", hint)
-    before = read(old, note)
     profiles = {name: read(name, note) for name in dict.fromkeys(new)} or {old: before}
     if variants is None:
         return {name: (before, after) for name, after in profiles.items()}

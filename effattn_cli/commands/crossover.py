@@ -35,9 +35,12 @@ def crossover(
     given = o.asked(options)
     live = bool(given) or out is not None or force
     if (profile is not None) == live:
-        why = "these options measure anew" if live else "nothing to look at"
         hint = "effattn crossover PROFILE, or effattn crossover -v linformer"
-        raise UsageError(f"name a saved profile, or a variant to measure: {why}", hint)
+        if not live:
+            raise UsageError("name a saved profile, or a variant to measure", hint)
+        word = next(iter(given), "out" if out is not None else "force").replace("_", "-")
+        why = f"--{word} starts a new measurement and cannot filter a saved profile"
+        raise UsageError(why, hint)
     if profile is not None:
         result = read(profile, note)
     else:

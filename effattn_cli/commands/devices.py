@@ -1,4 +1,4 @@
-"""`effattn devices`: what this hardware can do at best, measured and kept."""
+"""`effattn devices`: what this hardware can do at best, measured and cached."""
 
 from typing import Annotated
 
@@ -10,11 +10,11 @@ def devices(
         str, typer.Option("--device", "-d", help="auto, cpu, cuda:0, ...", show_default=True)
     ] = "auto",
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Measure again what is kept from before.")
+        bool, typer.Option("--refresh", help="Measure again what is cached.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show this machine, and the roofline that its devices reach: measured once, then kept."""
+    """Show this machine, and the roofline that its devices reach: measured once and cached."""
     from effattn_cli import store
     from effattn_cli.app.device_rooflines import measured
     from effattn_cli.commands.notes import progress

@@ -13,10 +13,10 @@ def export(
         str, typer.Argument(help="A file, a name, @1 (the newest).", autocompletion=profile_names)
     ],
     format: Annotated[
-        Literal["csv", "json", "md"], typer.Option("--format", "-f", help="What to write.")
+        Literal["csv", "json", "md"], typer.Option("--format", "-f", help="Format to write.")
     ] = "csv",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; else stdout.")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; else stdout.")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if it is there.")
@@ -25,7 +25,7 @@ def export(
         bool, typer.Option("--json", help="With --out: say in JSON what was written.")
     ] = False,
 ) -> None:
-    """Write a profile as CSV (a line for each cell), JSON (all of it) or Markdown."""
+    """Write a profile as CSV (one row per measurement), JSON (all of it) or Markdown."""
     from effattn_cli import files, library, store
     from effattn_cli.app import named_profiles
     from effattn_cli.commands.notes import wrote

@@ -31,20 +31,26 @@ def model(
         str, typer.Option("--batch", "-b", metavar="RANGE", help="Sequences at once.")
     ] = "1",
     weights: Annotated[
-        Weights | None, typer.Option("--weights", help="Of the layers; else as the config says.")
+        Weights | None,
+        typer.Option("--weights", help="Data type of the layers' weights; default: the config's."),
     ] = None,
     cache: Annotated[
-        Cache | None, typer.Option("--cache", help="Of keys and values; else as the config says.")
+        Cache | None,
+        typer.Option("--cache", help="Data type of keys and values; default: the config's."),
     ] = None,
     chunk: Annotated[
-        str, typer.Option("--chunk", metavar="N", help="Tokens of a prompt that are read at once.")
+        str,
+        typer.Option("--chunk", metavar="N", help="Tokens of a prompt that are processed at once."),
     ] = "2k",
     memory: Annotated[
         str | None,
-        typer.Option("--memory", "-m", metavar="SIZE", help="What there is, as `16GiB`."),
+        typer.Option("--memory", "-m", metavar="SIZE", help="Memory of the machine, as `16GiB`."),
     ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Gradients and optimiser instead of a cache.")
+        bool,
+        typer.Option(
+            "--train", help="Training: gradients and optimiser states instead of a cache."
+        ),
     ] = False,
     layers: Annotated[
         str | None,
@@ -71,11 +77,17 @@ def model(
     ] = None,
     replace: Annotated[
         list[str] | None,
-        typer.Option("--replace", metavar="KIND=NAME", help="`full=gated-deltanet`."),
+        typer.Option(
+            "--replace", metavar="KIND=NAME", help="Replace a kind of layer: `full=gated-deltanet`."
+        ),
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option("--keep", metavar="SHARES", help="That stay as they are: `1/2,1/4,0`."),
+        typer.Option(
+            "--keep",
+            metavar="SHARES",
+            help="Shares of these layers that stay as they are: `1/2,1/4,0`.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

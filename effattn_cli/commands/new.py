@@ -69,7 +69,7 @@ def new(
     ] = Path(),
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Write a small variant that keeps all laws, to start your own from."""
+    """Create a starter file for your own variant."""
     from effattn_cli.commands.notes import wrote
     from effattn_cli.errors import UsageError
 
@@ -85,7 +85,7 @@ def new(
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{str(path)!r} is there already", "give another name") from None
+        raise UsageError(f"{str(path)!r} already exists", "give another name") from None
     except OSError as error:
         raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
     shown = name.replace("_", "-")
@@ -108,6 +108,8 @@ def _refuse(name: str) -> None:
         parts = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower())
         near = re.sub(r"^[0-9_]+", "", "_".join(parts))
         hint = f"did you mean {near!r}?" if near and not keyword.iskeyword(near) else None
-        raise UsageError(f"{name!r} is no name for a file: small letters, digits and _", hint)
+        raise UsageError(
+            f"{name!r} is not a valid file name: use lower-case letters, digits and _", hint
+        )
     if name.replace("_", "-") in Catalog().names():
         raise UsageError(f"there is a variant named {name.replace('_', '-')!r} already")

@@ -166,9 +166,9 @@ def _output(*names: str, help: str, metavar: str | None = None, **more: Any) -> 
 
 Out = Annotated[
     Path | None,
-    _output("--out", "-o", help="The profile. [dim]\\[in your data folder][/]", metavar="FILE"),
+    _output("--out", "-o", help="File to write. [dim]\\[in your data folder][/]", metavar="FILE"),
 ]
-Force = Annotated[bool, _output("--force", help="Replace the file if it is there.", metavar=" ")]
+Force = Annotated[bool, _output("--force", help="Replace the file if it exists.", metavar=" ")]
 Json = Annotated[bool, _output("--json", help="Print one JSON document.", metavar=" ")]
 Quiet = Annotated[bool, _output("--quiet", "-q", help="No progress.", metavar=" ")]
 ChartFlag = Annotated[

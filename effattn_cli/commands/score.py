@@ -1,4 +1,4 @@
-"""`effattn score`: what a profile's variants are worth to a model, beside what they cost."""
+"""`effattn score`: your own quality scores of a profile's variants."""
 
 import sys
 from typing import Annotated
@@ -13,13 +13,13 @@ def score(
         str, typer.Argument(help="A file, a name, @1.", autocompletion=profile_names)
     ],
     values: Annotated[list[str], typer.Argument(help="linformer=81.2 'performer:features=64=79'")],
-    of: Annotated[str, typer.Option("--of", help="What was measured, more being better.")],
+    of: Annotated[str, typer.Option("--of", help="Name of the score; higher is better.")],
     force: Annotated[
         bool, typer.Option("--force", help="Replace scores of something else.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Enter what models with these variants scored: choose ranks by it before published scores."""
+    """Record your own quality scores: choose ranks by them before published ones."""
     from effattn_cli import files, store
     from effattn_cli.analysis.selection.own_scores import scored
     from effattn_cli.app.named_profiles import changeable

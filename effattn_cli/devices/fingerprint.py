@@ -50,10 +50,10 @@ def _resolve(name: str) -> str:
         return "cpu"
     if here is None or device.type != here.type:
         kind = here.type if here is not None else "cpu"
-        raise UsageError(f"device {name!r} is not here", f"try --device {kind}")
+        raise UsageError(f"no device {name!r} found", f"try --device {kind}")
     count = torch.accelerator.device_count()
     if (device.index or 0) >= count:
-        raise UsageError(f"device {name!r} is not here", f"this machine has {count} {here.type}")
+        raise UsageError(f"no device {name!r} found", f"this machine has {count} {here.type}")
     return name
 
 

@@ -23,5 +23,7 @@ def warnings(cell: Cell, ran: Sequence[str]) -> tuple[str, ...]:
     """What a reader of the numbers has to know: a fallback, a graph that is not whole."""
     lines = []
     if any(MATH in name for name in ran) and cell.options.get("backend") != "math":
-        lines.append("no fused kernel took this: attention ran in steps that hold all scores")
+        lines.append(
+            "no fused SDPA kernel supports this input: the math backend ran, which holds all scores"
+        )
     return (*lines, *engines.load(cell.setting.engine).warnings())

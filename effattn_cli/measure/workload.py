@@ -79,6 +79,8 @@ def build(
     missing = unmet(variant.card, cell.setting.device)
     if missing is not None:
         raise Unsupported(missing)
+    if cell.setting.phase == "decode" and variant.card.causal == "never":
+        raise Unsupported(f"{variant.card.title} cannot decode")
     setting = replace(
         cell.setting,
         device=device or cell.setting.device,

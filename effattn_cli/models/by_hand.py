@@ -49,7 +49,7 @@ def model(typed: Typed) -> Model:
 
 def _layers(typed: Typed, dim: int, heads: int, feed: Feed) -> Iterator[Layer]:
     if typed.head_dim is None and dim % heads:
-        raise UsageError(f"--heads: {dim} is no multiple of {heads}", "give --head-dim")
+        raise UsageError(f"--heads: {dim} is not a multiple of {heads}", "give --head-dim")
     for word, count in _runs(typed.layers or ""):
         mixer = named(
             word, {}, dim=dim, heads=heads, kv_heads=typed.kv_heads or heads,
@@ -64,7 +64,7 @@ def _runs(text: str) -> Iterator[tuple[str, int]]:
         match = re.fullmatch(r"\s*([a-z0-9-]+)\s*(?:\*\s*(\d{1,4}))?\s*", item)
         if match is None or match[2] == "0":
             hint = "write gated-deltanet*36,gated-attention*12"
-            raise UsageError(f"--layers: {item!r:.60} is no variant and its count", hint)
+            raise UsageError(f"--layers: {item!r:.60} is not a variant with its count", hint)
         yield match[1], int(match[2] or 1)
 
 

@@ -86,7 +86,7 @@ def shape_of(keys: Keys, *, floored: bool = False) -> Shape:
 def _head_dim(keys: Keys, dim: int, heads: int, *, floored: bool) -> int:
     if keys.get(*HEAD_DIM) is None and dim % heads and not floored:
         raise keys.refuse(
-            keys.named(*HEADS), f"{dim} is no multiple of it, and there is no head_dim"
+            keys.named(*HEADS), f"{dim} is not a multiple of it, and there is no head_dim"
         )
     return keys.count(*HEAD_DIM, default=dim // heads)
 

@@ -57,7 +57,7 @@ def labels(keys: Keys) -> int:
 def mixer(keys: Keys, style: Sight, dim: int) -> Mixer:
     heads = keys.count("num_attention_heads")
     if dim % heads:
-        raise keys.refuse("num_attention_heads", f"{dim} is no multiple of it")
+        raise keys.refuse("num_attention_heads", f"{dim} is not a multiple of it")
     width = keys.count("head_dim", default=dim // heads)
     bias = keys.flag("qkv_bias", "attention_bias", default=style.qkv_bias)
     return softmax(

@@ -27,7 +27,7 @@ def width_of(keys: Keys, stack: str, *, dim: int | None = None) -> Width:
     dim = keys.count("d_model", "hidden_size") if dim is None else dim
     heads = keys.count(f"{stack}_attention_heads", f"num_{stack}_attention_heads")
     if dim % heads:
-        raise keys.refuse(f"{stack}_attention_heads", f"{dim} is no multiple of it")
+        raise keys.refuse(f"{stack}_attention_heads", f"{dim} is not a multiple of it")
     return Width(
         dim=dim, heads=heads, head_dim=dim // heads, hidden=keys.count(f"{stack}_ffn_dim"),
         layers=keys.count(f"{stack}_layers", f"num_{stack}_layers"),

@@ -162,7 +162,7 @@ def key_heads_of(heads: int, given: int | None) -> int:
     """
     key_heads = heads if given is None else given
     if key_heads < 1 or heads % key_heads:
-        raise Unsupported(f"{heads} heads are no multiple of key_heads {key_heads}")
+        raise Unsupported(f"{heads} heads are not a multiple of key_heads {key_heads}")
     return key_heads
 
 

@@ -117,7 +117,7 @@ def _refuse_idle(request: Request, scopes: Sequence[str]) -> None:
     """Options of a block where none is measured."""
     given = [name for name in ("feed", "norm") if name in request.axes]
     if given and "block" not in scopes:
-        raise UsageError(f"{flag(given[0])} is of the scope block", "give --scope block")
+        raise UsageError(f"{flag(given[0])} applies to the scope block", "give --scope block")
 
 
 def _moved(choices: Iterable[Choice], scopes: Sequence[str], catalog: Catalog) -> Iterator[str]:

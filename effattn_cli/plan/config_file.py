@@ -1,5 +1,6 @@
 """The options of a sweep in a YAML file."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from reprlib import repr as shortened
@@ -14,6 +15,8 @@ from effattn_cli.setting import AXES, FORMER
 from effattn_cli.text_files import small_text
 
 MAX_DEPTH = 2  # a mapping of lists
+HEAD = 1000  # letters within which a saved profile says what it is
+PROFILE = re.compile(r"^effattn_profile:", re.MULTILINE)
 
 
 def from_file(path: Path) -> dict[str, Any]:
@@ -25,7 +28,11 @@ def from_file(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: it cannot be read; an option is unknown, given twice, or of the wrong type.
     """
-    root = _tree(small_text(path), path)
+    text = small_text(path)
+    if PROFILE.search(text[:HEAD]):
+        hint = f"effattn profile --resume {path} continues its sweep"
+        raise UsageError(f"{path}: this is a saved profile, not a sweep config", hint)
+    root = _tree(text, path)
     if root is None:
         return {}
     if not isinstance(root, yaml.MappingNode):
@@ -59,7 +66,7 @@ def _tree(text: str, path: Path) -> yaml.Node | None:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             line = event.start_mark.line + 1 if event.start_mark else 1
             if depth > MAX_DEPTH:
-                raise UsageError(f"{path}: line {line}: lists and mappings nest too deep")
+                raise UsageError(f"{path}: line {line}: lists and mappings are nested too deeply")
             if getattr(event, "anchor", None) or getattr(event, "tag", None):
                 hint = "put quotes around a word that starts with *, & or !"
                 raise UsageError(f"{path}: line {line}: no aliases, anchors or tags here", hint)

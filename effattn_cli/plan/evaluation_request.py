@@ -75,9 +75,9 @@ class EvaluationRequest(Struct, frozen=True, kw_only=True):
         int,
         OptionSpec(help="recall, update, parity: trainings at each learning rate.", metavar="N"),
     ] = 2
-    seed: Annotated[int, OptionSpec(help="Of all that is drawn.", metavar="N")] = 0
+    seed: Annotated[int, OptionSpec(help="Random seed of all that is drawn.", metavar="N")] = 0
     time_limit: Annotated[
-        str, OptionSpec(help="For a variant at one regime or task.", metavar="TIME")
+        str, OptionSpec(help="Time limit of a variant at one regime or task.", metavar="TIME")
     ] = "5m"
     plugin: Annotated[
         tuple[str, ...],
@@ -161,7 +161,7 @@ def shape(values: Mapping[str, Any]) -> Setting:
     """The setting of a core of so many heads of such a width, as wide as these together.
 
     Raises:
-        UsageError: the heads are no multiple of the kv heads.
+        UsageError: the heads are not a multiple of the kv heads.
     """
     heads, width = values["heads"], values["head_dim"]
     kv_heads = values["kv_heads"] or heads

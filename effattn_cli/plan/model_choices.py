@@ -40,7 +40,7 @@ def arranged(model: Model, replacements: Sequence[str], keep: str | None) -> tup
     """
     if not replacements:
         if keep is not None:
-            raise UsageError("--keep is of --replace", "give --replace full=gated-deltanet, too")
+            raise UsageError("--keep needs --replace", "give --replace full=gated-deltanet, too")
         return ()
     return tuple(_layouts(model, replacements, kept_shares(keep or "0")))
 
@@ -87,5 +87,5 @@ def _share(text: str) -> Fraction:
         return Fraction(parse_share(text, "--keep")).limit_denominator(1000)
     share = Fraction(int(match[1]), int(match[2]))
     if share >= 1:
-        raise UsageError(f"--keep: {text!r} is no share below 1, like 1/4")
+        raise UsageError(f"--keep: {text!r} is not a share below 1 (example: 1/4)")
     return share

@@ -21,7 +21,7 @@ def weights(*, keep: bool, trained: bool) -> Weights:
 
 
 def share(confidence: str) -> float:
-    """The least chance to keep each limit.
+    """The required probability of meeting each limit.
 
     Raises:
         UsageError: it is no share, or out of range.
@@ -77,9 +77,9 @@ def ask_something(required: Requirements, prefer: str, seqs: Sequence[int]) -> N
         return
     if prefer == "quality" and not required.evidence:
         hint = "--latency 50ms, or --memory 2GiB; or --prefer speed, or memory, without one"
-        raise UsageError("there is no limit to keep", hint)
+        raise UsageError("no budget given", hint)
     if not seqs:
-        raise UsageError("without a limit the longest context is endless", "give --seq 32k")
+        raise UsageError("without a limit there is no longest context", "give --seq 32k")
 
 
 def refuse_for_models(given: Mapping[str, object]) -> None:
@@ -90,8 +90,8 @@ def refuse_for_models(given: Mapping[str, object]) -> None:
     """
     for name, value in given.items():
         if value:
-            hint = "of a model: --memory, --prefill, --tokens-per-second; --replace names layouts"
-            raise UsageError(f"--{name} is of one layer, not of a whole model", hint)
+            hint = "a model takes --memory, --prefill, --tokens-per-second; --replace names layouts"
+            raise UsageError(f"--{name} applies to one layer, not to a whole model", hint)
 
 
 def refuse_for_layers(given: Mapping[str, object]) -> None:
@@ -102,4 +102,4 @@ def refuse_for_layers(given: Mapping[str, object]) -> None:
     """
     for name, value in given.items():
         if value:
-            raise UsageError(f"--{name} is of a whole model", "give --model, too")
+            raise UsageError(f"--{name} applies to a whole model", "give --model, too")

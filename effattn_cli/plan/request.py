@@ -55,7 +55,7 @@ class Request(Struct, frozen=True, kw_only=True):
     baseline: Annotated[
         str,
         OptionSpec(
-            help="What the others are compared with, or `none`.",
+            help="Variant that the others are compared with, or `none`.",
             metavar="NAME",
             completion="variant",
         ),
@@ -67,8 +67,8 @@ class Request(Struct, frozen=True, kw_only=True):
     like: Annotated[
         str | None,
         OptionSpec(
-            help="Shapes of a known model, or of a Hugging Face `config.json`; with `-v own`, its"
-            " mixers.",
+            help="Take shapes from a known model or a Hugging Face `config.json`; with `-v own`,"
+            " its mixers, too.",
             metavar="MODEL",
             section="Shapes",
             completion="model",
@@ -87,28 +87,35 @@ class Request(Struct, frozen=True, kw_only=True):
     replace: Annotated[
         tuple[str, ...],
         OptionSpec(
-            help="Other layouts of the model: `full=gated-deltanet`.",
+            help="Also measure what replaces a kind of layer: `full=gated-deltanet`.",
             metavar="KIND=NAME",
             section="Shapes",
         ),
     ] = ()
     keep: Annotated[
         str | None,
-        OptionSpec(help="Of the layers replaced: `1/2,1/4,0`.", metavar="SHARES", section="Shapes"),
+        OptionSpec(
+            help="Shares of these layers that stay as they are: `1/2,1/4,0`.",
+            metavar="SHARES",
+            section="Shapes",
+        ),
     ] = None
     time_limit: Annotated[
         str,
         OptionSpec(
-            help="For a cell; one that needs more is predicted.", metavar="TIME", section=LIMITS
+            help="Time limit of a cell; one that needs more is predicted.",
+            metavar="TIME",
+            section=LIMITS,
         ),
     ] = "40s"
     time_budget: Annotated[
-        str | None, OptionSpec(help="For the whole sweep.", metavar="TIME", section=LIMITS)
+        str | None,
+        OptionSpec(help="Time budget of the whole sweep.", metavar="TIME", section=LIMITS),
     ] = None
     memory_limit: Annotated[
         str | None,
         OptionSpec(
-            help="For a cell, as `8GiB`.",
+            help="Memory limit of a cell, as `8GiB`.",
             metavar="SIZE",
             section=LIMITS,
             default="80 % of what is free",
@@ -117,7 +124,7 @@ class Request(Struct, frozen=True, kw_only=True):
     precise: Annotated[
         bool,
         OptionSpec(
-            help="To see changes of 5 %: 10 rounds, a precision of 1 %. Takes three times as long.",
+            help="10 rounds, 1 % precision: detects changes of about 5 %. About 3x slower.",
             section=LIMITS,
             switch=True,
         ),
@@ -136,7 +143,10 @@ class Request(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     seed: Annotated[
-        int, OptionSpec(help="Of the inputs and the order.", metavar="N", section=LIMITS)
+        int,
+        OptionSpec(
+            help="Random seed of the inputs and of the order of cells.", metavar="N", section=LIMITS
+        ),
     ] = 0
     axes: Mapping[str, str] = field(default_factory=dict)  # what was typed for axes of a setting
 

@@ -200,7 +200,7 @@ def _take(term: _Term, variant: Variant, item: str) -> None:
         raise UsageError(f"option {key!r} of {variant.name} has no value", f"write {example!r}")
     if name in AXES:
         hint = f"give {AXES[name]}, for all variants"
-        raise UsageError(f"{name!r} is no option of {variant.name} alone", hint)
+        raise UsageError(f"{name!r} is not an option of {variant.name} alone", hint)
     if name not in options:
         raise unknown(f"option of {variant.name}", key, options)
     term.option = options[name]

@@ -50,10 +50,10 @@ def table(profile: Profile) -> Lines:
             shown += [Text(series.setting.title, "bold"), Grid(COLUMNS, rows), Text()]
     if not shown:
         raise UsageError("no length was measured of both the baseline and another variant")
-    note = (
-        f"Lengths N* against {units.clean(_baseline(profile))}, between measured ones straight on"
-    )
-    shown.append(Text(f"{note} logarithmic axes.", "dim"))
+    against = f"Crossover lengths N* against {units.clean(_baseline(profile))}"
+    shown.append(Text(f"{against}, interpolated log-log between measured lengths.", "dim"))
+    if any(found.crossing.at is None for found in marks):
+        shown.append(Text("none up to N: no crossover at the lengths measured, up to N", "dim"))
     if any(found.crossing.predicted for found in marks):
         shown.append(Text("~ rests on a predicted value", "dim"))
     if any(record.background_load is not None for record in profile.records):

@@ -16,7 +16,7 @@ REASONS: dict[Reason, str] = {
     "raised": "raised an error",
     "not-finite": "gave values that are not finite",
     "wrong-shape": "gave a result of the wrong shape",
-    "bad-answer": "gave an answer that is no measurement",
+    "bad-answer": "gave an answer that is not a measurement",
     "too-costly": "not started",
 }
 

@@ -71,7 +71,7 @@ class ListLaws(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CheckLaw(Struct, frozen=True, kw_only=True, tag=True):
-    """Hold a variant to a law. Answer: `Checked`."""
+    """Test whether a variant keeps a law. Answer: `Checked`."""
 
     variant: str
     plugin: str | None

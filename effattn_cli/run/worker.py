@@ -145,7 +145,7 @@ def _check(request: jobs.CheckLaw, answer: Answer) -> None:
 def _exemptions(variant: type[Layer]) -> jobs.Checked:
     wrong = sorted(set(variant.card.exempt) - set(laws.LAWS))
     if wrong:
-        return jobs.Checked(broken=f"the card exempts it from {wrong[0]!r}, which is no law")
+        return jobs.Checked(broken=f"the card exempts it from {wrong[0]!r}, which is not a law")
     return jobs.Checked()
 
 

@@ -58,7 +58,7 @@ def content(path: Path, most: int = MAX_BYTES + 1) -> bytes:
     """
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise UsageError(f"cannot read {str(path)!r}: it is no file")
+            raise UsageError(f"cannot read {str(path)!r}: it is not a file")
         with path.open("rb") as file:
             return file.read(most)
     except OSError as error:

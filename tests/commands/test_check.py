@@ -48,7 +48,7 @@ def test_a_new_variant_passes_and_runs(tmp_path: Path) -> None:
     assert [line.split()[0] for line in found.stdout.splitlines()[:-2]] == [
         "skipped" if law in NOT_OF_NEW_ONES else "ok" for law in ["loading", *LAWS]
     ]
-    assert found.stdout.splitlines()[-1] == "my-variant: 13 held, 4 skipped"
+    assert found.stdout.splitlines()[-1] == "my-variant: 13 passed, 4 skipped"
     shape = ["-s", "64", "--dim", "64", "--heads", "2", "--rounds", "1", "--out", "p.yaml"]
     swept = effattn(*profile.split()[1:], *shape, cwd=tmp_path)
     assert swept.returncode == 0, swept.stderr
@@ -58,13 +58,13 @@ def test_a_new_variant_passes_and_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "hint"),
     [
-        ("My-Variant", "'My-Variant' is no name for a file", "did you mean 'my_variant'?"),
-        ("MyVariant", "'MyVariant' is no name for a file", "did you mean 'my_variant'?"),
-        ("../up", "'../up' is no name for a file", "did you mean 'up'?"),
-        ("class", "'class' is no name for a file", ""),
-        ("7", "'7' is no name for a file", ""),
+        ("My-Variant", "'My-Variant' is not a valid file name", "did you mean 'my_variant'?"),
+        ("MyVariant", "'MyVariant' is not a valid file name", "did you mean 'my_variant'?"),
+        ("../up", "'../up' is not a valid file name", "did you mean 'up'?"),
+        ("class", "'class' is not a valid file name", ""),
+        ("7", "'7' is not a valid file name", ""),
         ("linformer", "there is a variant named 'linformer' already", ""),
-        ("mine", "'mine.py' is there already", "give another name"),
+        ("mine", "'mine.py' already exists", "give another name"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, error: str, hint: str) -> None:
@@ -94,7 +94,7 @@ def test_a_broken_law_is_told_in_plain_words(tmp_path: Path) -> None:
     message = "output at position 0 changes when token 1 changes, but the card says causal"
     assert f"BROKEN causality {message}" in words
     assert "skipped padding the card says that it takes no padding" in words
-    assert words.endswith("mean: 10 held, 1 broken, 6 skipped")
+    assert words.endswith("mean: 10 passed, 1 broken, 6 skipped")
 
 
 def test_an_exemption_is_told_and_has_to_be_needed(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_an_exemption_is_told_and_has_to_be_needed(tmp_path: Path) -> None:
     assert told == [
         Checked(skipped="exempt: it is a mean"),
         Checked(broken="the variant keeps this law; remove the exemption from its card"),
-        Checked(broken="the card exempts it from 'casuality', which is no law"),
+        Checked(broken="the card exempts it from 'casuality', which is not a law"),
         Checked(skipped="the card says that it takes no padding"),
         Checked(),
     ]
@@ -155,7 +155,7 @@ def test_a_plugin_that_changes_torch_breaks_the_first_law() -> None:
     [
         (["linfomer"], "unknown variant 'linfomer'"),
         (["none.py"], "there is no plugin file or folder 'none.py'"),
-        (["sdpa", "--time-limit", "soon"], "--time-limit: 'soon' is no duration"),
+        (["sdpa", "--time-limit", "soon"], "--time-limit: 'soon' is not a valid duration"),
         (["mean.py"], "mean.py: 'title' in line 4 is not literal: write the value itself"),
     ],
 )

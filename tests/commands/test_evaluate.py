@@ -91,7 +91,7 @@ def test_what_other_code_found_out_is_found_out_anew(tmp_path: Path) -> None:
     code = kept(path).variants["sliding-window"].code
     path.write_text(path.read_text().replace(code, "0123456789ab"))
     resumed = effattn("evaluate", "--resume", str(path))
-    assert "note: evaluated anew, its code having changed: sliding-window" in resumed.stderr
+    assert "note: evaluated again, as its code has changed: sliding-window" in resumed.stderr
     assert "sliding-window:window=16 seq 128, local (2/2)" in resumed.stderr
     assert kept(path).variants["sliding-window"].code == code
 

@@ -30,7 +30,7 @@ def test_the_innermost_names_of_what_computed_attention() -> None:
 
 def test_a_fallback_is_told_unless_it_was_asked_for() -> None:
     assert dispatched_kernels.warnings(SDPA, [dispatched_kernels.MATH]) == (
-        "no fused kernel took this: attention ran in steps that hold all scores",
+        "no fused SDPA kernel supports this input: the math backend ran, which holds all scores",
     )
     assert (
         dispatched_kernels.warnings(

@@ -88,7 +88,7 @@ def test_what_is_not_given_is_left_out(tmp_path: Path, text: str) -> None:
         ("kvheads: 1", "unknown option 'kvheads'", "did you mean 'kv-heads'?"),
         ("seq: {from: 1k}", "seq: expected text, got a mapping", None),
         ("seq:", "seq: expected text, got nothing", None),
-        ("seq: [1k, [2k]]", "line 1: lists and mappings nest too deep", None),
+        ("seq: [1k, [2k]]", "line 1: lists and mappings are nested too deeply", None),
         ("seq: [1k, '']", "seq[1]: expected text, got nothing", None),
         ("tokens: [1k, 2k]", "tokens: expected text, got a list", None),
         ("rounds: many", "rounds: expected a whole number, got 'many'", None),
@@ -122,8 +122,8 @@ def test_says_what_is_wrong(tmp_path: Path, text: str, says: str, hint: str | No
         ("seq: [1k", "not YAML: "),
         ("seq: 1k\n---\nseq: 2k", "not YAML: "),
         ("\a", "not YAML: "),
-        ("[" * 500_000, "line 1: lists and mappings nest too deep"),
-        ("- " * 300_000, "line 1: lists and mappings nest too deep"),
+        ("[" * 500_000, "line 1: lists and mappings are nested too deeply"),
+        ("- " * 300_000, "line 1: lists and mappings are nested too deeply"),
         ("seq: 1k\n" + "#" * 2**20, "larger than 1 MiB"),
     ],
 )
@@ -198,6 +198,6 @@ def test_sampling_reads_units() -> None:
 
 @pytest.mark.parametrize("option", ["time_limit", "time_budget", "memory_limit"])
 def test_sampling_names_the_option(option: str) -> None:
-    says = f"^--{option.replace('_', '-')}: 'long' is no "
+    says = f"^--{option.replace('_', '-')}: 'long' is not a valid "
     with pytest.raises(UsageError, match=says):
         sampling(merged({option: "long"}, {}))

@@ -71,9 +71,9 @@ local        3    2.0x   more
 latency: forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2
 threads
 seq  variant        old      new  change       verdict
-─────────────────────────────────────────────────────────────────────────────
- 1k  sdpa       1.03 ms  1.01 ms  -2.8 % ±4 %  unclear, over 1000 more rounds
- 4k  sdpa       4.11 ms  4.12 ms  -0.7 % ±4 %  unclear, ~9 more rounds
+───────────────────────────────────────────────────────────────────────────────
+ 1k  sdpa       1.03 ms  1.01 ms  -2.8 % ±4 %  unclear, needs >1000 more rounds
+ 4k  sdpa       4.11 ms  4.12 ms  -0.7 % ±4 %  unclear, needs ~9 more rounds
 16k  sdpa       16.3 ms  16.5 ms  +3.8 % ±4 %  slower
  1k  linformer  1.03 ms   733 µs   -29 % ±3 %  faster
  4k  linformer  4.22 ms  2.82 ms   -33 % ±3 %  faster
@@ -94,10 +94,10 @@ seq  variant      old      new  change   verdict
 predicted, so without a verdict: sdpa at 64k
 only in the old profile: gqa at 1k
 only in the new profile: linformer at 64k (out of memory)
-Medians differ by 1.8 % from process to process: at these rounds, a change in a
-single cell is found from about 4.7 % on. A change is the median over all pairs
-of an old and a new round, ± half its 95 % interval, or (from, to) where that is
-wide.\
+Medians vary by 1.8 % between processes: with these rounds, changes of about 4.7
+% or more can be detected in a single cell. A change is the median over all
+pairs of an old and a new round, ± half its 95 % interval, or (from, to) where
+that is wide.\
 """)
 
 

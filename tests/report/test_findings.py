@@ -52,7 +52,10 @@ def test_a_crossover_with_a_prediction_at_its_end() -> None:
 @pytest.mark.parametrize(
     ("mine", "told"),
     [
-        ((0.5, 1, 1), "faster than exact attention (sdpa) already from 1k tokens on"),
+        (
+            (0.5, 1, 1),
+            "faster than exact attention (sdpa) at every length from 1k to 4k tokens, and at",
+        ),
         ((1.5, 3, 6), "slower than exact attention (sdpa) at every length from 1k to 4k tokens"),
         ((1, 2, 4), "linformer and exact attention (sdpa) are too close to call at every length"),
         ((1.5, 1, 2), "is faster than exact attention (sdpa) from 2k tokens on, and at 4k 2.0x"),
@@ -103,7 +106,7 @@ def test_a_run_that_begins_with_a_prediction_says_so() -> None:
     [
         (8 * MIB, "It needs more peak memory than sdpa at every length from 1k to 4k tokens, and at 4k "
          "2.0x more (32.0 MiB against 16.0 MiB)."),
-        (2 * MIB, "It needs less peak memory than sdpa already from 1k tokens on, the shortest length, "
+        (2 * MIB, "It needs less peak memory than sdpa at every length from 1k to 4k tokens, "
          "and at 4k 2.0x less (8.0 MiB against 16.0 MiB)."),
         (4 * MIB, "It needs as much peak memory as sdpa at every length from 1k to 4k tokens (16.0 MiB "
          "against 16.0 MiB at 4k)."),
@@ -135,8 +138,8 @@ def test_several_variants_get_a_winner_and_a_line_each() -> None:
     ) == snapshot(
         [
             "At 4k tokens linformer:rank=64 is the fastest, 8.0x faster than exact attention (sdpa): 500 ms against 4.00 s.",
-            "linformer is faster than sdpa from 2k tokens on, and at 4k 4.0x faster; 2.0x more peak memory at 4k.",
-            "linformer:rank=64 is faster than sdpa already from 1k tokens on, the shortest length, and at 4k 8.0x faster; as much peak memory at 4k.",
+            "linformer is faster than sdpa from 2k tokens on, and at 4k 4.0x faster; it needs 2.0x more peak memory at 4k.",
+            "linformer:rank=64 is faster than sdpa at every length from 1k to 4k tokens, and at 4k 8.0x faster; it needs as much peak memory at 4k.",
             "local has no result at any length: not supported, Local cannot do that.",
             "linformer approximates softmax: its quality is not measured here.",
         ]

@@ -32,7 +32,7 @@ torch        2.13.0, Python 3.11.9, Linux 6.8
 build        cpu
 blas         mkl
 governor     performance
-load         0.10 of the cores at the start
+load         0.10 per core at the start
 settings     OMP_NUM_THREADS=6\
 """)
 
@@ -42,5 +42,5 @@ def test_what_is_not_known_has_no_line() -> None:
 cpu    a CPU, 2 cores, 16.0 GiB
 torch  2.13.0, Python 3.11.9, Linux 6.8
 build  cpu
-load   0.10 of the cores at the start\
+load   0.10 per core at the start\
 """)

@@ -55,9 +55,9 @@ def test_keys_that_are_alike_are_solved_exactly() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"key_heads": 0}, "4 heads are no multiple of key_heads 0"),
+        ({"key_heads": 0}, "4 heads are not a multiple of key_heads 0"),
         ({"value_width": 0}, "value_width 0 is below 1"),
-        ({"key_heads": 3}, "4 heads are no multiple of key_heads 3"),
+        ({"key_heads": 3}, "4 heads are not a multiple of key_heads 3"),
         ({"gate": "relu"}, "gate 'relu' is neither silu nor sigmoid"),
         ({"conv": -1}, "conv -1 is below 0"),
     ],

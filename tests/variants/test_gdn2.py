@@ -61,8 +61,8 @@ def test_the_strongest_decay_of_a_channel_is_exact() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"key_heads": 3}, "4 heads are no multiple of key_heads 3"),
-        ({"key_heads": 0}, "4 heads are no multiple of key_heads 0"),
+        ({"key_heads": 3}, "4 heads are not a multiple of key_heads 3"),
+        ({"key_heads": 0}, "4 heads are not a multiple of key_heads 0"),
         ({"value_width": 0}, "value_width 0 is below 1"),
         ({"conv": -1}, "conv -1 is below 0"),
     ],

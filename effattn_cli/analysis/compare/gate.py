@@ -68,11 +68,12 @@ def parse(text: str) -> GateLimit:
     """The limit that `text` states, like `latency>5%`.
 
     Raises:
-        UsageError: it is no limit; the message says how one is written.
+        UsageError: it is not a valid limit; the message says how one is written.
     """
     match = _LIMIT.fullmatch(text)
     if match is None:
-        raise UsageError(f"--fail-if: expected a limit, got {text[:60]!r}", "as latency>5%")
+        hint = "quote it, or the shell takes > for a redirection: --fail-if 'latency>5%'"
+        raise UsageError(f"--fail-if: {text[:60]!r} is not a valid limit", hint)
     limit = GateLimit(metric(match[1].lower()), float(match[2]) / 100)
     if limit.metric.higher_is_better and limit.threshold >= 1:
         why = f"a {limit.metric.title} cannot fall by {match[2]} %"

@@ -17,6 +17,7 @@ MARKS: dict[Status, tuple[str, str]] = {
     "broken": ("BROKEN", "bold red"),
     "skipped": ("skipped", "dim"),
 }
+COUNTED: dict[Status, str] = {"held": "passed", "broken": "broken", "skipped": "skipped"}
 
 
 def table(name: str, findings: Sequence[Finding]) -> RenderableType:
@@ -29,7 +30,7 @@ def table(name: str, findings: Sequence[Finding]) -> RenderableType:
         mark, style = MARKS[item.status]
         grid.add_row(Text(mark, style), Text(item.law), Text(clean(item.words)))
     counts = Counter(item.status for item in findings)
-    summary = ", ".join(f"{counts[status]} {status}" for status in MARKS if counts[status])
+    summary = ", ".join(f"{counts[status]} {COUNTED[status]}" for status in MARKS if counts[status])
     return Group(grid, Text(), Text(clean(f"{name}: {summary}")))
 
 

@@ -19,12 +19,12 @@ COLUMNS = (
     Column(title="exp", right=True, extra=1),
     Column(title="in cache", right=True),
     Column(title="memory", right=True),
-    Column(title="an operator", right=True),
+    Column(title="per operator", right=True),
 )
 NOTE = (
     "products: FLOP a second of large matrix products; in cache, memory: bytes a second of a sum"
-    " that the nearest cache holds, and that none does; an operator: what dispatching or launching"
-    " one costs. The best of several tries each."
+    " that the nearest cache holds, and that none does; per operator: launch overhead. Each is the"
+    " best of several tries."
 )
 
 
@@ -61,7 +61,7 @@ def facts(machine: Machine) -> dict[str, str]:
         "build": machine.torch_build,
         "blas": machine.blas or "",
         "governor": machine.governor or "",
-        "load": f"{machine.load:.2f} of the cores at the start",
+        "load": f"{machine.load:.2f} per core at the start",
         "settings": ", ".join(f"{name}={text}" for name, text in machine.environment.items()),
     }
 

@@ -20,7 +20,7 @@ WHY: Mapping[Why, str] = {
     "weights": "must be trained",
     "exact": "is not exact",
     "unmeasured": "was not measured in this setting",
-    "far": "not known so far from the lengths that were measured",
+    "far": "too far beyond the measured lengths to predict",
     "fidelity": "its error is too large",
     "recall": "recalls too little",
 }
@@ -90,7 +90,7 @@ def span(low: float, high: float, metric: Metric) -> str:
 
 
 def spare(headroom: Headroom) -> str:
-    """`37.9 ms to spare (37.4 to 38.2 ms)`, or by how much the limit may be broken."""
+    """`37.9 ms to spare (37.4 to 38.2 ms)`, or by how much it may be exceeded."""
     estimate, limited = headroom.estimate, headroom.limit
     most, scale = limited.max, limited.metric.show
     if estimate is None:
@@ -99,8 +99,12 @@ def spare(headroom: Headroom) -> str:
     if left < 0:
         return misses(headroom)
     text = f"{scale(left)} to spare"
+    under = scale(most - estimate.low)
     if estimate.high > most:
-        return f"{text}, perhaps {scale(estimate.high - most)} too much"
+        over = scale(estimate.high - most)
+        return f"{text} (95 % interval: {over} over to {under} under)"
+    if scale(most - estimate.high) == under:
+        return text
     return f"{text} ({span(most - estimate.high, most - estimate.low, limited.metric)})"
 
 

@@ -90,7 +90,9 @@ def longest(
     )
     best = next((each for each in contexts if each.seq is not None), None)
     said = _nowhere(contexts, required) if best is None else _furthest(best) + _closer(contexts)
-    note = "~ not a measured length. surely: the whole interval is within; at most: an end of it"
+    note = (
+        "~ not a measured length. surely: the whole 95 % interval is within; at most: its lower end"
+    )
     return Lines(
         Text(setting.title),
         Text(f"the longest context within {budget_phrases.limits(required)}"),
@@ -113,8 +115,8 @@ def _nowhere(contexts: Sequence[MaxContext], required: Requirements) -> str:
     unknown = {_unknown(each, required) for each in able}
     if able and None not in unknown:
         names = " or ".join(sorted(name for name in unknown if name))
-        why = f"; {sentence.METERS}" if "energy" in unknown else ""
-        return f"Nothing is known to fit: no {names} was measured{why}."
+        why = f": {sentence.METERS}" if "energy" in unknown else ""
+        return f"No variant has a measured {names}, so none can be recommended{why}."
     return "Nothing fits at any length."
 
 
@@ -171,7 +173,7 @@ def _end(context: MaxContext, required: Requirements) -> str:
     proof = context.ends.rejection if context.ends is not None else None
     if context.seq is None and (proof is None or proof.why not in {"fidelity", "recall"}):
         unknown = _unknown(context, required)
-        return f"its {unknown} is not known" if unknown else "too much at every length"
+        return f"its {unknown} is not known" if unknown else "over the limit at every length"
     if context.ends is None:
         return "nothing seen; it may go further"
     if context.ends.rejection is not None:

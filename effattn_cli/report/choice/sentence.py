@@ -15,7 +15,7 @@ from effattn_cli.report.evaluation.fidelity_view import share
 NAMED = 2  # of those that are tied
 #: What it takes to know the energy of a call.
 METERS = (
-    "that takes a counter which can be read: NVIDIA's driver for a GPU, or RAPL for a CPU"
+    "energy is read from NVIDIA's driver for a GPU, or from RAPL for a CPU"
     " (/sys/class/powercap, on most systems for the superuser only)"
 )
 
@@ -183,5 +183,5 @@ def unknown_resources(choice: Choice) -> str:
     said = f"Nothing is known to fit {limits} at {units.length(choice.seq)} tokens"
     missing = {h.limit.resource for one in unknown for h in one.headrooms if h.estimate is None}
     if "energy" in missing:
-        return f"{said}: no energy was metered; {METERS}"
+        return f"No variant has an energy measurement, so none can be recommended: {METERS}"
     return said

@@ -31,9 +31,9 @@ def verdict(change: Change, metric: Metric, *, brief: bool) -> Text:
 def rounds(number: int) -> str:
     """Two digits: it is a forecast."""
     if number >= MAX_ROUNDS:
-        return f"over {MAX_ROUNDS} more rounds"
+        return f"needs >{MAX_ROUNDS} more rounds"
     number = math.ceil(float(f"{number:.2g}"))
-    return f"~{units.number(number, 'more round')}"
+    return f"needs ~{units.number(number, 'more round')}"
 
 
 def amount(change: Change) -> str:

@@ -20,7 +20,7 @@ from effattn_cli.report.profile.claims import listed
 
 FEW = 24  # cells up to which all are shown
 MANY = 6  # variants that are named one by one
-IN_TURN = "Measure both anew, in turn, or as two plugins in one sweep (--variants)."
+IN_TURN = "To be certain, measure both versions in one sweep, as two plugins (--variants)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def opening(comparisons: Mapping[str, Comparison], old: str) -> Iterator[str]:
             before, after = (_shortened(units.clean(side)) for side in (item.old, item.new))
             yield f"  differs: {units.clean(item.what)}: {before} -> {after}"
         summary = change_phrases.counts(comparison)
-        yield f"  {summary}" if summary else "  nothing that was measured in both"
+        yield f"  {summary}" if summary else "  no measurements in common"
 
 
 def blocks(by_metric: Mapping[str, Comparison], *, all: bool) -> list[Block]:
@@ -235,29 +235,34 @@ def _worth(comparison: Comparison) -> Iterator[str]:
             f" {IN_TURN}"
         )
     if comparison.slowdown is not None:
-        sentence = (
-            f"A fixed kernel took {change_phrases.percent(comparison.slowdown - 1)} in the new one"
-        )
-        if max(comparison.slowdown, 1 / comparison.slowdown) < 1.02:
-            yield f"{sentence}: the machine itself was as fast."
-        else:
-            advice = "" if comparison.in_turn else f" {IN_TURN}"
-            yield (
-                f"{sentence}: the machine itself changed speed. Changes are corrected by what cells"
-                f" show of that, and the less sure.{advice}"
-            )
+        yield _machine_speed(comparison.slowdown, "" if comparison.in_turn else f" {IN_TURN}")
     if comparison.spread:
-        change = _about(comparison.minimum_detectable_effect)
+        spread = f"{float(f'{100 * comparison.spread:.2g}'):g} %"
         yield (
-            f"Medians differ by {100 * comparison.spread:.2g} % from process to process: at these"
-            f" rounds, a change in a single cell is found from {change} on. A change"
-            " is the median over all pairs of an old and a new round, ± half its 95 % interval, or"
-            " (from, to) where that is wide."
+            f"Medians vary by {spread} between processes: with these rounds,"
+            f" {_detectable(comparison.minimum_detectable_effect)} can be detected in a single"
+            " cell. A change is the median over all pairs of an old and a new round, ± half its"
+            " 95 % interval, or (from, to) where that is wide."
         )
 
 
-def _about(share: float) -> str:
-    return f"about {float(f'{100 * share:.2g}'):g} %" if share < 9 else "ten times"
+def _machine_speed(slowdown: float, advice: str) -> str:
+    """What the reference kernel says of the machine; `slowdown` is its new time over its old."""
+    if max(slowdown, 1 / slowdown) < 1.02:
+        return "The reference kernel ran equally fast in both profiles."
+    slower = slowdown > 1
+    share = change_phrases.percent(abs(slowdown - 1)).removeprefix("+")
+    return (
+        f"The reference kernel was {share} {'slower' if slower else 'faster'} in the new profile,"
+        f" so the machine {'slowed down' if slower else 'sped up'}. Changes are corrected for it"
+        f" and less certain.{advice}"
+    )
+
+
+def _detectable(share: float) -> str:
+    if share >= 9:
+        return "only changes of 10x or more"
+    return f"changes of about {float(f'{100 * share:.2g}'):g} % or more"
 
 
 def _shortened(text: str) -> str:

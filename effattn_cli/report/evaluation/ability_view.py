@@ -79,7 +79,9 @@ def _notes(
                 said[f"{units.clean(record.cell.label)}: {phrases.reason(run.failure)}"] = None
         for name, value in ability.untested(record, variants[record.cell.variant]).items():
             label, seq = units.clean(record.cell.label), units.length(record.cell.seq)
-            said[f"{label}: {name}={value} is no limit in {seq} tokens, and so not tested"] = None
+            said[f"{label}: {name}={value} limits nothing in {seq} tokens, and is not tested"] = (
+                None
+            )
     yield from said
 
 

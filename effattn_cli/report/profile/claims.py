@@ -39,7 +39,7 @@ def claim(
     form, short = FORMS[crossed.metric.name, last.ordering]
     at_last = f"at {units.length(last.seq)}"
     pair = _pair(crossed, series) if values else ""
-    where = _where(run, series, better=last.ordering == "better")
+    where = _where(run, series)
     if len(run) == 1 or last.ordering == "close":
         text = form.format(subject=subject, times=f"{times(crossed)} ", base=base) + f" {where}"
         pair += f" {at_last}" if pair and len(run) > 1 else ""
@@ -80,15 +80,13 @@ def lengths(seqs: Sequence[int]) -> str:
     return f"{listed([units.length(seq) for seq in seqs])} tokens"
 
 
-def _where(seqs: Sequence[int], series: Series, *, better: bool) -> str:
+def _where(seqs: Sequence[int], series: Series) -> str:
     """Names no length of the sweep that is not among `seqs`."""
     first, last = units.length(seqs[0]), units.length(seqs[-1])
     tail = [seq for seq in series.seqs if seq >= seqs[0]]
-    if len(seqs) > 1 and better and list(seqs) == list(series.seqs):
-        return f"already from {first} tokens on, the shortest length"
     if len(seqs) > 2 and list(seqs) == list(series.seqs):
         return f"at every length from {first} to {last} tokens"
-    if len(seqs) > 1 and list(seqs) == tail:
+    if len(seqs) > 1 and list(seqs) == tail and len(tail) < len(series.seqs):
         return f"from {first} tokens on"
     if len(seqs) > 2 and list(seqs) == tail[: len(seqs)]:
         return f"from {first} to {last} tokens"

@@ -1,4 +1,4 @@
-"""A profile for other programs: a line for each cell."""
+"""A profile for other programs: one row per measurement."""
 
 import csv
 import io

@@ -71,7 +71,10 @@ def _line(crossed: Crossover, series: Series) -> str:
         return f"{text}."
     short = FORMS[memory.metric.name, memory.last.ordering][1]
     much = short if memory.last.ordering == "close" else f"{times(memory)} {short}"
-    return f"{text}; {much} {memory.metric.title} at {units.length(memory.last.seq)}."
+    subject = name if crossed.last.ordering == "close" else "it"
+    verb = "keeps" if memory.metric is STATE else "needs"
+    where = units.length(memory.last.seq)
+    return f"{text}; {subject} {verb} {much} {memory.metric.title} at {where}."
 
 
 def _space(series: Series) -> Metric:

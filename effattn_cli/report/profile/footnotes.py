@@ -38,7 +38,7 @@ def _slow(records: Sequence[Record]) -> Iterator[str]:
     if slow:
         share = f"{len(slow)} of {sum(len(record.runs) for record in records)} runs"
         most = max(times for *_, times in slow)
-        yield f"slow machine: a fixed kernel took longer in {share}, up to {most:.1f}x"
+        yield f"slow machine: the reference kernel took longer in {share}, up to {most:.1f}x"
 
 
 def _masked(records: Iterable[Record]) -> Iterator[str]:
@@ -51,7 +51,7 @@ def _masked(records: Iterable[Record]) -> Iterator[str]:
     for name, shares in by_label.items():
         if max(shares) >= LEAST:
             span = usage_notes.span(shares, units.percent)
-            yield f"{name}: {span} of its FLOPs go into scores that a mask throws away"
+            yield f"{name}: {span} of its FLOPs compute scores that are then masked out"
 
 
 def _worst_steps(records: Iterable[Record]) -> Iterator[str]:

@@ -265,7 +265,7 @@ def _legend(parts: Sequence[_Table]) -> Iterator[str]:
     pairs = [(part, record) for part in parts for record in part.series.records]
     records = [record for _, record in pairs]
     if any(phrases.plus_minus(record) for record in records):
-        yield "± covers the intervals of all rounds"
+        yield "±: half the range covered by all rounds' 95 % intervals"
     values = [phrases.value(record, metric) for record in records for metric in (LATENCY, PEAK)]
     if any(text.startswith("~") for text in values):
         yield "~ predicted from the measured lengths"
