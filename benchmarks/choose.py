@@ -194,8 +194,8 @@ def cases(grid: Grid, args: argparse.Namespace) -> Iterator[tuple[str, Score]]:
 def grids_of(args: argparse.Namespace) -> Iterator[Grid]:
     yield Grid("synthetic", grids.grid(noise=0.05, seed=args.seed), grids.variants())
     for name in args.profiles:
-        profile = library.read(name)
-        variants = as_known_now(profile.variants)
+        profile = as_known_now(library.read(name))
+        variants = profile.variants
         for series in by_setting(r for r in profile.records if r.cell.setting.scope != "block"):
             records = [
                 r

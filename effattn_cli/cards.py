@@ -11,8 +11,9 @@ from effattn_cli.setting import Scope
 Value = bool | int | float | str  # of an option
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Stored = bool | Whole | float | str  # the same as a file may hold it
-#: How an attention relates to softmax; "feed-forward": the other half of the block is replaced.
-Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward"]
+#: How an attention relates to softmax; "feed-forward": the other half of the block is replaced;
+#: "model part": no attention at all, and not in the catalogue.
+Kind = Literal["exact", "approximates softmax", "own mechanism", "feed-forward", "model part"]
 Causal = Literal["optional", "never", "always"]
 #: What it takes to put a variant where a trained model has softmax attention. exact: nothing, it is
 #: the same function of the same weights. lossy: nothing, but the result is an approximation, which
@@ -160,6 +161,8 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if self.card.kind == "feed-forward":
             return ("block",)
+        if self.card.kind == "model part":
+            return ("layer", "block")
         return ("layer", "block") if self.plain else ("core", "layer", "block")
 
     def swap(self, options: Mapping[str, Stored], *, causal: bool, kv_heads: bool) -> Swap:

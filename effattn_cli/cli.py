@@ -22,9 +22,11 @@ from effattn_cli.commands.devices import devices
 from effattn_cli.commands.evaluate import evaluate
 from effattn_cli.commands.export import export
 from effattn_cli.commands.merge import merge
+from effattn_cli.commands.model import model
 from effattn_cli.commands.new import new
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
+from effattn_cli.commands.report import report
 from effattn_cli.commands.score import score
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
@@ -43,7 +45,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    profile, show, profiles, evaluate, choose, crossover, compare, score, merge, export,
+    profile, model, show, profiles, report, evaluate, choose, crossover, compare, score, merge,
+    export,
     variants, devices, check, new,
 ):  # fmt: skip
     app.command()(command)

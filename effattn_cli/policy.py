@@ -15,22 +15,79 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta, Struct, field, structs
 
 from effattn_cli import catalog, files
+from effattn_cli.architecture import Model
 from effattn_cli.cards import Stored
 from effattn_cli.catalog import Catalog
 from effattn_cli.documents import Wrong, converted
 from effattn_cli.errors import EffattnError
 from effattn_cli.estimate import Basis
 from effattn_cli.machine import Count, Positive
+from effattn_cli.models.cells import mixer_cell
 from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 from effattn_cli.store import plain_yaml, reading, upgrading
 from effattn_cli.store.writing import dumped
 
 if TYPE_CHECKING:
-    from effattn_cli.attention import Attention
+    from effattn_cli.attention import Attention, Layer
 
 SCHEMA = 2
 TITLE = "# A policy written by effattn: the first rule whose up_to is not below the length holds.\n"
+
+
+LAYOUT_SCHEMA = 1
+LAYOUT_TITLE = "# A layout written by effattn: the layers of a model, each with its mixer.\n"
+
+
+class LayoutPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The layout of a model that was chosen, for a service to build its mixers from.
+
+    policy = LayoutPolicy.read(Path("policy.yaml"))
+    mixers = policy.build()                # imports torch: a module for each layer
+    """
+
+    created: str  # ISO 8601, UTC
+    machine: str | None  # where its times were measured; None: they were not
+    context: Count  # tokens that it is to hold
+    batch: Count
+    weights: str | None  # the form of the layers' weights; None: the model's dtype
+    swap: str  # what it asks of the model's weights
+    limits: Mapping[str, Positive]  # memory in bytes, prefill in seconds, tokens a second
+    model: Model
+
+    @classmethod
+    def read(cls, path: Path) -> "LayoutPolicy":
+        """The layout in a file.
+
+        Raises:
+            UsageError: it cannot be read, or is none; the message names the value that is wrong.
+        """
+        with reading.refused(str(path)):
+            document = plain_yaml.tree(reading.content(path))
+            if not isinstance(document, dict) or "effattn_layout" not in document:
+                raise Wrong("not an effattn layout (no key 'effattn_layout')")
+            reading.schema(document.pop("effattn_layout"), LAYOUT_SCHEMA)
+            return converted(cls, document)
+
+    def write(self, path: Path) -> None:
+        """Writes the file whole or not at all."""
+        text = LAYOUT_TITLE + dumped({"effattn_layout": LAYOUT_SCHEMA} | structs.asdict(self))
+        files.replace(path, text.encode())
+
+    def build(self) -> "list[Layer | None]":
+        """The mixer of each layer, with fresh weights, None where there is none. Imports torch."""
+        from effattn_cli.measure.workload import DTYPES, config  # noqa: PLC0415
+
+        setting = Setting(dtype=self.model.dtype)
+        made: list[Layer | None] = []
+        for layer in self.model.layers:
+            if layer.mixer is None:
+                made.append(None)
+                continue
+            cell = mixer_cell(self.model, layer.mixer, self.context, setting)
+            variant = catalog.load(cell.variant)
+            made.append(variant(config(variant, cell)).to(DTYPES[self.model.dtype]))
+        return made
 
 
 class OutsidePolicy(EffattnError):

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from effattn_cli.architecture import Model
 from effattn_cli.cards import Stored, Variant
 from effattn_cli.machine import Amount, Count, Gpu, Machine, Positive, Size
 from effattn_cli.setting import Dtype, Setting
@@ -297,3 +298,4 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     finished: bool = False
     rooflines: tuple[Roofline, ...] = ()
     scores: Scores | None = None
+    models: tuple[Model, ...] = ()  # whose parts the cells are: one, then its other layouts

@@ -12,12 +12,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
 
-from effattn_cli import ranges, units
+from effattn_cli import feeds, ranges, units
 from effattn_cli.axis_readers import DTYPES, Reader, devices, integers, switch, words
 from effattn_cli.option_spec import OptionSpec, specs
 
 Phase = Literal["forward", "train", "decode"]
 Scope = Literal["core", "layer", "block"]
+Norm = Literal["layer", "rms"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 #: What runs the module. Each is a file of the package `engines`.
 Engine = Literal["eager", "compile"]
@@ -141,6 +142,29 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
             quiet=True,
         ),
     ] = None
+    feed: Annotated[
+        str,
+        Meta(max_length=60),
+        Axis(
+            help="Of a block: `swiglu:14336`; `swiglu:768*128/8`: 8 of 128 experts; `none`.",
+            metavar="SHAPE",
+            read=feeds.checked,
+            section="Shapes",
+            show=feeds.words,
+            quiet=True,
+        ),
+    ] = feeds.USUAL
+    norm: Annotated[
+        Norm,
+        Axis(
+            help="Of a block: layer, rms.",
+            metavar="NORM",
+            read=words(Norm),
+            section="Shapes",
+            show=lambda norm: f"{norm} norm",
+            quiet=True,
+        ),
+    ] = "layer"
     batch: Annotated[
         Count,
         Axis(

@@ -107,6 +107,8 @@ def clean(text: str) -> str:
     White space becomes a blank; what does not print (escapes, bells, marks that turn the direction
     of writing) is spelled out, so that no name can move the cursor or hide what follows.
     """
+    if text.isprintable():  # nearly always; of white space, only a blank is printable
+        return text
     blank = "".join(" " if letter.isspace() else letter for letter in text)
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import settings
 
 from effattn_cli.app.sweep import a_profile
 from effattn_cli.devices.fingerprint import fingerprint
@@ -13,6 +14,9 @@ from tests import running
 
 # One thread for the tests' own small tensors: on a busy machine two wait for one another.
 torch.set_num_threads(1)
+# No test asserts a time: a busy machine takes longer for an example than hypothesis allows.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 # A shell has what it runs in the background ignore Ctrl-C, and so would all that is started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -80,7 +80,7 @@ def test_a_growing_profile_is_written_as_if_at_once(tmp_path: Path) -> None:
 def test_the_file_reads_well() -> None:
     text = store.as_yaml(a_mixed_profile())
     assert text.split("records:\n")[1].split("- cell")[1] == snapshot("""\
-: {"variant": "linformer", "options": {"rank": 64}, "seq": 1024, "setting": {"phase": "forward", "scope": "core", "causal": false, "padding": 0.0, "dim": 512, "heads": 8, "kv_heads": null, "head_dim": null, "batch": 1, "dtype": "float32", "engine": "eager", "alloc": "retained", "cache": "warm", "device": "cpu", "threads": 2}}
+: {"variant": "linformer", "options": {"rank": 64}, "seq": 1024, "setting": {"phase": "forward", "scope": "core", "causal": false, "padding": 0.0, "dim": 512, "heads": 8, "kv_heads": null, "head_dim": null, "feed": "relu", "norm": "layer", "batch": 1, "dtype": "float32", "engine": "eager", "alloc": "retained", "cache": "warm", "device": "cpu", "threads": 2}}
   cost: {"matmul_flops": 1000000000, "other_flops": 0, "transcendentals": 0, "read_bytes": 8388608, "write_bytes": 4194304, "peak_bytes": 4194304, "operators": 0, "steps": 1, "worst_flops": null}
   memory: {"peak_bytes": 4194304, "input_bytes": 6291456, "weight_bytes": 0, "state_bytes": 0, "saved_bytes": 0, "method": "by hand", "resident_bytes": null, "call_seconds": 0.0}
   runs:

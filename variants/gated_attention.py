@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
-import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
-from effattn_cli.attention import Card, Decodable, Input, Unsupported
+from effattn_cli.attention import Card, Decodable, Input
+from effattn_cli.parts import output_gate
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.rotary import Prepared
@@ -55,12 +54,8 @@ class GatedAttention(Prepared, Decodable[Cache]):
         a softplus for each head, as in Laguna."""
 
     def __init__(self, config: Config) -> None:
-        if config.gate not in {"element", "head", "softplus"}:
-            raise Unsupported(f"gate {config.gate!r} is not element, head or softplus")
-        of_head = config.head_width
-        self.gate_width = of_head if config.gate == "element" else None
+        self.gate, self.gate_width = config.gate, output_gate.width(config.gate, config.head_width)
         super().__init__(config)
-        self.share = softplus if config.gate == "softplus" else torch.sigmoid
 
     def attend(
         self,
@@ -71,7 +66,7 @@ class GatedAttention(Prepared, Decodable[Cache]):
         real_BT: Tensor | None = None,
     ) -> Tensor:
         y_BHTK = exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
-        return y_BHTK * self._share(gate_BHT)
+        return output_gate.gated(self.gate, y_BHTK, gate_BHT)
 
     def init_state(self, batch: int, context: int) -> Cache:
         return Cache.init(self, batch, context)
@@ -80,8 +75,4 @@ class GatedAttention(Prepared, Decodable[Cache]):
         self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, gate_BH: Tensor, state: Cache
     ) -> tuple[Tensor, Cache]:
         state = state.append(k_BGK, v_BGK)
-        return state.attend(q_BHK) * self._share(gate_BH), state
-
-    def _share(self, gate: Tensor) -> Tensor:
-        share = self.share(gate)
-        return share if self.gate_width else share.unsqueeze(-1)
+        return output_gate.gated(self.gate, state.attend(q_BHK), gate_BH), state

@@ -1,12 +1,14 @@
-"""Sliding-window attention, with or without sinks."""
+"""Sliding-window attention, with or without sinks and gates."""
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention import Card, Decodable, Unsupported
+from effattn_cli.attention import Card, Decodable, Input, Unsupported
+from effattn_cli.attention.inputs import QKV
+from effattn_cli.parts import output_gate
 from effattn_cli.parts.banded import Ring, banded
 from effattn_cli.parts.blocks import windowed
 from effattn_cli.parts.exact import exact
@@ -23,7 +25,8 @@ class SlidingWindow(Prepared, Decodable[Ring]):
 
     Sinks take up weight that has nowhere to go: the first tokens, which every query sees besides
     (StreamingLLM, Xiao et al. 2023, arXiv:2309.17453), or a logit s_h a head that is learned and
-    stands in the denominator only, as in gpt-oss (arXiv:2508.10925).
+    stands in the denominator only, as in gpt-oss (arXiv:2508.10925). A gate lets a share of the
+    output through, as in `gated-attention` (arXiv:2505.06708) and the window layers of Step-3.7.
     """
 
     grouped = True
@@ -61,8 +64,15 @@ class SlidingWindow(Prepared, Decodable[Ring]):
         """What takes up weight besides: the first tokens, or a learned logit in each head."""
         first: int = 4
         """How many first tokens are sinks, with sinks=first."""
+        gate: Literal["none", "element", "head", "softplus"] = "none"
+        """What the output passes: a sigmoid for each channel, as in AFMoE; a sigmoid for each head,
+        as in Step-3.7; or a softplus for each head, as in Laguna."""
 
     def __init__(self, config: Config) -> None:
+        self.gate = config.gate
+        if self.gate != "none":
+            self.gate_width = output_gate.width(self.gate, config.head_width)
+            self.inputs = {**QKV, "gate": Input(width="gate_width")}  # type: ignore[misc]
         super().__init__(config)
         for name in ("window", "first"):
             if getattr(config, name) < 1:
@@ -76,7 +86,14 @@ class SlidingWindow(Prepared, Decodable[Ring]):
         learned = config.sinks == "learned"
         self.sink_H = nn.Parameter(torch.randn(self.heads)) if learned else None
 
-    def attend(
+    def attend(self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, *more: Any) -> Tensor:
+        """`more`: the gate's input, where there is a gate, and the mask."""
+        if self.gate == "none":
+            return self._attend(q_BHTK, k_BGTK, v_BGTK, *more)
+        gate_BHT, *mask = more
+        return output_gate.gated(self.gate, self._attend(q_BHTK, k_BGTK, v_BGTK, *mask), gate_BHT)
+
+    def _attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
     ) -> Tensor:
         if self.sink_H is not None:
@@ -95,6 +112,9 @@ class SlidingWindow(Prepared, Decodable[Ring]):
     def init_state(self, batch: int, context: int) -> Ring:
         return Ring.init(self, batch, context, last=self.window, always=self.first)
 
-    def step(self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, state: Ring) -> tuple[Tensor, Ring]:
+    def step(self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, *more: Any) -> tuple[Tensor, Ring]:
+        """`more`: the gate's input, where there is a gate, and the state."""
+        *gate_BH, state = more
         state = state.append(k_BGK, v_BGK)
-        return state.attend(q_BHK, self.sink_H), state
+        y_BHK = state.attend(q_BHK, self.sink_H)
+        return output_gate.gated(self.gate, y_BHK, *gate_BH) if gate_BH else y_BHK, state

@@ -24,7 +24,6 @@ from effattn_cli.analysis.selection.own_scores import joined
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation, choose
 from effattn_cli.app import Note, named_profiles
 from effattn_cli.app.asked_variants import asked_for
-from effattn_cli.cards import Variant
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
 from effattn_cli.machine import differences
@@ -77,12 +76,12 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
     """The records of one setting that answer the question; `tell` is given the names of profiles
     that nobody named.
     """
-    profiles = _named(question, note) if question.profiles else _newest(question, tell)
+    read = _named(question, note) if question.profiles else _newest(question, tell)
+    profiles = [as_known_now(profile) for profile in read]
     pooled = pool(profiles)
     records = _narrowed(pooled, question, note)
     scores = joined(profiles)
-    setting = records[0].cell.setting
-    variants = as_known_now(pooled.variants)
+    setting, variants = records[0].cell.setting, pooled.variants
     found = candidates(
         records,
         question.required,
@@ -153,12 +152,14 @@ def _newest(question: Question, tell: Note) -> list[Profile]:
     return list(kept.values())
 
 
-def as_known_now(variants: Mapping[str, Variant]) -> dict[str, Variant]:
-    """With what effattn knows today of bundled variants: what a swap takes, and what was published.
-    A profile may be older than that.
+def as_known_now(profile: Profile) -> Profile:
+    """With what effattn knows today of bundled variants, where the profile is older than that: what
+    a swap takes, and what was published. The baseline, or whatever is exact, tells: it says so.
     """
-    catalog, known = Catalog(), dict(variants)
-    for name, variant in variants.items():
+    if any(variant.card.swap != "trained" for variant in profile.variants.values()):
+        return profile
+    catalog, known = Catalog(), dict(profile.variants)
+    for name, variant in profile.variants.items():
         if variant.plugin is None:
             with suppress(UsageError, BrokenPlugin):
                 today = catalog.variant(name).card
@@ -166,7 +167,7 @@ def as_known_now(variants: Mapping[str, Variant]) -> dict[str, Variant]:
                 if variant.card.lra is None:
                     facts["lra"] = today.lra
                 known[name] = replace(variant, card=replace(variant.card, **facts))
-    return known
+    return replace(profile, variants=known)
 
 
 def policy(case: Case, choices: Sequence[Choice]) -> Policy | None:

@@ -65,8 +65,10 @@ def prepared(order: Order, launcher: Launcher, note: Note) -> tuple[Profile, Pat
     return _resumed(order, path), path
 
 
-def planned(order: Order, launcher: Launcher, note: Note) -> Profile:
-    """A new profile with every cell of the request, none measured yet."""
+def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = False) -> Profile:
+    """A new profile with every cell of the request, none measured yet; `elsewhere`: on devices that
+    need not be here.
+    """
     from_config = config_file.from_file(order.config) if order.config else {}
     request = merged(order.flags, from_config)
     catalog = Catalog(request.plugin)
@@ -75,7 +77,9 @@ def planned(order: Order, launcher: Launcher, note: Note) -> Profile:
     if order.out is not None:
         files.check(order.out)
         refuse_replacing(order)
-    here, devices = machine(launcher, wanted.devices)
+    here, devices = machine(launcher, ("auto",) if elsewhere else wanted.devices)
+    if elsewhere:
+        devices |= {name: name for name in wanted.devices if name != "auto"}
     wanted = wanted.placed(devices)
     settings = {cell.setting for cell in wanted.cells}
     for line in (*wanted.notes, *_thread_notes(settings)):
@@ -89,6 +93,7 @@ def planned(order: Order, launcher: Launcher, note: Note) -> Profile:
         baseline=wanted.baseline,
         variants={name: catalog.variant(name) for name in sorted(names)},
         records=tuple(Record(cell=cell) for cell in wanted.cells),
+        models=wanted.models,
         rooflines=tuple(roofline for roofline in kept if roofline in needed),
     )
 

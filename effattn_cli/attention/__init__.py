@@ -7,7 +7,7 @@ A mask `real_BT` is True where a token is real; padding trails, so real tokens c
 from effattn_cli.attention.decodable import Decodable
 from effattn_cli.attention.function import variant
 from effattn_cli.attention.inputs import Input, decay, gate, normal, step_size
-from effattn_cli.attention.layer import FeedForward, Layer
+from effattn_cli.attention.layer import FeedForward, Layer, ModelPart
 from effattn_cli.attention.mixer import Attention, merge_heads, repeat_kv
 from effattn_cli.attention.plain import PlainModule
 from effattn_cli.cards import Card, SurveyRow
@@ -21,6 +21,7 @@ __all__ = [
     "FeedForward",
     "Input",
     "Layer",
+    "ModelPart",
     "PlainModule",
     "SurveyRow",
     "Unsupported",

@@ -76,3 +76,29 @@ class FeedForward(Layer):
         """How much of it these tokens used: all, unless the variant knows better."""
         everything = sum(weight.numel() for weight in self.parameters())
         return Usage(total_parameters=everything, active_parameters=everything)
+
+
+class ModelPart(Layer):
+    """What is around the layers of a model, or a layer without a mixer; no variant of attention.
+
+    Its card's kind is "model part". It takes what `example` gives, and keeps nothing between
+    tokens.
+    """
+
+    @property
+    def width(self) -> int:
+        """Of the output."""
+        return self.config.dim
+
+    def example(
+        self, batch: int, tokens: int, *, device: torch.device, dtype: torch.dtype
+    ) -> Tensor:
+        """A random input of so many tokens: (B, T, D)."""
+        return torch.randn(batch, tokens, self.config.dim, device=device, dtype=dtype)
+
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+        raise NotImplementedError
+
+    def decode(self, x_BD: Tensor) -> Tensor:
+        """One token of each sequence."""
+        return self(x_BD.unsqueeze(1)).squeeze(1)

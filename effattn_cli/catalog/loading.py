@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from effattn_cli import variants
 from effattn_cli.cards import unmet
 from effattn_cli.catalog.registry import describe
-from effattn_cli.catalog.sources import BrokenPlugin, Source, installed, named
+from effattn_cli.catalog.sources import BrokenPlugin, Source, installed, model_parts, named
 from effattn_cli.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def load(name: str, plugin: Place | None = None, *, kind: Any = None) -> Any:
 
 
 def _source(name: str, plugin: Place | None) -> Source:
+    if plugin is None and name in model_parts():
+        return model_parts()[name]
     stem = name.replace("-", "_")
     module = f"effattn_cli.variants.{stem}"
     if plugin is None or Path(plugin).parent in map(Path, variants.__path__):

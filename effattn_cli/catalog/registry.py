@@ -7,7 +7,7 @@ from os import PathLike, fspath
 
 from effattn_cli import declared
 from effattn_cli.cards import RENAMED, Variant
-from effattn_cli.catalog.sources import BrokenPlugin, Source, bundled, installed, named
+from effattn_cli.catalog.sources import BrokenPlugin, Source, bundled, installed, model_parts, named
 from effattn_cli.errors import UsageError, unknown
 
 
@@ -42,6 +42,8 @@ class Catalog:
             UsageError: there is no such variant.
         """
         name = RENAMED.get(name, name)
+        if name in model_parts():
+            return model_parts()[name]
         if name not in self._sources:
             raise unknown("variant", name, self._sources, self._synonyms())
         return self._sources[name]
@@ -82,7 +84,7 @@ def describe(source: Source) -> Variant:
         decode=said.decodes,
         options=said.options,
         origin=source.origin,
-        path=f"variants/{source.path.name}" if plugin is None else plugin,
+        path=f"{source.path.parent.name}/{source.path.name}" if plugin is None else plugin,
         code=declared.code(text),
         plain=said.plain,
     )

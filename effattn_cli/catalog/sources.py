@@ -7,13 +7,13 @@ announce theirs by entry points in the group `effattn.variants`. No file is impo
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effattn_cli import variants
+from effattn_cli import ends, variants
 from effattn_cli.errors import EffattnError, UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +49,16 @@ class Source:
 def bundled() -> Iterator[Source]:
     for folder in variants.__path__:
         yield from _folder(Path(folder), "bundled")
+
+
+@cache
+def model_parts() -> dict[str, Source]:
+    """What is measured like a variant and is none, by name."""
+    sources = _folder(Path(ends.__file__).parent, "bundled")
+    return {
+        source.name: replace(source, module=f"{ends.__name__}.{source.path.stem}")
+        for source in sources
+    }
 
 
 def bundled_names() -> list[str]:

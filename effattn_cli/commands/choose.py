@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from effattn_cli.architecture import Weights as Form
+from effattn_cli.commands import choose_model
 from effattn_cli.commands import options as o
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from effattn_cli.app.choosing import Case
 
 WHAT, BUDGET, ANSWER = "What is asked for", "Budget", "Answer"
+MODEL = "A whole model"
 NOTHING = 1  # exit code: nothing fits
 
 
@@ -46,6 +49,37 @@ Trained = Annotated[
     ),
 ]
 Exact = Annotated[bool, _of(WHAT, "--exact", help="It must be exact attention.")]
+Model = Annotated[
+    str | None,
+    _of(MODEL, "--model", metavar="MODEL",
+        help="A whole model: a `config.json`, a folder with one, or a known model."),
+]  # fmt: skip
+Context = Annotated[
+    str | None, _of(MODEL, "--context", "-c", metavar="N", help="Tokens of each sequence.")
+]
+Prefill = Annotated[
+    str | None, _of(MODEL, "--prefill", metavar="TIME", help="To read a prompt of that length.")
+]
+Rate = Annotated[
+    float | None,
+    _of(MODEL, "--tokens-per-second", metavar="N", help="After that length, over the batch."),
+]
+Weights = Annotated[
+    Form | None,
+    _of(MODEL, "--weights", help="Of the layers; else as the config says."),
+]
+Cache = Annotated[
+    Literal["float32", "bfloat16", "float16"] | None,
+    _of(MODEL, "--kv-dtype", help="Of keys and values; else as the config says."),
+]
+Replace = Annotated[
+    list[str] | None,
+    _of(MODEL, "--replace", metavar="KIND=NAME", help="Other layouts: `full=gated-deltanet`."),
+]
+Shares = Annotated[
+    str | None,
+    _of(MODEL, "--keep", metavar="SHARES", help="Of the layers replaced: `1/2,1/4,0`."),
+]
 Latency = Annotated[
     str | None,
     _of(BUDGET, "--latency", metavar="TIME",
@@ -90,6 +124,14 @@ def choose(
     energy: Energy = None,
     confidence: Confidence = "90%",
     prefer: Prefer = "quality",
+    model: Model = None,
+    context: Context = None,
+    prefill: Prefill = None,
+    tokens_per_second: Rate = None,
+    weights: Weights = None,
+    kv_dtype: Cache = None,
+    replace: Replace = None,
+    keep: Shares = None,
     everything: All = False,
     explain: Explain = False,
     chart: Chart = None,
@@ -107,10 +149,23 @@ def choose(
     from effattn_cli.plan import needs
     from effattn_cli.ranges import lengths
 
+    kept = needs.weights(keep=keep_weights, trained=trained)
+    if model is not None:
+        needs.refuse_for_models({"latency": latency, "energy": energy, "variant": variants})
+        typed = choose_model.Typed(
+            model=model, context=context or seq, memory=memory, prefill=prefill,
+            tokens_per_second=tokens_per_second, weights=weights, cache=kv_dtype,
+            replacements=replace or (), keep=keep, profiles=profiles or (), survives=kept,
+            confidence=needs.share(confidence),
+        )  # fmt: skip
+        wanted = choose_model.Wanted(everything=everything, json=json, emit=emit, force=force)
+        raise typer.Exit(choose_model.choose(typed, options, wanted))
+    needs.refuse_for_layers(
+        {"prefill": prefill, "tokens-per-second": tokens_per_second, "keep": keep}
+    )
     setting = o.filtered(options)
     limits = {"latency": latency, "memory": memory, "energy": energy}
     seqs = lengths(seq) if seq else ()
-    kept = needs.weights(keep=keep_weights, trained=trained)
     required = needs.requirements(limits, setting, confidence, exact=exact, weights=kept)
     needs.ask_something(required, prefer, seqs)
     question = choosing.Question(

@@ -11,10 +11,11 @@ def variant_names(incomplete: str) -> Iterable[str]:
     return [before + comma + name for name in Catalog().names() if name.startswith(last)]
 
 
-def presets(incomplete: str) -> Iterable[str]:
-    from effattn_cli.plan.presets import PRESETS
+def model_names(incomplete: str) -> Iterable[str]:
+    """Known models; files are the shell's to complete."""
+    from effattn_cli.models.presets import configs
 
-    return [name for name in PRESETS if name.startswith(incomplete)]
+    return [name for name in configs() if name.startswith(incomplete)]
 
 
 def profile_names(incomplete: str) -> Iterable[str]:

@@ -11,14 +11,14 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from effattn_cli.commands.completion import presets, profile_names, variant_names
+from effattn_cli.commands.completion import model_names, profile_names, variant_names
 from effattn_cli.option_spec import OptionSpec
 from effattn_cli.plan import evaluation_request
 from effattn_cli.plan.evaluation_request import EvaluationRequest
 from effattn_cli.plan.request import OPTIONS, Request
 from effattn_cli.setting import AXES, USUAL
 
-COMPLETIONS: dict[str, Any] = {"variant": variant_names, "preset": presets}
+COMPLETIONS: dict[str, Any] = {"variant": variant_names, "model": model_names}
 OUTPUT = "Output"
 
 Option = inspect.Parameter

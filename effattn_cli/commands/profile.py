@@ -44,6 +44,19 @@ DryRun = Annotated[
 ]
 
 
+Assume = Annotated[
+    str | None,
+    typer.Option(
+        "--assume",
+        help="With --dry-run, a machine that is not here: `memory=24GiB,flops=80T,bandwidth=1TB`,"
+        " or the machine of a profile.",
+        metavar="MACHINE",
+        rich_help_panel=o.OUTPUT,
+        show_default=False,
+    ),
+]
+
+
 @o.takes(*o.sweep())
 def profile(
     config: Config = None,
@@ -52,6 +65,7 @@ def profile(
     resume: Resume = None,
     json: o.Json = False,
     dry_run: DryRun = False,
+    assume: Assume = None,
     quiet: o.Quiet = False,
     **options: Any,
 ) -> None:
@@ -59,28 +73,43 @@ def profile(
     from effattn_cli.app.sweep import Interrupted, Order
 
     order = Order(flags=o.asked(options), config=config, out=out, resume=resume, force=force)
+    if assume is not None and not dry_run:
+        from effattn_cli.errors import UsageError
+
+        raise UsageError("--assume plans for a machine that is not here", "give --dry-run, too")
     try:
-        code = _planned(order, quiet=quiet) if dry_run else _measured(order, json=json, quiet=quiet)
+        code = (
+            _planned(order, assume, quiet=quiet)
+            if dry_run
+            else _measured(order, json=json, quiet=quiet)
+        )
     except Interrupted as stopped:
         _tell_how_to_go_on(stopped, order)
         raise
     raise typer.Exit(code)
 
 
-def _planned(order: "Order", *, quiet: bool) -> int:
+def _planned(order: "Order", assume: str | None, *, quiet: bool) -> int:
     from rich.console import Console
 
     from effattn_cli.app import sweep
+    from effattn_cli.app.assumptions import assumed
     from effattn_cli.commands.notes import note
     from effattn_cli.report.console import stdout
     from effattn_cli.report.profile import dry_run
     from effattn_cli.report.profile.progress import Progress
     from effattn_cli.run.fork_server import ForkServer
 
+    machine = assumed(assume) if assume is not None else None
     with ForkServer() as server:
-        profile, _ = sweep.prepared(order, server, note)
         watch = Progress(Console(stderr=True), quiet=quiet)
-        stdout().print(dry_run.table(*sweep.dry_run(profile, server, watch)))
+        if machine is None:
+            profile, _ = sweep.prepared(order, server, note)
+        else:
+            profile = machine.profile(sweep.planned(order, server, note, elsewhere=True))
+        counted, calls = sweep.dry_run(profile, server, watch)
+    words = machine.words if machine is not None else None
+    stdout().print(dry_run.table(counted, calls, words), highlight=False)
     return 0
 
 

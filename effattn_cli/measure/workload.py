@@ -9,12 +9,20 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
 
-from effattn_cli import catalog, engines
-from effattn_cli.attention import Attention, Decodable, FeedForward, Layer, PlainModule
+from effattn_cli import catalog, engines, feeds
+from effattn_cli.attention import (
+    Attention,
+    Decodable,
+    FeedForward,
+    Layer,
+    ModelPart,
+    PlainModule,
+)
 from effattn_cli.attention.decodable import tensors_of
 from effattn_cli.cards import unmet
 from effattn_cli.errors import Unsupported
-from effattn_cli.measure.transformer_block import Block, Dense
+from effattn_cli.measure import feed_forwards
+from effattn_cli.measure.transformer_block import Block
 from effattn_cli.records import Cell
 
 EXACT = "sdpa"  # the attention beside a feed-forward variant in a block
@@ -89,7 +97,8 @@ def build(
     if real_BT is not None and not variant.card.padding:
         raise Unsupported(f"{variant.card.title} cannot be given padding")
     run, inputs = _whole(module, cell, device=place, dtype=dtype)
-    inputs = tuple(x.requires_grad_(cell.setting.phase == "train") for x in inputs)
+    training = cell.setting.phase == "train"
+    inputs = tuple(x.requires_grad_(training and x.is_floating_point()) for x in inputs)
     run = engines.load(cell.setting.engine).prepare(run)
     if cell.setting.phase == "train":
         call = _training(run, inputs, list(module.parameters()), real_BT)
@@ -106,10 +115,18 @@ def _module(variant: type[Layer], cell: Cell) -> Layer | Block:
         raise Unsupported(f"{layer.card.title} is a plain module, whose core is not known")
     if cell.setting.scope != "block":
         return layer
+    dim, norm = cell.setting.dim, cell.setting.norm
     if isinstance(layer, FeedForward):
         exact = catalog.load(EXACT)
-        return Block(exact(config(exact, replace(cell, options={}))), layer)
-    return Block(layer, Dense(cell.setting.dim))
+        return Block(exact(config(exact, replace(cell, options={}))), layer, dim=dim, norm=norm)
+    mixer = None if isinstance(layer, ModelPart) else layer
+    return Block(mixer, _feed(cell), dim=dim, norm=norm)
+
+
+def _feed(cell: Cell) -> feed_forwards.Dense | feed_forwards.Sparse | None:
+    """What the setting names beside a mixer."""
+    text = cell.setting.feed
+    return None if text == feeds.NONE else feed_forwards.made(feeds.parse(text), cell.setting.dim)
 
 
 def _is_core(module: Layer | Block, cell: Cell) -> bool:
@@ -126,11 +143,15 @@ def _whole(
         assert isinstance(module, Attention)
         specs = module.inputs.values()
         return module.mix, tuple(spec.random(module, batch, tokens, **like) for spec in specs)
+    if isinstance(module, ModelPart):
+        return module, (module.example(batch, tokens, **like),)
     return module, (torch.randn(batch, tokens, cell.setting.dim, **like),)
 
 
 def _width(module: Layer | Block, cell: Cell) -> int:
     """Of the output."""
+    if isinstance(module, ModelPart):
+        return module.width
     if _is_core(module, cell):
         assert isinstance(module, Attention)
         return module.value_dim
@@ -179,7 +200,7 @@ def _training(
     weights: list[nn.Parameter],
     real_BT: Tensor | None,
 ) -> Callable[[], Tensor]:
-    wanted = [*inputs, *(weight for weight in weights if weight.requires_grad)]
+    wanted = [weight for weight in (*inputs, *weights) if weight.requires_grad]
     upstream: list[Tensor] = []  # made at the first call, when the output's shape is known
 
     def train() -> Tensor:
@@ -234,7 +255,7 @@ def _decoding(
     module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype
 ) -> Subject:
     mixer = module.mixer if isinstance(module, Block) else module
-    if not isinstance(mixer, Decodable | FeedForward):
+    if mixer is not None and not isinstance(mixer, Decodable | FeedForward | ModelPart):
         raise Unsupported(f"{mixer.card.title} cannot decode token by token")
     if cell.setting.padding:
         raise Unsupported("decoding takes no padding")
@@ -252,4 +273,6 @@ def _one(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any], tupl
         specs = module.inputs.values()
         inputs = (spec.of_token(spec.random(module, batch, 1, **like)) for spec in specs)
         return module.mix_step, tuple(inputs)
+    if isinstance(module, ModelPart):
+        return module.decode, (module.example(batch, 1, **like).squeeze(1),)
     return module.decode, (torch.randn(batch, cell.setting.dim, **like),)

@@ -1,62 +1,25 @@
 """The cells of a sweep: every variant at every point of the axes, and the baseline beside them."""
 
-import dataclasses
 import itertools
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
-from effattn_cli.plan.presets import OF_PROJECTIONS, own_mixers, shape_like
+from effattn_cli.plan.model_plan import model_plan
+from effattn_cli.plan.presets import OF_PROJECTIONS, own_mixers
 from effattn_cli.plan.request import Request
+from effattn_cli.plan.sweep_axes import WIDTHS, axes_of, lengths_that_fit, tokens_of
+from effattn_cli.plan.sweep_plan import Plan, refuse_too_many
 from effattn_cli.plan.variant_choices import Choice, select
-from effattn_cli.ranges import integers, lengths
 from effattn_cli.records import Cell
-from effattn_cli.setting import AXES, USUAL, Setting, flag
+from effattn_cli.setting import USUAL, Setting, flag
 
-MAX_CELLS = 10_000
-WIDTHS = ("dim", "heads", "head_dim", "kv_heads")
 #: The widths that a comparison needs equal on both sides. Fewer key-value heads are what a variant
 #: is about: given inline they stay its option, and the baseline keeps its own.
 SHARED = frozenset(WIDTHS[:3])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep measures.
-
-    Beside each cell stands the baseline's: the same but for the variant and its options.
-    """
-
-    cells: tuple[Cell, ...]
-    baseline: str | None  # its label
-    notes: tuple[str, ...] = ()  # what was left out
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """As they were named: `auto`, say."""
-        return tuple(dict.fromkeys(cell.setting.device for cell in self.cells))
-
-    def placed(self, devices: Mapping[str, str]) -> "Plan":
-        """The same on the devices that each name stands for here.
-
-        Raises:
-            UsageError: a CPU's cache cannot be made cold.
-        """
-        settings: dict[Setting, Setting] = {}
-        for setting in {cell.setting: None for cell in self.cells}:
-            device = devices[setting.device]
-            if setting.cache == "cold" and device == "cpu":
-                why = "only an accelerator's cache is known to be overwritten, not a CPU's"
-                hint = "give --device cuda, or leave it out"
-                raise UsageError(f"--cache cold: {why}", hint)
-            settings[setting] = replace(setting, device=device)
-        cells = (replace(cell, setting=settings[cell.setting]) for cell in self.cells)
-        return dataclasses.replace(self, cells=tuple(dict.fromkeys(cells)))
 
 
 def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
@@ -69,21 +32,24 @@ def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
         UsageError: an option cannot be read, two exclude one another, no variant is named,
             or there are too many cells.
     """
+    if request.model is not None:
+        return model_plan(request, cores)
     choices = select(request.variants, catalog, lambda: own_mixers(request.like))
     if not choices:
         hint = "--variant linformer, say; `effattn variants` lists them"
         raise UsageError("no variant is named", hint)
-    tokens = _tokens(request)
-    seqs, notes = _lengths(request.seq, tokens)
-    axes = _axes(request, cores)
+    tokens = tokens_of(request)
+    seqs, notes = lengths_that_fit(request.seq, tokens)
+    axes = axes_of(request, cores)
     baselines = [] if request.baseline == "none" else [request.baseline]
-    _refuse_too_many({"variant": [*choices, *baselines], "seq": seqs, **axes})
+    refuse_too_many({"variant": [*choices, *baselines], "seq": seqs, **axes})
     settings = [
         Setting(**dict(zip(axes, values, strict=True)))
         for values in itertools.product(*axes.values())
     ]
     asked = dict.fromkeys(_asked(choices, seqs, settings, catalog, tokens))
     notes = (*notes, *_moved(choices, axes["scope"], catalog))
+    _refuse_idle(request, axes["scope"])
     if request.baseline == "none":
         return Plan(tuple(asked), None, notes)
     baseline = _baseline(request.baseline, catalog)
@@ -96,21 +62,6 @@ def plan(request: Request, catalog: Catalog, cores: int) -> Plan:
     beside = [_beside(cell, baseline) for cell in asked]
     cells = dict.fromkeys([*beside, *asked])
     return Plan(tuple(cells), beside[0].label, notes)
-
-
-def _axes(request: Request, cores: int) -> dict[str, Sequence[Any]]:
-    """The values on each axis: those given, those of a model, or the usual one."""
-    axes: dict[str, Sequence[Any]] = {name: (value,) for name, value in USUAL.values().items()}
-    axes |= {"threads": (cores,), "device": ("auto",)}
-    if request.like is not None:
-        shape = shape_like(request.like)
-        for name in WIDTHS:
-            axes[name] = (getattr(shape, name),)
-        if shape.kv_heads == shape.heads:  # the model shares none: a variant has what it prefers
-            axes["kv_heads"] = (None,)
-    for name, text in request.axes.items():
-        axes[name] = AXES[name].read(text, flag(name))
-    return axes
 
 
 def _asked(
@@ -141,6 +92,8 @@ def _cell(choice: Choice, seq: int, setting: Setting, tokens: int | None) -> Cel
     if own.get("kv_heads") == setting.kv_heads:
         own.pop("kv_heads", None)
     setting = _consistent(replace(setting, **shared), own.get("kv_heads"))
+    if setting.scope != "block":  # there is nothing else that is shaped by them
+        setting = replace(setting, feed=USUAL.feed, norm=USUAL.norm)
     if tokens is not None:
         setting = replace(setting, batch=tokens // seq)
     if setting.phase == "decode":  # a step sees the past only, whether --causal is given or not
@@ -158,6 +111,13 @@ def _consistent(setting: Setting, own_kv_heads: Any) -> Setting:
         raise UsageError(f"{setting.heads} heads are not a multiple of {kv_heads} kv heads")
     usual = setting.head_dim is not None and setting.heads * setting.head_dim == setting.dim
     return replace(setting, head_dim=None) if usual else setting
+
+
+def _refuse_idle(request: Request, scopes: Sequence[str]) -> None:
+    """Options of a block where none is measured."""
+    given = [name for name in ("feed", "norm") if name in request.axes]
+    if given and "block" not in scopes:
+        raise UsageError(f"{flag(given[0])} is of the scope block", "give --scope block")
 
 
 def _moved(choices: Iterable[Choice], scopes: Sequence[str], catalog: Catalog) -> Iterator[str]:
@@ -193,37 +153,3 @@ def _beside(cell: Cell, baseline: Choice) -> Cell:
     if own.get("kv_heads") == cell.setting.kv_heads:
         own.pop("kv_heads", None)
     return replace(cell, variant=baseline.name, options=own)
-
-
-def _tokens(request: Request) -> int | None:
-    if request.tokens is None:
-        return None
-    if "batch" in request.axes:
-        hint = "with --tokens the batch is tokens / length"
-        raise UsageError("--batch and --tokens exclude one another", hint)
-    values = integers(request.tokens, "--tokens")
-    if len(values) != 1:
-        raise UsageError(f"--tokens: {request.tokens!r} stands for {len(values)} values, give one")
-    return values[0]
-
-
-def _lengths(text: str, tokens: int | None) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """The lengths that a batch of `tokens` has room for, and a note of the others."""
-    seqs = lengths(text)
-    fit = tuple(seq for seq in seqs if tokens is None or seq <= tokens)
-    if not fit:
-        raise UsageError(f"--tokens: {tokens} is below the shortest length, {seqs[0]}")
-    longer = seqs[len(fit) :]
-    if not longer:
-        return fit, ()
-    named = ", ".join(map(str, longer[:5])) + (", ..." if longer[5:] else "")
-    return fit, (f"lengths above --tokens {tokens} are left out: {named}",)
-
-
-def _refuse_too_many(axes: Mapping[str, Sequence[Any]]) -> None:
-    count = math.prod(len(values) for values in axes.values())
-    if count <= MAX_CELLS:
-        return
-    widest = max(axes, key=lambda axis: len(axes[axis]))
-    message = f"the sweep has {count:,} cells, more than {MAX_CELLS:,}"
-    raise UsageError(f"{message}: --{widest} alone has {len(axes[widest]):,} values")

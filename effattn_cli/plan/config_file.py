@@ -10,8 +10,8 @@ import yaml
 from effattn_cli.axis_readers import SWITCH
 from effattn_cli.errors import UsageError, unknown
 from effattn_cli.plan.request import OPTIONS, Request
-from effattn_cli.plan.text_files import small_text
 from effattn_cli.setting import AXES, FORMER
+from effattn_cli.text_files import small_text
 
 MAX_DEPTH = 2  # a mapping of lists
 

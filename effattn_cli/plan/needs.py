@@ -20,6 +20,19 @@ def weights(*, keep: bool, trained: bool) -> Weights:
     return "keep" if keep else "train" if trained else "any"
 
 
+def share(confidence: str) -> float:
+    """The least chance to keep each limit.
+
+    Raises:
+        UsageError: it is no share, or out of range.
+    """
+    found = parse_share(confidence, "--confidence")
+    if not 0.5 <= found <= 0.99:
+        hint = "from 50%, the expected value, to 99%"
+        raise UsageError(f"--confidence: {confidence} is out of range", hint)
+    return found
+
+
 def requirements(
     limits: Mapping[str, str | None],
     setting: Mapping[str, Any],
@@ -33,10 +46,6 @@ def requirements(
     Raises:
         UsageError: a limit or the confidence cannot be read.
     """
-    share = parse_share(confidence, "--confidence")
-    if not 0.5 <= share <= 0.99:
-        hint = "from 50%, the expected value, to 99%"
-        raise UsageError(f"--confidence: {confidence} is out of range", hint)
     return Requirements(
         limits=tuple(limit(resource, text) for resource, text in limits.items() if text),
         causal=bool(setting.get("causal")),
@@ -44,7 +53,7 @@ def requirements(
         padding=bool(setting.get("padding")),
         exact=exact,
         weights=weights,
-        confidence=share,
+        confidence=share(confidence),
     )
 
 
@@ -61,3 +70,26 @@ def ask_something(required: Requirements, prefer: str, seqs: Sequence[int]) -> N
         raise UsageError("there is no limit to keep", hint)
     if not seqs:
         raise UsageError("without a limit the longest context is endless", "give --seq 32k")
+
+
+def refuse_for_models(given: Mapping[str, object]) -> None:
+    """What is asked of one layer says nothing of a model.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    for name, value in given.items():
+        if value:
+            hint = "of a model: --memory, --prefill, --tokens-per-second; --replace names layouts"
+            raise UsageError(f"--{name} is of one layer, not of a whole model", hint)
+
+
+def refuse_for_layers(given: Mapping[str, object]) -> None:
+    """What is asked of a model says nothing of one layer.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"--{name} is of a whole model", "give --model, too")

@@ -71,8 +71,30 @@ class Request(Struct, frozen=True, kw_only=True):
             " mixers.",
             metavar="MODEL",
             section="Shapes",
-            completion="preset",
+            completion="model",
         ),
+    ] = None
+    model: Annotated[
+        str | None,
+        OptionSpec(
+            help="The layers of a whole model, each kind once: a `config.json`, a folder with one,"
+            " or a known model.",
+            metavar="MODEL",
+            section="Shapes",
+            completion="model",
+        ),
+    ] = None
+    replace: Annotated[
+        tuple[str, ...],
+        OptionSpec(
+            help="Other layouts of the model: `full=gated-deltanet`.",
+            metavar="KIND=NAME",
+            section="Shapes",
+        ),
+    ] = ()
+    keep: Annotated[
+        str | None,
+        OptionSpec(help="Of the layers replaced: `1/2,1/4,0`.", metavar="SHARES", section="Shapes"),
     ] = None
     time_limit: Annotated[
         str,

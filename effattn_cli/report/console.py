@@ -22,6 +22,11 @@ def print_profile(profile: Profile, console: Console | None = None) -> None:
     from effattn_cli.report.profile import findings, tables  # noqa: PLC0415  # few commands need them
 
     console = console or stdout()
+    if profile.models:
+        from effattn_cli.report.model import time_view  # noqa: PLC0415
+
+        console.print(time_view.shown(profile), highlight=False)
+        return
     console.print(tables.tables(profile))
     console.print()
     for sentence in findings.sentences(profile):

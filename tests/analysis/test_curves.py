@@ -160,3 +160,13 @@ def test_a_looser_limit_has_no_smaller_probability(value: float, limit: float, m
     )
     assert found.probability(limit) <= found.probability(limit * more)
     assert 0 < found.probability(limit) < 1
+
+
+def test_lengths_side_by_side_that_differ_widely_carry_nothing_beyond_all_numbers() -> None:
+    """A profile by hand, or a hiccup: the exponent between 1000 and 1024 tokens is 1000 here."""
+    records = [measured(a_cell(seq=1000), 1e-7, 1), measured(a_cell(seq=1024), 1e4, 2**32)]
+    for metric in (LATENCY, MEMORY):
+        for seq in (64, 1010, 2048, 1024 * REACH):
+            found = Curve(records, metric).at(seq)
+            assert found is not None
+            assert 0 < found.value < 1e30

@@ -45,7 +45,7 @@ def test_a_block_is_attention_and_then_feed_forward_each_with_a_residual(
 @torch.no_grad()
 def test_beside_an_attention_stands_the_feed_forward_of_four_times_the_width() -> None:
     block: Any = build(catalog.load("sdpa"), a_cell("sdpa", scope="block")).module
-    up, down = (layer.weight for layer in (block.feed.layers[0], block.feed.layers[2]))
+    up, down = block.feed.up.weight, block.feed.down.weight
     assert (up.shape, down.shape) == ((4 * D, D), (D, 4 * D))
     x = torch.randn(3, D)
     torch.testing.assert_close(block.feed(x), relu(x @ up.T) @ down.T)

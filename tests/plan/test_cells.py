@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
-from effattn_cli.plan.cells import Plan, plan
+from effattn_cli.plan.cells import plan
 from effattn_cli.plan.request import merged
+from effattn_cli.plan.sweep_plan import Plan
 from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 
@@ -155,7 +156,7 @@ def test_like_fills_what_is_not_given(tmp_path: Path) -> None:
     assert widths(like="bert-base") == (768, 12, None, None)
     assert widths(like="llama-3-8b", kv_heads=4, dim=512) == (512, 32, 4, 128)
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({"d_model": 512, "num_heads": 8}))
+    path.write_text(json.dumps({"model_type": "gpt2", "n_embd": 512, "n_head": 8}))
     assert widths(like=str(path)) == (512, 8, None, None)
     assert widths(like="gpt2", dim=512, heads=8) == (512, 8, None, None)
 

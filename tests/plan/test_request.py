@@ -39,7 +39,12 @@ def test_reads_every_option(tmp_path: Path) -> None:
         heads: 16
         kv-heads: 4
         head_dim: 64
+        feed: swiglu:2048
+        norm: rms
         like: gpt2
+        model: llama-3-8b
+        replace: full=kda
+        keep: 1/4
         engine: eager
         alloc: default
         cache: [warm, cold]
@@ -60,7 +65,9 @@ def test_reads_every_option(tmp_path: Path) -> None:
         "seq": "1k..8k,!4k", "batch": "1,8",
         "tokens": "32k", "device": "cpu", "dtype": "fp32,bf16", "threads": "1",
         "phase": "forward", "scope": "core", "causal": "yes", "padding": "0,0.25", "dim": "1024",
-        "heads": "16", "kv_heads": "4", "head_dim": "64", "like": "gpt2", "engine": "eager",
+        "heads": "16", "kv_heads": "4", "head_dim": "64", "feed": "swiglu:2048", "norm": "rms",
+        "like": "gpt2", "model": "llama-3-8b", "replace": ("full=kda",), "keep": "1/4",
+        "engine": "eager",
         "alloc": "default", "cache": "warm,cold", "baseline": "no", "time_limit": "1:30",
         "time_budget": "010", "memory_limit": "2 GiB", "precise": True, "rounds": 5,
         "precision": "0.01", "seed": 7, "plugin": ("mine.py",),

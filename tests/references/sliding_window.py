@@ -7,9 +7,27 @@ from tests.references.sdpa import visible
 
 
 def reference(
+    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, *more: Tensor | None
+) -> Tensor:
+    """Exponentials of all scores, those out of reach left out; a sink is added to their sum, and a
+    gate is the first of `more`.
+    """
+    *gate_BHT, real_BT = more
+    y_BHTK = within(layer, q_BHTK, k_BGTK, v_BGTK, real_BT)
+    if not gate_BHT or gate_BHT[0] is None:
+        return y_BHTK
+    x = gate_BHT[0] if gate_BHT[0].ndim == 4 else gate_BHT[0][..., None]
+    return (
+        y_BHTK * torch.log(1 + x.exp())
+        if layer.config.gate == "softplus"
+        else y_BHTK / (1 + torch.exp(-x))
+    )
+
+
+def within(
     layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
 ) -> Tensor:
-    """Exponentials of all scores, those out of reach left out; a sink is added to their sum."""
+    """Without a gate."""
     B, H, T, K = q_BHTK.shape
     k_BHTK, v_BHTK = (x.repeat_interleave(H // x.shape[1], dim=1) for x in (k_BGTK, v_BGTK))
     window, sinks = layer.config.window, layer.config.sinks

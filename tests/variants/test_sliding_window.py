@@ -93,3 +93,27 @@ def test_refuses_sinks_that_there_are_not() -> None:
         laws.make(SlidingWindow, 40, sinks="all")
     with pytest.raises(Unsupported, match="causal"):
         laws.make(SlidingWindow, 40, sinks="learned")
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("gate", ["element", "head", "softplus"])
+def test_a_gate_lets_a_share_of_the_output_through(gate: str, causal: bool) -> None:
+    layer = laws.make(
+        SlidingWindow, 60, dtype=torch.float64, kv_heads=2, window=7, causal=causal, gate=gate
+    )
+    equals_its_reference(layer, reference, padded=not causal)
+    if causal:
+        equals_the_forward(layer, 20)
+
+
+def test_a_gate_may_stand_beside_learned_sinks() -> None:
+    layer = laws.make(
+        SlidingWindow, 60, dtype=torch.float64, window=7, causal=True, gate="head", sinks="learned"
+    )
+    equals_its_reference(layer, reference, padded=False)
+    equals_the_forward(layer, 20)
+
+
+def test_refuses_a_gate_that_there_is_not() -> None:
+    with pytest.raises(Unsupported, match=r"^gate 'relu' is not element, head or softplus$"):
+        laws.make(SlidingWindow, 8, gate="relu")

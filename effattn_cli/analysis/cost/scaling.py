@@ -55,6 +55,9 @@ def measured_exponent(at: Mapping[int, float]) -> float:
     return math.log(at[high] / at[low]) / math.log(high / low)
 
 
+#: Nothing grows faster; two lengths side by side whose values differ widely are another matter.
+STEEPEST = 16.0
+
 Points = Sequence[tuple[int, float]]  # length and amount, neither 0
 
 
@@ -72,8 +75,15 @@ def carried(points: Points, seq: int) -> float:
 
 
 def _power(points: Points, seq: int) -> float:
-    (low, small), (high, large) = points[-2:]
-    return large * (seq / high) ** (math.log(large / small) / math.log(high / low))
+    high, large = points[-1]
+    return large * (seq / high) ** power_between(*points[-2:])
+
+
+def power_between(first: tuple[int, float], second: tuple[int, float]) -> float:
+    """The exponent of N between two points, at most `STEEPEST` either way."""
+    (low, small), (high, large) = first, second
+    exponent = math.log(large / small) / math.log(high / low)
+    return min(max(exponent, -STEEPEST), STEEPEST)
 
 
 def _parabola(points: Points, seq: int) -> float:

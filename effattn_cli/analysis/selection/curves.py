@@ -223,8 +223,8 @@ class Curve:
         return max(0.0, self._slope(*ends)) if last else None
 
     def _slope(self, first: int, second: int) -> float:
-        ratio = self.value(second).value / self.value(first).value
-        return math.log(ratio) / math.log(self.seqs[second] / self.seqs[first])
+        ends = [(self.seqs[place], self.value(place).value) for place in (first, second)]
+        return scaling.power_between(*ends)
 
 
 def _mix(low: float, high: float, fraction: float) -> float:

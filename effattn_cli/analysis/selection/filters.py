@@ -76,6 +76,18 @@ def narrowed(records: Iterable[Record], wanted: Mapping[str, Any]) -> list[Recor
     return left
 
 
+def matching(records: Iterable[Record], wanted: Mapping[str, Any]) -> list[Record]:
+    """The records of all settings that have these values on the axes that `wanted` names.
+
+    Raises:
+        UsageError: there are none, or a value stands for several.
+    """
+    left = list(records)
+    for name, value in wanted.items():
+        left = _on_axis(left, name, AXES[name], value)
+    return left
+
+
 def _on_axis(records: list[Record], name: str, axis: Axis, wanted: Any) -> list[Record]:
     values = {getattr(record.cell.setting, name) for record in records}
     if wanted is None and len(values) == 1:

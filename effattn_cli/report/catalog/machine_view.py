@@ -30,15 +30,16 @@ NOTE = (
 
 def shown(machine: Machine, rooflines: Iterable[Roofline]) -> Lines:
     """The machine's facts, then a row for each roofline."""
-    facts = Table.grid(padding=(0, 2))
-    for name, text in _facts(machine).items():
+    known = Table.grid(padding=(0, 2))
+    for name, text in facts(machine).items():
         if text:
-            facts.add_row(Text(name, "dim"), Text(units.clean(text)))
+            known.add_row(Text(name, "dim"), Text(units.clean(text)))
     rows = [Row(cells=tuple(map(Text, _row(item)))) for item in rooflines]
-    return Lines(facts, Text(), Grid(COLUMNS, rows), Text(), Text(NOTE, "dim"))
+    return Lines(known, Text(), Grid(COLUMNS, rows), Text(), Text(NOTE, "dim"))
 
 
-def _facts(machine: Machine) -> dict[str, str]:
+def facts(machine: Machine) -> dict[str, str]:
+    """What is known of a machine, in words; nothing where it is not known."""
     return {
         "cpu": f"{machine.cpu}, {machine.cores} cores, {units.size(machine.memory_bytes)}",
         "cores": ", ".join(_whole(machine)),

@@ -47,4 +47,6 @@ def _facts(one: Evaluation, choice: Choice) -> Iterator[str]:
         yield text
     for name in asked.keys() - one.estimates.keys():
         yield f"{name}: not known at this length"
-    yield f"swap: {one.candidate.quality.swap}; {recommendation.evidence(one) or 'no evidence'}"
+    quality = one.candidate.quality
+    nothing = "needs no evidence" if quality.exact else "no evidence"
+    yield f"swap: {quality.swap}; {recommendation.evidence(one) or nothing}"

@@ -1,17 +1,27 @@
 """What a sweep would do: every cell, what it needs, how long it would take."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group as Lines
 from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.cost import time_estimate
+from effattn_cli.analysis.model_time import places
 from effattn_cli.analysis.series import by_setting
+from effattn_cli.architecture import Model
+from effattn_cli.models.budget import Deployment, memory
+from effattn_cli.models.cells import parts
 from effattn_cli.records import Cell, Profile, Record, Sampling
 from effattn_cli.report import phrases
 from effattn_cli.report.layout import Column, Grid, Row
+from effattn_cli.setting import Setting
 
+DOES = {
+    "forward": "reads {} tokens",
+    "train": "trains on {} tokens",
+    "decode": "makes a token after {}",
+}
 COLUMNS = (
     Column(title="seq", right=True),
     Column(title="batch", right=True, extra=1),
@@ -23,8 +33,12 @@ COLUMNS = (
 )
 
 
-def table(profile: Profile, calls: Mapping[Cell, float | None]) -> Lines:
-    """The plan of a profile whose cells are counted; `calls` are the expected seconds of a call."""
+def table(
+    profile: Profile, calls: Mapping[Cell, float | None], elsewhere: str | None = None
+) -> Lines:
+    """The plan of a profile whose cells are counted; `calls` are the expected seconds of a call.
+    `elsewhere` is the machine that it is for, where that is not this one.
+    """
     shown: list[Text | Grid] = []
     for series in by_setting(profile.records):
         rows = [_row(r, calls[r.cell], profile.sampling) for r in series.records]
@@ -33,7 +47,52 @@ def table(profile: Profile, calls: Mapping[Cell, float | None]) -> Lines:
         "No variant was run: costs are counted, times (~) follow from the machine's speed."
         " needs: inputs, weights and the peak beyond them"
     )
-    return Lines(*shown, Text(_total(profile, calls)), Text(note, "dim"))
+    if elsewhere is not None:
+        note = (
+            f"Modelled for {elsewhere}: costs are counted, times (~) follow from that machine's"
+            " rates and were never measured. needs: inputs, weights and the peak beyond them"
+        )
+    models = [Text(units.clean(line)) for line in _models(profile, calls)]
+    total = [] if elsewhere is not None else [Text(_total(profile, calls))]
+    return Lines(*shown, *total, Text(note, "dim"), *models)
+
+
+def _models(profile: Profile, calls: Mapping[Cell, float | None]) -> Iterator[str]:
+    """Each whole model: its time, and the memory that it takes."""
+    limit = profile.sampling.memory_limit
+    for setting, seq in dict.fromkeys(places(profile.records)):
+        for model in profile.models:
+            seconds = _seconds(model, seq, setting, calls)
+            text = f"{model.name}: {DOES[setting.phase].format(units.length(seq))}"
+            text += f" in ~{units.seconds(seconds)}" if seconds else " in a time that is not known"
+            if seconds and setting.phase == "decode":
+                text += f" ({setting.batch / seconds:.3g} tokens/s)"
+            training = setting.phase == "train"
+            run = Deployment(context=seq, batch=setting.batch, training=training)
+            needs = memory(model, run).total
+            text += f", {units.size(needs)}" + (
+                " without what the backward pass keeps" if training else ""
+            )
+            if limit is not None:
+                text += (
+                    f", which {'fits' if needs <= limit else 'does not fit'} {units.size(limit)}"
+                )
+            yield f"{text}."
+
+
+def _seconds(
+    model: Model, seq: int, setting: Setting, calls: Mapping[Cell, float | None]
+) -> float | None:
+    """Of a pass of the model; None where a part's is not known."""
+    total = 0.0
+    for part in parts(model, seq, setting):
+        if part.role == "mixer":
+            continue
+        call = calls.get(part.cell)
+        if call is None:
+            return None
+        total += part.count * call
+    return total
 
 
 def _total(profile: Profile, calls: Mapping[Cell, float | None]) -> str:

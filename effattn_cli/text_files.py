@@ -7,8 +7,8 @@ from effattn_cli.errors import UsageError
 MAX_BYTES = 1 << 20
 
 
-def small_text(path: Path) -> str:
-    """The text of a file.
+def small_text(path: Path, most: int = MAX_BYTES) -> str:
+    """The text of a file of at most so many bytes.
 
     Raises:
         UsageError: it is missing, no file, no text, or larger than anyone would write.
@@ -16,8 +16,8 @@ def small_text(path: Path) -> str:
     try:
         if not path.is_file():
             raise UsageError(f"there is no file {str(path)!r}")
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{path}: larger than {MAX_BYTES >> 20} MiB")
+        if path.stat().st_size > most:
+            raise UsageError(f"{path}: larger than {most >> 20} MiB")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not text"

@@ -1,0 +1,195 @@
+"""Which layout of a model to deploy within limits: as it is, with what keeps its weights, or with
+what it must be trained with.
+
+Memory is worked out from the layers; the times are sums of measured parts, and not known where
+there are none. The model as it is comes first, then what keeps the weights, then what does not,
+and among these the layouts that keep more of its layers.
+"""
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Literal
+
+from msgspec import structs
+
+from effattn_cli.analysis.model_time import Pass, Times
+from effattn_cli.architecture import Model, Weights
+from effattn_cli.estimate import Estimate
+from effattn_cli.models.budget import QUANTISED, Deployment, Memory, longest, memory
+from effattn_cli.setting import Setting
+
+Swap = Literal["as it is", "exact", "lossy", "trained"]
+SWAPS: tuple[Swap, ...] = ("as it is", "exact", "lossy", "trained")
+Resource = Literal["memory", "prefill", "tokens/s"]
+#: No chance is nearer to 1 than this: a sum of measured parts is one machine on one day.
+SURE = 0.999
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A way to run the model, and what it asks of the weights."""
+
+    model: Model
+    swap: Swap
+    kept: float  # the share of its layers that are as they were
+    deployment: Deployment
+    window: int = 0  # tokens that the replaced layers see; 0 where that is no number
+
+    @property
+    def name(self) -> str:
+        weights = self.deployment.weights
+        return f"{self.model.name}, {weights} weights" if weights else self.model.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """None of what is not limited."""
+
+    memory: int | None = None  # bytes
+    prefill: float | None = None  # seconds to read the prompt
+    tokens_per_second: float | None = None  # over the batch
+    confidence: float = 0.9
+
+    @property
+    def timed(self) -> bool:
+        """Whether a time is limited."""
+        return self.prefill is not None or self.tokens_per_second is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A layout against the limits."""
+
+    layout: Layout
+    limits: Limits
+    memory: Memory
+    prefill: Estimate | None  # seconds
+    token: Estimate | None  # seconds of a step of decoding
+    longest: int | None  # the longest context that fits the memory; None where that has no limit
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second over the batch."""
+        return self.layout.deployment.batch / self.token.value if self.token else None
+
+    @property
+    def chances(self) -> Mapping[Resource, float | None]:
+        """That each limit is kept; None where it is not known."""
+        limits, found = self.limits, dict[Resource, float | None]()
+        if limits.memory is not None:
+            found["memory"] = 1.0 if self.memory.total <= limits.memory else 0.0
+        if limits.prefill is not None:
+            found["prefill"] = _chance(self.prefill, limits.prefill)
+        if limits.tokens_per_second is not None:
+            seconds = self.layout.deployment.batch / limits.tokens_per_second
+            found["tokens/s"] = _chance(self.token, seconds)
+        return found
+
+    @property
+    def chance(self) -> float | None:
+        """That all limits are kept; None where one of them is not known and none is broken."""
+        chances = list(self.chances.values())
+        if any(chance == 0 for chance in chances):
+            return 0.0
+        known = [chance for chance in chances if chance is not None]
+        return None if len(known) < len(chances) else prod(known)
+
+    @property
+    def fits(self) -> bool:
+        return self.chance is not None and self.chance >= self.limits.confidence
+
+    @property
+    def binding(self) -> Resource | None:
+        """The limit that is least likely to be kept, of those that are known."""
+        known = {name: chance for name, chance in self.chances.items() if chance is not None}
+        return min(known, key=lambda name: known[name], default=None)
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """What is preferred comes first: a milder swap, weights of more bits, more layers kept,
+        wider windows.
+        """
+        layout = self.layout
+        weights = layout.deployment.weights
+        bits = QUANTISED[weights][0] if weights is not None and weights in QUANTISED else 16
+        # Eight bits cost less quality than a window does in every layer that it is put into.
+        return SWAPS.index(layout.swap), -layout.kept, -bits, -layout.window
+
+
+def _chance(estimate: Estimate | None, limit: float) -> float | None:
+    return min(SURE, estimate.probability(limit)) if estimate is not None else None
+
+
+def options(
+    layouts: Iterable[Layout], limits: Limits, times: Times, setting: Setting | None
+) -> list[Option]:
+    """The layouts against the limits, what is preferred first. `setting` says where and how times
+    were measured; None: nothing was.
+    """
+    found = [_option(layout, limits, times, setting) for layout in layouts]
+    return sorted(found, key=lambda option: option.order)
+
+
+def _option(layout: Layout, limits: Limits, times: Times, setting: Setting | None) -> Option:
+    prefill = token = None
+    if setting is not None and layout.deployment.weights not in QUANTISED:
+        prefill = _seconds(layout, times, setting, "forward")
+        token = _seconds(layout, times, setting, "decode")
+    fitting = None
+    if limits.memory is not None:
+        fitting = longest(layout.model, layout.deployment, limits.memory)
+    return Option(
+        layout=layout,
+        limits=limits,
+        memory=memory(layout.model, layout.deployment),
+        prefill=prefill,
+        token=token,
+        longest=fitting,
+    )
+
+
+def _seconds(
+    layout: Layout, times: Times, setting: Setting, phase: Literal["forward", "decode"]
+) -> Estimate | None:
+    run = layout.deployment
+    if phase == "decode" and not all(
+        layer.mixer.causal for layer in layout.model.layers if layer.mixer
+    ):
+        return None
+    placed = structs.replace(setting, phase=phase, batch=run.batch)
+    whole: Pass = times.of_pass(layout.model, run.context, placed)
+    return whole.total
+
+
+def best(found: Sequence[Option]) -> Option | None:
+    """The first that fits."""
+    return next((option for option in found if option.fits), None)
+
+
+def quantised(layout: Layout, forms: Sequence[Weights] = ("int8", "int4")) -> list[Layout]:
+    """The same with smaller weights."""
+    return [
+        replace(layout, swap="lossy", deployment=replace(layout.deployment, weights=form))
+        for form in forms
+    ]
+
+
+def front(found: Sequence[Option]) -> list[Option]:
+    """Those that no other beats: one that is preferred to it and takes no more of anything. What is
+    not known counts as the worst.
+    """
+    return [option for option in found if not any(_beats(other, option) for other in found)]
+
+
+def _beats(one: Option, other: Option) -> bool:
+    mine, theirs = _scores(one), _scores(other)
+    preferred = one.order <= other.order
+    return preferred and mine != theirs and all(map(operator.le, mine, theirs))
+
+
+def _scores(option: Option) -> tuple[float, ...]:
+    prefill = option.prefill.value if option.prefill else float("inf")
+    token = option.token.value if option.token else float("inf")
+    return option.memory.total, prefill, token

@@ -1,0 +1,1 @@
+"""Whole models: from a configuration to layers, budgets and layouts."""

@@ -1,0 +1,1 @@
+"""What `effattn model` shows."""

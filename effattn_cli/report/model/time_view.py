@@ -1,0 +1,136 @@
+"""The time of a whole model from that of its parts: tables, and what they say."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group as Lines
+from rich.text import Text
+
+from effattn_cli import units
+from effattn_cli.analysis.model_time import Pass, Share, by_setting, passes
+from effattn_cli.architecture import Layer
+from effattn_cli.records import Profile
+from effattn_cli.report.layout import Column, Grid, Row
+from effattn_cli.report.model.model_view import feed_words, heading, mixer_words
+from effattn_cli.setting import Setting
+
+WHAT = {"forward": "the prompt", "train": "a training step", "decode": "a token"}
+
+
+def shown(profile: Profile) -> Lines:
+    """A table for each setting, under the model's name; then sentences."""
+    made = passes(profile)
+    tables: list[Text | Grid] = [Text(heading(profile.models[0]), "bold"), Text()]
+    for setting, members in by_setting(made).items():
+        tables += [Text(title(setting), "bold"), grid(members), Text()]
+    sentences = [Text(units.clean(line)) for line in (*notes(made), *findings(made))]
+    return Lines(*tables, *sentences)
+
+
+def title(setting: Setting) -> str:
+    """Phase, batch, dtype, and where."""
+    texts = setting.texts()
+    names = ("phase", "batch", "dtype", "engine", "device", "threads")
+    return ", ".join(texts[name] for name in names if texts[name] != "eager")
+
+
+def grid(members: Sequence[Pass]) -> Grid:
+    """A row for each part, one for the whole; a column for each length."""
+    seqs = sorted({each.seq for each in members})
+    columns = [Column(title="part", folds=2), Column(title="count", right=True, extra=1)]
+    columns += [Column(title=units.length(seq), right=True) for seq in seqs]
+    rows: list[Row] = []
+    for name in dict.fromkeys(each.model.name for each in members):
+        own = {each.seq: each for each in members if each.model.name == name}
+        rows += _rows(own, seqs, several=len(members) > len(seqs))
+    return Grid(columns, rows)
+
+
+def _rows(own: dict[int, Pass], seqs: Sequence[int], *, several: bool) -> Iterator[Row]:
+    """Those of one layout."""
+    first = own[seqs[0]]
+    for place, share in enumerate(first.shares):
+        cells = [_each(own[seq].shares[place]) for seq in seqs if seq in own]
+        texts = (part_words(share), str(share.part.count), *cells)
+        yield Row(cells=tuple(map(Text, texts)), opens=place == 0)
+    whole = WHAT[first.setting.phase]
+    name = f"{whole}: {first.model.name}" if several else whole
+    totals = [_total(own[seq]) for seq in seqs if seq in own]
+    yield Row(cells=(Text(units.clean(name), "bold"), Text(), *(Text(t, "bold") for t in totals)))
+    rates = [_rate(own[seq]) for seq in seqs if seq in own]
+    yield Row(cells=(Text("tokens/s"), Text(), *map(Text, rates)))
+
+
+def part_words(share: Share) -> str:
+    """What it is, in a few words."""
+    layer = share.part.layer
+    return share.part.role if layer is None else layer_words(layer)
+
+
+def layer_words(layer: Layer) -> str:
+    """Mixer and feed-forward."""
+    parts = [mixer_words(layer.mixer), feed_words(layer.feed) if layer.feed is not None else ""]
+    return " + ".join(part for part in parts if part)
+
+
+def _each(share: Share) -> str:
+    if share.each is None:
+        return "not known"
+    mark = "~" if share.each.basis != "measured" else "!" if share.each.busy else ""
+    return mark + units.seconds(share.each.value)
+
+
+def _total(whole: Pass) -> str:
+    if whole.total is None:
+        return "not known"
+    total = whole.total
+    half = max(total.high - total.value, total.value - total.low) / total.value
+    mark = "~" if total.basis != "measured" else ""
+    return f"{mark}{units.seconds(total.value)} ±{units.percent(half)}"
+
+
+def _rate(whole: Pass) -> str:
+    rate = whole.tokens_per_second
+    return "" if rate is None else units.count(rate) if rate >= 100 else f"{rate:.3g}"
+
+
+def notes(made: Sequence[Pass]) -> Iterator[str]:
+    """What the tables leave to be said."""
+    yield (
+        "A part is measured once, and counts as often as it occurs; the whole is their sum, and"
+        " leaves out what joins them. Biases are left out of a block's products."
+    )
+    estimates = [share.each for each in made for share in each.shares if share.each is not None]
+    if any(estimate.basis != "measured" for estimate in estimates):
+        yield "~ predicted from a measured length"
+    if any(estimate.busy for estimate in estimates):
+        yield "! other processes kept the machine busy: the latency may be too high"
+    for each in made:
+        for share in each.missing[:1]:
+            where = f"{each.setting.phase} at {units.length(each.seq)}"
+            yield f"{where}: {part_words(share)} has no measured latency"
+
+
+def findings(made: Sequence[Pass]) -> Iterator[str]:
+    """The longest length of each setting in a sentence."""
+    for members in by_setting(made).values():
+        longest = max(each.seq for each in members)
+        for each in members:
+            if each.seq == longest and each.total is not None:
+                yield _finding(each)
+
+
+def _finding(each: Pass) -> str:
+    assert each.total is not None
+    name, seq = each.model.name, units.length(each.seq)
+    seconds = units.seconds(each.total.value)
+    verb = {"forward": "reads", "train": "trains on", "decode": "makes"}[each.setting.phase]
+    if each.setting.phase == "decode":
+        text = f"{name} makes a token after {seq} in {seconds} ({_rate(each)} tokens/s)"
+    else:
+        text = f"{name} {verb} {seq} tokens in {seconds}"
+    if each.mixing is not None and each.most is not None:
+        text += (
+            f"; its mixers take {units.percent(each.mixing)} of that: no other could make the"
+            f" model more than {units.ratio(each.most)} as fast"
+        )
+    return f"{text}."
