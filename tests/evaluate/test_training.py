@@ -86,9 +86,11 @@ def test_each_load_weighs_the_same_in_the_loss() -> None:
 
 def test_lengths_begin_short_and_come_to_the_whole() -> None:
     lengths = [training.length(128, step) for step in range(training.STEPS)]
-    beginning = int(training.STEPS / 3)
+    beginning = int(training.STEPS * training.BEGINNING)
     assert set(lengths[:beginning]) == {8, 16, 32}
-    assert lengths[beginning + 1 :].count(128) == pytest.approx(len(lengths) / 3, abs=3)
+    assert lengths[beginning + 1 :].count(128) == pytest.approx(
+        (len(lengths) - beginning) / 2, abs=3
+    )
 
 
 def test_accuracy_is_by_load() -> None:
