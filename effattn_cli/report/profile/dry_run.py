@@ -41,7 +41,8 @@ def table(
     """
     shown: list[Text | Grid] = []
     for series in by_setting(profile.records):
-        rows = [_row(r, calls[r.cell], profile.sampling) for r in series.records]
+        sampling = None if elsewhere is not None else profile.sampling
+        rows = [_row(r, calls[r.cell], sampling) for r in series.records]
         shown += [Text(series.setting.title, "bold"), Grid(COLUMNS, rows), Text()]
     note = (
         "No variant was run: costs are counted, times (~) follow from the machine's speed."
@@ -115,7 +116,8 @@ def _total(profile: Profile, calls: Mapping[Cell, float | None]) -> str:
     return f"{total}; what does not fit the budget of {units.duration(budget)} is predicted"
 
 
-def _row(record: Record, call: float | None, sampling: Sampling) -> Row:
+def _row(record: Record, call: float | None, sampling: Sampling | None) -> Row:
+    """Without a sampling, nothing is to be measured: it is said whether the cell fits."""
     first = [
         Text(units.length(record.cell.seq)),
         Text(str(record.cell.setting.batch)),
@@ -123,13 +125,16 @@ def _row(record: Record, call: float | None, sampling: Sampling) -> Row:
     ]
     if record.failure is not None:
         return Row(cells=(*first, Text(phrases.reason(record.failure), "red")))
-    fits = time_estimate.affordable((call or 0.0) * record.steps, sampling)
+    plan = Text("fits")
+    if sampling is not None:
+        fits = time_estimate.affordable((call or 0.0) * record.steps, sampling)
+        plan = Text("measure" if fits else "predict", "" if fits else "dim")
     return Row(
         cells=(
             *first,
             Text(units.count(record.cost.flops) if record.cost else "?"),
             Text(units.size(record.needs_bytes) if record.needs_bytes else "?"),
             Text(f"~{units.seconds(call)}" if call else "?"),
-            Text("measure" if fits else "predict", "" if fits else "dim"),
+            plan,
         )
     )
