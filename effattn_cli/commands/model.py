@@ -33,8 +33,9 @@ def model(
     weights: Annotated[
         Weights | None, typer.Option("--weights", help="Of the layers; else as the config says.")
     ] = None,
-    cache: Annotated[
-        Cache | None, typer.Option("--cache", help="Of keys and values; else as the config says.")
+    kv_dtype: Annotated[
+        Cache | None,
+        typer.Option("--kv-dtype", help="Of keys and values; else as the config says."),
     ] = None,
     chunk: Annotated[
         str, typer.Option("--chunk", metavar="N", help="Tokens of a prompt that are read at once.")
@@ -90,7 +91,7 @@ def model(
             vocab=vocab,
         ),
         replacements=tuple(replace or ()), keep=keep, context=context,
-        batch=batch, weights=weights, cache=cache, chunk=chunk, memory=memory, training=train,
+        batch=batch, weights=weights, cache=kv_dtype, chunk=chunk, memory=memory, training=train,
     )  # fmt: skip
     answers = models.budgets(asked)
     if json:

@@ -13,7 +13,9 @@ def score(
         str, typer.Argument(help="A file, a name, @1.", autocompletion=profile_names)
     ],
     values: Annotated[list[str], typer.Argument(help="linformer=81.2 'performer:features=64=79'")],
-    of: Annotated[str, typer.Option("--of", help="What was measured, more being better.")],
+    of: Annotated[
+        str, typer.Option("--of", metavar="TEXT", help="What was measured, more being better.")
+    ],
     force: Annotated[
         bool, typer.Option("--force", help="Replace scores of something else.")
     ] = False,
