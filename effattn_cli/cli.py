@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
 from effattn_cli import __version__
@@ -27,6 +28,7 @@ from effattn_cli.commands.export import export
 from effattn_cli.commands.merge import merge
 from effattn_cli.commands.model import model
 from effattn_cli.commands.new import new
+from effattn_cli.commands.presets import presets
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
 from effattn_cli.commands.report import report
@@ -40,20 +42,41 @@ from effattn_cli.setting import FORMER
 from effattn_cli.units import clean
 
 FORMAT = ("--output-format", "json")
+COLOR = "EFFATTN_COLOR"  # also as a variable; `report.console` reads it
 SURVIVORS = 300_000  # new objects between two looks for garbage; two large profiles make as many
+
+ENVIRONMENT = (
+    "Every option can come from the environment: `EFFATTN_PROFILE_ROUNDS=5` is `--rounds 5` of"
+    " `effattn profile`."
+)
+
+
+class Command(TyperCommand):
+    """Help does not repeat the variable of each option: its epilog says how they are named."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption):
+                parameter.show_envvar = False
+
 
 app = typer.Typer(
     help="Profile attention variants on your hardware, and find the one that fits your budget.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=ENVIRONMENT,
+    invoke_without_command=True,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "EFFATTN",
+    },
     pretty_exceptions_enable=False,
 )
 for command in (
     profile, model, show, profiles, report, evaluate, choose, crossover, compare, score, merge,
     export,
-    variants, devices, check, new, schema,
+    variants, presets, devices, check, new, schema,
 ):  # fmt: skip
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _version(asked: bool) -> None:
@@ -62,14 +85,44 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _color(when: str) -> str:
+    if when == "never":
+        from typer import rich_utils  # noqa: PLC0415  # of the help, which loads it anyhow
+
+        rich_utils.COLOR_SYSTEM = None
+    if when == "always":
+        from typer import rich_utils  # noqa: PLC0415
+
+        rich_utils.COLOR_SYSTEM = "standard"
+    os.environ[COLOR] = when
+    return when
+
+
+def _of_all(*names: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, is_eager=True, show_envvar=False, **more)
+
+
+Color = Annotated[
+    Literal["auto", "always", "never"],
+    _of_all("--color", help="Colours in answers.", callback=_color),
+]
+Version = Annotated[
+    bool,
+    _of_all(
+        "--version", "-V", help="Show the version.", callback=_version, allow_from_autoenv=False
+    ),
+]
+Debug = Annotated[bool, _of_all("--debug", help="Show tracebacks.", allow_from_autoenv=False)]
+
+
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
+    context: typer.Context, color: Color = "auto", debug: Debug = False, version: Version = False
 ) -> None:
     """Options of every command."""
+    del color, debug, version  # each is seen to where it is read
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> NoReturn:
@@ -84,8 +137,19 @@ def main() -> NoReturn:
         os.environ.pop("COLUMNS", None)
     gc.set_threshold(SURVIVORS)
     debug = "--debug" in sys.argv[1:]
-    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]  # it may stand anywhere
+    sys.argv[1:] = _in_front([word for word in sys.argv[1:] if word != "--debug"])
     sys.exit(_run(debug=debug))
+
+
+def _in_front(words: list[str]) -> list[str]:
+    """With `--color`, which may stand anywhere, before the command."""
+    for place, word in enumerate(words):
+        if word == "--":
+            break
+        count = 1 if word.startswith("--color=") else 2 if word == "--color" else 0
+        if count:
+            return [*words[place : place + count], *words[:place], *words[place + count :]]
+    return words
 
 
 def _run(*, debug: bool) -> int:

@@ -16,7 +16,7 @@ class OptionSpec:
     section: Section = "What to sweep"
     default: str = ""  # what help shows, where that is not the usual value
     switch: bool = False  # an option without a value, with a `--no-` form
-    completion: Literal["", "variant", "model"] = ""  # whose names complete it
+    completion: Literal["", "variant", "model", "family"] = ""  # whose names complete it
 
 
 def specs(record: type) -> dict[str, Any]:

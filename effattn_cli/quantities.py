@@ -7,7 +7,7 @@ from reprlib import repr as shortened
 
 from effattn_cli.errors import UsageError
 
-SIZES = {"": 1, "b": 1} | {
+SIZES = {"b": 1} | {
     f"{letter}{ending}": base**power
     for power, letter in enumerate("kmgt", start=1)
     for ending, base in (("b", 1000), ("ib", 1024))
@@ -27,11 +27,12 @@ _DURATION = re.compile(" ?".join(rf"(?:{_NUMBER} ?{unit})?" for unit in DURATION
 
 
 def parse_bytes(text: str, option: str = "--memory-limit") -> int:
-    """Bytes; GiB and GB are different units, a plain whole number is bytes.
+    """Bytes; GiB and GB are different units, and one of them has to be given.
 
-    >>> parse_bytes("2GiB"), parse_bytes("2GB"), parse_bytes("1.5 MiB"), parse_bytes("4096")
+    >>> parse_bytes("2GiB"), parse_bytes("2GB"), parse_bytes("1.5 MiB"), parse_bytes("4096B")
     (2147483648, 2000000000, 1572864, 4096)
     """
+    _ask_for_unit(text, option, ("GiB", "MiB"))
     near = (text, f"{text}iB", f"{text}GiB", f"{text}B")
     return int(
         _read(
@@ -46,6 +47,7 @@ def parse_seconds(text: str, option: str = "--time-limit") -> float:
     >>> parse_seconds("200us"), parse_seconds("5ms"), parse_seconds("1m30s"), parse_seconds("1.5h")
     (0.0002, 0.005, 90.0, 5400.0)
     """
+    _ask_for_unit(text, option, ("ms", "s"))
     short = re.sub(r"(?<=[0-9 ])([hms])(?:ou|r|in|ec)[a-z]*", r"\1", text.lower())
     message = (
         f"{option}: {shortened(text)} is not a valid duration (examples: 200us, 5ms, 2s, 1m30s)"
@@ -86,6 +88,19 @@ def parse_share(text: str, option: str) -> float:
     raise UsageError(message, f"did you mean '{text.strip()}%'?" if percent else None)
 
 
+def _ask_for_unit(text: str, option: str, units: tuple[str, str]) -> None:
+    """
+    Raises:
+        UsageError: it is a plain number, which could be of any unit.
+    """
+    number = text.strip()
+    if re.fullmatch(_NUMBER, number) and float(number):
+        first, second = (f"{number}{unit}" for unit in units)
+        raise UsageError(
+            f"{option}: {shortened(text)} has no unit", f"did you mean {first!r} or {second!r}?"
+        )
+
+
 def _read(read: Callable[[str], float], spellings: Sequence[str], message: str) -> float:
     """The first spelling's amount; the error's hint is the next one that can be read."""
     amount, *others = map(read, spellings)
@@ -98,7 +113,7 @@ def _read(read: Callable[[str], float], spellings: Sequence[str], message: str) 
 def _size(text: str) -> int:
     """0 for what is no size."""
     match = _SIZE.fullmatch(text.strip())
-    if not match or match[2].lower() not in SIZES or ("." in match[1] and not match[2]):
+    if not match or match[2].lower() not in SIZES:
         return 0
     return int(Fraction(match[1]) * SIZES[match[2].lower()])
 

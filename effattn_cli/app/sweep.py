@@ -1,5 +1,8 @@
 """A sweep from what was asked for to the profile that holds it: plan, measure, save."""
 
+import os
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -195,13 +198,20 @@ def a_profile(here: Machine) -> Profile:
     """One that holds nothing yet."""
     return Profile(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=" ".join(["effattn", *sys.argv[1:]]),
+        command=" ".join([*_variables(), "effattn", *sys.argv[1:]]),
         machine=here,
         sampling=Sampling(),
         baseline=None,
         variants={},
         records=(),
     )
+
+
+def _variables() -> Iterator[str]:
+    """Options that came from the environment, as a shell has them before a command."""
+    for name, value in sorted(os.environ.items()):
+        if re.fullmatch("EFFATTN_(PROFILE|CROSSOVER)_[A-Z_]+", name) and value:
+            yield f"{name}={shlex.quote(value)}"
 
 
 def refuse_replacing(order: Order) -> None:

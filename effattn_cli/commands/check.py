@@ -18,7 +18,8 @@ def check(
         ),
     ],
     plugin: Annotated[
-        list[str] | None, typer.Option("--plugin", help="A file or folder with variants.")
+        list[str] | None,
+        typer.Option("--plugin", metavar="PATH", help="A file or folder with variants."),
     ] = None,
     time_limit: Annotated[
         str, typer.Option("--time-limit", metavar="TIME", help="Time limit of each test.")

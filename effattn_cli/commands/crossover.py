@@ -54,11 +54,10 @@ def crossover(
 
 
 def _measured(order: "Order", *, quiet: bool) -> "Profile":
-    from rich.console import Console
-
     from effattn_cli import store
     from effattn_cli.app import live_crossover, sweep
     from effattn_cli.commands.notes import note, told
+    from effattn_cli.report.console import stderr
     from effattn_cli.report.profile.progress import Progress
     from effattn_cli.run.context import RunContext
     from effattn_cli.run.fork_server import ForkServer
@@ -69,7 +68,7 @@ def _measured(order: "Order", *, quiet: bool) -> "Profile":
         live_crossover.refuse_nothing_to_cross(wanted)
         with (
             sweep.destination(order, wanted) as path,
-            Progress(Console(stderr=True), quiet=quiet) as progress,
+            Progress(stderr(), quiet=quiet) as progress,
         ):
             context = RunContext.of(wanted.sampling, server, store.Writer(path), progress)
             result = live_crossover.searched(wanted, context, note)

@@ -7,7 +7,7 @@ import typer
 
 def devices(
     device: Annotated[
-        str, typer.Option("--device", "-d", help="auto, cpu, cuda:0, ...", show_default=True)
+        str, typer.Option("--device", "-d", metavar="DEVICE", help="auto, cpu, cuda:0, ...")
     ] = "auto",
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Measure again what is cached.")

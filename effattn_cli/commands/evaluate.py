@@ -70,14 +70,13 @@ def evaluate(
 def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":
     from functools import partial
 
-    from rich.console import Console
-
     from effattn_cli.app import evaluating, sweep
     from effattn_cli.commands.notes import note, told
+    from effattn_cli.report.console import stderr
     from effattn_cli.report.evaluation import progress
     from effattn_cli.run.fork_server import ForkServer
 
-    console = Console(stderr=True, quiet=quiet)
+    console = stderr(quiet=quiet)
     sweep.interruptible()
     with ForkServer() as server:
         wanted, before = evaluating.prepared(order, server, note)

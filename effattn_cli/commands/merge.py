@@ -10,11 +10,21 @@ from effattn_cli.commands.completion import profile_names
 
 
 def merge(
-    out: Annotated[Path, typer.Argument(help="The file to write.")],
     profiles: Annotated[
-        list[str], typer.Argument(help="Files, names, @1.", autocompletion=profile_names)
+        list[str],
+        typer.Argument(
+            metavar="[OUT] PROFILES...",
+            help="Files, names, @1; without -o the first is the file to write.",
+            autocompletion=profile_names,
+        ),
     ],
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The file to write.", show_default=False),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it is there.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Join profiles of one machine; rounds of the same cell are joined too."""
@@ -22,8 +32,13 @@ def merge(
     from effattn_cli.analysis.compare.merging import merge as merged
     from effattn_cli.app import named_profiles
     from effattn_cli.commands.notes import wrote
+    from effattn_cli.errors import UsageError
     from effattn_cli.units import number
 
+    if out is None:
+        out, profiles = Path(profiles[0]), profiles[1:]
+    if not profiles:
+        raise UsageError("there is nothing to merge", "effattn merge -o OUT.yaml ONE.yaml TWO.yaml")
     combined = merged(
         [library.read(name) for name in profiles], " ".join(["effattn", *sys.argv[1:]])
     )

@@ -34,9 +34,9 @@ def model(
         Weights | None,
         typer.Option("--weights", help="Data type of the layers' weights; default: the config's."),
     ] = None,
-    cache: Annotated[
+    kv_dtype: Annotated[
         Cache | None,
-        typer.Option("--cache", help="Data type of keys and values; default: the config's."),
+        typer.Option("--kv-dtype", help="Data type of keys and values; default: the config's."),
     ] = None,
     chunk: Annotated[
         str,
@@ -102,7 +102,7 @@ def model(
             vocab=vocab,
         ),
         replacements=tuple(replace or ()), keep=keep, context=context,
-        batch=batch, weights=weights, cache=cache, chunk=chunk, memory=memory, training=train,
+        batch=batch, weights=weights, cache=kv_dtype, chunk=chunk, memory=memory, training=train,
     )  # fmt: skip
     answers = models.budgets(asked)
     if json:

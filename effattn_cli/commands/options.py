@@ -11,14 +11,22 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from effattn_cli.commands.completion import model_names, profile_names, variant_names
+from effattn_cli.commands.completion import (
+    family_names,
+    model_names,
+    profile_names,
+    variant_names,
+    words_of,
+)
 from effattn_cli.option_spec import OptionSpec
 from effattn_cli.plan import evaluation_request
 from effattn_cli.plan.evaluation_request import EvaluationRequest
 from effattn_cli.plan.request import OPTIONS, Request
-from effattn_cli.setting import AXES, USUAL
+from effattn_cli.setting import AXES, USUAL, Setting
 
-COMPLETIONS: dict[str, Any] = {"variant": variant_names, "model": model_names}
+COMPLETIONS: dict[str, Any] = {
+    "variant": variant_names, "model": model_names, "family": family_names,
+}  # fmt: skip
 OUTPUT = "Output"
 
 Option = inspect.Parameter
@@ -113,10 +121,19 @@ def _option(name: str, spec: OptionSpec, kind: Any, default: str, panel: str) ->
         show_default=False,
         metavar=spec.metavar or " ",
         rich_help_panel=panel,
-        autocompletion=COMPLETIONS.get(spec.completion),
+        autocompletion=_completion(name, spec),
     )
     keyword = inspect.Parameter.KEYWORD_ONLY
     return Option(name, keyword, default=None, annotation=Annotated[kind, info])
+
+
+def _completion(name: str, spec: OptionSpec) -> Any:
+    """Names of what the option says; else the words that its axis has."""
+    if spec.completion or name not in AXES:
+        return COMPLETIONS.get(spec.completion)
+    words = get_args(get_args(Setting.__annotations__[name])[0])
+    listed = [word for word in words if isinstance(word, str)]
+    return words_of(listed) if listed else None
 
 
 def asked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,12 +130,10 @@ def profile(
 
 
 def _planned(order: "Order", assume: str | None, *, json: bool, quiet: bool) -> int:
-    from rich.console import Console
-
     from effattn_cli.app import preparing, sweep
     from effattn_cli.app.assumptions import assumed
     from effattn_cli.commands.notes import note
-    from effattn_cli.report.console import stdout
+    from effattn_cli.report.console import stderr, stdout
     from effattn_cli.report.documents import kinds
     from effattn_cli.report.profile import dry_run, planning
     from effattn_cli.report.profile.progress import Progress
@@ -143,7 +141,7 @@ def _planned(order: "Order", assume: str | None, *, json: bool, quiet: bool) -> 
 
     machine = assumed(assume) if assume is not None else None
     with ForkServer() as server:
-        watch = Progress(Console(stderr=True), quiet=quiet)
+        watch = Progress(stderr(), quiet=quiet)
         if machine is None:
             ready = preparing.prepared(order, server, note)
             profile, only = ready.profile, ready.only
@@ -161,12 +159,10 @@ def _planned(order: "Order", assume: str | None, *, json: bool, quiet: bool) -> 
 
 
 def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
-    from rich.console import Console
-
     from effattn_cli import store
     from effattn_cli.app import preparing, sweep
     from effattn_cli.commands.notes import note, told
-    from effattn_cli.report.console import print_profile
+    from effattn_cli.report.console import print_profile, stderr
     from effattn_cli.report.profile.progress import Progress
     from effattn_cli.run.context import RunContext
     from effattn_cli.run.fork_server import ForkServer
@@ -176,7 +172,7 @@ def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
         ready = preparing.prepared(order, server, note)
         with (
             sweep.destination(order, ready.profile, ready.path) as path,
-            Progress(Console(stderr=True), quiet=quiet) as progress,
+            Progress(stderr(), quiet=quiet) as progress,
         ):
             context = RunContext.of(ready.profile.sampling, server, store.Writer(path), progress)
             profile = sweep.measured(ready.profile, path, context, ready.only)

@@ -25,7 +25,7 @@ Variants = Annotated[
 ]  # fmt: skip
 Seq = Annotated[
     str | None,
-    _of(SHOWN, "--seq", "-s", metavar="TOKENS",
+    _of(SHOWN, "--seq", "-s", metavar="RANGE",
         help="Length of the chart of latency against memory. [dim]\\[the longest][/]"),
 ]  # fmt: skip
 Latency = Annotated[

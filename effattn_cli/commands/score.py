@@ -13,7 +13,9 @@ def score(
         str, typer.Argument(help="A file, a name, @1.", autocompletion=profile_names)
     ],
     values: Annotated[list[str], typer.Argument(help="linformer=81.2 'performer:features=64=79'")],
-    of: Annotated[str, typer.Option("--of", help="Name of the score; higher is better.")],
+    of: Annotated[
+        str, typer.Option("--of", metavar="TEXT", help="Name of the score; higher is better.")
+    ],
     force: Annotated[
         bool, typer.Option("--force", help="Replace scores of something else.")
     ] = False,

@@ -27,7 +27,8 @@ def variants(
         typer.Option("--survey", help="The survey's Table 1, and beside it what is counted here."),
     ] = False,
     plugin: Annotated[
-        list[str] | None, typer.Option("--plugin", help="A file or folder with variants.")
+        list[str] | None,
+        typer.Option("--plugin", metavar="PATH", help="A file or folder with variants."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

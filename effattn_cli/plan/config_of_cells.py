@@ -81,5 +81,5 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
     if sampling.time_budget is not None:
         options["time_budget"] = f"{sampling.time_budget:.6f}s"
     if sampling.memory_limit is not None:
-        options["memory_limit"] = str(sampling.memory_limit)
+        options["memory_limit"] = f"{sampling.memory_limit}B"
     return options

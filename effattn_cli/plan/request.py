@@ -37,7 +37,9 @@ class Request(Struct, frozen=True, kw_only=True):
     ] = ()
     family: Annotated[
         tuple[str, ...],
-        OptionSpec(help="All variants of a family, as `kernel`.", metavar="NAME"),
+        OptionSpec(
+            help="All variants of a family, as `kernel`.", metavar="NAME", completion="family"
+        ),
     ] = ()
     seq: Annotated[
         str,

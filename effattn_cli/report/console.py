@@ -1,6 +1,9 @@
 """The console that answers are printed on."""
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -10,12 +13,42 @@ from effattn_cli.records import Profile
 PIPED = 160  # columns of a file or a pipe: all of a table's, where nobody said how many there are
 
 
+COLOR = "EFFATTN_COLOR"  # what `--color` says: auto, always, never
+PAGER = "FRX"  # of `less`: leave what fits a screen, keep colours, clear nothing
+
+_Color = Literal["auto", "standard"] | None
+COLORS: Mapping[str, _Color] = {"always": "standard", "never": None}
+
+
 def stdout() -> Console:
     """As wide as the terminal, or as COLUMNS says."""
-    console = Console()
+    console = _console()
     if console.is_terminal or os.environ.get("COLUMNS"):
         return console
-    return Console(width=PIPED)
+    return _console(width=PIPED)
+
+
+def stderr(*, quiet: bool = False) -> Console:
+    """For progress."""
+    return _console(stderr=True, quiet=quiet)
+
+
+def _console(**options: Any) -> Console:
+    when = os.environ.get(COLOR, "auto")
+    if when == "always":
+        options["no_color"] = False  # whatever NO_COLOR says
+    return Console(color_system=COLORS.get(when, "auto"), **options)
+
+
+@contextmanager
+def paged(console: Console, *, pager: bool) -> Iterator[None]:
+    """What is printed goes through the user's pager, if that is wanted and it is a terminal."""
+    if not pager or not console.is_terminal or console.is_dumb_terminal:
+        yield
+        return
+    os.environ.setdefault("LESS", PAGER)
+    with console.pager(styles=console.color_system is not None):
+        yield
 
 
 def print_profile(profile: Profile, console: Console | None = None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from effattn_cli import units
-from effattn_cli.analysis.reliability import outliers, slow_runs
+from effattn_cli.analysis.reliability import half_width, outliers, slow_runs
 from effattn_cli.records import Record
 from effattn_cli.report.profile import gpu_notes, usage_notes
 
@@ -30,6 +30,32 @@ def _outliers(records: Iterable[Record]) -> Iterator[str]:
         share = f"{most} of {len(worst.samples)}"
         place = f"{units.clean(worst.cell.label)} at {units.length(worst.cell.seq)}"
         yield f"outliers: {number} samples far from the rest, none dropped; most: {place} ({share})"
+
+
+def is_wide(record: Record) -> bool:
+    """Whether the interval says that the latency is hardly known."""
+    return (half_width(record) or 0.0) > 1
+
+
+def wide(records: Iterable[Record]) -> Iterator[str]:
+    """Which intervals are so wide, and why."""
+    places = [
+        f"{units.clean(record.cell.label)} at {units.length(record.cell.seq)} ({_cause(record)})"
+        for record in records
+        if is_wide(record)
+    ]
+    if places:
+        yield f"! interval above 100 %: {', '.join(places)}; measure again, or more --rounds"
+
+
+def _cause(record: Record) -> str:
+    if record.background_load is not None:
+        return "other processes were running"
+    medians = [run.median for run in record.runs]
+    if len(medians) == 1:
+        times = max(record.samples) / min(record.samples)
+        return f"a single round, whose samples differ {units.ratio(times)}"
+    return f"its rounds differ {units.ratio(max(medians) / min(medians))}"
 
 
 def _slow(records: Sequence[Record]) -> Iterator[str]:

@@ -11,7 +11,6 @@ from effattn_cli import units
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.cost.roofline_checks import IMPLAUSIBLE
 from effattn_cli.analysis.crossover.crossing import Comparison, compare
-from effattn_cli.analysis.reliability import half_width
 from effattn_cli.analysis.series import Series, by_setting
 from effattn_cli.metrics import LATENCY, METRICS, PEAK, STATE, Metric
 from effattn_cli.records import Profile, Record, Roofline
@@ -88,7 +87,7 @@ class _Table:
         yield Column(title="variant", folds=1), lambda r: Text(units.clean(r.cell.label))
         yield Column(title="latency", right=True), _latency
         interval = Column(title="", tight=True, extra=1)
-        yield interval, lambda r: Text("!" * _is_wide(r) + phrases.plus_minus(r), "dim")
+        yield interval, lambda r: Text("!" * footnotes.is_wide(r) + phrases.plus_minus(r), "dim")
         if self.baseline:
             yield self._against(LATENCY)
         yield Column(title="peak", right=True), _peak
@@ -176,32 +175,6 @@ def _is_busy(record: Record) -> bool:
     return record.status == "measured" and record.background_load is not None
 
 
-def _is_wide(record: Record) -> bool:
-    """Whether the interval says that the latency is hardly known."""
-    return (half_width(record) or 0.0) > 1
-
-
-def _wide(records: Iterable[Record]) -> Iterator[str]:
-    """Which intervals are so wide, and why."""
-    places = [
-        f"{units.clean(record.cell.label)} at {units.length(record.cell.seq)} ({_cause(record)})"
-        for record in records
-        if _is_wide(record)
-    ]
-    if places:
-        yield f"! interval above 100 %: {', '.join(places)}; measure again, or more --rounds"
-
-
-def _cause(record: Record) -> str:
-    if _is_busy(record):
-        return "other processes were running"
-    medians = [run.median for run in record.runs]
-    if len(medians) == 1:
-        times = max(record.samples) / min(record.samples)
-        return f"a single round, whose samples differ {units.ratio(times)}"
-    return f"its rounds differ {units.ratio(max(medians) / min(medians))}"
-
-
 def _peak(record: Record) -> Text:
     style = "dim" if PEAK.is_predicted(record) else ""
     return Text(phrases.value(record, PEAK) or "-", style)
@@ -273,7 +246,7 @@ def _legend(parts: Sequence[_Table]) -> Iterator[str]:
     if busy:
         cores = f"{max(busy):.1f} cores busy"
         yield f"! other processes kept up to {cores}: the latency may be too high"
-    yield from _wide(records)
+    yield from footnotes.wide(records)
     yield from _beyond(parts)
     for why in dict.fromkeys(why for part in parts for why in part.doubts()):
         yield f"! doubtful roofline, it may be too low: {units.clean(why)}"

@@ -1,0 +1,20 @@
+"""`effattn presets`: the models that are known by name."""
+
+from typing import Annotated
+
+import typer
+
+
+def presets(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the models that --like, --model and `effattn model` know by name."""
+    from effattn_cli.models.presets import configs, model
+    from effattn_cli.report.console import stdout
+    from effattn_cli.report.model import preset_list
+
+    known = [model(name) for name in configs()]
+    if json:
+        typer.echo(preset_list.as_json(known))
+        return
+    stdout().print(preset_list.table(known))

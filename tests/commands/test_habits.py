@@ -1,0 +1,127 @@
+"""What people expect of any command: help, colours, variables, completion, one meaning a word."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from effattn_cli import cli
+from effattn_cli.commands import completion
+from effattn_cli.commands.options import sweep
+from effattn_cli.models.presets import configs
+from effattn_cli.report.console import stdout
+from tests.running import alone, effattn
+
+COMMANDS: dict[str, Any] = get_command(cli.app).commands  # type: ignore[attr-defined]
+REF = "ref:epyc-zen5-2-threads-linformer"
+
+
+def options(name: str) -> list[Any]:
+    return [p for p in COMMANDS[name].params if p.param_type_name == "option"]
+
+
+def test_without_a_command_there_is_help() -> None:
+    found = alone()
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "Usage: " in found.stdout
+    assert "choose" in found.stdout
+    assert effattn("-V").stdout == effattn("--version").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_stands_for_a_value_is_in_capitals(name: str) -> None:
+    for option in options(name):
+        if option.is_flag or option.type.name == "choice" or option.name == "help":
+            continue
+        assert re.fullmatch(r"[A-Z][A-Z=| ]*", option.metavar or ""), option.opts
+
+
+def test_a_letter_stands_for_one_option_in_every_command() -> None:
+    longs: dict[str, set[str]] = {}
+    for name in COMMANDS:
+        for option in options(name):
+            for short in (word for word in option.opts if not word.startswith("--")):
+                longs.setdefault(short, set()).add(option.opts[0])
+    assert {short: names for short, names in longs.items() if len(names) > 1} == {}
+
+
+@pytest.mark.parametrize("name", ["profile", "crossover", "evaluate", "export", "report", "merge"])
+def test_what_writes_a_file_takes_o(name: str) -> None:
+    assert any("-o" in option.opts for option in options(name))
+
+
+def test_an_option_can_come_from_the_environment(tmp_path: Path) -> None:
+    words = ["profile", "-s", "64", "--dry-run", "-q"]
+    found = effattn(*words, EFFATTN_PROFILE_VARIANT="local performer", EFFATTN_PROFILE_DIM="64")
+    assert found.returncode == 0, found.stderr
+    assert "performer" in found.stdout
+    assert "dim 64" in found.stdout
+    wrong = effattn(*words, EFFATTN_PROFILE_VARIANT="linformr")
+    assert (wrong.returncode, "did you mean 'linformer'?" in wrong.stderr) == (2, True)
+    assert effattn("profiles", EFFATTN_VERSION="1").stdout != effattn("-V").stdout
+    assert "env var" not in effattn("profile", "--help").stdout
+
+
+def test_colours_are_always_or_never_there() -> None:
+    always = alone("show", REF, "--color", "always", "--no-chart")
+    never = alone("--color=never", "show", REF, "--no-chart", FORCE_COLOR="1")
+    assert "\x1b[" in always.stdout
+    assert "\x1b[" not in never.stdout
+    assert re.sub(r"\x1b\[[0-9;]*m", "", always.stdout) == never.stdout
+    assert "\x1b[" not in alone("profile", "--help", "--color", "never", FORCE_COLOR="1").stdout
+    assert effattn("--color", "sometimes", "profiles").returncode == 2
+
+
+def test_what_a_console_does_with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EFFATTN_COLOR", "never")
+    assert stdout().color_system is None
+
+
+def test_known_models_are_listed() -> None:
+    found = effattn("presets")
+    assert found.returncode == 0
+    for name in configs():
+        assert re.search(rf"^{re.escape(name)} .*[0-9]", found.stdout, re.MULTILINE), name
+    assert max(map(len, found.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("linformer:ra", ["linformer:rank="]),
+        ("sdpa,linformer:ra", ["sdpa,linformer:rank="]),
+        ("linformer:rank=64,sha", ["linformer:rank=64,sharing="]),
+        ("linformer:sharing=n", ["linformer:sharing=none"]),
+        ("family:low", ["family:low-rank"]),
+        ("nobody:", []),
+    ],
+)
+def test_options_of_variants_are_completed(typed: str, found: list[str]) -> None:
+    assert [word for word in completion.variant_names(typed) if word in found] == found
+    assert bool(list(completion.variant_names(typed))) == bool(found)
+
+
+def test_words_of_axes_and_families_are_completed() -> None:
+    by_name = {option.name: option.annotation.__metadata__[0] for option in sweep()}
+    assert by_name["phase"].autocompletion("t") == ["train"]
+    assert by_name["dtype"].autocompletion("float32,b") == ["float32,bfloat16"]
+    assert by_name["family"].autocompletion("low") == ["low-rank"]
+    assert by_name["dim"].autocompletion is None
+
+
+def test_numbers_without_a_unit_are_asked_for_it() -> None:
+    for words in (["--memory", "10"], ["--latency", "40"]):
+        found = effattn("choose", REF, "-s", "4k", *words)
+        assert found.returncode == 2
+        assert "has no unit" in found.stderr
+
+
+def test_merge_takes_its_file_in_either_way(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    assert effattn("merge", str(first), REF).returncode == 0
+    assert effattn("merge", "-o", str(second), REF).returncode == 0
+    assert first.exists()
+    assert second.exists()
+    assert "nothing to merge" in effattn("merge", str(first), "--force").stderr
