@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec import structs
 
 from effattn_cli.analysis.model_time import Pass, Times
+from effattn_cli.analysis.selection.candidates import CONFIDENCE
 from effattn_cli.architecture import Model, Weights
 from effattn_cli.estimate import Estimate
 from effattn_cli.models.budget import QUANTISED, Deployment, Memory, longest, memory
@@ -50,7 +51,7 @@ class Limits:
     memory: int | None = None  # bytes
     prefill: float | None = None  # seconds to read the prompt
     tokens_per_second: float | None = None  # over the batch
-    confidence: float = 0.9
+    confidence: float = CONFIDENCE
 
     @property
     def timed(self) -> bool:

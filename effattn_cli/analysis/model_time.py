@@ -16,7 +16,7 @@ from effattn_cli.architecture import Model
 from effattn_cli.estimate import Basis, Estimate
 from effattn_cli.metrics import LATENCY
 from effattn_cli.models.cells import Part, base, parts
-from effattn_cli.records import Cell, Profile, Record, Roofline
+from effattn_cli.records import Cell, Memory, Profile, Record, Roofline
 from effattn_cli.setting import Setting
 
 ORDER: tuple[Basis, ...] = ("measured", "interpolated", "predicted")
@@ -28,6 +28,7 @@ class Share:
 
     part: Part
     each: Estimate | None
+    memory: Memory | None = None  # of one of its kind, where it was measured at this length
 
     @property
     def seconds(self) -> float:
@@ -70,6 +71,21 @@ class Pass:
         )
 
     @property
+    def workspace(self) -> int | None:
+        """Bytes that the pass takes beside weights, inputs and what is kept between tokens: the
+        most that a part takes at once, and in training what every layer keeps for the backward
+        pass. None where a part's was not measured.
+        """
+        memories = [(share.memory, share.part.count) for share in self.shares]
+        peaks, saved = [], 0
+        for memory, count in memories:
+            if memory is None:
+                return None
+            peaks.append(memory.peak_bytes - memory.saved_bytes)
+            saved += count * memory.saved_bytes
+        return max(peaks) + saved
+
+    @property
     def tokens_per_second(self) -> float | None:
         """Over the batch."""
         if self.total is None:
@@ -102,7 +118,9 @@ class Times:
         self._curves: dict[Cell, list[Record]] = {}
         self._rooflines = rooflines
         self._made: dict[Cell, Curve] = {}
+        self._memories: dict[Cell, Memory | None] = {}
         for record in records:
+            self._memories[record.cell] = record.memory
             self._curves.setdefault(record.cell.resized(0), []).append(record)
 
     def of(self, cell: Cell) -> Estimate | None:
@@ -116,7 +134,10 @@ class Times:
 
     def of_pass(self, model: Model, seq: int, setting: Setting) -> Pass:
         """The model's pass over so many tokens, or its step after them."""
-        shares = [Share(part, self.of(part.cell)) for part in parts(model, seq, setting)]
+        shares = [
+            Share(part, self.of(part.cell), self._memories.get(part.cell))
+            for part in parts(model, seq, setting)
+        ]
         return Pass(
             model=model,
             setting=setting,

@@ -13,6 +13,7 @@ from effattn_cli.models.keys import Keys
 from effattn_cli.models.layer_kinds import CHUNKED, FULL, LAYERS, SLIDING, Layout, given
 from effattn_cli.models.pieces import QKNorm, dense, linear, norm, softmax
 from effattn_cli.setting import Norm
+from effattn_cli.units import number
 
 DIM = ("n_embed", "hidden_size", "n_embd", "d_model", "dim", "emb_dim")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads", "attention_heads")
@@ -164,7 +165,7 @@ def core(
 
 def left_out(layers: int) -> str:
     """A note on layers that speculative decoding alone uses."""
-    return f"{layers} layers that guess further tokens are left out, as transformers leaves them"
+    return f"{number(layers, 'layer')} for predicting further tokens left out, as by transformers"
 
 
 def unmeasured(keys: Keys, mixers: list[Mixer]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from effattn_cli.errors import UsageError
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.pieces import dense, experts, norm
 from effattn_cli.setting import Norm
+from effattn_cli.units import number
 
 LAYERS, POSITIONS = "num_hidden_layers", ("max_position_embeddings", "model_max_length")
 #: Names of kinds in files from before transformers agreed on its own.
@@ -159,7 +160,7 @@ def whole(
 def predictions(keys: Keys) -> list[str]:
     """That layers which predict further tokens are left out, where there are some."""
     few: Any = keys.get("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers")
-    return [f"{few} layers that predict further tokens are left out"] if few else []
+    return [f"{number(few, 'layer')} for predicting further tokens left out"] if few else []
 
 
 def a_width(keys: Keys, factor: str, width: int) -> None:

@@ -80,3 +80,20 @@ def test_another_layout_has_its_own_layers_only() -> None:
     found = passes(replace(a_profile_of(model, 1024), models=(model, other)))
     assert [each.model.name for each in found] == ["m", "m, other"]
     assert [share.part.count for share in found[1].shares] == [4, 1, 1]
+
+
+def test_workspace_is_the_most_of_a_part_and_all_that_training_keeps() -> None:
+    model = a_model()
+    profile = a_profile_of(model, 1024)
+    records = []
+    for record in profile.records:
+        saved = 1000 if record.cell.setting.scope == "block" else 0
+        peak = 5000 if record.cell.variant == "lm-head" else 3000
+        assert record.memory is not None
+        memory = replace(record.memory, peak_bytes=peak, saved_bytes=saved)
+        records.append(replace(record, memory=memory))
+    (found,) = passes(replace(profile, records=tuple(records)))
+    assert found.workspace == 5000 + 4 * 1000
+    lacking = [replace(records[0], memory=None), *records[1:]]
+    (found,) = passes(replace(profile, records=tuple(lacking)))
+    assert found.workspace is None

@@ -87,7 +87,7 @@ def test_what_is_no_preset(text: str) -> None:
          (4096, 32, 8, 128)),
         ({"model_type": "reformer", "is_decoder": True, "hidden_size": 256,
           "num_attention_heads": 12, "attention_head_size": 64, "feed_forward_size": 512,
-          "attn_layers": ["local", "lsh"] * 3},
+          "attn_layers": ["local", "lsh"] * 3, "axial_pos_embds": False},
          (256, 12, 12, 64)),
     ],
 )  # fmt: skip

@@ -24,6 +24,10 @@ RESOURCES: Mapping[str, Metric] = {name: one for name, one in METRICS.items() if
 LASTING: frozenset[Reason] = frozenset({"out-of-memory", "timeout"})
 
 
+#: The least chance to keep each limit, where nobody says another.
+CONFIDENCE = 0.9
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
     """At most so many seconds, bytes or joules of a metric."""

@@ -1,6 +1,6 @@
 """The layers of a model, the memory that it takes, and what fits, on a terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 
 from rich.console import Group as Lines
@@ -8,11 +8,17 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.app.models import Budget, Budgets
-from effattn_cli.architecture import BYTES, Feed, Kept, Layer, Mixer, Model
+from effattn_cli.architecture import BYTES, Feed, Kept, Layer, Mixer, Model, What
 from effattn_cli.models.budget import QUANTISED, Line
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Dtype
 
+#: A gated activation by its own name, by the function in it.
+GATES = {"silu": "swiglu", "gelu": "geglu", "gelu_pytorch_tanh": "geglu", "relu": "reglu"}
+SHORT: Mapping[What, str] = {
+    "kv cache": "kv", "recurrent state": "state", "convolution state": "conv",
+    "index keys": "index",
+}  # fmt: skip
 LAYERS = (
     Column(title="layers", right=True),
     Column(title="kind", extra=1),
@@ -101,12 +107,12 @@ def layers(model: Model, cache: Dtype) -> Grid:
     rows = _layer_rows(model, cache)
     outside = {
         "embedding": model.embedding,
-        "head, tied to the embedding" if model.tied else "head": model.head,
-        "norms and the rest": model.other,
+        "head (tied)" if model.tied else "head": model.head,
+        "norms, rest": model.other,
     }
     for name, parameters in outside.items():
-        if parameters or name.startswith("head, tied"):
-            cells = ("", "", name, "", "", units.count(parameters), "")
+        if parameters or name.startswith("head ("):
+            cells = ("-", "-", name, "-", "-", units.count(parameters), "-")
             rows.append(Row(cells=tuple(map(Text, cells))))
     return Grid(LAYERS, rows)
 
@@ -125,7 +131,7 @@ def _layer(layer: Layer, count: int, cache: Dtype) -> tuple[str, ...]:
         _heads(mixer) if mixer else "-",
         feed_words(layer.feed),
         units.count(layer.all_parameters),
-        "; ".join(kept_words(part, cache) for part in layer.keeps) or "-",
+        ", ".join(kept_words(part, cache) for part in layer.keeps) or "-",
     )
 
 
@@ -151,7 +157,10 @@ def feed_words(feed: Feed | None) -> str:
     """The feed-forward in a few words."""
     if feed is None:
         return "-"
-    text = f"{feed.activation} {feed.width}"
+    function = feed.activation.removeprefix("gated ")
+    gated = function != feed.activation
+    name = GATES.get(function, f"gated {function}") if gated else function
+    text = f"{name} {feed.width}"
     if feed.experts:
         text = f"{feed.chosen} of {feed.experts} experts, {text}"
     return f"{text} + {feed.shared} shared" if feed.shared else text
@@ -161,8 +170,9 @@ def kept_words(kept: Kept, cache: Dtype) -> str:
     """What is kept of a sequence: bytes for a token, or altogether."""
     size = units.size(kept.numbers * BYTES[kept.dtype or cache])
     if kept.every is None:
-        return f"{size} of {kept.what}"
-    each = "a token" if kept.every == 1 else f"for {kept.every} tokens"
+        return f"{size} {SHORT[kept.what]}"
+    token = "source token" if kept.source else "token"
+    each = f"a {token}" if kept.every == 1 else f"for {kept.every} {token}s"
     return f"{size} {each}" + (f", {units.length(kept.most)} at most" if kept.most else "")
 
 
@@ -213,7 +223,8 @@ def notes(answer: Budgets) -> Iterator[str]:
             f"One page size: {units.size(first.memory.page)} for every layer, as engines with one"
             " pool of pages allocate."
         )
-    yield from answer.model.notes
+    for note in answer.model.notes:
+        yield f"{note[:1].upper()}{note[1:]}."
     if answer.limit is not None:
         yield from _fits(answer, answer.limit)
 

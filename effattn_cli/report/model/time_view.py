@@ -58,6 +58,8 @@ def _rows(own: dict[int, Pass], seqs: Sequence[int], *, several: bool) -> Iterat
     yield Row(cells=(Text(units.clean(name), "bold"), Text(), *(Text(t, "bold") for t in totals)))
     rates = [_rate(own[seq]) for seq in seqs if seq in own]
     yield Row(cells=(Text("tokens/s"), Text(), *map(Text, rates)))
+    spaces = [_workspace(own[seq]) for seq in seqs if seq in own]
+    yield Row(cells=(Text("workspace"), Text(), *map(Text, spaces)))
 
 
 def part_words(share: Share) -> str:
@@ -88,6 +90,10 @@ def _total(whole: Pass) -> str:
     return f"{mark}{units.seconds(total.value)} ±{units.percent(half)}"
 
 
+def _workspace(whole: Pass) -> str:
+    return "not known" if whole.workspace is None else units.size(whole.workspace)
+
+
 def _rate(whole: Pass) -> str:
     rate = whole.tokens_per_second
     return "" if rate is None else units.count(rate) if rate >= 100 else f"{rate:.3g}"
@@ -97,7 +103,8 @@ def notes(made: Sequence[Pass]) -> Iterator[str]:
     """What the tables leave to be said."""
     yield (
         "A part is measured once, and counts as often as it occurs; the whole is their sum, and"
-        " leaves out what joins them. Biases are left out of a block's products."
+        " leaves out what joins them. Biases are left out of a block's products. workspace: the"
+        " most that a part takes at once, and what training keeps for the backward pass."
     )
     estimates = [share.each for each in made for share in each.shares if share.each is not None]
     if any(estimate.basis != "measured" for estimate in estimates):

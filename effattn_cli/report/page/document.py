@@ -8,7 +8,15 @@ from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile, Record
 from effattn_cli.report import phrases
 from effattn_cli.report.catalog import machine_view
-from effattn_cli.report.page import picks, setting_section, side_by_side, svg, tables, theme
+from effattn_cli.report.page import (
+    model_section,
+    picks,
+    setting_section,
+    side_by_side,
+    svg,
+    tables,
+    theme,
+)
 from effattn_cli.report.page.setting_section import details
 from effattn_cli.report.page.setting_view import View, Wish, charts, view
 from effattn_cli.report.page.svg import tag, text
@@ -36,6 +44,7 @@ def page(profiles: Mapping[str, Profile], wish: Wish | None = None) -> str:
         links.append((name if several else "", entries, views))
         if several:
             chapters.append(tag("h1", text(name), class_="chapter"))
+        chapters += model_section.section(profile, before)
         parts = zip(views, entries.items(), strict=True)
         chapters += [setting_section.section(shown, *entry) for shown, entry in parts]
         chapters += [*_failed(profile, before), *_variants(profile, before)]
@@ -83,6 +92,8 @@ def _title(profiles: Mapping[str, Profile]) -> str:
     if len(profiles) > 1:
         return f"Attention profiles: {', '.join(profiles)}"
     (profile,) = profiles.values()
+    if profile.models:
+        return f"{profile.models[0].name}, the whole model"
     labels = dict.fromkeys(
         r.cell.label for r in profile.records if r.cell.label != profile.baseline
     )

@@ -7,7 +7,7 @@ from functools import cached_property
 from msgspec.structs import replace
 
 from effattn_cli.analysis.cost import utilisation
-from effattn_cli.analysis.selection.candidates import Limit, Requirements, candidates
+from effattn_cli.analysis.selection.candidates import CONFIDENCE, Limit, Requirements, candidates
 from effattn_cli.analysis.selection.ranking import Choice, choose
 from effattn_cli.analysis.series import Series
 from effattn_cli.cards import Kind
@@ -68,6 +68,7 @@ class View:
             causal=setting.causal,
             decode=setting.phase == "decode",
             padding=bool(setting.padding),
+            confidence=CONFIDENCE,
         )
         records, variants = self.series.records, profile.variants
         under = utilisation.of(setting, profile.rooflines)

@@ -96,6 +96,6 @@ def _row(planned: PlannedCell) -> Row:
             Text(units.count(planned.cost.flops) if planned.cost else "?"),
             Text(units.size(planned.needs_bytes) if planned.needs_bytes else "?"),
             Text(f"~{units.seconds(call)}" if call else "?"),
-            Text(planned.plan, "" if planned.plan == "measure" else "dim"),
+            Text(planned.plan, "dim" if planned.plan == "predict" else ""),
         )
     )
