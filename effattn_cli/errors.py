@@ -12,6 +12,17 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 LONGEST = 600  # letters in a message
+#: What the exit code of every command means.
+EXIT_CODES: Mapping[int, str] = {
+    0: "Done. A cell that is out of memory or unsupported is data.",
+    1: "The answer is no: nothing fits, a law does not hold, a limit of `--fail-if` is broken or"
+    " there was nothing to compare.",
+    2: "Something that was typed, or a file, cannot be read or does not exist.",
+    3: "Done, but a cell failed in a way that nobody expects.",
+    4: "Nothing could be measured.",
+    70: "A fault in effattn: `--debug` shows where.",
+    130: "Stopped by Ctrl-C or SIGTERM; what was measured is saved.",
+}
 NEAR = 0.6  # likeness from 0 to 1 of a word to the one that may have been meant
 
 

@@ -205,7 +205,10 @@ def test_bad_input_is_one_line(saved: dict[str, str], words: list[str], error: s
     places = saved | {"tmp": str(Path(saved["old"]).parent)}
     found = effattn(*(word.format(**places) for word in words))
     assert found.returncode == 2
-    assert found.stdout == ""
+    if "--json" in words:
+        assert json.loads(found.stdout)["effattn_error"] == 1
+    else:
+        assert found.stdout == ""
     lines = found.stderr.splitlines()
     assert lines[0].startswith("error: ")
     assert error in lines[0]

@@ -11,7 +11,9 @@ import pytest
 import typer
 
 from effattn_cli import cli, store
+from effattn_cli.analysis.cost.scaling import Scaling
 from effattn_cli.report.documents import kinds
+from effattn_cli.report.documents.catalogs import Variants
 from effattn_cli.report.documents.kinds import KINDS
 from tests.builders import a_cell, a_profile, failed, measured, predicted
 from tests.json_schema import faults
@@ -178,6 +180,17 @@ def test_a_schema_tells_what_is_wrong(kind: str) -> None:
     assert faults({}, schema)
     assert faults({"effattn_other": 1}, schema)
     assert any("not in the schema" in fault for fault in faults({"bogus": 1}, schema))
+
+
+def test_the_exponents_of_a_survey_are_in_its_document() -> None:
+    found = Variants(
+        variants=(), broken={"mine": "no card"},
+        scalings={"linformer": Scaling(flops=1.0, memory=0.98), "mine": None},
+    )  # fmt: skip
+    document = json.loads(kinds.text(found))
+    assert faults(document, kinds.schema(KINDS["variants"])) == []
+    document["scalings"]["mine"] = {"flops": "1"}
+    assert faults(document, kinds.schema(KINDS["variants"]))
 
 
 def test_what_no_one_foresaw_is_a_document_too(monkeypatch: pytest.MonkeyPatch) -> None:

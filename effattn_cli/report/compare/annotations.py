@@ -1,7 +1,6 @@
 """A comparison as workflow commands of GitHub Actions, which it shows as annotations."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 from effattn_cli import units
 from effattn_cli.analysis.compare.comparison import Comparison, Pair
@@ -87,6 +86,6 @@ def _notices(found: Outcomes, comparisons: Mapping[str, Comparison]) -> Iterator
         where = f", in {name}" if len(comparisons) > 1 else ""
         counts = change_phrases.counts(comparison) or "nothing that was measured in both"
         yield "effattn compare", f"{counts}{where}"
-        for one in islice(found.get(name, ()), MOST):
+        for one in found.get(name, ()):
             if one.passed:
                 yield _title(one), gate_phrases.outcome(one) + where

@@ -34,7 +34,7 @@ class Needs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     weights: Weights
     fidelity: float | None  # the largest relative error of what keeps the weights
     recall: int | None  # pairs that it must recall
-    confidence: float
+    confidence: float  # the least chance to keep each limit
 
 
 class KnownAmount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ class KnownAmount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     growth: float | None  # the exponent of the length by which it was carried on
     known: bool  # the interval comes from samples, and is no guess
     busy: bool  # other processes kept the machine busy
-    how: str
+    how: str  # in words
 
 
 class CandidateAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,11 +58,11 @@ class CandidateAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     variant: str
     options: Mapping[str, Stored]
     fits: bool
-    verdict: str
+    verdict: str  # why it lost, or how well it fits
     probability: float | None  # that all limits are kept
     certain: bool  # measured at this very length, no end of an interval above a limit
     binding: str | None  # the resource that is least likely to be kept
-    dominated_by: str | None
+    dominated_by: str | None  # a label that is no worse in anything, and better in something
     quality: Quality
     estimates: Mapping[str, KnownAmount]  # by resource
     slack: Mapping[str, tuple[float, float, float]]  # what is left of each limit: low, usual, high
@@ -74,11 +74,11 @@ class ChoiceAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seq: int
     prefer: Preference
     scored: str | None  # what the user's own scores are of
-    recommended: str | None
-    answer: str
-    tied: tuple[str, ...]
+    recommended: str | None  # null: nothing fits
+    answer: str  # in a sentence
+    tied: tuple[str, ...]  # labels that nothing known tells apart from the recommended one
     front: tuple[str, ...]  # the Pareto front
-    candidates: tuple[CandidateAt, ...]
+    candidates: tuple[CandidateAt, ...]  # the best first; then those that lost
 
 
 class RelaxedNeeds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,9 +96,9 @@ class Reach(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The longest context at which a candidate keeps all limits."""
 
     label: str
-    longest: int | None
-    surely: int | None
-    at_most: int | None
+    longest: int | None  # null: at no length
+    surely: int | None  # where the upper ends of all intervals are within the limits
+    at_most: int | None  # where the lower ends are
     open: bool  # nothing says that it does not reach further
 
 
@@ -111,18 +111,18 @@ class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     setting: Setting
     needs: Needs
     scores: str  # where published scores come from
-    answer: str | None = None
-    for_all: str | None = None  # the one variant for all of several lengths
-    lengths: tuple[ChoiceAt, ...] = ()
-    reaches: tuple[Reach, ...] = ()
-    seq: int | None = None
+    answer: str | None = None  # in a sentence
+    for_all: str | None = None  # of several lengths: the one variant for all of them
+    lengths: tuple[ChoiceAt, ...] = ()  # of several: the answer at each
+    reaches: tuple[Reach, ...] = ()  # without a length: the longest context of each candidate
+    seq: int | None = None  # of one length, and all that follows
     prefer: Preference | None = None
-    scored: str | None = None
-    recommended: str | None = None
-    tied: tuple[str, ...] = ()
-    front: tuple[str, ...] = ()
-    candidates: tuple[CandidateAt, ...] = ()
-    relaxations: tuple[RelaxedNeeds, ...] = ()
+    scored: str | None = None  # what the user's own scores are of
+    recommended: str | None = None  # null: nothing fits
+    tied: tuple[str, ...] = ()  # labels that nothing known tells apart from the recommended one
+    front: tuple[str, ...] = ()  # the Pareto front
+    candidates: tuple[CandidateAt, ...] = ()  # the best first; then those that lost
+    relaxations: tuple[RelaxedNeeds, ...] = ()  # where nothing fits
 
 
 class ModelLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,10 +151,10 @@ class LayoutAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kept: float  # the share of its layers that are as they were
     weights: str | None
     memory: Mapping[str, int]  # bytes by what takes them, and in total
-    allocated: int
-    prefill: Duration | None
-    token: Duration | None
-    tokens_per_second: float | None
+    allocated: int  # by an engine with pages of one size
+    prefill: Duration | None  # to read the prompt
+    token: Duration | None  # of a step of decoding
+    tokens_per_second: float | None  # over the batch
     longest: int | None  # the longest context that fits the memory
     chances: Mapping[Literal["memory", "prefill", "tokens/s"], float | None]
     chance: float | None  # that all limits are kept
@@ -171,5 +171,5 @@ class ModelChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     limits: ModelLimits
     machine: str | None  # where the parts were measured
     setting: Setting | None
-    best: str | None
-    layouts: tuple[LayoutAt, ...]
+    best: str | None  # a layout; null: nothing fits
+    layouts: tuple[LayoutAt, ...]  # what is preferred comes first

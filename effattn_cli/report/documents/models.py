@@ -60,9 +60,9 @@ class ModelMemory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A model and its other layouts, and the memory that each takes."""
 
     units: Mapping[str, str]
-    weights: Weights | None
-    cache: Dtype | None
-    chunk: int
+    weights: Weights | None  # null: as the model's dtype
+    cache: Dtype | None  # of keys and values; null: as the model's dtype
+    chunk: int  # tokens of a prompt that are read at once
     training: bool
-    limit: int | None
+    limit: int | None  # bytes there are
     layouts: tuple[Layout, ...]

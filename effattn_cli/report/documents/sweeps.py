@@ -8,6 +8,9 @@ from effattn_cli.machine import Size
 from effattn_cli.records import Cell, Cost, Failure
 from effattn_cli.setting import Setting
 
+#: What a sweep would do with a cell; on another machine, whether it fits.
+What = Literal["measure", "predict", "fail", "fits"]
+
 
 class PlannedCell(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A cell, what it needs, and what the sweep would do with it."""
@@ -17,7 +20,7 @@ class PlannedCell(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cost: Cost | None  # counted
     needs_bytes: int | None  # inputs, weights and the peak beyond them
     call_seconds: float | None  # expected, not measured
-    plan: Literal["measure", "predict", "fail"]
+    plan: What
     failure: Failure | None
 
 

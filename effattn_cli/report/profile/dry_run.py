@@ -36,7 +36,7 @@ def table(profile: Profile, plan: Plan) -> Lines:
     planned = {each.cell: each for each in plan.cells}
     shown: list[Text | Grid] = []
     for series in by_setting(profile.records):
-        rows = [_row(planned[r.cell], plan.machine) for r in series.records]
+        rows = [_row(planned[record.cell]) for record in series.records]
         shown += [Text(series.setting.title, "bold"), Grid(COLUMNS, rows), Text()]
     note = (
         "No variant was run: costs are counted, times (~) follow from the machine's speed."
@@ -88,9 +88,7 @@ def _total(plan: Plan, seconds: float) -> str:
     return f"{total}; what does not fit the budget of {units.duration(budget)} is predicted"
 
 
-def _row(planned: PlannedCell, elsewhere: str | None) -> Row:
-    """Where it is for another machine, nothing is to be measured: it is said that it fits."""
-    word = planned.plan if elsewhere is None else "fits"
+def _row(planned: PlannedCell) -> Row:
     cell, call = planned.cell, planned.call_seconds
     first = [
         Text(units.length(cell.seq)),
@@ -105,6 +103,6 @@ def _row(planned: PlannedCell, elsewhere: str | None) -> Row:
             Text(units.count(planned.cost.flops) if planned.cost else "?"),
             Text(units.size(planned.needs_bytes) if planned.needs_bytes else "?"),
             Text(f"~{units.seconds(call)}" if call else "?"),
-            Text(word, "dim" if word == "predict" else ""),
+            Text(planned.plan, "dim" if planned.plan == "predict" else ""),
         )
     )

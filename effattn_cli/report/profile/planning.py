@@ -8,7 +8,7 @@ from effattn_cli.architecture import Model
 from effattn_cli.models.budget import Deployment, memory
 from effattn_cli.models.cells import parts
 from effattn_cli.records import Cell, Profile, Record, Sampling
-from effattn_cli.report.documents.sweeps import Plan, PlannedCell, PlannedModel
+from effattn_cli.report.documents.sweeps import Plan, PlannedCell, PlannedModel, What
 from effattn_cli.setting import Setting
 
 Calls = Mapping[Cell, float | None]  # the expected seconds of a call
@@ -18,24 +18,31 @@ def planned(profile: Profile, calls: Calls, elsewhere: str | None = None) -> Pla
     """The plan of a profile whose cells are counted. `elsewhere` is the machine that it is for,
     where that is not this one.
     """
+    sampling = profile.sampling if elsewhere is None else None
     return Plan(
         machine=elsewhere,
         seconds=_total(profile, calls) if elsewhere is None else None,
         budget_seconds=profile.sampling.time_budget,
-        cells=tuple(_cell(each, calls[each.cell], profile.sampling) for each in profile.records),
+        cells=tuple(_cell(each, calls[each.cell], sampling) for each in profile.records),
         models=tuple(_models(profile, calls)),
     )
 
 
-def _cell(record: Record, call: float | None, sampling: Sampling) -> PlannedCell:
-    fits = time_estimate.affordable((call or 0.0) * record.steps, sampling)
+def _cell(record: Record, call: float | None, sampling: Sampling | None) -> PlannedCell:
+    """Without a sampling, nothing is to be measured: it is said whether the cell fits."""
+    what: What = "fits"
+    if record.failure is not None:
+        what = "fail"
+    elif sampling is not None:
+        fits = time_estimate.affordable((call or 0.0) * record.steps, sampling)
+        what = "measure" if fits else "predict"
     return PlannedCell(
         cell=record.cell,
         label=record.cell.label,
         cost=record.cost,
         needs_bytes=record.needs_bytes,
         call_seconds=call,
-        plan="fail" if record.failure is not None else "measure" if fits else "predict",
+        plan=what,
         failure=record.failure,
     )
 
