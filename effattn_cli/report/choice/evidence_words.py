@@ -32,7 +32,7 @@ def column(one: Evaluation, choice: Choice) -> str:
     ]
     if has_published(quality, training=training):
         said.append(f"LRA {quality.lra:.1f}")
-    if quality.deployed and not quality.exact:
+    if quality.deployed and not quality.exact and error is None:
         said.append("released")
     if quality.sees is not None and quality.sees < choice.seq:
         said.append(f"sees {units.length(quality.sees)}")
@@ -83,9 +83,8 @@ def cost(one: Evaluation, seq: int) -> str:
         name = units.clean(one.label)
         hint = f"how well is not known (effattn evaluate -v {name})"
         return f"it keeps a model's weights and approximates softmax, {hint}"
-    notes = ["longer was not measured"] if found.seq < seq else []
-    notes += [f"beyond {share(NEAR)} fine-tune the model"] if found.low > NEAR else []
-    behind = f" ({'; '.join(notes)})" if notes else ""
+    behind = " only" if found.seq < seq else ""
+    behind += f" (beyond {share(NEAR)} fine-tune it)" if found.low > NEAR else ""
     if quality.is_useless:
         return f"it takes a model's weights, which are of no use with {of_error(found)}{behind}"
     return f"it keeps a model's weights, with {of_error(found)}{behind}"
