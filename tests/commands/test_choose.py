@@ -9,19 +9,45 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from effattn_cli import store
+from effattn_cli import library, store
 from effattn_cli.host import processor
+from effattn_cli.store import EVALUATION
 from effattn_cli.units import number
 from tests.analysis.grids import grid, variants
-from tests.builders import a_card, a_cell, a_machine, a_profile, a_variant, failed, measured
+from tests.builders import (
+    a_card,
+    a_cell,
+    a_machine,
+    a_profile,
+    a_variant,
+    an_evaluation,
+    failed,
+    measured,
+)  # fmt: skip
 from tests.running import Ended, effattn
 
 SHIPPED = "ref:epyc-zen5-2-threads"
 
 
 @pytest.fixture(scope="module")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> str:
+def of_the_grid(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(saved(tmp_path_factory.mktemp("choosing") / "p.yaml"))
+
+
+@pytest.fixture
+def no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shipped speaks of real variants, not of curves that bear their names."""
+    shipped = library.references
+    monkeypatch.setattr(
+        library,
+        "references",
+        lambda form=store.PROFILE: {} if form is EVALUATION else shipped(form),
+    )
+
+
+@pytest.fixture
+def profile(of_the_grid: str, no_evidence: None) -> str:
+    return of_the_grid
 
 
 def saved(path: Path, **facts: Any) -> Path:
@@ -204,7 +230,7 @@ def test_each_number_is_explained(profile: str) -> None:
     assert "Exact attention needs no evidence on its quality" in " ".join(found.split())
 
 
-def test_the_newest_profiles_of_one_machine_are_taken(tmp_path: Path) -> None:
+def test_the_newest_profiles_of_one_machine_are_taken(tmp_path: Path, no_evidence: None) -> None:
     folder = tmp_path / "effattn" / "profiles"
     folder.mkdir(parents=True)
     asked = ["choose", "-s", "1k", "--latency", "1s"]
@@ -301,7 +327,9 @@ def test_charts_are_drawn_when_asked_for_and_need_no_colour(profile: str) -> Non
 
 
 def test_an_answer_from_a_profile_loads_neither_torch_nor_numpy_nor_plotext(profile: str) -> None:
-    words = ["choose", profile, "-s", "24k", "--latency", "1s"]
+    evidence = profile.replace("p.yaml", "e.yaml")
+    store.Writer(Path(evidence)).write(an_evaluation(finished=True))
+    words = ["choose", profile, "-s", "24k", "--latency", "1s", "--evidence", evidence]
     code = (
         f"import sys, effattn_cli.cli as cli\nsys.argv = ['effattn', *{words!r}]\n"
         "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"

@@ -48,7 +48,7 @@ def test_the_error_settles_which_of_two_keeps_the_weights(profile: str, tmp_path
     near = saved(tmp_path / "e.yaml", off("performer", 0.4), off("longformer", 0.1))
     found = effattn("choose", profile, *ASKED, "--evidence", near)
     assert found.returncode == 0, found.stderr
-    costs = "it keeps a model's weights, with an error of 10 % on captured heads at 1k (longer"
+    costs = "it keeps a model's weights, with an error of 10 % on captured heads at 1k only (beyond"
     assert f"Use longformer (131 ms): {costs}" in words(found)
     assert "tied" not in found.stdout
     rows = {line.split()[0]: line for line in found.stdout.splitlines() if line[:1].strip()}

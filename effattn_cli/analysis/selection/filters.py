@@ -57,7 +57,7 @@ def _refuse_another_machine(mine: Machine, theirs: Machine) -> None:
     if ours == others:
         ours, others = (_side(apart[0], side) for side in (apart[0].old, apart[0].new))
     message = f"the profiles are of different machines: {ours!r} and {others!r}"
-    raise UsageError(message, "give those of one machine")
+    raise UsageError(message, "give those of one machine, and ask once for each")
 
 
 def _side(difference: Difference, value: str) -> str:

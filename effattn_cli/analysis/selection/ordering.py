@@ -87,7 +87,8 @@ def _by_error(
     training: bool,
 ) -> list[Tier]:
     """What keeps a model's weights by its error, all else as `trained` says, side by side: the best
-    of both cannot be told apart, and so on down.
+    of both cannot be told apart, and so on down. Windows and the like are further off in more
+    tokens: an error in fewer than others were tried with says only that it is no smaller.
     """
     kept: Tier = []
     others: Tier = []
@@ -96,9 +97,14 @@ def _by_error(
         is_kept = quality.keeps_weights and not quality.exact and not training
         (kept if is_kept else others).append(one)
 
+    errors = [one.candidate.quality.error for one in kept]
+    longest = max((found.seq for found in errors if found is not None), default=0)
+
     def error(one: "Evaluation") -> Interval:
         found = one.candidate.quality.error
-        return UNKNOWN if found is None else (found.low, found.high)
+        if found is None:
+            return UNKNOWN
+        return found.low, found.high if found.seq == longest else INFINITY
 
     none: Tier = []
     pairs = zip_longest(apart(kept, error), apart(others, trained), fillvalue=none)

@@ -22,7 +22,9 @@ def column(one: Evaluation, choice: Choice) -> str:
     quality, training = one.candidate.quality, choice.required.training
     said = [] if quality.score is None else [f"score {quality.score:g}"]
     error = _error(quality, training=training)
-    said += [f"error {share(error.value)}{_mark(error)}"] if error is not None else []
+    said += (
+        [] if error is None else [f"error {share(error.value)}{_mark(error)}{_at(error, choice)}"]
+    )
     said += [
         f"{word} {quality.measured[task].value:g}{_mark(quality.measured[task])}"
         for task, word in LOADS.items()
@@ -30,11 +32,18 @@ def column(one: Evaluation, choice: Choice) -> str:
     ]
     if has_published(quality, training=training):
         said.append(f"LRA {quality.lra:.1f}")
-    if quality.deployed and not quality.exact:
+    if quality.deployed and not quality.exact and error is None:
         said.append("released")
     if quality.sees is not None and quality.sees < choice.seq:
         said.append(f"sees {units.length(quality.sees)}")
     return ", ".join(said)
+
+
+def _at(finding: Finding, choice: Choice) -> str:
+    """` at 1k`, where it is of other lengths for others, and so is not to be compared with all."""
+    known = (one.candidate.quality.error for one in choice.evaluations if not one.rejection)
+    seqs = {error.seq for error in known if error is not None}
+    return f" at {units.length(finding.seq)}" if finding.seq != max(seqs, default=0) else ""
 
 
 def _mark(finding: Finding) -> str:
@@ -74,9 +83,8 @@ def cost(one: Evaluation, seq: int) -> str:
         name = units.clean(one.label)
         hint = f"how well is not known (effattn evaluate -v {name})"
         return f"it keeps a model's weights and approximates softmax, {hint}"
-    notes = ["longer was not measured"] if found.seq < seq else []
-    notes += [f"a trained model can live with {share(NEAR)}"] if found.low > NEAR else []
-    behind = f" ({'; '.join(notes)})" if notes else ""
+    behind = " only" if found.seq < seq else ""
+    behind += f" (beyond {share(NEAR)} fine-tune it)" if found.low > NEAR else ""
     if quality.is_useless:
         return f"it takes a model's weights, which are of no use with {of_error(found)}{behind}"
     return f"it keeps a model's weights, with {of_error(found)}{behind}"
@@ -123,18 +131,18 @@ def legend(listed: Sequence[Evaluation], choice: Choice) -> Iterator[str]:
     errors = [e for quality in qualities if (e := _error(quality, training=training)) is not None]
     if errors:
         where = "your own q, k and v" if errors[0].regime == OWN else f"{errors[0].regime} heads"
-        yield f"error: of the output, untrained, on {where} {_at(errors)}"
+        yield f"error: of the output, untrained, on {where} {_origins(errors)}"
     loads = [quality.measured[task] for quality in qualities for task in LOADS
              if task in quality.measured]  # fmt: skip
     if loads:
-        yield f"recalls, ...: what a tiny model learns, 90 % right {_at(loads)}"
+        yield f"recalls, ...: what a tiny model learns, 90 % right {_origins(loads)}"
     if any(not finding.same_code for finding in [*errors, *loads]):
         yield "* of other code than the profile's: effattn evaluate measures it anew"
     if any(has_published(quality, training=training) for quality in qualities):
         yield f"LRA: published ({SOURCE}); {SPREAD:g} points tell nothing apart"
 
 
-def _at(findings: Sequence[Finding]) -> str:
+def _origins(findings: Sequence[Finding]) -> str:
     """`at 1k (ref:fidelity)`."""
     seqs = sorted({finding.seq for finding in findings})
     sources = dict.fromkeys(finding.source for finding in findings)

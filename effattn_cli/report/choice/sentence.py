@@ -121,13 +121,16 @@ def _tie(best: Evaluation, choice: Choice) -> Iterator[str]:
         end = best.interval("latency")[1]
         tied = [one for one in tied if one.interval("latency")[0] <= end]
     if best.candidate.quality.keeps_weights and not choice.required.training:
-        tied = [one for one in tied if one.candidate.quality.keeps_weights]
+        rivals = [one.candidate.quality for one in tied]
+        alike = [one.keeps_weights and one.is_useless <= best.candidate.quality.is_useless
+                 for one in rivals]  # fmt: skip
+        tied = [one for one, is_alike in zip(tied, alike, strict=True) if is_alike]
     if not tied:
         return
     names = [units.clean(one.label) for one in tied[:NAMED]]
     more = [f"{len(tied) - NAMED} more"] if len(tied) > NAMED else []
     others = _listed([*names, *more])
-    yield f"tied in {choice.prefer} with {others} as far as is known: the simplest, then fastest"
+    yield f"tied in {choice.prefer} with {others}: the simplest, then fastest"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -137,7 +137,7 @@ def _pareto_table(shown: View) -> str:
         "variant", "kind", choice.required.metric("latency").title, "memory", "on the front",
         "swap", "evidence",
     )  # fmt: skip
-    caption = f"Latency, memory and evidence at {units.length(choice.seq)} tokens"
+    caption = f"Latency and memory at {units.length(choice.seq)} tokens"
     said = "; ".join(evidence_words.legend(there, choice))
     table = tables.plain(titles, rows, caption)
     return table + (tag("p", text(said), class_="reading") if said else "")
