@@ -1,17 +1,18 @@
 """`effattn export`: a profile for other programs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from effattn_cli.commands.completion import profile_names
+from effattn_cli.commands import options as o
 
 
+@o.takes(*o.filters(o.SHOWN))
 def export(
-    profile: Annotated[
-        str, typer.Argument(help="A file, a name, @1 (the newest).", autocompletion=profile_names)
-    ],
+    profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest).")],
+    variant: o.VariantFilter = None,
+    seq: o.SeqFilter = None,
     format: Annotated[
         Literal["csv", "json", "md"], typer.Option("--format", "-f", help="What to write.")
     ] = "csv",
@@ -21,13 +22,15 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if it is there.")
     ] = False,
+    **options: Any,
 ) -> None:
     """Write a profile as CSV (a line for each cell), JSON (all of it) or Markdown."""
     from effattn_cli import files, library, store
     from effattn_cli.app import named_profiles
+    from effattn_cli.app.part import part_of
     from effattn_cli.report.profile import csv_export as exports
 
-    loaded = library.read(profile)
+    loaded = part_of(library.read(profile), o.part(variant, seq, options))
     writers = {"csv": exports.as_csv, "json": store.as_json, "md": exports.as_markdown}
     text = writers[format](loaded).removesuffix("\n") + "\n"
     if out is None:

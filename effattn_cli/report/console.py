@@ -53,6 +53,7 @@ def paged(console: Console, *, pager: bool) -> Iterator[None]:
 
 def print_profile(profile: Profile, console: Console | None = None) -> None:
     """Tables, then sentences, on stdout or on `console`."""
+    from effattn_cli.report import phrases  # noqa: PLC0415
     from effattn_cli.report.profile import findings, tables  # noqa: PLC0415  # few commands need them
 
     console = console or stdout()
@@ -60,6 +61,7 @@ def print_profile(profile: Profile, console: Console | None = None) -> None:
         from effattn_cli.report.model import time_view  # noqa: PLC0415
 
         console.print(time_view.shown(profile), highlight=False)
+        console.print(phrases.origin(profile), style="dim", highlight=False, markup=False)
         if missing := lacks(profile):
             console.print(missing, highlight=False, markup=False)
         return

@@ -14,6 +14,7 @@ from effattn_cli.analysis.series import Series, by_setting
 from effattn_cli.errors import UsageError
 from effattn_cli.metrics import METRICS
 from effattn_cli.records import Profile
+from effattn_cli.report import phrases
 from effattn_cli.report.layout import Column, Grid, Row
 
 CROSSING = tuple(metric for metric in METRICS.values() if metric.crosses)
@@ -53,6 +54,7 @@ def table(profile: Profile) -> Lines:
         f"Lengths N* against {units.clean(_baseline(profile))}, between measured ones straight on"
     )
     shown.append(Text(f"{note} logarithmic axes.", "dim"))
+    shown.append(Text(phrases.origin(profile), "dim"))
     if any(found.crossing.predicted for found in marks):
         shown.append(Text("~ rests on a predicted value", "dim"))
     if any(record.background_load is not None for record in profile.records):
