@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperOption
@@ -37,12 +37,11 @@ from effattn_cli.commands.score import score
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
 from effattn_cli.errors import EffattnError, Stopped
-from effattn_cli.report import stand_ins
+from effattn_cli.report import colors, stand_ins
 from effattn_cli.setting import FORMER
 from effattn_cli.units import clean
 
 FORMAT = ("--output-format", "json")
-COLOR = "EFFATTN_COLOR"  # also as a variable; `report.console` reads it
 SURVIVORS = 300_000  # new objects between two looks for garbage; two large profiles make as many
 
 ENVIRONMENT = (
@@ -86,15 +85,11 @@ def _version(asked: bool) -> None:
 
 
 def _color(when: str) -> str:
-    if when == "never":
-        from typer import rich_utils  # noqa: PLC0415  # of the help, which loads it anyhow
+    if when != "auto":
+        from typer import rich_utils  # noqa: PLC0415  # which makes the help, and loads rich
 
-        rich_utils.COLOR_SYSTEM = None
-    if when == "always":
-        from typer import rich_utils  # noqa: PLC0415
-
-        rich_utils.COLOR_SYSTEM = "standard"
-    os.environ[COLOR] = when
+        rich_utils.COLOR_SYSTEM = colors.SYSTEMS[when]
+    os.environ[colors.VARIABLE] = when
     return when
 
 
@@ -103,7 +98,7 @@ def _of_all(*names: str, help: str, **more: Any) -> Any:
 
 
 Color = Annotated[
-    Literal["auto", "always", "never"],
+    colors.When,
     _of_all("--color", help="Colours in answers.", callback=_color),
 ]
 Version = Annotated[

@@ -21,36 +21,41 @@ def crossover(
     json: o.Json = False,
     quiet: o.Quiet = False,
     chart: o.ChartFlag = None,
+    no_pager: o.NoPager = False,
     **options: Any,
 ) -> None:
     """Find the length from which on each variant beats exact attention, saved or measured now."""
     from effattn_cli.app.live_crossover import USUAL
     from effattn_cli.app.named_profiles import read
+    from effattn_cli.app.part import part_of
     from effattn_cli.app.sweep import Order
     from effattn_cli.commands.notes import note
     from effattn_cli.errors import UsageError
     from effattn_cli.report import charts, crossover_view, terminal_chart
-    from effattn_cli.report.console import stdout
+    from effattn_cli.report.console import paged, stdout
+    from effattn_cli.setting import AXES
 
     given = o.asked(options)
-    live = bool(given) or out is not None or force
-    if (profile is not None) == live:
+    measuring = [name for name in given if name not in (*AXES, "variant", "seq")]
+    measuring += [name for name, value in {"out": out, "force": force}.items() if value]
+    if profile is not None and measuring:
+        why = f"--{measuring[0].replace('_', '-')} starts a new measurement"
+        raise UsageError(f"{why} and cannot filter a saved profile", "leave one out")
+    if profile is None and not given:
         hint = "effattn crossover PROFILE, or effattn crossover -v linformer"
-        if not live:
-            raise UsageError("name a saved profile, or a variant to measure", hint)
-        word = next(iter(given), "out" if out is not None else "force").replace("_", "-")
-        why = f"--{word} starts a new measurement and cannot filter a saved profile"
-        raise UsageError(why, hint)
+        raise UsageError("name a saved profile, or a variant to measure", hint)
     if profile is not None:
-        result = read(profile, note)
+        part = o.part(given.get("variant"), given.get("seq"), options)
+        result = part_of(read(profile, note), part)
     else:
         result = _measured(Order(flags=USUAL | given, out=out, force=force), quiet=quiet)
     if json:
         typer.echo(crossover_view.as_json(result))
         return
     console = stdout()
-    console.print(crossover_view.table(result), highlight=False)
-    terminal_chart.show(charts.of_profile(result), console, asked=chart)
+    with paged(console, pager=not no_pager):
+        console.print(crossover_view.table(result), highlight=False)
+        terminal_chart.show(charts.of_profile(result), console, asked=chart)
 
 
 def _measured(order: "Order", *, quiet: bool) -> "Profile":

@@ -1,17 +1,18 @@
 """`effattn export`: a profile for other programs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from effattn_cli.commands.completion import profile_names
+from effattn_cli.commands import options as o
 
 
+@o.takes(*o.filters(o.SHOWN))
 def export(
-    profile: Annotated[
-        str, typer.Argument(help="A file, a name, @1 (the newest).", autocompletion=profile_names)
-    ],
+    profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest).")],
+    variant: o.VariantFilter = None,
+    seq: o.SeqFilter = None,
     format: Annotated[
         Literal["csv", "json", "md"], typer.Option("--format", "-f", help="Format to write.")
     ] = "csv",
@@ -24,10 +25,12 @@ def export(
     json: Annotated[
         bool, typer.Option("--json", help="With --out: say in JSON what was written.")
     ] = False,
+    **options: Any,
 ) -> None:
     """Write a profile as CSV (one row per measurement), JSON (all of it) or Markdown."""
     from effattn_cli import files, library, store
     from effattn_cli.app import named_profiles
+    from effattn_cli.app.part import part_of
     from effattn_cli.commands.notes import wrote
     from effattn_cli.errors import UsageError
     from effattn_cli.report.profile import csv_export as exports
@@ -35,7 +38,7 @@ def export(
     if json and out is None:
         hint = "--format json prints the profile as JSON; --out FILE --json says what was written"
         raise UsageError("--json: stdout holds the export itself", hint)
-    loaded = library.read(profile)
+    loaded = part_of(library.read(profile), o.part(variant, seq, options))
     writers = {"csv": exports.as_csv, "json": store.as_json, "md": exports.as_markdown}
     text = writers[format](loaded).removesuffix("\n") + "\n"
     if out is None:

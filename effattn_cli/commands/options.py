@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -23,6 +23,9 @@ from effattn_cli.plan import evaluation_request
 from effattn_cli.plan.evaluation_request import EvaluationRequest
 from effattn_cli.plan.request import OPTIONS, Request
 from effattn_cli.setting import AXES, USUAL, Setting
+
+if TYPE_CHECKING:
+    from effattn_cli.app.part import Part
 
 COMPLETIONS: dict[str, Any] = {
     "variant": variant_names, "model": model_names, "family": family_names,
@@ -191,6 +194,38 @@ Quiet = Annotated[bool, _output("--quiet", "-q", help="No progress.", metavar=" 
 ChartFlag = Annotated[
     bool | None, _output("--chart/--no-chart", help="Draw the curves.", metavar=" ")
 ]
+
+
+SHOWN = "What is shown"
+VariantFilter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--variant", "-v", metavar="NAME", show_default=False, rich_help_panel=SHOWN,
+        help="Only these, and the baseline: `linformer,performer`. Repeatable.",
+        autocompletion=variant_names,
+    ),
+]  # fmt: skip
+SeqFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--seq", "-s", metavar="RANGE", show_default=False, rich_help_panel=SHOWN,
+        help="Only these lengths, as `1k..16k`.",
+    ),
+]  # fmt: skip
+NoPager = Annotated[
+    bool, _output("--no-pager", help="Print it even where a screen is too small.", metavar=" ")
+]
+
+
+def part(variants: list[str] | None, seq: str | None, values: Mapping[str, Any]) -> "Part":
+    """The part of a saved profile that these options say.
+
+    Raises:
+        UsageError: a value of an axis cannot be read, or stands for several.
+    """
+    from effattn_cli.app.part import Part
+
+    return Part(variants=variants or (), seq=seq, setting=filtered(values))
 
 
 def names_of(options: Iterable[Option]) -> list[str]:

@@ -1,23 +1,20 @@
 """The console that answers are printed on."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
 from effattn_cli.analysis.completeness import lacks
 from effattn_cli.records import Profile
+from effattn_cli.report import colors
 
 PIPED = 160  # columns of a file or a pipe: all of a table's, where nobody said how many there are
 
 
-COLOR = "EFFATTN_COLOR"  # what `--color` says: auto, always, never
 PAGER = "FRX"  # of `less`: leave what fits a screen, keep colours, clear nothing
-
-_Color = Literal["auto", "standard"] | None
-COLORS: Mapping[str, _Color] = {"always": "standard", "never": None}
 
 
 def stdout() -> Console:
@@ -34,10 +31,10 @@ def stderr(*, quiet: bool = False) -> Console:
 
 
 def _console(**options: Any) -> Console:
-    when = os.environ.get(COLOR, "auto")
+    when = os.environ.get(colors.VARIABLE, "auto")
     if when == "always":
         options["no_color"] = False  # whatever NO_COLOR says
-    return Console(color_system=COLORS.get(when, "auto"), **options)
+    return Console(color_system=colors.SYSTEMS.get(when, "auto"), **options)
 
 
 @contextmanager
@@ -53,6 +50,7 @@ def paged(console: Console, *, pager: bool) -> Iterator[None]:
 
 def print_profile(profile: Profile, console: Console | None = None) -> None:
     """Tables, then sentences, on stdout or on `console`."""
+    from effattn_cli.report import phrases  # noqa: PLC0415
     from effattn_cli.report.profile import findings, tables  # noqa: PLC0415  # few commands need them
 
     console = console or stdout()
@@ -60,6 +58,7 @@ def print_profile(profile: Profile, console: Console | None = None) -> None:
         from effattn_cli.report.model import time_view  # noqa: PLC0415
 
         console.print(time_view.shown(profile), highlight=False)
+        console.print(phrases.origin(profile), style="dim", highlight=False, markup=False)
         if missing := lacks(profile):
             console.print(missing, highlight=False, markup=False)
         return

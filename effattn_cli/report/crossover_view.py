@@ -13,6 +13,7 @@ from effattn_cli.analysis.series import Series, by_setting
 from effattn_cli.errors import UsageError
 from effattn_cli.metrics import METRICS
 from effattn_cli.records import Profile
+from effattn_cli.report import phrases
 from effattn_cli.report.documents import kinds
 from effattn_cli.report.documents.sweeps import CrossedAt, Crossovers, SharedSetting
 from effattn_cli.report.layout import Column, Grid, Row
@@ -54,6 +55,7 @@ def table(profile: Profile) -> Lines:
     shown.append(Text(f"{against}, interpolated log-log between measured lengths.", "dim"))
     if any(found.crossing.at is None for found in marks):
         shown.append(Text("none up to N: no crossover at the lengths measured, up to N", "dim"))
+    shown.append(Text(phrases.origin(profile), "dim"))
     if any(found.crossing.predicted for found in marks):
         shown.append(Text("~ rests on a predicted value", "dim"))
     if any(record.background_load is not None for record in profile.records):

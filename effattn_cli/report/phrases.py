@@ -4,9 +4,9 @@ import math
 
 from effattn_cli.analysis.reliability import half_width
 from effattn_cli.metrics import Metric
-from effattn_cli.records import Failure, Reason, Record
+from effattn_cli.records import Failure, Profile, Reason, Record
 from effattn_cli.setting import Setting
-from effattn_cli.units import clean
+from effattn_cli.units import clean, number
 
 REASONS: dict[Reason, str] = {
     "unsupported": "not supported",
@@ -19,6 +19,16 @@ REASONS: dict[Reason, str] = {
     "bad-answer": "gave an answer that is not a measurement",
     "too-costly": "not started",
 }
+
+
+def origin(profile: Profile) -> str:
+    """The machine, its torch, the day, and what measured it: without these no number is one."""
+    here = profile.machine
+    machine = f"{here.cpu}, {number(here.cores, 'core')}"
+    if here.accelerator:
+        machine += f", {here.accelerator}"
+    day = profile.created[:10]
+    return clean(f"{machine} · torch {here.torch} · {day} · effattn {here.effattn}")
 
 
 def measuring(label: str, seq: int, setting: Setting) -> str:

@@ -9,6 +9,7 @@ import unicodedata
 NAME = "stand-ins"  # of the error handler, as `errors=` of a stream takes it
 
 _STAND_INS = {
+    "·": "-", "→": "->", "≤": "<=", "≥": ">=", "≈": "~", "−": "-",
     "±": "+-", "µ": "u", "μ": "u", "…": "...", "×": "x", "°": "deg", "—": "-", "–": "-",
     "│": "|", "║": "|", "┃": "|", "╎": "|", "╵": "|", "╷": "|",
 }  # fmt: skip

@@ -182,7 +182,7 @@ class Scheduler:
 
     def _watch(self, record: Record) -> Watched | Failure:
         """The memory pass of a cell, in a process of its own."""
-        self._tell(record, "memory")
+        self._tell(record, "memory", starts=True)
         request = MeasureMemory(
             task=self._task(record.cell),
             sampling=self._sampling,
@@ -194,7 +194,7 @@ class Scheduler:
 
     def _time(self, record: Record, stage: str) -> Timed | Failure:
         """One run of a cell, in a process of its own."""
-        self._tell(record, stage)
+        self._tell(record, stage, starts=True)
         request = MeasureLatency(
             task=self._task(record.cell),
             sampling=self._sampling,
@@ -271,7 +271,7 @@ class Scheduler:
                 self.state.enter(predicted)
                 self._tell(predicted, "predicting")
 
-    def _tell(self, record: Record, stage: str) -> None:
+    def _tell(self, record: Record, stage: str, *, starts: bool = False) -> None:
         left, seconds = self.state.all_left()
         self._context.watch(
             Step(
@@ -280,7 +280,7 @@ class Scheduler:
                 done=self._done,
                 total=self._done + left + self._retries,
                 seconds_left=seconds if self._done else None,
-                settled=self.state.left(record.cell) == 0,
+                settled=not starts and self.state.left(record.cell) == 0,
             )
         )
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import threading
 
@@ -7,7 +8,7 @@ from rich.console import Console
 
 from effattn_cli.records import Record
 from effattn_cli.report.profile.progress import Progress
-from effattn_cli.run.events import Step
+from effattn_cli.run.events import RETRY, Step
 from tests.builders import MIB, MS, a_cell, failed, measured, pending, predicted
 
 CELL = a_cell("linformer", 4096)
@@ -50,6 +51,12 @@ linformer seq 4k: ~62.1 s, ~64.0 MiB, predicted: a call would take about 62.1 s 
 linformer seq 4k: no result (5/14)
 warning: the machine is busy
 """)
+
+
+def test_a_second_try_is_said_to_be_one() -> None:
+    step = dataclasses.replace(a_step(measured(CELL, 2 * MS)), stage=RETRY, done=14)
+    line = "measured again, the machine was slow: linformer seq 4k: 2.00 ms, 4.0 MiB (14/14)"
+    assert told(step).splitlines()[0] == line
 
 
 def test_lines_are_never_folded_or_obeyed() -> None:

@@ -60,6 +60,7 @@ forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
 128k  sdpa       out of memory: would need 41.0 GiB, the limit is 19.2 GiB
       linformer         -                             -
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals
 ~ predicted from the measured lengths
 ! other processes kept up to 1.3 cores busy: the latency may be too high
@@ -78,6 +79,7 @@ seq  variant     latency           vs sdpa     peak    vs sdpa  GFLOP/s  tokens/
  2k  sdpa        29.1 ms ±1 %            1  2.0 MiB          1      275    70.4 k  28.8 ms … 29.4 ms
      linformer  !40.0 ms ±1 %  1.4x slower  5.0 MiB  2.5x more       50    51.2 k  39.6 ms … 40.4 ms
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals
 ! other processes kept up to 1.3 cores busy: the latency may be too high
 ? too close to call: the intervals overlap\
@@ -95,6 +97,7 @@ seq variant            latency          vs sdpa    peak vs sdpa GFLOP/s
  1k sdpa               1.00 ms ±1 %           1 4.0 MiB       1    1000
     linear-transformer 2.00 ms ±1 % 2.0x slower 4.0 MiB    same     500
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals\
 """)
     assert screen(tables(a_profile(*records, long)), 66) == snapshot("""\
@@ -106,6 +109,7 @@ seq variant                     latency          vs sdpa    peak
     linear-transformer          2.00 ms ±1 % 2.0x slower 4.0 MiB
     linformer:rank=64,sharing=1 3.00 ms ±1 % 3.0x slower 4.0 MiB
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals\
 """)
 
@@ -119,6 +123,7 @@ forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
 1000  linformer  1.00 ms ±1 %  4.0 MiB     1000     1.0 M   990 µs … 1.01 ms
 1.5k  linformer  1.54 ms ±1 %  4.0 MiB      651     1.0 M  1.52 ms … 1.55 ms
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals\
 """)
 
@@ -144,6 +149,7 @@ context variant            latency         vs sdpa     peak vs sdpa   state
     64k sdpa               2.00 ms ±1 %          1 87.9 KiB       1 256 MiB
         linear-transformer 80.0 µs ±1 % 25x faster 87.9 KiB    same 1.0 MiB
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals\
 """)
 
@@ -167,6 +173,7 @@ seq  variant  latency          peak  GFLOP/s  tokens/s         min … max
 ────────────────────────────────────────────────────────────────────────
  1k  sdpa     1.00 ms ±1 %  4.0 MiB     1000     1.0 M  990 µs … 1.01 ms
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals\
 """)
 
@@ -181,6 +188,7 @@ seq  batch  variant  latency          peak  GFLOP/s  tokens/s         min … ma
  1k      8  sdpa     1.00 ms ±1 %  4.0 MiB     1000     8.2 M  990 µs … 1.01 ms
  8k      1  sdpa     1.00 ms ±1 %  4.0 MiB     1000     8.2 M  990 µs … 1.01 ms
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals\
 """)
 
@@ -198,6 +206,7 @@ seq  variant  latency          peak  GFLOP/s  tokens/s         min … max
  1k  sdpa     1.00 ms ±1 %  4.0 MiB              1.0 M  990 µs … 1.01 ms
  2k  sdpa     1.00 ms ±1 %  4.0 MiB              2.0 M  990 µs … 1.01 ms
 
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 ±: half the range covered by all rounds' 95 % intervals
 sdpa: its cost could not be counted: \\x1b[31mthe process ended\
 """)
@@ -229,6 +238,8 @@ forward, core, not causal, dim 512, 8 heads, batch 1, float32, cpu, 2 threads
 seq  variant  latency      peak  GFLOP/s  tokens/s        min … max
 ───────────────────────────────────────────────────────────────────
  1k  sdpa      1.00 s   4.0 MiB        1     1.0 k  1.00 s … 1.00 s
+
+a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0\
 """)
 
 

@@ -368,6 +368,7 @@ def test_a_round_on_a_slower_machine_is_tried_once_more() -> None:
     assert [(step.done, step.total) for step in again] == [
         (done, 31) for before in (28, 29, 30) for done in (before, before + 1)
     ]
+    assert [step.settled for step in again] == [False, True] * 3
     for record in sweep.profile.records:
         assert set(record.samples) == {seconds(record.cell)}
     apart = [run.discarded for record in sweep.profile.records for run in record.runs]

@@ -66,7 +66,7 @@ def chart(profile: Profile, name: str, wish: Wish) -> str:
     if name not in drawn:
         there = f"--chart {', '.join(drawn)}" if drawn else None
         raise UsageError(f"the profile has nothing for the chart {name!r}", there)
-    return svg.standalone(drawn[name], [_origin(profile), shown.series.setting.title])
+    return svg.standalone(drawn[name], [phrases.origin(profile), shown.series.setting.title])
 
 
 def _views(profile: Profile, wish: Wish) -> list[View]:
@@ -79,14 +79,6 @@ def _heading(shown: View, views: Sequence[View]) -> str:
     """What sets a setting apart from the others."""
     apart = shown.series.setting.apart(other.series.setting for other in views)
     return (apart[:1].upper() + apart[1:]) or "Results"
-
-
-def _origin(profile: Profile) -> str:
-    machine = profile.machine
-    return (
-        f"{machine.words} · torch {machine.torch} · {profile.created[:10]} ·"
-        f" effattn {machine.effattn}"
-    )
 
 
 def _title(profiles: Mapping[str, Profile]) -> str:
@@ -107,7 +99,7 @@ def _title(profiles: Mapping[str, Profile]) -> str:
 def _header(profiles: Mapping[str, Profile]) -> str:
     parts = [tag("h1", text(_title(profiles)))]
     for profile in profiles.values() if len(profiles) == 1 else ():
-        parts.append(tag("p", text(_origin(profile)), class_="origin"))
+        parts.append(tag("p", text(phrases.origin(profile)), class_="origin"))
         parts.append(tag("p", _command(profile), class_="origin"))
         parts.append(_lacks(profile))
     return tag("header", "".join(parts))

@@ -4,14 +4,20 @@ import csv
 import io
 from collections.abc import Iterator
 
+from effattn_cli.analysis.crossover.crossing import compare
 from effattn_cli.analysis.reliability import outliers
-from effattn_cli.metrics import METRICS
-from effattn_cli.records import Profile, Record
+from effattn_cli.analysis.series import by_setting
+from effattn_cli.metrics import LATENCY, METRICS, percentile
+from effattn_cli.records import Cell, Profile, Record
 from effattn_cli.report import markdown
 from effattn_cli.report.profile import findings, gpu_notes, tables
 from effattn_cli.setting import AXES
 from effattn_cli.units import clean
 
+PERCENTILES = {metric.column: metric for metric in map(percentile, (0.9, 0.95, 0.99))}
+#: How many times as fast as the baseline, and between which bounds.
+RATIOS = ("baseline", "speedup", "low_speedup", "high_speedup")
+ORIGIN = ("machine", "torch", "created", "effattn")
 OTHERS = (
     "status", "runs", "samples", "outliers", "background_load", "peak_predicted", "resident_bytes",
     "launch_seconds", "worst_step_seconds", "useful_flops", "moved_bytes", "reason", "message",
@@ -25,12 +31,34 @@ def as_csv(profile: Profile) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["label", "variant", "seq", *AXES, *_metric_columns(), *OTHERS])
+    columns = [*_metric_columns(), *PERCENTILES, *RATIOS, *OTHERS, *ORIGIN]
+    writer.writerow(["label", "variant", "seq", *AXES, *columns])
+    ratios, origin = _ratios(profile), _origin(profile)
     for record in profile.records:
         cell = record.cell
         place = [cell.label, cell.variant, cell.seq, *cell.setting.values().values()]
-        writer.writerow([_safe(value) for value in (*place, *_metrics(record), *_others(record))])
+        percentiles = (metric.value(record) for metric in PERCENTILES.values())
+        ratio = ratios.get(cell, (None,) * len(RATIOS))
+        found = (*_metrics(record), *percentiles, *ratio, *_others(record), *origin)
+        writer.writerow([_safe(value) for value in (*place, *found)])
     return text.getvalue()
+
+
+def _ratios(profile: Profile) -> dict[Cell, tuple[object, ...]]:
+    """In the order of `RATIOS`, for each cell beside which the baseline's latency is known."""
+    ratios: dict[Cell, tuple[object, ...]] = {}
+    for series in by_setting(profile.records) if profile.baseline else ():
+        for record in series.records:
+            other = series.find(profile.baseline or "", record.cell.seq)
+            point = None if other is None else compare(record, other, LATENCY)
+            if point is not None and other is not record:
+                ratios[record.cell] = (profile.baseline, point.ratio, *point.ratios)
+    return ratios
+
+
+def _origin(profile: Profile) -> tuple[object, ...]:
+    machine = profile.machine
+    return machine.words, machine.torch, profile.created, machine.effattn
 
 
 def _metric_columns() -> Iterator[str]:

@@ -38,7 +38,8 @@ def grids(profile: Profile) -> Iterator[tuple[str, Grid]]:
 
 
 def notes(profile: Profile) -> Iterator[str]:
-    """What the marks in the tables mean, and the warnings."""
+    """Where the numbers are from, what the marks in the tables mean, and the warnings."""
+    yield phrases.origin(profile)
     yield from _legend(_parts(profile))
     yield from footnotes.lines(profile.records)
 

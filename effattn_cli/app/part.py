@@ -1,0 +1,35 @@
+"""A part of a saved profile, as it is asked for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from effattn_cli.analysis.selection.filters import matching, of_lengths, of_variants
+from effattn_cli.errors import UsageError
+from effattn_cli.records import Profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Which cells are meant; all, where nothing is said."""
+
+    variants: Sequence[str] = ()  # names or labels, with commas between them
+    seq: str | None = None  # lengths, as they are typed
+    setting: Mapping[str, Any] = field(default_factory=dict)  # the values on axes
+
+
+def part_of(profile: Profile, part: Part) -> Profile:
+    """The profile with these of its cells; the baseline stays beside the variants that are named.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if not (part.variants or part.seq or part.setting):
+        return profile
+    if not profile.records:
+        raise UsageError("the profile holds no records")
+    records = matching(profile.records, part.setting)
+    records = of_lengths(of_variants(records, part.variants, profile.baseline), part.seq)
+    return replace(profile, records=tuple(records))
