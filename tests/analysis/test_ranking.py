@@ -381,6 +381,14 @@ def test_an_error_in_fewer_tokens_is_not_known_to_be_as_small_in_more() -> None:
     assert found.tied == {"longformer", "reformer"}
 
 
+def test_errors_are_compared_at_a_length_that_all_have() -> None:
+    evidence = {"performer": [off_by(0.3, 0.02)],
+                "longformer": [off_by(0.1, 0.02), off_by(0.4, 0.2, 16384)]}  # fmt: skip
+    found = chosen(GRID, 65536, latency(0.3), known=LOSSY, evidence=evidence, weights="keep")
+    assert order(found)[0] == "longformer"
+    assert "performer" not in found.tied
+
+
 def test_what_makes_the_weights_useless_comes_after_what_must_be_trained() -> None:
     asked = (GRID, 65536, latency(1.0))
     evidence = {"performer": [off_by(0.9, 0.1)]}

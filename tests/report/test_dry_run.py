@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.report.profile.dry_run import table
+from effattn_cli.report.profile.planning import planned
 from tests.builders import a_cell, a_profile, pending
 from tests.report.screen import screen
 
@@ -15,4 +16,5 @@ def test_a_doubtful_roofline_is_told() -> None:
     line = "! The roofline is doubtful, and these times may be too long: other processes kept 1.6"
     for roofline, is_told in ((sound, False), (doubtful, True)):
         profile = a_profile(pending(cell), rooflines=(roofline,))
-        assert (line in screen(table(profile, {cell: 1e-3}), 200)) == is_told
+        shown = table(profile, planned(profile, {cell: 1e-3}))
+        assert (line in screen(shown, 200)) == is_told

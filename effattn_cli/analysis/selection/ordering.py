@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
+from effattn_cli.analysis.selection.evidence import LEAST, Finding
 from effattn_cli.analysis.selection.quality import SPREAD
 
 if TYPE_CHECKING:
@@ -80,6 +81,15 @@ def _by_quality(fits: Sequence["Evaluation"], *, training: bool) -> list[Tier]:
     return [*first, *apart(scored, own), *_by_error(rest, published, training=training)]
 
 
+def _errors(one: "Evaluation") -> dict[int, Finding]:
+    """Those that are known, by length; what was no approximation in so few tokens is not."""
+    nearest = one.candidate.quality.error
+    if nearest is None:
+        return {}
+    found = [each for each in one.candidate.findings if each.task == "fidelity"]
+    return {each.seq: each for each in found if each.high >= LEAST or each is nearest}
+
+
 def _by_error(
     items: Iterable["Evaluation"],
     trained: Callable[["Evaluation"], Interval] = lambda _: UNKNOWN,
@@ -87,8 +97,9 @@ def _by_error(
     training: bool,
 ) -> list[Tier]:
     """What keeps a model's weights by its error, all else as `trained` says, side by side: the best
-    of both cannot be told apart, and so on down. Windows and the like are further off in more
-    tokens: an error in fewer than others were tried with says only that it is no smaller.
+    of both cannot be told apart, and so on down. Errors are compared at the longest length at which
+    all that are known were measured. Where there is none, an error in fewer tokens than others were
+    tried with says only that it is no smaller: windows and the like are further off in more.
     """
     kept: Tier = []
     others: Tier = []
@@ -97,13 +108,16 @@ def _by_error(
         is_kept = quality.keeps_weights and not quality.exact and not training
         (kept if is_kept else others).append(one)
 
-    errors = [one.candidate.quality.error for one in kept]
-    longest = max((found.seq for found in errors if found is not None), default=0)
+    errors = {one.label: _errors(one) for one in kept}
+    lengths = [set(found) for found in errors.values() if found]
+    shared = set.intersection(*lengths) if lengths else set()
+    longest = max(shared or set().union(*lengths), default=0)
 
     def error(one: "Evaluation") -> Interval:
-        found = one.candidate.quality.error
-        if found is None:
+        nearest = one.candidate.quality.error
+        if nearest is None:
             return UNKNOWN
+        found = errors[one.label].get(longest, nearest)
         return found.low, found.high if found.seq == longest else INFINITY
 
     none: Tier = []

@@ -131,7 +131,7 @@ def test_what_repeats_it_is_there() -> None:
     profile = a_profile(*a_sweep(), machine=machine, command="effattn profile -v 'a b' -s 1k..4k")
     text = Page(document.page({"one": profile})).text
     assert text.count("effattn profile -v 'a b' -s 1k..4k") == 2
-    assert "AMD EPYC 2 · torch 2.13.0+cpu · 2026-01-02 · effattn 0.9.1" in text
+    assert "AMD EPYC, 2 cores · torch 2.13.0+cpu · 2026-01-02 · effattn 0.9.1" in text
     assert "2026-01-02 03:04 UTC" in text
 
 
@@ -245,7 +245,7 @@ def test_a_chart_alone_is_xml_without_variables_or_script(name: str) -> None:
     kinds = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert kinds <= {"svg", "title", "desc", "style", "rect", "text", "g", "path", "circle"}
     assert "var(" not in drawing
-    assert "a CPU 2 · torch 2.13.0 · 2026-01-02 · effattn 0.1.0" in drawing
+    assert "a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0" in drawing
     assert "forward, core, not causal" in drawing
 
 
