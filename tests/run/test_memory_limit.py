@@ -19,7 +19,7 @@ def measured_at_its_own_need(tmp_path: Path, variant: str, *words: str) -> None:
     none = effattn(*sweep, "--memory-limit", "1KiB", "--out", str(tmp_path / "none.yaml"))
     (record,) = json.loads(none.stdout)["records"]
     assert record["failure"]["reason"] == "out-of-memory"
-    limit = str(record["needs_bytes"] + 1)
+    limit = f"{record['needs_bytes'] + 1}B"
     found = effattn(*sweep, "--memory-limit", limit, "--out", str(tmp_path / "some.yaml"))
     (record,) = json.loads(found.stdout)["records"]
     assert record["failure"] is None, record["failure"]
