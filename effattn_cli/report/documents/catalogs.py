@@ -42,6 +42,23 @@ class Profiles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     evaluations: tuple[Entry, ...]
 
 
+class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model that is known by name."""
+
+    name: str
+    family: str  # the model_type of its config
+    layers: int
+    dim: int
+    parameters: int
+    context: int | None  # positions that it was made for
+
+
+class Presets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The models that are known by name."""
+
+    presets: tuple[Preset, ...]
+
+
 class KindOfDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A kind of document that a command prints."""
 

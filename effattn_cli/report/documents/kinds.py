@@ -55,6 +55,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(name="crossovers", record=sweeps.Crossovers, commands=("crossover",)),
         Kind(name="profiles", record=catalogs.Profiles, commands=("profiles",)),
         Kind(name="variants", record=catalogs.Variants, commands=("variants",)),
+        Kind(name="presets", record=catalogs.Presets, commands=("presets",)),
         Kind(name="check", record=catalogs.Check, commands=("check",)),
         Kind(name="kinds", record=catalogs.Kinds, commands=("schema",)),
         Kind(

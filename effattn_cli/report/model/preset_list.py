@@ -1,6 +1,5 @@
 """The models that are known by name."""
 
-import json
 from collections.abc import Sequence
 
 from rich.console import Group as Lines
@@ -8,6 +7,8 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.architecture import Model
+from effattn_cli.report.documents import kinds
+from effattn_cli.report.documents.catalogs import Preset, Presets
 from effattn_cli.report.layout import Column, Grid, Row
 
 COLUMNS = (
@@ -43,11 +44,12 @@ def _row(model: Model) -> tuple[str, ...]:
 
 
 def as_json(models: Sequence[Model]) -> str:
-    fields = [
-        {
-            "name": model.name, "family": model.family, "layers": len(model.layers),
-            "dim": model.dim, "parameters": model.parameters, "context": model.context,
-        }
+    """One JSON document."""
+    presets = tuple(
+        Preset(
+            name=model.name, family=model.family, layers=len(model.layers), dim=model.dim,
+            parameters=model.parameters, context=model.context,
+        )
         for model in models
-    ]  # fmt: skip
-    return json.dumps({"presets": fields}, indent=1)
+    )  # fmt: skip
+    return kinds.text(Presets(presets=presets))
