@@ -13,6 +13,7 @@ import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,18 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 MEASURING = ("profile", "devices", "check", "evaluate")  # what may end at a measuring process
 
 #: Files that examples write.
-MADE = {"policy.yaml", "layout.yaml", "all.yaml", "report.html", "limits.html", "latency.svg"}
+MADE = {
+    "new.yaml",
+    "policy.yaml",
+    "layout.yaml",
+    "all.yaml",
+    "report.html",
+    "limits.html",
+    "latency.svg",
+}
+
+#: Files that examples read; another one may write them.
+INPUTS = {"two.yaml", "old.yaml", "new.yaml", "main.yaml", "both.yaml"}
 
 MIXER = """
 from torch import nn
@@ -135,9 +147,13 @@ def test_a_command_does_what_the_page_says(
     example: Example, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running._Shared, "run", stop)
-    for made in MADE.intersection(example.words) | {"my_variant.py"}:
+    written = {after for word, after in pairwise(example.words) if word in {"-o", "--out"}}
+    before = {folder / name: (folder / name).read_bytes() for name in written & INPUTS}
+    for made in MADE.intersection(example.words) | {"my_variant.py"} | written:
         (folder / made).unlink(missing_ok=True)
     found = effattn(*example.words, cwd=folder)
+    for path, content in before.items():  # another example reads it
+        path.write_bytes(content)
     live = example.words[0] in MEASURING or example.line.startswith("effattn crossover -v")
     allowed = {STOPPED} if live or "--survey" in example.words else {0}
     if "--resume" in example.words:

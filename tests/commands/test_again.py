@@ -84,10 +84,10 @@ def test_again_takes_a_part_and_other_rounds(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--again", "FILE", "--dim", "32"], "--dim cannot change it"),
+        (["--again", "FILE", "--dim", "32"], "cannot be combined with --dim"),
         (["--again", "FILE", "-v", "linformr"], "did you mean 'linformer'?"),
         (["--again", "FILE", "-s", "32"], "valid: 64, 128"),
-        (["--resume", "FILE", "--seed", "3"], "--seed cannot change it"),
+        (["--resume", "FILE", "--seed", "3"], "cannot be combined with --seed"),
         (["--resume", "FILE", "--rounds", "1"], "the sweep has 2 already"),
         (["--resume", "FILE", "--save-config", "c.yaml"], "--save-config cannot be given"),
     ],
@@ -131,7 +131,7 @@ def test_a_config_is_saved_and_is_the_same_sweep(saved: Path, tmp_path: Path) ->
     words = [*SWEEP, "--dry-run", "--save-config", str(first)]
     assert effattn(*words).returncode == 0
     assert config_file.from_file(first)["variant"] == ("linformer:rank=16",)
-    assert "is there already" in effattn(*words).stderr
+    assert "already exists" in effattn(*words).stderr
     found = effattn("profile", "--config", str(saved), "--dry-run", "--save-config", str(second))
     assert found.returncode == 0, found.stderr
     cells = {record.cell for record in store.read(saved).records}

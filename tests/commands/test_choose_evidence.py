@@ -178,7 +178,7 @@ def test_a_named_evaluation_that_is_not_there_is_refused(profile: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "error"),
     [(("--trained", "--fidelity", "5%"), "--fidelity is of what keeps the weights"),
-     (("--fidelity", "5"), "--fidelity: '5' is no share"),
+     (("--fidelity", "5"), "--fidelity: '5' is not a valid share"),
      (("--recall", "0"), "--recall: 0 is out of range")],
 )  # fmt: skip
 def test_limits_that_say_nothing_are_refused(

@@ -62,7 +62,7 @@ def test_crossovers_of_a_part(name: str) -> None:
     assert part.count("latency") == 1
     refused = effattn("crossover", name, "--rounds", "3")
     assert refused.returncode == 2
-    assert "--rounds is of a new measurement" in refused.stderr
+    assert "--rounds starts a new measurement" in refused.stderr
 
 
 @pytest.mark.parametrize("command", ["show", "export", "crossover"])

@@ -56,6 +56,7 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "crossovers": ["crossover {old} --json", "crossover ref:epyc-zen5-2-threads --json"],
     "profiles": ["profiles --json"],
+    "presets": ["presets --json"],
     "variants": ["variants --json", "variants linformer --json", "variants family:linear --json"],
     "check": ["check linformer --json"],
     "kinds": ["schema --json"],
@@ -197,7 +198,7 @@ def test_what_no_one_foresaw_is_a_document_too(monkeypatch: pytest.MonkeyPatch) 
     def broken(_: object) -> None:
         raise RuntimeError("no\nway \x1b")
 
-    monkeypatch.setattr("effattn_cli.library.newest", lambda: broken(None))
+    monkeypatch.setattr("effattn_cli.library.newest", lambda *_: broken(None))
     found = effattn("profiles", "--json")
     assert found.returncode == 70
     document = json.loads(found.stdout)

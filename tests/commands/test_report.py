@@ -31,7 +31,7 @@ def test_a_page_is_written_and_never_over_another_file(tmp_path: Path) -> None:
     out.write_text("mine")
     again = effattn("report", name, "-o", str(out))
     assert again.returncode == 2
-    assert "there already" in again.stderr
+    assert "already exists" in again.stderr
     assert out.read_text() == "mine"
     assert effattn("report", name, "-o", str(out), "--force").returncode == 0
     assert out.read_text().startswith("<!doctype html>")
@@ -88,7 +88,7 @@ def test_a_png_that_cannot_be_made_is_refused(
         (["-o", "a.svg"], "a page is HTML", "--chart latency -o a.svg"),
         (["-v", "linfromer"], "'linfromer'", "did you mean 'linformer'?"),
         (["-s", "1k,2k"], "stands for 2 lengths", "give one"),
-        (["--latency", "50"], "'50'", "did you mean '50s'?"),
+        (["--latency", "50"], "'50'", "did you mean '50ms' or '50s'?"),
         (["--phase", "train"], "nothing was measured with phase train", "--phase train"),
         (["-o", "missing/a.html"], "there is no folder 'missing'", ""),
         ([REF, "--chart", "latency", "-o", "a.svg"], "--chart draws one profile", "side by side"),
