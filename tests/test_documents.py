@@ -31,7 +31,6 @@ MEASURING = ("profile", "devices", "check", "evaluate")  # what may end at a mea
 
 #: Files that examples write.
 MADE = {
-    "new.yaml",
     "policy.yaml",
     "layout.yaml",
     "all.yaml",
