@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,7 +37,7 @@ from effattn_cli.setting import Setting
 
 THREADS = 2
 CONTEXTS = (512, 2048)
-ROUNDS, SECONDS = 5, 1.0  # of each side, and seconds of a round's calls
+ROUNDS, SECONDS = 3, 0.7  # of each side, and seconds of a round's calls
 #: Known models at so many layers, and small ones of other families.
 LAYERS = {
     "gpt2": 12, "bert-base": 12, "llama-3.2-1b": 4, "qwen3-0.6b": 6, "gemma-2-2b": 4,
@@ -140,7 +140,7 @@ def seconds(call: Callable[[], Any]) -> float:
     return median(samples)
 
 
-def estimates(name: str, config: dict[str, Any], contexts: tuple[int, ...]) -> list[Pass]:
+def estimates(name: str, config: dict[str, Any], contexts: Sequence[int]) -> list[Pass]:
     """What a profile of the model's parts says."""
     phases = "forward" if config["model_type"] == "bert" else "forward,decode"
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,8 @@ def main(names: list[str]) -> None:
     print(f"{'model':18} {'phase':8} {'tokens':>6} {'{:>10} {:>10} {:>7}'.format(*titles)}  theirs")
     for name in names or [*LAYERS, *SMALL]:
         config = config_of(name)
-        for found in estimates(name, config, CONTEXTS):
+        most = (understood(config, name).context or 2**31) * 3 // 4  # a step of theirs adds a token
+        for found in estimates(name, config, sorted({min(each, most) for each in CONTEXTS})):
             assert found.total is not None
             setting = base(found.setting)
             whole = Whole(understood(config, name), found.seq, setting)
