@@ -108,7 +108,7 @@ def test_a_plain_module_is_given_the_widths_that_it_names() -> None:
     ("axes", "why"),
     [
         ({"scope": "core"}, "Mixer is a plain module, whose core is not known"),
-        ({"phase": "decode"}, "Mixer cannot decode token by token"),
+        ({"phase": "decode"}, "Mixer cannot decode"),
         ({"padding": 0.5}, "Mixer cannot be given padding"),
         ({"causal": True}, "Mixer cannot be causal"),
     ],

@@ -68,5 +68,5 @@ def test_a_kind_is_named_by_its_beginning() -> None:
     model = presets.model("llama-3-8b")
     assert kind_of(model, "full") == "full_attention"
     assert kind_of(model, "all") == "all"
-    with pytest.raises(UsageError, match="--keep is of --replace"):
+    with pytest.raises(UsageError, match="--keep needs --replace"):
         arranged(model, [], "1/2")
