@@ -111,6 +111,12 @@ def notes(made: Sequence[Pass]) -> Iterator[str]:
         yield "~ predicted from a measured length"
     if any(estimate.busy for estimate in estimates):
         yield "! other processes kept the machine busy: the latency may be too high"
+    warm = [each.warmer for each in made if each.warmer is not None]
+    if warm:
+        yield (
+            f"! A layer's weights, {units.size(max(warm))}, stay in the CPU's caches where it is"
+            " measured alone, and not in the model: decoding may take up to twice as long."
+        )
     for each in made:
         for share in each.missing[:1]:
             where = f"{each.setting.phase} at {units.length(each.seq)}"
