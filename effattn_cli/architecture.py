@@ -4,6 +4,7 @@ keeps between tokens.
 Counts are of numbers, not of bytes: how many bytes a number takes is a choice of the deployment.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -165,6 +166,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def distinct(self) -> dict[Layer, int]:
         """The layers that differ from one another, in order, each with how many are like it."""
         counts: dict[Layer, int] = {}
-        for layer in (replace(layer, repeated=False) for layer in self.layers):
-            counts[layer] = counts.get(layer, 0) + 1
+        for place, count in Counter(self.order).items():
+            layer = replace(self.kinds[place], repeated=False)
+            counts[layer] = counts.get(layer, 0) + count
         return counts

@@ -77,11 +77,6 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fidelity: tuple[Fidelity, ...] = ()  # one for each regime
     ability: tuple[Ability, ...] = ()  # one for each task
 
-    def faithful(self, regime: str, data: str | None = None) -> Fidelity | None:
-        """What is known of a regime."""
-        found = (one for one in self.fidelity if (one.regime, one.data) == (regime, data))
-        return next(found, None)
-
     def able(self, task: str) -> Ability | None:
         """What is known of a task."""
         return next((one for one in self.ability if one.task == task), None)

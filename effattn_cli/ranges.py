@@ -60,6 +60,18 @@ def lengths(text: str, axis: str = "--seq") -> tuple[int, ...]:
     return integers(text, axis)
 
 
+def integer(text: str, axis: str, *, largest: int = LARGEST) -> int:
+    """The one whole number from 1 to `largest` that `text` stands for.
+
+    Raises:
+        UsageError: it cannot be read, or stands for several.
+    """
+    values = integers(text, axis, largest=largest)
+    if len(values) != 1:
+        raise UsageError(f"{axis}: {text!r} stands for {len(values)} values, give one")
+    return values[0]
+
+
 def integers(text: str, axis: str, *, largest: int = LARGEST) -> tuple[int, ...]:
     """The whole numbers from 1 to `largest` that `text` stands for, ascending, each once.
 

@@ -38,7 +38,7 @@ def policy(tmp_path: Path) -> Path:
     path = tmp_path / "policy.yaml"
     found = effattn("choose", str(saved(tmp_path)), "--latency", "10ms", "--emit", str(path))
     assert found.returncode == 0, found.stderr
-    assert found.stderr.splitlines()[-1] == f"saved: {path}"
+    assert found.stderr == f"saved: {path}\n"
     return path
 
 

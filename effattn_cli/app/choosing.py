@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from effattn_cli import library
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.selection import evidence as measured
 from effattn_cli.analysis.selection import spans
@@ -21,14 +20,12 @@ from effattn_cli.app import Note, evidence, named_profiles
 from effattn_cli.app.asked_variants import asked_for
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
-from effattn_cli.machine import differences
 from effattn_cli.policy import Policy, Rule
 from effattn_cli.records import Profile, Record
 from effattn_cli.setting import Setting
 
 #: What a card says of a swap.
 FACTS = ("swap", "swap_if", "own_kv_heads", "shortens", "borrows", "reach", "deployed")
-NEWEST = 8  # saved profiles that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,18 +131,9 @@ def _named(question: Question, note: Note) -> list[Profile]:
 
 def _newest(question: Question, tell: Note) -> list[Profile]:
     """The newest saved profiles that have such cells, all of the newest one's machine."""
-    kept: dict[str, Profile] = {}
-    first: UsageError | None = None
-    for name in list(library.newest())[:NEWEST]:
-        try:
-            profile = library.read(name)
-            _narrowed(pool([profile]), question, note=lambda _: None)
-        except UsageError as error:
-            first = first or error
-            continue
-        newest = next(iter(kept.values()), profile)
-        if profile.records and not differences(profile.machine, newest.machine, "hardware"):
-            kept[name] = profile
+    kept, first = named_profiles.newest(
+        lambda profile: _narrowed(pool([profile]), question, note=lambda _: None)
+    )
     if not kept:
         hint = "effattn profile -v all, or name a profile: effattn choose ref:..."
         raise first or UsageError("no profile is saved yet", hint)

@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec import structs
 
-from effattn_cli import library
 from effattn_cli.analysis import model_choice
 from effattn_cli.analysis.model_choice import Layout, Limits, Option, Swap
 from effattn_cli.analysis.model_time import Times
@@ -16,7 +15,6 @@ from effattn_cli.app import Note, named_profiles
 from effattn_cli.architecture import Layer, Model
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
-from effattn_cli.machine import differences
 from effattn_cli.models import replacing
 from effattn_cli.models.budget import Deployment
 from effattn_cli.models.cells import base, parts
@@ -26,7 +24,6 @@ from effattn_cli.policy import LayoutPolicy
 from effattn_cli.records import Profile, Record, Roofline
 from effattn_cli.setting import Setting
 
-NEWEST = 8  # saved profiles that are looked at
 FULL = "full_attention"
 #: What takes the place of full attention, and the shares of it that stay, where nobody said.
 WINDOWS = (1024, 4096)
@@ -114,9 +111,9 @@ def _layouts(question: Question) -> Iterator[Layout]:
     yield own
     if run.weights is None and question.weights != "train" and not question.replacements:
         yield from model_choice.quantised(own)
-    seen = {model.layers}
+    seen, catalog = {model.layers}, Catalog()
     for layout in _replaced(question):
-        swap = swap_of(model, layout)
+        swap = swap_of(model, layout, catalog)
         if layout.layers in seen or (question.weights == "keep" and swap == "trained"):
             continue
         seen.add(layout.layers)
@@ -154,28 +151,25 @@ def _replaced(question: Question) -> Iterator[Model]:
                 )
 
 
-def swap_of(model: Model, layout: Model) -> Swap:
+def swap_of(model: Model, layout: Model, catalog: Catalog) -> Swap:
     """What the layout asks of the model's weights: the most of what its new layers do."""
     order: list[Swap] = [*model_choice.SWAPS]
     swaps: list[Swap] = ["as it is"]
     for old, new in dict.fromkeys(zip(model.layers, layout.layers, strict=True)):
         if old != new:
-            swaps.append(_layer_swap(old, new))
+            swaps.append(_layer_swap(old, new, catalog))
     return max(swaps, key=order.index)
 
 
-def _layer_swap(old: Layer, new: Layer) -> Swap:
+def _layer_swap(old: Layer, new: Layer, catalog: Catalog) -> Swap:
     """A softmax layer can become what its card says; any other has nothing that could be kept."""
     if old.mixer is None or new.mixer is None:
         return "trained"
-    catalog = Catalog()
     before = catalog.variant(old.mixer.variant)
     after = catalog.variant(new.mixer.variant)
-    usual = {option.name: option.default for option in before.options}
     plain = before.swap(old.mixer.options, causal=old.mixer.causal, kv_heads=True)
-    if plain != "exact" or not replacing.same_weights(old.mixer, new.mixer) or not usual:
-        same = before.name == after.name
-        return "lossy" if same else "trained"
+    if plain != "exact" or not replacing.same_weights(old.mixer, new.mixer):
+        return "lossy" if before.name == after.name else "trained"
     return after.swap(new.mixer.options, causal=new.mixer.causal, kv_heads=True)
 
 
@@ -183,16 +177,12 @@ def _profiles(question: Question, note: Note, tell: Note) -> list[Profile]:
     """Those that are named; else the newest with a part of the model, of one machine."""
     if question.profiles:
         return [named_profiles.read(name, note) for name in question.profiles]
-    kept: dict[str, Profile] = {}
-    for name in list(library.newest())[:NEWEST]:
-        try:
-            profile = library.read(name)
-        except UsageError:
-            continue
-        newest = next(iter(kept.values()), profile)
-        same = not differences(profile.machine, newest.machine, "hardware")
-        if same and _setting(question, profile.records) is not None:
-            kept[name] = profile
+
+    def refuse(profile: Profile) -> None:
+        if _setting(question, profile.records) is None:
+            raise UsageError(f"it holds no part of {question.model.name}")
+
+    kept, _ = named_profiles.newest(refuse)
     if kept:
         tell(f"from {', '.join(kept)}")
     return list(kept.values())

@@ -10,7 +10,7 @@ from effattn_cli.models.budget import Deployment, Memory, longest, memory
 from effattn_cli.models.by_hand import Typed
 from effattn_cli.plan.model_choices import arranged, found
 from effattn_cli.quantities import parse_bytes
-from effattn_cli.ranges import integers
+from effattn_cli.ranges import integer, integers
 from effattn_cli.setting import Dtype
 
 MOST_CONTEXTS, MOST_BATCHES = 8, 4  # in one answer
@@ -70,7 +70,7 @@ def budgets(asked: Asked) -> tuple[Budgets, ...]:
     limit = parse_bytes(asked.memory, "--memory") if asked.memory is not None else None
     usual = Deployment(
         context=1, weights=asked.weights, cache=asked.cache, training=asked.training,
-        chunk=_one(asked.chunk, "--chunk"),
+        chunk=integer(asked.chunk, "--chunk"),
     )  # fmt: skip
     batches = _few(integers(asked.batch, "--batch", largest=2**20), MOST_BATCHES, "--batch")
     runs = [
@@ -105,13 +105,6 @@ def _few(values: Sequence[int], most: int, flag: str) -> Sequence[int]:
     if len(values) > most:
         raise UsageError(f"{flag}: {len(values)} values are too many for one table, give {most}")
     return values
-
-
-def _one(text: str, flag: str) -> int:
-    values = integers(text, flag)
-    if len(values) != 1:
-        raise UsageError(f"{flag}: {text!r} stands for {len(values)} values, give one")
-    return values[0]
 
 
 def _fit(model: Model, run: Deployment, limit: int | None) -> Fit | None:

@@ -1,5 +1,6 @@
 """Profiles that a user has named; of a shipped one it is said where it is true."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from effattn_cli import library
@@ -7,8 +8,11 @@ from effattn_cli.analysis.completeness import lacks
 from effattn_cli.app import Note
 from effattn_cli.errors import UsageError
 from effattn_cli.host import processor
+from effattn_cli.machine import differences
 from effattn_cli.records import Profile
 from effattn_cli.units import number
+
+NEWEST = 8  # saved profiles that are looked at, where nobody names one
 
 
 def read(name: str, note: Note) -> Profile:
@@ -33,6 +37,25 @@ def read_to_show(name: str, note: Note) -> Profile:
     if name.startswith(library.REFERENCE) and (where := elsewhere(profile)):
         note(f"{name} was measured on {where}")
     return profile
+
+
+def newest(refuse: Callable[[Profile], object]) -> tuple[dict[str, Profile], UsageError | None]:
+    """The newest saved profiles that are of use, all of the newest one's machine, by name; and what
+    was wrong with the first that is not. `refuse` raises UsageError for one that is of no use.
+    """
+    kept: dict[str, Profile] = {}
+    first: UsageError | None = None
+    for name in list(library.newest())[:NEWEST]:
+        try:
+            profile = library.read(name)
+            refuse(profile)
+        except UsageError as error:
+            first = first or error
+            continue
+        newest_one = next(iter(kept.values()), profile)
+        if profile.records and not differences(profile.machine, newest_one.machine, "hardware"):
+            kept[name] = profile
+    return kept, first
 
 
 def elsewhere(profile: Profile) -> str:

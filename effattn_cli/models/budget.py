@@ -4,7 +4,7 @@ Two totals: what the architecture needs, and what an engine allocates that has p
 for all layers, as vLLM does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -67,9 +67,10 @@ def memory(model: Model, deployment: Deployment) -> Memory:
     """What the model takes; the workspace is that of `workspace`."""
     cache = deployment.cache or model.dtype
     lines: dict[Line, int] = {"weights": weights(model, deployment.weights)}
+    layers = model.distinct()
     for what in KEPT:
         kept = 0
-        for layer, count in model.distinct().items():
+        for layer, count in layers.items():
             held = (
                 part.bytes(deployment.context, cache, model.source)
                 for part in layer.keeps
@@ -83,8 +84,8 @@ def memory(model: Model, deployment: Deployment) -> Memory:
         lines["gradients"] = lines["weights"]
         master = MASTER if BYTES[model.dtype] < BYTES["float32"] else 0
         lines["optimiser"] = model.parameters * (OPTIMISER + master)
-    page = page_bytes(model.layers, cache)
-    pages = 0 if deployment.training else _pages(model.layers, deployment.context, cache, page)
+    page = page_bytes(layers, cache)
+    pages = 0 if deployment.training else _pages(layers, deployment.context, cache, page)
     return Memory(lines, page * pages * deployment.batch, page)
 
 
@@ -112,7 +113,7 @@ def workspace(model: Model, deployment: Deployment) -> int:
     whole = any(layer.mixer is not None and not layer.mixer.causal for layer in model.kinds)
     piece = deployment.context if whole else min(deployment.chunk, deployment.context)
     tokens = deployment.batch * piece
-    widest = max((_width(layer) for layer in model.layers), default=0)
+    widest = max(map(_width, model.kinds))
     stream = tokens * (2 * model.dim + widest) * BYTES[model.dtype]
     return stream + deployment.batch * model.vocab * BYTES["float32"]
 
@@ -141,15 +142,19 @@ def _least_page(layer: Layer, cache: Dtype) -> int:
     return sum(part.bytes(max(PAGE_TOKENS, part.every or 1), cache) for part in layer.keeps)
 
 
-def _pages(layers: Iterable[Layer], tokens: int, cache: Dtype, page: int) -> int:
-    """Pages of one sequence."""
-    return sum(_layer_pages(layer.keeps, tokens, cache, page) for layer in layers if layer.keeps)
+def _pages(layers: Mapping[Layer, int], tokens: int, cache: Dtype, page: int) -> int:
+    """Pages of one sequence, in layers of each kind."""
+    return sum(
+        count * _layer_pages(layer.keeps, tokens, cache, page)
+        for layer, count in layers.items()
+        if layer.keeps
+    )
 
 
-def _layer_pages(keeps: Iterable[Kept], tokens: int, cache: Dtype, page: int) -> int:
+def _layer_pages(keeps: Sequence[Kept], tokens: int, cache: Dtype, page: int) -> int:
     """A layer has a page for what does not grow, and beside it whole pages of tokens."""
     grows = [part for part in keeps if part.every is not None]
-    fixed = 1 if len(grows) < len(tuple(keeps)) else 0
+    fixed = 1 if len(grows) < len(keeps) else 0
     a_token = sum(part.numbers * BYTES[part.dtype or cache] / (part.every or 1) for part in grows)
     if not a_token:
         return fixed

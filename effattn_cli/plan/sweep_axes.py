@@ -6,7 +6,7 @@ from typing import Any
 from effattn_cli.errors import UsageError
 from effattn_cli.plan.presets import shape_like
 from effattn_cli.plan.request import Request
-from effattn_cli.ranges import integers, lengths
+from effattn_cli.ranges import integer, lengths
 from effattn_cli.setting import AXES, USUAL, flag
 
 WIDTHS = ("dim", "heads", "head_dim", "kv_heads")
@@ -34,10 +34,7 @@ def tokens_of(request: Request) -> int | None:
     if "batch" in request.axes:
         hint = "with --tokens the batch is tokens / length"
         raise UsageError("--batch and --tokens exclude one another", hint)
-    values = integers(request.tokens, "--tokens")
-    if len(values) != 1:
-        raise UsageError(f"--tokens: {request.tokens!r} stands for {len(values)} values, give one")
-    return values[0]
+    return integer(request.tokens, "--tokens")
 
 
 def lengths_that_fit(text: str, tokens: int | None) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -8,6 +8,7 @@ from effattn_cli.analysis import model_choice
 from effattn_cli.analysis.model_choice import Layout, Limits, Option
 from effattn_cli.analysis.model_time import Times
 from effattn_cli.app.model_choosing import Question, _layouts, swap_of
+from effattn_cli.catalog import Catalog
 from effattn_cli.models import presets
 from effattn_cli.models.budget import Deployment, memory
 from effattn_cli.models.cells import parts
@@ -57,9 +58,9 @@ def found(limits: Limits) -> list[Option]:
 
 def test_what_a_layout_asks_of_the_weights_is_the_most_of_its_layers() -> None:
     def swap(text: str) -> str:
-        return swap_of(MODEL, arranged(MODEL, [text], "1/2")[0])
+        return swap_of(MODEL, arranged(MODEL, [text], "1/2")[0], Catalog())
 
-    assert swap_of(MODEL, MODEL) == "as it is"
+    assert swap_of(MODEL, MODEL, Catalog()) == "as it is"
     assert swap("full=sliding-window:window=512") == "lossy"
     assert swap("full=gated-deltanet") == "trained"
     assert swap("full=softmax") in {"exact", "trained"}
