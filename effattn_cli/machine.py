@@ -35,6 +35,7 @@ class Fact:
 
     kind: Literal["hardware", "software"]
     none_is_unknown: bool = True  # else None says that there is no such thing
+    only_shared: bool = False  # of a mapping: what only one of two has does not set them apart
 
 
 HARDWARE, SOFTWARE = Fact("hardware"), Fact("software")
@@ -67,6 +68,10 @@ class Machine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accelerator_watts: Annotated[Positive | None, HARDWARE] = None  # its driver's power limit
     driver: Annotated[str | None, Fact("software", none_is_unknown=False)] = None
     environment: Annotated[Mapping[str, str], SOFTWARE] = field(default_factory=dict)
+    #: How each engine was set up that was used and is not torch.
+    engines: Annotated[Mapping[str, str], Fact("software", only_shared=True)] = field(
+        default_factory=dict
+    )
 
     @property
     def words(self) -> str:
@@ -110,6 +115,8 @@ def differences(
 
 def _differ(name: str, old: Machine, new: Machine) -> bool:
     mine, theirs = getattr(old, name), getattr(new, name)
+    if FACTS[name].only_shared:
+        return any(mine[key] != theirs[key] for key in mine.keys() & theirs.keys())
     if FACTS[name].none_is_unknown and None in (mine, theirs):
         return False
     return bool(mine != theirs)

@@ -24,6 +24,7 @@ Reason = Literal[
     "crashed",  # a signal or an exit without an answer
     "raised",  # an exception
     "not-finite",
+    "not-equal",  # an engine's output is not that of eager torch
     "wrong-shape",
     "bad-answer",  # its process answered with something that is no measurement
     "too-costly",  # not started: it would not fit the time limit or budget
@@ -98,6 +99,9 @@ class Cost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.read_bytes + self.write_bytes
 
 
+RESIDENT = "resident size"  # how the method of a peak begins that the system saw
+
+
 class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Measured in a pass of its own, in a fresh process."""
 
@@ -109,6 +113,13 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     method: str = ""  # how the peak was found
     resident_bytes: Size | None = None  # the same peak as the operating system or driver saw it
     call_seconds: Amount = 0.0  # how long the pass's call took, a rough first estimate
+
+
+class Preparation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an engine that makes a graph of a call took before the first one."""
+
+    export_seconds: Amount | None = None
+    load_seconds: Amount | None = None  # a session of it: optimising the graph, packing weights
 
 
 class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -181,6 +192,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
     memory: Memory | None = None
     masked_flops: Size | None = None  # of the cost's: spent on scores that a mask threw away
     usage: Usage | None = None  # of a sparse feed-forward
+    preparation: Preparation | None = None  # of an engine that makes a graph of it
     runs: tuple[Run, ...] = ()
     prediction: Prediction | None = None
     failure: Failure | None = None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
 
-from effattn_cli import feeds, ranges, units
+from effattn_cli import engine_names, feeds, ranges, units
 from effattn_cli.axis_readers import DTYPES, Reader, devices, integers, switch, words
 from effattn_cli.option_spec import OptionSpec, specs
 
@@ -20,8 +20,6 @@ Phase = Literal["forward", "train", "decode"]
 Scope = Literal["core", "layer", "block"]
 Norm = Literal["layer", "rms"]
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
-#: What runs the module. Each is a file of the package `engines`.
-Engine = Literal["eager", "compile"]
 FORMER = {"compile": "engine"}  # what an option was called before; its name is now a value
 Alloc = Literal["retained", "default"]
 Cache = Literal["warm", "cold"]
@@ -184,15 +182,16 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         ),
     ] = "float32"
     engine: Annotated[
-        Engine,
+        str,
+        Meta(max_length=60),
         Axis(
-            help="eager, or compile (torch.compile).",
+            help="eager, compile (torch.compile), onnxruntime, openvino.",
             metavar="ENGINE",
-            read=words(Engine),
+            read=engine_names.read,
             show=lambda engine: "compiled" if engine == "compile" else engine,
             quiet=True,
         ),
-    ] = "eager"
+    ] = engine_names.EAGER
     alloc: Annotated[
         Alloc,
         Axis(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_kv
-from effattn_cli.parts.delta_rule import channel_delta_rule, delta_step, unit
+from effattn_cli.parts.delta_rule import delta_step, step_sized_delta_rule, unit
 from effattn_cli.parts.recurrent import Convolved, Decay, Memory, key_heads_of, low_rank, normed
 
 EPSILON = 1e-5  # of the norm, as in Kimi Linear
@@ -97,10 +97,8 @@ class KimiDeltaAttention(Convolved):
         real_BT: Tensor | None = None,
     ) -> Tensor:
         q_BHTK, k_BHTK = (repeat_kv(unit(x), self.heads) for x in (q_BGTK, k_BGTK))
-        q_BHTK, beta_BHT1 = q_BHTK * self.head_dim**-0.5, beta_BHT.unsqueeze(-1)
-        y_BHTV = channel_delta_rule(
-            q_BHTK, k_BHTK * beta_BHT1, k_BHTK, v_BHTV * beta_BHT1, decay_BHTK
-        )
+        q_BHTK = q_BHTK * self.head_dim**-0.5
+        y_BHTV = step_sized_delta_rule(q_BHTK, k_BHTK, v_BHTV, beta_BHT, decay_BHTK)
         return normed(y_BHTV, self.norm_V, EPSILON) * torch.sigmoid(gate_BHTV)
 
     def step(

@@ -86,7 +86,7 @@ def _repeated(order: Order, launcher: Launcher, note: Note) -> Profile:
     for name in dict.fromkeys(cell.variant for cell in cells):
         if _found(name, old.variants[name], catalog).code != old.variants[name].code:
             note(f"the code of {name!r} has changed since")
-    here, _ = machine(launcher, wanted.devices)
+    here, _ = machine(launcher, wanted.devices, wanted.engines)
     sampling = resampled(old.sampling, order.flags)
     begun = replace(a_profile(here), command=old.command, sampling=sampling)
     if order.save_config is not None:

@@ -80,7 +80,8 @@ def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = F
         refuse_replacing(order)
     if order.save_config is not None:
         save_config(order, joined(order.flags, from_config))
-    here, devices = machine(launcher, ("auto",) if elsewhere else wanted.devices)
+    places = ("auto",) if elsewhere else wanted.devices
+    here, devices = machine(launcher, places, wanted.engines)
     if elsewhere:
         devices |= {name: name for name in wanted.devices if name != "auto"}
     wanted = wanted.placed(devices)
@@ -220,14 +221,17 @@ def refuse_replacing(order: Order) -> None:
         unless_there(order.out, force=order.force, hint=hint)
 
 
-def machine(launcher: Launcher, devices: Iterable[str]) -> tuple[Machine, dict[str, str]]:
+def machine(
+    launcher: Launcher, devices: Iterable[str], engines: Iterable[str] = ()
+) -> tuple[Machine, dict[str, str]]:
     """What the numbers are true for, and what each name of a device stands for here.
 
     Raises:
         UsageError: a device is unknown or was not found.
     """
     names = tuple(devices)
-    reply = launcher.run(Job(request=DescribeMachine(device=",".join(names))))
+    request = DescribeMachine(device=",".join(names), engines=tuple(engines))
+    reply = launcher.run(Job(request=request))
     if not reply.answers:
         raise NothingMeasured("the measuring process ended while it looked at the machine")
     answer = outcome.decoded(reply.answers[0], Described)

@@ -1,7 +1,7 @@
 """A variant that can produce token by token, and what it keeps between two tokens."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -78,6 +78,27 @@ def tensors_of(state: object, *, borrowed: bool = False) -> Iterator[Tensor]:
     for tensor, is_lent in _tensors(state, is_lent=False):
         if is_lent == borrowed:
             yield tensor
+
+
+def leaves(tree: object) -> list[Tensor]:
+    """All tensors of a tree, borrowed ones too, in order."""
+    return [tensor for tensor, _ in _tensors(tree, is_lent=False)]
+
+
+def with_leaves(tree: Any, tensors: Iterator[Tensor]) -> Any:
+    """The tree, with others in the place of its tensors, in the order of `leaves`."""
+    if isinstance(tree, Tensor):
+        return next(tensors)
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return replace(
+            tree,
+            **{item.name: with_leaves(getattr(tree, item.name), tensors) for item in fields(tree)},
+        )
+    if isinstance(tree, Mapping):
+        return {name: with_leaves(part, tensors) for name, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(with_leaves(part, tensors) for part in tree)
+    return tree
 
 
 def _tensors(state: object, *, is_lent: bool) -> Iterator[tuple[Tensor, bool]]:

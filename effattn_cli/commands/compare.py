@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from effattn_cli.report.compare.gate_phrases import Outcomes
 
 BROKEN = 1  # exit code: a limit of --fail-if does not hold, or there is nothing that it could hold
+Pair = tuple[str, str]
 Form = Literal["text", "json", "markdown", "github"]
 
 
@@ -32,6 +33,14 @@ def compare(
             "--variants",
             metavar="OLD NEW",
             help="Compare one variant with another: of one sweep, if NEW is left out.",
+        ),
+    ] = None,
+    engines: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--engines",
+            metavar="OLD NEW",
+            help="Compare one engine with another: of one sweep, if NEW is left out.",
         ),
     ] = None,
     threshold: Annotated[
@@ -76,8 +85,8 @@ def compare(
     share = parse_share(threshold, "--threshold")
     if not share:
         raise UsageError(f"--threshold: {threshold!r} is not above 0", "--threshold 3%")
-    sides = _sides(old, new or [], variants)
-    old = old if variants is None else f"{variants[0]} in {old}"
+    sides = _sides(old, new or [], variants, engines)
+    old = _side(old, variants, engines, 0)
     metrics = {**comparing.PRIMARY, **{limit.metric.name: limit.metric for limit in limits}}
     comparisons = {
         name: comparing.compare(*pair, threshold=share, metrics=metrics)
@@ -141,7 +150,7 @@ def _show(form: Form, answer: Answer, *, all: bool, chart: bool | None) -> None:
 
 
 def _sides(
-    old: str, new: list[str], variants: tuple[str, str] | None
+    old: str, new: list[str], variants: Pair | None, engines: Pair | None
 ) -> dict[str, tuple["Profile", "Profile"]]:
     """What is compared with what, by the name of the newer side."""
     from effattn_cli.analysis.compare.pairing import paired
@@ -150,13 +159,17 @@ def _sides(
     from effattn_cli.errors import UsageError
 
     before = read(old, note)
-    if not new and variants is None:
+    if not new and variants is None and engines is None:
         hint = "a second profile, or two variants of this one: --variants sdpa linformer"
         raise UsageError(f"there is nothing to compare {old!r} with", hint)
     profiles = {name: read(name, note) for name in dict.fromkeys(new)} or {old: before}
-    if variants is None:
-        return {name: (before, after) for name, after in profiles.items()}
     return {
-        f"{variants[1]} in {name}": paired(before, after, variants)
+        _side(name, variants, engines, 1): paired(before, after, variants, engines)
         for name, after in profiles.items()
     }
+
+
+def _side(name: str, variants: Pair | None, engines: Pair | None, place: int) -> str:
+    """What one side is called: a profile, or a variant and an engine in it."""
+    parts = [pair[place] for pair in (variants, engines) if pair is not None]
+    return f"{' by '.join(parts)} in {name}" if parts else name

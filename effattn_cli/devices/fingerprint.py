@@ -3,13 +3,14 @@
 import os
 import platform
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from effattn_cli import __version__
+from effattn_cli import __version__, engines
 from effattn_cli.devices import nvml
 from effattn_cli.errors import UsageError
 from effattn_cli.host import container, processor
@@ -57,7 +58,8 @@ def _resolve(name: str) -> str:
     return name
 
 
-def fingerprint(device: str) -> Machine:
+def fingerprint(device: str, used: Iterable[str] = ()) -> Machine:
+    """Of this machine with an accelerator, or without, and of the engines that are used."""
     import psutil  # noqa: PLC0415
 
     cores, memory = processor.cores(), int(psutil.virtual_memory().total)
@@ -81,8 +83,17 @@ def fingerprint(device: str) -> Machine:
         environment={
             name: value for name, value in sorted(os.environ.items()) if name.startswith(TELLING)
         },
+        engines=_engines(used),
         **(_accelerator(device) if device != "cpu" else {}),
     )
+
+
+def _engines(used: Iterable[str]) -> dict[str, str]:
+    """How each is set up that is here and is not torch."""
+    loaded = {name: engines.load(name) for name in used}
+    here = {name: engine for name, engine in loaded.items() if engine.missing("cpu") is None}
+    texts = {name: engine.fingerprint() for name, engine in here.items()}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _build() -> str:

@@ -1,19 +1,27 @@
 """torch.compile, with its defaults."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from effattn_cli.engines import Prepared, Program
 
 PREPARING = 300.0
+ROOM = 0
 RUNS_EAGERLY = False
+STATIC = False
 
 
-def prepare(run: "Callable[..., Tensor]") -> "Callable[..., Tensor]":
+def missing(device: str) -> str | None:  # noqa: ARG001
+    return None
+
+
+def fingerprint() -> str:
+    return ""
+
+
+def prepare(program: Program) -> Prepared:
     import torch  # noqa: PLC0415
 
-    return torch.compile(run)
+    return Prepared(run=torch.compile(program.run))
 
 
 def warnings() -> Iterator[str]:

@@ -1,17 +1,25 @@
 """PyTorch as it comes: one operator after the other."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from effattn_cli.engines import Prepared, Program
 
 PREPARING = 0.0
+ROOM = 0
 RUNS_EAGERLY = True
+STATIC = False
 
 
-def prepare(run: "Callable[..., Tensor]") -> "Callable[..., Tensor]":
-    return run
+def missing(device: str) -> str | None:  # noqa: ARG001
+    return None
+
+
+def fingerprint() -> str:
+    return ""
+
+
+def prepare(program: Program) -> Prepared:
+    return Prepared(run=program.run)
 
 
 def warnings() -> Iterator[str]:

@@ -22,11 +22,12 @@ from torch.autograd.profiler import (  # torch.profiler's imports inductor: a se
 from effattn_cli import engines
 from effattn_cli.attention import Layer
 from effattn_cli.devices import nvml
-from effattn_cli.host import heap
+from effattn_cli.host import heap, resident
+from effattn_cli.measure import engine_equality
 from effattn_cli.measure.masked_work import Masked
 from effattn_cli.measure.output_check import check
 from effattn_cli.measure.workload import Subject, build
-from effattn_cli.records import Cell, Memory, Sampling
+from effattn_cli.records import RESIDENT, Cell, Memory, Preparation, Sampling
 
 CALL = "effattn: a call"  # marks where one begins
 LONG = 1.0  # seconds; above it a call is not repeated for warming up or for a second opinion
@@ -40,6 +41,7 @@ class Watched:
     events: list[Any]  # of the profiler
     masked_flops: int | None
     warnings: tuple[str, ...] = ()
+    preparation: Preparation | None = None
 
 
 def measure(
@@ -51,14 +53,23 @@ def measure(
     times. On an accelerator the first call brings libraries' workspaces that stay.
     """
     heap.return_freed_memory()
-    subject = build(variant, cell, seed=sampling.seed)
+    engine = engines.load(cell.setting.engine)
+    eager = None
+    if not engine.RUNS_EAGERLY:
+        eager = engine_equality.outputs(build(variant, cell, seed=sampling.seed, eager=True))
+    subject = build(variant, cell, seed=sampling.seed, watched=True)
     first = _First()
     long = (
         cell.setting.device == "cpu" and cell.setting.phase != "train" and (expected or 0.0) >= LONG
     )
-    if not long:
+    if eager is not None:
+        engine_equality.check(subject, eager, cell)
+        eager.clear()
+    elif not long:
         first = _first(subject, cell)
     watch = _on_cpu if cell.setting.device == "cpu" else _on_accelerator
+    if engine.STATIC:
+        watch = _by_system
     seen = watch(subject, cell)
     check(seen.out, cell, subject.width)
     memory = Memory(
@@ -71,7 +82,7 @@ def measure(
         resident_bytes=seen.resident_bytes,
         call_seconds=round(seen.seconds, 9),
     )
-    return Watched(memory, seen.events, first.masked_flops, first.warnings)
+    return Watched(memory, seen.events, first.masked_flops, first.warnings, subject.preparation)
 
 
 @dataclass(frozen=True)
@@ -85,9 +96,6 @@ class _First:
 
 def _first(subject: Subject, cell: Cell) -> _First:
     """A call under modes that see every operator, or without them where they cannot follow it."""
-    if not engines.load(cell.setting.engine).RUNS_EAGERLY:
-        check(subject.call(), cell, subject.width)
-        return _First()
     saved: dict[int, int] = {}
     try:
         with _noting(saved), Masked() as masked:
@@ -138,8 +146,8 @@ def _on_cpu(subject: Subject, cell: Cell) -> _Seen:  # noqa: ARG001
                 out = subject.call()
         seconds = (time.perf_counter() - started) / subject.steps
     events = list(recorded.kineto_results.events())
-    resident = None if seconds > LONG else _resident(subject)
-    return _Seen(out, seconds, _highest(events), resident, events, "allocation records")
+    seen = None if seconds > LONG else _resident(subject)
+    return _Seen(out, seconds, _highest(events), seen, events, "allocation records")
 
 
 def _highest(events: Iterable[Any]) -> int:
@@ -158,12 +166,20 @@ def _highest(events: Iterable[Any]) -> int:
 
 def _resident(subject: Subject) -> int | None:
     """The peak as the system saw it; None where it keeps no such mark."""
-    if not heap.reset_resident_peak():
-        return None
-    before = heap.resident()
-    for _ in range(subject.steps):
-        subject.call()
-    return max(0, heap.resident_peak() - before)
+    found, how = resident.growth(subject.call, subject.steps)
+    return found if how == resident.MARK else None
+
+
+def _by_system(subject: Subject, cell: Cell) -> _Seen:  # noqa: ARG001
+    """Of an engine with memory of its own, which torch does not see: what the process came to hold
+    beyond what it held before the call, and the output, for which there is room beforehand.
+    """
+    started = time.perf_counter()
+    out = subject.call()
+    seconds = time.perf_counter() - started
+    found, how = resident.growth(subject.call, subject.steps)
+    peak = found + out.nbytes
+    return _Seen(out, seconds, peak, peak, [], f"{RESIDENT}, no arena, {how}")
 
 
 def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:

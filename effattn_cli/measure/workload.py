@@ -1,10 +1,11 @@
 """A cell made real: the module, its inputs, and the call that is measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
+import msgspec
 import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
@@ -20,11 +21,15 @@ from effattn_cli.attention import (
 )
 from effattn_cli.attention.decodable import tensors_of
 from effattn_cli.cards import unmet
+from effattn_cli.engine_names import EAGER
+from effattn_cli.engines import Engine, Prepared, Program
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure import feed_forwards
 from effattn_cli.measure.transformer_block import Block
-from effattn_cli.records import Cell
+from effattn_cli.records import Cell, Preparation
 
+#: Steps of decoding that an engine with graphs of one length gets, each as a graph.
+MOST_GRAPHS = 16
 EXACT = "sdpa"  # the attention beside a feed-forward variant in a block
 
 DTYPES: dict[str, torch.dtype] = {
@@ -46,6 +51,7 @@ class Subject:
     state: tuple[Tensor, ...] = ()
     lent: tuple[Tensor, ...] = ()  # what a state reads that another layer keeps
     decoding: "Decoding | None" = None  # where `call` is a step, and the next call the next step
+    preparation: Preparation | None = None
 
     @property
     def steps(self) -> int:
@@ -68,13 +74,15 @@ def build(
     seed: int = 0,
     device: str | None = None,
     eager: bool = False,
+    watched: bool = False,
 ) -> Subject:
     """The subject of `cell`: random weights and inputs from `seed`.
 
-    `device` stands in for the cell's, and `eager` puts off its wish to be compiled: for counting.
+    `device` stands in for the cell's, and `eager` for its engine: for counting, and to compare
+    with. `watched` is for the memory pass.
 
     Raises:
-        Unsupported: the variant cannot do what the cell asks for.
+        Unsupported: the variant, or the engine, cannot do what the cell asks for.
     """
     missing = unmet(variant.card, cell.setting.device)
     if missing is not None:
@@ -84,9 +92,10 @@ def build(
     setting = replace(
         cell.setting,
         device=device or cell.setting.device,
-        engine="eager" if eager else cell.setting.engine,
+        engine=EAGER if eager else cell.setting.engine,
     )
     cell = replace(cell, setting=setting)
+    prepare = _Preparer(cell, seed, watched)
     place, dtype = torch.device(setting.device), DTYPES[setting.dtype]
     # torch.manual_seed would note the stack for accelerators that are not used: 2 ms a process.
     (torch.default_generator if place.type == "cpu" else torch).manual_seed(seed)
@@ -94,20 +103,56 @@ def build(
         module = _cast(_module(variant, cell), dtype)
     module.train(cell.setting.phase == "train")
     if cell.setting.phase == "decode":
-        return _decoding(module, cell, place, dtype)
+        return _decoding(module, cell, place, dtype, prepare)
     real_BT = _real(cell, place)
     if real_BT is not None and not variant.card.padding:
         raise Unsupported(f"{variant.card.title} cannot be given padding")
     run, inputs = _whole(module, cell, device=place, dtype=dtype)
     training = cell.setting.phase == "train"
     inputs = tuple(x.requires_grad_(training and x.is_floating_point()) for x in inputs)
-    run = engines.load(cell.setting.engine).prepare(run)
+    prepared = prepare(run, (*inputs, real_BT))
     if cell.setting.phase == "train":
-        call = _training(run, inputs, list(module.parameters()), real_BT)
+        call = _training(prepared.run, inputs, list(module.parameters()), real_BT)
     else:
-        call = torch.no_grad()(partial(run, *inputs, real_BT))
+        call = torch.no_grad()(partial(prepared.run, *inputs, real_BT))
     masks = () if real_BT is None else (real_BT,)
-    return Subject(call, module, _width(module, cell), inputs + masks)
+    width, preparation = _width(module, cell), prepared.preparation
+    return Subject(call, module, width, inputs + masks, preparation=preparation)
+
+
+@dataclass(frozen=True)
+class _Preparer:
+    """Hands programs of a cell to its engine.
+
+    Raises:
+        Unsupported: the engine cannot do what the cell asks for.
+    """
+
+    cell: Cell
+    seed: int
+    watched: bool
+
+    def __post_init__(self) -> None:
+        setting = self.cell.setting
+        if why := self.engine.missing(setting.device):
+            raise Unsupported(why)
+        if self.engine.STATIC and setting.phase == "train":
+            raise Unsupported(f"{setting.engine} runs graphs without gradients: it does not train")
+
+    @property
+    def engine(self) -> Engine:
+        return engines.load(self.cell.setting.engine)
+
+    def __call__(self, run: Callable[..., Any], given: tuple[Any, ...], step: int = 0) -> Prepared:
+        """`run`, given these at every call, as the engine runs it."""
+        program = Program(
+            run=run,
+            given=given,
+            threads=self.cell.setting.threads,
+            watched=self.watched,
+            key=f"{msgspec.json.encode(self.cell).decode()} {self.seed} {step}",
+        )
+        return self.engine.prepare(program)
 
 
 def _module(variant: type[Layer], cell: Cell) -> Layer | Block:
@@ -226,11 +271,33 @@ class Decoding:
         self, run: Callable[..., Any], inputs: tuple[Tensor, ...], mixer: Any, cell: Cell
     ) -> None:
         self._run, self._inputs = run, inputs
+        self._runs: list[Callable[..., Any]] = []  # of each step, where an engine fixes them
         self._mixer, self._batch = mixer, cell.setting.batch
         steps = min(mixer.period, cell.seq) if isinstance(mixer, Decodable) else 1
         self.contexts = range(cell.seq - steps, cell.seq)  # tokens before each step
         self.first = self._state = self.state(self.contexts[0])
         self._next = 0
+
+    def prepare(self, prepare: _Preparer) -> Preparation | None:
+        """From here on the engine runs the steps.
+
+        Raises:
+            Unsupported: it fixes the tokens before a step, and there are too many of these.
+        """
+        steps = len(self.contexts) if prepare.engine.STATIC else 1
+        if steps > MOST_GRAPHS:
+            name = prepare.cell.setting.engine
+            raise Unsupported(f"{name} fixes the length, and {steps} steps in turn differ by it")
+        state, made = self.first, []
+        for number in range(steps):
+            made.append(prepare(self._run, self._given(state), number))
+            if steps > 1:
+                _, state = self.step(state)
+        self._runs = [prepared.run for prepared in made]
+        return made[-1].preparation
+
+    def _given(self, state: Any) -> tuple[Any, ...]:
+        return self._inputs if state is None else (*self._inputs, state)
 
     @torch.no_grad()
     def state(self, context: int) -> Any:
@@ -241,20 +308,37 @@ class Decoding:
 
     @torch.no_grad()
     def step(self, state: Any) -> tuple[Tensor, Any]:
-        if state is None:
-            return self._run(*self._inputs), None
-        out, state = self._run(*self._inputs, state)
-        return out, state
+        return self._stepped(self._run, state)
 
+    def _run_of(self, step: int) -> Callable[..., Any]:
+        return self._runs[step % len(self._runs)] if self._runs else self._run
+
+    def _stepped(self, run: Callable[..., Any], state: Any) -> tuple[Tensor, Any]:
+        made = run(*self._given(state))
+        return (made, None) if state is None else made
+
+    @torch.no_grad()
+    def results(self) -> Iterator[tuple[Tensor, Any]]:
+        """The output and the state of each step of a period."""
+        state = self.first
+        for number in range(len(self.contexts)):
+            out, state = self._stepped(self._run_of(number), state)
+            yield out, state
+
+    @torch.no_grad()
     def __call__(self) -> Tensor:
-        out, state = self.step(self._state)
+        out, state = self._stepped(self._run_of(self._next), self._state)
         self._next = (self._next + 1) % len(self.contexts)
         self._state = state if self._next else self.first
         return out
 
 
 def _decoding(
-    module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype
+    module: Layer | Block,
+    cell: Cell,
+    place: torch.device,
+    dtype: torch.dtype,
+    prepare: _Preparer,
 ) -> Subject:
     mixer = module.mixer if isinstance(module, Block) else module
     if mixer is not None and not isinstance(mixer, Decodable | FeedForward | ModelPart):
@@ -262,10 +346,11 @@ def _decoding(
     if cell.setting.padding:
         raise Unsupported("decoding takes no padding")
     run, inputs = _one(module, cell, device=place, dtype=dtype)
-    run = engines.load(cell.setting.engine).prepare(run)
     decoding = Decoding(run, inputs, mixer, cell)
+    preparation = decoding.prepare(prepare)
     kept, lent = (tuple(tensors_of(decoding.first, borrowed=other)) for other in (False, True))
-    return Subject(decoding, module, _width(module, cell), inputs, kept, lent, decoding)
+    width = _width(module, cell)
+    return Subject(decoding, module, width, inputs, kept, lent, decoding, preparation)
 
 
 def _one(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any], tuple[Tensor, ...]]:

@@ -18,10 +18,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from effattn_cli.parts.chunked import CACHED, CHUNK, LOG2E, between, pieces_pay, running
+from effattn_cli.parts.operators import operator
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.triangular import quarter
 
 
+@operator(place=2)
 def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) -> Tensor:
     """All y_t, (B, H, T, V), from an empty state.
 

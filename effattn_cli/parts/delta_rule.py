@@ -26,10 +26,12 @@ from effattn_cli.parts.decay import (
     left_of,
     read,
 )
+from effattn_cli.parts.operators import operator
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.triangular import inverse
 
 
+@operator(place=2)
 def delta_rule(
     q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, beta_BHT: Tensor, decay_BHT: Tensor
 ) -> Tensor:
@@ -42,6 +44,15 @@ def channel_delta_rule(
 ) -> Tensor:
     """All y_t, (B, H, T, V), with a decay of each channel of the key."""
     return by_pieces(_by_channel, (q_BHTK, r_BHTK, k_BHTK, v_BHTV), decay_BHTK)
+
+
+@operator(place=2)
+def step_sized_delta_rule(
+    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, beta_BHT: Tensor, decay_BHTK: Tensor
+) -> Tensor:
+    """The same where each token has a step size, as in KDA."""
+    beta_BHT1 = beta_BHT.unsqueeze(-1)
+    return channel_delta_rule(q_BHTK, k_BHTK * beta_BHT1, k_BHTK, v_BHTV * beta_BHT1, decay_BHTK)
 
 
 def generalized_delta_rule(

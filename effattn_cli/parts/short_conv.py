@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, silu
 
+from effattn_cli.parts.operators import operator
+
 
 class ShortConv(nn.Module):
     """y_t = sum over s of w_s x_(t - S + s), of each channel by itself, then SiLU if wished.
@@ -41,6 +43,7 @@ class ShortConv(nn.Module):
         return silu(y_BE) if self.activate else y_BE, seen_BLE[:, 1:]
 
 
+@operator(place=0)
 def short_convolution(
     x_BTE: Tensor, weight_EL: Tensor, bias_E: Tensor | None, *, activate: bool = False
 ) -> Tensor:

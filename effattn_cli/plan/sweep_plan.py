@@ -33,6 +33,10 @@ class Plan:
         """As they were named: `auto`, say."""
         return tuple(dict.fromkeys(cell.setting.device for cell in self.cells))
 
+    @property
+    def engines(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(cell.setting.engine for cell in self.cells))
+
     def placed(self, devices: Mapping[str, str]) -> "Plan":
         """The same on the devices that each name stands for here.
 

@@ -15,6 +15,7 @@ REASONS: dict[Reason, str] = {
     "crashed": "crashed",
     "raised": "raised an error",
     "not-finite": "gave values that are not finite",
+    "not-equal": "gave other values than eager torch",
     "wrong-shape": "gave a result of the wrong shape",
     "bad-answer": "gave an answer that is not a measurement",
     "too-costly": "not started",

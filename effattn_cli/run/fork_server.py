@@ -14,6 +14,7 @@ from typing import IO, Protocol
 
 import msgspec
 
+from effattn_cli.engine_names import SCRATCH
 from effattn_cli.errors import NothingMeasured
 from effattn_cli.host import processes
 from effattn_cli.run.jobs import CheckLaw, CountCost, Job, ListLaws, Reply
@@ -43,6 +44,7 @@ class ForkServer:
         self._starting: dict[str, _Server] = {}
         self._ready: dict[str, _Server] = {}
         self._strangers: list[int] = []  # this process's children that are none of its servers
+        self._scratch = tempfile.TemporaryDirectory(prefix="effattn-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> "ForkServer":
         processes.adopt_orphans()  # of a server that a job takes down, or that has to be killed
@@ -67,6 +69,7 @@ class ForkServer:
         self._starting.clear()
         self._ready.clear()
         processes.kill_children(spare=self._strangers)
+        self._scratch.cleanup()
 
     def run(self, job: Job) -> Reply:
         """Runs `job` in a fresh process.
@@ -95,7 +98,7 @@ class ForkServer:
             return self._ready[kind]
         wanted = {kind} if self._ready else {"real", "fake"}  # the other one is soon needed
         for missing in wanted - set(self._starting):
-            self._starting[missing] = _Server.start(missing)
+            self._starting[missing] = _Server.start(missing, self._scratch.name)
         server = self._starting.pop(kind)
         self._ready[kind] = server
         if server.line(300) != b'"ready"\n':
@@ -116,7 +119,7 @@ class _Server:
     errors: IO[bytes]  # what it writes there; of interest where it cannot start
 
     @classmethod
-    def start(cls, kind: str) -> "_Server":
+    def start(cls, kind: str, scratch: str) -> "_Server":
         path = [entry or str(Path.cwd()) for entry in sys.path]
         errors = tempfile.TemporaryFile()  # noqa: SIM115  it is closed with the server
         process = subprocess.Popen(
@@ -124,7 +127,7 @@ class _Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=_environment(),
+            env=_environment() | {SCRATCH: scratch},
             start_new_session=True,  # Ctrl-C in the terminal reaches the parent only, which decides
         )
         assert process.stdin is not None

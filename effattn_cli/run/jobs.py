@@ -13,7 +13,7 @@ from effattn_cli.catalog.sources import absolute
 from effattn_cli.evaluation import Fidelity, Training
 from effattn_cli.evaluation import Task as Synthetic
 from effattn_cli.machine import Count, Machine, Size
-from effattn_cli.records import Cell, Cost, Memory, Reason, Run, Sampling, Usage
+from effattn_cli.records import Cell, Cost, Memory, Preparation, Reason, Run, Sampling, Usage
 from effattn_cli.setting import Dtype
 
 
@@ -56,6 +56,7 @@ class DescribeMachine(Struct, frozen=True, kw_only=True, tag=True):
     """Look at the machine. Answer: `Described`."""
 
     device: str  # a comma list
+    engines: tuple[str, ...] = ()
 
 
 class MeasureRoofline(Struct, frozen=True, kw_only=True, tag=True):
@@ -126,6 +127,7 @@ class Watched(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kernels: tuple[str, ...] = ()
     masked_flops: Size | None = None
     usage: Usage | None = None
+    preparation: Preparation | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -29,6 +29,7 @@ def watched(record: Record, answer: Watched | Failure) -> Record:
         memory=answer.memory,
         masked_flops=answer.masked_flops,
         usage=answer.usage,
+        preparation=answer.preparation,
         kernels=answer.kernels,
         warnings=(*record.warnings, *answer.warnings),
     )

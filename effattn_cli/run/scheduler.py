@@ -204,12 +204,12 @@ class Scheduler:
         return outcome.answer(self._context.launcher.run(job), Timed, job.timeout)
 
     def _job(self, request: MeasureMemory | MeasureLatency, record: Record) -> Job:
-        cell = record.cell
-        on_cpu = cell.setting.device == "cpu"
+        engine = engines.load(record.cell.setting.engine)
+        on_cpu = record.cell.setting.device == "cpu"
         return Job(
             request=request,
-            timeout=self._sampling.time_limit + engines.load(cell.setting.engine).PREPARING,
-            memory=self._net(record) if on_cpu else None,
+            timeout=self._sampling.time_limit + engine.PREPARING,
+            memory=self._net(record) + engine.ROOM if on_cpu else None,
         )
 
     def _enter(self, record: Record, stage: str) -> None:

@@ -21,6 +21,7 @@ from effattn_cli.host import heap
 from effattn_cli.measure import (
     ceilings,
     dispatched_kernels,
+    engine_equality,
     expert_usage,
     latency,
     output_check,
@@ -73,6 +74,8 @@ def _reason(error: BaseException) -> Reason:
         return "unsupported"
     if isinstance(error, output_check.NotFinite):
         return "not-finite"
+    if isinstance(error, engine_equality.NotEqual):
+        return "not-equal"
     if isinstance(error, output_check.WrongShape):
         return "wrong-shape"
     full = ("can't allocate memory", "out of memory", "not enough memory", "ALLOC_FAILED")
@@ -105,6 +108,7 @@ def _watch(request: jobs.MeasureMemory, answer: Answer) -> None:
             kernels=kernels,
             masked_flops=watched.masked_flops,
             usage=usage,
+            preparation=watched.preparation,
             warnings=(*watched.warnings, *dispatched_kernels.warnings(cell, kernels)),
         )
     )
@@ -120,7 +124,8 @@ def _time(request: jobs.MeasureLatency, answer: Answer) -> None:
 def _describe(request: jobs.DescribeMachine, answer: Answer) -> None:
     devices = fingerprint.resolve(request.device)
     first = next((device for device in devices if device != "cpu"), "cpu")
-    answer(jobs.Described(machine=fingerprint.fingerprint(first), devices=tuple(devices)))
+    machine = fingerprint.fingerprint(first, request.engines)
+    answer(jobs.Described(machine=machine, devices=tuple(devices)))
 
 
 def _roofline(request: jobs.MeasureRoofline, answer: Answer) -> None:

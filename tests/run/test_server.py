@@ -231,7 +231,7 @@ def test_an_answer_that_is_forged_is_a_failed_cell(
 def test_a_server_that_is_still_loading_ends_with_its_parent() -> None:
     code = (
         "from effattn_cli.run import fork_server;"
-        "print(fork_server._Server.start('real').process.pid, flush=True); input()"
+        "print(fork_server._Server.start('real', '').process.pid, flush=True); input()"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -20,7 +20,8 @@ RATIOS = ("baseline", "speedup", "low_speedup", "high_speedup")
 ORIGIN = ("machine", "torch", "created", "effattn")
 OTHERS = (
     "status", "runs", "samples", "outliers", "background_load", "peak_predicted", "resident_bytes",
-    "launch_seconds", "worst_step_seconds", "useful_flops", "moved_bytes", "reason", "message",
+    "launch_seconds", "worst_step_seconds", "useful_flops", "moved_bytes",
+    "export_seconds", "load_seconds", "reason", "message",
 )  # fmt: skip
 
 
@@ -86,6 +87,8 @@ def _others(record: Record) -> Iterator[object]:
     yield record.worst_step
     yield record.useful_flops
     yield record.cost.moved_bytes if record.cost else None
+    prepared = record.preparation
+    yield from (prepared.export_seconds, prepared.load_seconds) if prepared else (None, None)
     yield from (record.failure.reason, record.failure.message) if record.failure else (None, None)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from effattn_cli import units
 from effattn_cli.analysis.reliability import half_width, outliers, slow_runs
 from effattn_cli.records import Record
-from effattn_cli.report.profile import gpu_notes, usage_notes
+from effattn_cli.report.profile import engine_notes, gpu_notes, usage_notes
 
 DEARER = 2.0  # times a mean step, from which on the dearest one is worth a line
 LEAST = 0.01  # of the FLOPs: what masks throw away is not worth a line below it
@@ -17,6 +17,7 @@ def lines(records: Sequence[Record]) -> Iterator[str]:
     yield from _masked(records)
     yield from _worst_steps(records)
     yield from usage_notes.lines(records)
+    yield from engine_notes.lines(records)
     yield from gpu_notes.lines(records)
     yield from _warnings(records)
 

@@ -1,0 +1,1 @@
+"""Programs as graphs of tensors, for engines that take nothing else."""

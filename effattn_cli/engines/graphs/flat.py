@@ -1,0 +1,82 @@
+"""A program as a function from tensors to tensors: what a graph can be made of.
+
+A state is taken apart into its tensors. Numbers in it, such as how many tokens it holds, are fixed
+in the graph. What a step writes into the state that it was given is an output of the graph, which
+may lie in the memory of the input.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from effattn_cli.attention.decodable import leaves, with_leaves
+from effattn_cli.engines import Program
+
+
+@dataclass(frozen=True)
+class Output:
+    """A tensor that comes out of a graph."""
+
+    like: Tensor
+    place: int  # among all tensors of the result
+    written: int | None = None  # the input whose memory it is, changed
+
+
+class Flat(nn.Module):
+    """The program's function, of the tensors that it is given, to those that it gives.
+
+    It is run once when it is made, to see which of the tensors are new.
+    """
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        run = program.run
+        self.module: Any = run if isinstance(run, nn.Module) else getattr(run, "__self__")  # noqa: B009
+        self._name = "__call__" if isinstance(run, nn.Module) else run.__name__
+        self._given = program.given
+        self.inputs = _apart(leaves(program.given))
+        given = with_leaves(self._given, iter(self.inputs))
+        before = [tensor._version for tensor in self.inputs]
+        with torch.no_grad():
+            self._result = run(*given)
+        self.outputs = list(self._outputs(before))
+        self.eval()
+
+    def _outputs(self, before: Sequence[int]) -> Iterator[Output]:
+        places = {id(tensor): place for place, tensor in enumerate(self.inputs)}
+        for place, tensor in enumerate(leaves(self._result)):
+            source = places.get(id(tensor))
+            if source is None:
+                yield Output(tensor, place)
+            elif self.inputs[source]._version != before[source]:
+                yield Output(tensor, place, source)
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        written = {output.written for output in self.outputs}
+        own = (x.clone() if i in written else x for i, x in enumerate(tensors))
+        result = leaves(getattr(self.module, self._name)(*with_leaves(self._given, own)))
+        return tuple(result[output.place] for output in self.outputs)
+
+    def rooms(self) -> list[Tensor]:
+        """Memory for the outputs: that of an input, where this is what is written."""
+        return [
+            torch.empty_like(output.like, memory_format=torch.contiguous_format)
+            if output.written is None
+            else self.inputs[output.written]
+            for output in self.outputs
+        ]
+
+    def result(self, tensors: Sequence[Tensor]) -> Any:
+        """What the program's function gives, where the graph gave these tensors."""
+        all_tensors = leaves(self._result)
+        for output, tensor in zip(self.outputs, tensors, strict=True):
+            all_tensors[output.place] = tensor
+        return with_leaves(self._result, iter(all_tensors))
+
+
+def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Copies, each with its numbers in order."""
+    return [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in tensors]

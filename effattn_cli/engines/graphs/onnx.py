@@ -1,0 +1,151 @@
+"""Programs as ONNX files, by torch's exporter."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from effattn_cli.engine_names import SCRATCH
+from effattn_cli.engines import Prepared, Program
+from effattn_cli.engines.graphs.flat import Flat
+from effattn_cli.engines.graphs.translations import TABLE, finish
+from effattn_cli.errors import Unsupported
+from effattn_cli.parts.operators import kept
+from effattn_cli.records import Preparation
+
+#: Softmax attention is one node from 23 on.
+OPSET = 23
+NAME = "graph.onnx"
+
+
+#: Loads the graph of a file; gives what calls it, on the inputs and outputs that are its.
+Load = Callable[[Path, Sequence[Tensor], Sequence[Tensor]], Callable[[], Any]]
+
+
+def prepared(program: Program, load: Load, *, operators: bool) -> Prepared:
+    """The program as an ONNX file, loaded by an engine that is given the memory of the inputs and
+    outputs once, so that a call copies nothing. Without `operators` of newer opsets, what these
+    stand for is worked out.
+
+    Raises:
+        Unsupported: torch cannot export it.
+    """
+    flat = Flat(program)
+    outputs = flat.rooms()
+    with _graph(program, flat, operators=operators) as (path, exporting):
+        started = time.perf_counter()
+        call = load(path, flat.inputs, outputs)
+        loading = time.perf_counter() - started
+    run = _Run(call, flat.result(outputs), [*flat.inputs, *outputs])
+    return Prepared(
+        run=run, preparation=Preparation(export_seconds=exporting, load_seconds=loading)
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is called in the place of a program's function."""
+
+    call: Callable[[], Any]
+    result: Any
+    memory: list[Tensor]  # of inputs and outputs: the engine knows but where it is
+
+    def __call__(self, *_: Any) -> Any:
+        self.call()
+        return self.result
+
+
+@contextlib.contextmanager
+def _graph(program: Program, flat: Flat, *, operators: bool) -> Iterator[tuple[Path, float | None]]:
+    """The program's graph, as a file that is there until the context ends, its weights beside it;
+    and the seconds that exporting took, None where it was there already.
+
+    Processes of one sweep export a program once: the first keeps it for the others.
+    """
+    shared = os.environ.get(SCRATCH)
+    with contextlib.ExitStack() as stack:
+        if shared and program.key:
+            folder = (
+                Path(shared) / hashlib.sha256(f"{program.key} {operators}".encode()).hexdigest()
+            )
+        else:
+            temporary = tempfile.TemporaryDirectory(prefix="effattn-")
+            folder = Path(stack.enter_context(temporary)) / "graph"
+        seconds = None if folder.exists() else _write(flat, folder, operators=operators)
+        yield folder / NAME, seconds
+
+
+def _write(flat: Flat, folder: Path, *, operators: bool) -> float:
+    """Exports into a folder, which is there whole or not at all."""
+    started = time.perf_counter()
+    made = exported(flat, operators=operators)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
+    made.save(str(unfinished / NAME), external_data=True)
+    with contextlib.suppress(OSError):  # another process was faster
+        unfinished.rename(folder)
+    return time.perf_counter() - started
+
+
+def exported(flat: Flat, *, operators: bool) -> Any:
+    """The `torch.onnx.ONNXProgram`, with inputs in0, in1, ... and outputs out0, out1, ...
+
+    Raises:
+        Unsupported: torch cannot export it; the message names the operator.
+    """
+    with warnings.catch_warnings(), _quiet(), torch.no_grad(), contextlib.ExitStack() as stack:
+        warnings.simplefilter("ignore")
+        table: dict[Any, Any] = {}
+        if operators:
+            named = stack.enter_context(kept())
+            table = {named[name]: made for name, made in TABLE.items() if name in named}
+        try:
+            made = torch.onnx.export(
+                flat,
+                tuple(flat.inputs),
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+                custom_translation_table=table,
+                input_names=[f"in{place}" for place in range(len(flat.inputs))],
+                output_names=[f"out{place}" for place in range(len(flat.outputs))],
+            )
+        except Exception as error:
+            raise Unsupported(f"ONNX: {reason(error)}") from error
+    assert made is not None
+    finish(made.model)
+    return made
+
+
+def reason(error: BaseException) -> str:
+    """Why an export failed, in a line: the operator that has no counterpart, where it is that."""
+    deepest = error
+    while (cause := deepest.__cause__ or deepest.__context__) is not None:
+        deepest = cause
+    operator = re.search(r"No ONNX function found for .*op='(.+?)', overload='(.+?)'", str(deepest))
+    if operator is not None:
+        return f"there is no operator for {operator[1]}.{operator[2]}"
+    first = str(deepest).strip().partition("\n")[0][:200]
+    return f"the export failed: {type(deepest).__name__}: {first}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter tells of packages that are not here."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,110 @@
+"""The operators of `parts.operators` as nodes of ONNX: `LinearAttention` and `CausalConvWithState`
+of opset 27.
+
+Heads are packed into the last axis there: (B, T, H K) for (B, H, T, K).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from onnx import defs
+from onnxscript import opset18 as op
+from onnxscript.values import Op, Opset
+
+OPSET = 27
+#: torch converts what it exported from one opset to the next, and refuses nodes that are newer: for
+#: so long they are of a domain of their own.
+DOMAIN = "effattn"
+
+
+def _newer(name: str) -> Op:
+    schema = defs.get_schema(name, OPSET)
+    constraints = [
+        (kind.type_param_str, list(kind.allowed_type_strs), kind.description)
+        for kind in schema.type_constraints
+    ]
+    own = defs.OpSchema(
+        name, DOMAIN, 1, inputs=schema.inputs, outputs=schema.outputs,
+        type_constraints=constraints, attributes=list(schema.attributes.values()),
+    )  # fmt: skip
+    return Op(Opset(DOMAIN, 1), name, own)
+
+
+LINEAR_ATTENTION, CAUSAL_CONV = _newer("LinearAttention"), _newer("CausalConvWithState")
+
+
+def finish(model: Any) -> None:
+    """The newer operators of a model are of ONNX from here on, and so is the opset."""
+    nodes = [node for node in model.graph if node.domain == DOMAIN]
+    for node in nodes:
+        node.domain, node.version = "", OPSET
+    if nodes:
+        model.opset_imports.pop(DOMAIN, None)
+        model.opset_imports[""] = OPSET
+
+
+def delta_rule(q_BGTK: Any, k_BGTK: Any, v_BHTV: Any, beta_BHT: Any, decay: Any) -> Any:
+    """Of one decay a head, or one a channel; `beta` and `decay` in what they come in."""
+    return _attention("gated_delta", q_BGTK, k_BGTK, v_BHTV, decay, beta_BHT)
+
+
+def decay_scan(q_BGTK: Any, k_BGTK: Any, v_BHTV: Any, decay: Any) -> Any:
+    return _attention("gated", q_BGTK, k_BGTK, v_BHTV, decay, None)
+
+
+def short_convolution(
+    x_BTE: Any, weight_EL: Any, bias_E: Any = None, *, activate: bool = False
+) -> Any:
+    weight_E1L = op.Unsqueeze(weight_EL, _numbers(1))
+    inputs = op.Transpose(x_BTE, perm=[0, 2, 1]), weight_E1L, bias_E
+    y_BET, _ = CAUSAL_CONV(*inputs, activation="silu" if activate else "none")
+    return op.Transpose(y_BET, perm=[0, 2, 1])
+
+
+def _attention(rule: str, q_BGTK: Any, k_BGTK: Any, v_BHTV: Any, decay: Any, beta: Any) -> Any:
+    (B, H, T, V), K = v_BHTV.shape, k_BGTK.shape[-1]
+    kind = v_BHTV.dtype
+    q_BHTK, k_BHTK = (_each_head(x, H) for x in (q_BGTK, k_BGTK))
+    steps = None if beta is None else op.Cast(op.Transpose(beta, perm=[0, 2, 1]), to=kind)
+    y_BTE, _ = LINEAR_ATTENTION(
+        _packed(q_BHTK, H * K), _packed(k_BHTK, H * K), _packed(v_BHTV, H * V), None,
+        op.Cast(_each_token(decay, B, T), to=kind), steps,
+        q_num_heads=H, kv_num_heads=H, update_rule=rule, scale=1.0,
+    )  # fmt: skip
+    return op.Transpose(op.Reshape(y_BTE, _numbers(B, T, H, V)), perm=[0, 2, 1, 3])
+
+
+def _each_token(decay: Any, batch: int, tokens: int) -> Any:
+    """The decay of each, (B, T, H) or (B, T, H K), one that is the same for all repeated."""
+    if len(decay.shape) == 1:
+        H = decay.shape[0]
+        return op.Expand(op.Reshape(decay, _numbers(1, 1, H)), _numbers(batch, tokens, H))
+    if len(decay.shape) == 3:
+        return op.Transpose(decay, perm=[0, 2, 1])
+    return _packed(decay, decay.shape[1] * decay.shape[3])
+
+
+def _each_head(x_BGTK: Any, heads: int) -> Any:
+    """Each key head as often as heads use it."""
+    B, G, T, K = x_BGTK.shape
+    if heads == G:
+        return x_BGTK
+    x_BGRTK = op.Expand(op.Unsqueeze(x_BGTK, _numbers(2)), _numbers(B, G, heads // G, T, K))
+    return op.Reshape(x_BGRTK, _numbers(B, heads, T, K))
+
+
+def _packed(x_BHTK: Any, width: int) -> Any:
+    return op.Reshape(op.Transpose(x_BHTK, perm=[0, 2, 1, 3]), _numbers(0, 0, width))
+
+
+def _numbers(*values: int) -> Any:
+    return op.Constant(value_ints=[int(value) for value in values])
+
+
+#: By the name of the function in `parts`.
+TABLE: Mapping[str, Callable[..., Any]] = {
+    "delta_rule": delta_rule,
+    "step_sized_delta_rule": delta_rule,
+    "decay_scan": decay_scan,
+    "short_convolution": short_convolution,
+}

@@ -1,0 +1,84 @@
+"""OpenVINO on a CPU: a graph of one length, from the ONNX file that torch's exporter makes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effattn_cli.engines import Prepared, Program
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PREPARING = 300.0
+ROOM = 2 * 2**30
+RUNS_EAGERLY = False
+STATIC = True
+NEEDS = ("openvino", "onnx", "onnxscript")
+
+
+def missing(device: str) -> str | None:
+    if not all(map(find_spec, NEEDS)):
+        return "OpenVINO is not installed: pip install 'effattn[openvino]'"
+    return None if device == "cpu" else f"openvino is measured on a CPU, not on {device}"
+
+
+def fingerprint() -> str:
+    from effattn_cli.engines.graphs.onnx import OPSET  # noqa: PLC0415
+
+    version = metadata.version("openvino")
+    return f"{version}, CPU, opset {OPSET}, for latency, precision of the dtype"
+
+
+def prepare(program: Program) -> Prepared:
+    from effattn_cli.engines.graphs.onnx import prepared  # noqa: PLC0415
+
+    return prepared(program, partial(_load, program), operators=False)
+
+
+def warnings() -> Iterator[str]:
+    yield from ()
+
+
+def _load(
+    program: Program, path: Path, inputs: "Sequence[Tensor]", outputs: "Sequence[Tensor]"
+) -> Callable[[], Any]:
+    import openvino  # noqa: PLC0415
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    options: dict[str, Any] = {
+        "INFERENCE_NUM_THREADS": program.threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "EXECUTION_MODE_HINT": "ACCURACY",  # else float32 may be computed in bfloat16
+    }
+    compiled = core.compile_model(model, "CPU", options)
+    request = compiled.create_infer_request()
+    here = {name for port in compiled.inputs for name in port.names}
+    for place, tensor in enumerate(inputs):
+        if f"in{place}" in here:
+            request.set_tensor(f"in{place}", _shared(tensor))
+    for place, tensor in enumerate(outputs):
+        request.set_tensor(f"out{place}", _shared(tensor))
+    infer = partial(request.infer, share_outputs=True, decode_strings=False)
+    if not program.watched:
+        return infer
+
+    def call() -> None:
+        compiled.release_memory()  # that of the call before: this one takes its own
+        infer()
+
+    return call
+
+
+def _shared(tensor: "Tensor") -> Any:
+    """The same memory as one of its tensors; numpy has no bfloat16."""
+    import openvino  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    if tensor.dtype == torch.bfloat16:
+        numbers = tensor.view(torch.int16).numpy()
+        return openvino.Tensor(numbers, list(tensor.shape), openvino.Type.bf16)
+    return openvino.Tensor(tensor.numpy(), shared_memory=True)

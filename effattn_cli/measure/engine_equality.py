@@ -1,0 +1,62 @@
+"""Whether an engine gives what eager torch gives: before that is known, nothing of it is timed."""
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from effattn_cli import units
+from effattn_cli.attention.decodable import leaves
+from effattn_cli.errors import EffattnError
+from effattn_cli.measure.workload import Subject
+from effattn_cli.records import Cell
+
+#: The norm of a difference over that of eager torch's output, at most: some hundred times what
+#: numbers of the dtype are rounded by.
+TOLERANCES = {"float64": 1e-11, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+
+
+class NotEqual(EffattnError):
+    """The engine's output is not that of eager torch."""
+
+
+def outputs(subject: Subject) -> list[list[Tensor]]:
+    """Copies of what each call of a period gives: the output, and in decoding the state."""
+    return [[tensor.detach().clone() for tensor in leaves(made)] for made in _calls(subject)]
+
+
+def check(subject: Subject, expected: Sequence[Sequence[Tensor]], cell: Cell) -> None:
+    """Holds the engine's outputs to eager torch's, call by call.
+
+    Raises:
+        NotEqual: one differs by more than the tolerance of the dtype.
+    """
+    for made, wanted in zip(_calls(subject), expected, strict=True):
+        for place, (mine, theirs) in enumerate(zip(leaves(made), wanted, strict=True)):
+            error = _error(mine, theirs)
+            if not error <= TOLERANCES[cell.setting.dtype]:
+                raise NotEqual(f"its {'state' if place else 'output'} {_wrong(error)}")
+
+
+def _wrong(error: float) -> str:
+    return f"is off by {units.percent(error)}" if isfinite(error) else "holds NaN or infinity"
+
+
+def _calls(subject: Subject) -> Iterator[Any]:
+    torch.manual_seed(0)
+    if subject.decoding is not None:
+        yield from subject.decoding.results()
+    else:
+        yield subject.call()
+
+
+def _error(mine: Tensor, theirs: Tensor) -> float:
+    """Of the norm, relative."""
+    if not theirs.is_floating_point():
+        return 0.0 if torch.equal(mine, theirs) else 1.0
+    wide = torch.promote_types(theirs.dtype, torch.float32)
+    norm = theirs.to(wide).norm().item()
+    difference = (mine.detach().to(wide) - theirs.to(wide)).norm().item()
+    return difference / norm if norm else difference
