@@ -85,6 +85,21 @@ def leaves(tree: object) -> list[Tensor]:
     return [tensor for tensor, _ in _tensors(tree, is_lent=False)]
 
 
+def leaf_names(tree: object, name: str) -> list[str]:
+    """A name for each of the `leaves`: `state.k_BGRK`, by fields, keys and places."""
+    if isinstance(tree, Tensor):
+        return [name]
+    if is_dataclass(tree) and not isinstance(tree, type):
+        parts = {item.name: getattr(tree, item.name) for item in fields(tree)}
+    elif isinstance(tree, Mapping):
+        parts = dict(tree)
+    elif isinstance(tree, list | tuple):
+        parts = {str(place): part for place, part in enumerate(tree)}
+    else:
+        return []
+    return [leaf for key, part in parts.items() for leaf in leaf_names(part, f"{name}.{key}")]
+
+
 def with_leaves(tree: Any, tensors: Iterator[Tensor]) -> Any:
     """The tree, with others in the place of its tensors, in the order of `leaves`."""
     if isinstance(tree, Tensor):

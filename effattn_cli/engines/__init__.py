@@ -11,16 +11,21 @@ An engine is a module with these names; it imports what it needs when it is aske
     missing(device)  why it cannot run there, and what to install; None where it can
     fingerprint()    its version, and how it is set up; nothing where torch's says it all
     prepare(program) what to call in the place of the program's function
+    write(program, path)  of one that is STATIC: the graph as a file, checked
     warnings()       what a reader of the numbers has to know, after the calls
 """
 
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from effattn_cli import engine_names
 from effattn_cli.records import Preparation
+
+if TYPE_CHECKING:
+    from effattn_cli.engines.graphs.flat import Flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,7 @@ class Program:
 
     run: Callable[..., Any]
     given: tuple[Any, ...]  # a mask may be None; in decoding a state comes last
+    names: tuple[str, ...]  # of what is given
     threads: int = 1
     watched: bool = False  # its memory is looked at: an arena that keeps what is freed is left out
     key: str = ""  # tells it from all other programs of a sweep, so that a graph can be kept
@@ -53,6 +59,8 @@ class Engine(Protocol):
     def fingerprint(self) -> str: ...
 
     def prepare(self, program: Program) -> Prepared: ...
+
+    def write(self, program: Program, path: Path) -> "Flat": ...
 
     def warnings(self) -> Iterator[str]: ...
 

@@ -1,7 +1,7 @@
 """ONNX Runtime on a CPU: a graph of one length, made by torch's exporter."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
@@ -13,6 +13,8 @@ from effattn_cli.errors import Unsupported
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from effattn_cli.engines.graphs.flat import Flat
 
 PREPARING = 300.0
 ROOM = 2 * 2**30
@@ -43,12 +45,18 @@ def prepare(program: Program, *, operators: bool = True) -> Prepared:
     return prepared(program, partial(_load, program), operators=operators)
 
 
+def write(program: Program, path: Path, *, operators: bool = True) -> "Flat":
+    from effattn_cli.engines.graphs import onnx  # noqa: PLC0415
+
+    return onnx.write(program, path, operators=operators)
+
+
 def warnings() -> Iterator[str]:
     yield from ()
 
 
 def _load(
-    program: Program, path: Path, inputs: "Sequence[Tensor]", outputs: "Sequence[Tensor]"
+    program: Program, path: Path, inputs: "Mapping[str, Tensor]", outputs: "Mapping[str, Tensor]"
 ) -> Callable[[], Any]:
     import onnxruntime  # noqa: PLC0415
 
@@ -67,11 +75,11 @@ def _load(
         raise Unsupported(f"ONNX Runtime has no {what} for these types") from error
     binding = session.io_binding()
     here = {item.name for item in session.get_inputs()}  # what is never read is not there
-    for place, tensor in enumerate(inputs):
-        if f"in{place}" in here:
-            binding.bind_input(f"in{place}", *_memory(tensor))
-    for place, tensor in enumerate(outputs):
-        binding.bind_output(f"out{place}", *_memory(tensor))
+    for name, tensor in inputs.items():
+        if name in here:
+            binding.bind_input(name, *_memory(tensor))
+    for name, tensor in outputs.items():
+        binding.bind_output(name, *_memory(tensor))
     return partial(session.run_with_iobinding, binding)
 
 

@@ -1,6 +1,6 @@
 """OpenVINO on a CPU: a graph of one length, from the ONNX file that torch's exporter makes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
@@ -11,6 +11,8 @@ from effattn_cli.engines import Prepared, Program
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from effattn_cli.engines.graphs.flat import Flat
 
 PREPARING = 300.0
 ROOM = 2 * 2**30
@@ -38,12 +40,18 @@ def prepare(program: Program) -> Prepared:
     return prepared(program, partial(_load, program), operators=False)
 
 
+def write(program: Program, path: Path) -> "Flat":
+    from effattn_cli.engines.graphs import onnx  # noqa: PLC0415
+
+    return onnx.write(program, path, operators=False)
+
+
 def warnings() -> Iterator[str]:
     yield from ()
 
 
 def _load(
-    program: Program, path: Path, inputs: "Sequence[Tensor]", outputs: "Sequence[Tensor]"
+    program: Program, path: Path, inputs: "Mapping[str, Tensor]", outputs: "Mapping[str, Tensor]"
 ) -> Callable[[], Any]:
     import openvino  # noqa: PLC0415
 
@@ -57,11 +65,11 @@ def _load(
     compiled = core.compile_model(model, "CPU", options)
     request = compiled.create_infer_request()
     here = {name for port in compiled.inputs for name in port.names}
-    for place, tensor in enumerate(inputs):
-        if f"in{place}" in here:
-            request.set_tensor(f"in{place}", _shared(tensor))
-    for place, tensor in enumerate(outputs):
-        request.set_tensor(f"out{place}", _shared(tensor))
+    for name, tensor in inputs.items():
+        if name in here:
+            request.set_tensor(name, _shared(tensor))
+    for name, tensor in outputs.items():
+        request.set_tensor(name, _shared(tensor))
     infer = partial(request.infer, share_outputs=True, decode_strings=False)
     if not program.watched:
         return infer

@@ -1,6 +1,6 @@
 """A cell made real: the module, its inputs, and the call that is measured."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from effattn_cli.attention import (
 from effattn_cli.attention.decodable import tensors_of
 from effattn_cli.cards import unmet
 from effattn_cli.engine_names import EAGER
-from effattn_cli.engines import Engine, Prepared, Program
+from effattn_cli.engines import Engine, Program
 from effattn_cli.errors import Unsupported
 from effattn_cli.measure import feed_forwards
 from effattn_cli.measure.transformer_block import Block
@@ -51,6 +51,7 @@ class Subject:
     state: tuple[Tensor, ...] = ()
     lent: tuple[Tensor, ...] = ()  # what a state reads that another layer keeps
     decoding: "Decoding | None" = None  # where `call` is a step, and the next call the next step
+    program: Program | None = None  # what the engine was given; of steps, the last
     preparation: Preparation | None = None
 
     @property
@@ -107,17 +108,19 @@ def build(
     real_BT = _real(cell, place)
     if real_BT is not None and not variant.card.padding:
         raise Unsupported(f"{variant.card.title} cannot be given padding")
-    run, inputs = _whole(module, cell, device=place, dtype=dtype)
+    run, given = _whole(module, cell, device=place, dtype=dtype)
     training = cell.setting.phase == "train"
-    inputs = tuple(x.requires_grad_(training and x.is_floating_point()) for x in inputs)
-    prepared = prepare(run, (*inputs, real_BT))
+    inputs = tuple(x.requires_grad_(training and x.is_floating_point()) for x in given.values())
+    program = prepare.program(run, given | {"real": real_BT})
+    prepared = prepare.engine.prepare(program)
     if cell.setting.phase == "train":
         call = _training(prepared.run, inputs, list(module.parameters()), real_BT)
     else:
         call = torch.no_grad()(partial(prepared.run, *inputs, real_BT))
     masks = () if real_BT is None else (real_BT,)
     width, preparation = _width(module, cell), prepared.preparation
-    return Subject(call, module, width, inputs + masks, preparation=preparation)
+    tensors = inputs + masks
+    return Subject(call, module, width, tensors, program=program, preparation=preparation)
 
 
 @dataclass(frozen=True)
@@ -143,16 +146,16 @@ class _Preparer:
     def engine(self) -> Engine:
         return engines.load(self.cell.setting.engine)
 
-    def __call__(self, run: Callable[..., Any], given: tuple[Any, ...], step: int = 0) -> Prepared:
-        """`run`, given these at every call, as the engine runs it."""
-        program = Program(
+    def program(self, run: Callable[..., Any], given: Mapping[str, Any], step: int = 0) -> Program:
+        """`run`, which is given these at every call."""
+        return Program(
             run=run,
-            given=given,
+            given=tuple(given.values()),
+            names=tuple(given),
             threads=self.cell.setting.threads,
             watched=self.watched,
             key=f"{msgspec.json.encode(self.cell).decode()} {self.seed} {step}",
         )
-        return self.engine.prepare(program)
 
 
 def _module(variant: type[Layer], cell: Cell) -> Layer | Block:
@@ -183,16 +186,18 @@ def _is_core(module: Layer | Block, cell: Cell) -> bool:
 
 def _whole(
     module: Layer | Block, cell: Cell, **like: Any
-) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]]:
-    """What runs, and its inputs: those of a core by its own names, else x."""
+) -> tuple[Callable[..., Tensor], dict[str, Tensor]]:
+    """What runs, and its inputs by name: those of a core, else x."""
     batch, tokens = cell.setting.batch, cell.seq
     if _is_core(module, cell):
         assert isinstance(module, Attention)
-        specs = module.inputs.values()
-        return module.mix, tuple(spec.random(module, batch, tokens, **like) for spec in specs)
+        given = {
+            name: spec.random(module, batch, tokens, **like) for name, spec in module.inputs.items()
+        }
+        return module.mix, given
     if isinstance(module, ModelPart):
-        return module, (module.example(batch, tokens, **like),)
-    return module, (torch.randn(batch, tokens, cell.setting.dim, **like),)
+        return module, {"x": module.example(batch, tokens, **like)}
+    return module, {"x": torch.randn(batch, tokens, cell.setting.dim, **like)}
 
 
 def _width(module: Layer | Block, cell: Cell) -> int:
@@ -268,7 +273,7 @@ class Decoding:
     """
 
     def __init__(
-        self, run: Callable[..., Any], inputs: tuple[Tensor, ...], mixer: Any, cell: Cell
+        self, run: Callable[..., Any], inputs: Mapping[str, Tensor], mixer: Any, cell: Cell
     ) -> None:
         self._run, self._inputs = run, inputs
         self._runs: list[Callable[..., Any]] = []  # of each step, where an engine fixes them
@@ -278,7 +283,7 @@ class Decoding:
         self.first = self._state = self.state(self.contexts[0])
         self._next = 0
 
-    def prepare(self, prepare: _Preparer) -> Preparation | None:
+    def prepare(self, prepare: _Preparer) -> tuple[Program, Preparation | None]:
         """From here on the engine runs the steps.
 
         Raises:
@@ -288,16 +293,15 @@ class Decoding:
         if steps > MOST_GRAPHS:
             name = prepare.cell.setting.engine
             raise Unsupported(f"{name} fixes the length, and {steps} steps in turn differ by it")
-        state, made = self.first, []
+        state = self.first
         for number in range(steps):
-            made.append(prepare(self._run, self._given(state), number))
+            given = dict(self._inputs) if state is None else {**self._inputs, "state": state}
+            program = prepare.program(self._run, given, number)
+            prepared = prepare.engine.prepare(program)
+            self._runs.append(prepared.run)
             if steps > 1:
                 _, state = self.step(state)
-        self._runs = [prepared.run for prepared in made]
-        return made[-1].preparation
-
-    def _given(self, state: Any) -> tuple[Any, ...]:
-        return self._inputs if state is None else (*self._inputs, state)
+        return program, prepared.preparation
 
     @torch.no_grad()
     def state(self, context: int) -> Any:
@@ -314,8 +318,8 @@ class Decoding:
         return self._runs[step % len(self._runs)] if self._runs else self._run
 
     def _stepped(self, run: Callable[..., Any], state: Any) -> tuple[Tensor, Any]:
-        made = run(*self._given(state))
-        return (made, None) if state is None else made
+        given = self._inputs.values()
+        return (run(*given), None) if state is None else run(*given, state)
 
     @torch.no_grad()
     def results(self) -> Iterator[tuple[Tensor, Any]]:
@@ -345,21 +349,23 @@ def _decoding(
         raise Unsupported(f"{mixer.card.title} cannot decode token by token")
     if cell.setting.padding:
         raise Unsupported("decoding takes no padding")
-    run, inputs = _one(module, cell, device=place, dtype=dtype)
-    decoding = Decoding(run, inputs, mixer, cell)
-    preparation = decoding.prepare(prepare)
+    run, given = _one(module, cell, device=place, dtype=dtype)
+    decoding, inputs = Decoding(run, given, mixer, cell), tuple(given.values())
+    program, preparation = decoding.prepare(prepare)
     kept, lent = (tuple(tensors_of(decoding.first, borrowed=other)) for other in (False, True))
     width = _width(module, cell)
-    return Subject(decoding, module, width, inputs, kept, lent, decoding, preparation)
+    return Subject(decoding, module, width, inputs, kept, lent, decoding, program, preparation)
 
 
-def _one(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any], tuple[Tensor, ...]]:
+def _one(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any], dict[str, Tensor]]:
     """As `_whole`, for one token of each sequence."""
     batch = cell.setting.batch
     if _is_core(module, cell):
-        specs = module.inputs.values()
-        inputs = (spec.of_token(spec.random(module, batch, 1, **like)) for spec in specs)
-        return module.mix_step, tuple(inputs)
+        given = {
+            name: spec.of_token(spec.random(module, batch, 1, **like))
+            for name, spec in module.inputs.items()
+        }
+        return module.mix_step, given
     if isinstance(module, ModelPart):
-        return module.decode, (module.example(batch, 1, **like).squeeze(1),)
-    return module.decode, (torch.randn(batch, cell.setting.dim, **like),)
+        return module.decode, {"x": module.example(batch, 1, **like).squeeze(1)}
+    return module.decode, {"x": torch.randn(batch, cell.setting.dim, **like)}

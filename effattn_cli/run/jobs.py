@@ -97,13 +97,21 @@ class TrainTiny(Struct, frozen=True, kw_only=True, tag=True):
     wanted: Training  # without results
 
 
+class WriteGraph(Struct, frozen=True, kw_only=True, tag=True):
+    """Write the graph that the engine of a cell runs. Answer: `Written`."""
+
+    task: Task
+    path: str
+    seed: int = 0
+
+
 class Nothing(Struct, frozen=True, kw_only=True, tag=True):
     """Answer with what a process is: `Pid`."""
 
 
 Request = (
     CountCost | MeasureMemory | MeasureLatency | DescribeMachine | MeasureRoofline | ListLaws
-    | CheckLaw | MeasureFidelity | TrainTiny | Nothing
+    | CheckLaw | MeasureFidelity | TrainTiny | WriteGraph | Nothing
 )  # fmt: skip
 
 
@@ -145,6 +153,14 @@ class Laws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     names: tuple[str, ...]
 
 
+class Port(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tensor that goes into a graph, or comes out of it."""
+
+    name: str
+    dtype: str
+    shape: tuple[Size, ...]
+
+
 class Checked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether a variant keeps a law: how it breaks it, or why the law was skipped; else it does."""
 
@@ -160,6 +176,13 @@ class Compared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Trained(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     training: Training
     state_bytes: Size | None = None  # what decoding keeps; None where the variant does not decode
+
+
+class Written(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A graph in a file, and its tensors: name, dtype and shape."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
 
 class Pid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

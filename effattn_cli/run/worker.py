@@ -23,6 +23,7 @@ from effattn_cli.measure import (
     dispatched_kernels,
     engine_equality,
     expert_usage,
+    graph_file,
     latency,
     output_check,
     peak_memory,
@@ -190,6 +191,19 @@ def _train(request: jobs.TrainTiny, answer: Answer) -> None:
     answer(jobs.Trained(training=found, state_bytes=training.state_bytes(variant, cell)))
 
 
+def _write(request: jobs.WriteGraph, answer: Answer) -> None:
+    cell = request.task.cell
+    with _prepared(cell.setting, None):
+        inputs, outputs = graph_file.write(
+            _variant(request.task), cell, Path(request.path), seed=request.seed
+        )
+    ports = [
+        tuple(jobs.Port(name=name, dtype=dtype, shape=shape) for name, dtype, shape in side)
+        for side in (inputs, outputs)
+    ]
+    answer(jobs.Written(inputs=ports[0], outputs=ports[1]))
+
+
 def _settle(device: str, threads: int) -> torch.device:
     """Events are of the current device, whatever else is named."""
     torch.set_num_threads(threads)
@@ -251,5 +265,6 @@ HANDLERS: dict[type, Callable[[Any, Answer], None]] = {
     jobs.CheckLaw: _check,
     jobs.MeasureFidelity: _compare,
     jobs.TrainTiny: _train,
+    jobs.WriteGraph: _write,
     jobs.Nothing: lambda _, answer: answer(jobs.Pid(pid=os.getpid())),
 }

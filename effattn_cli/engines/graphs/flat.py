@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from effattn_cli.attention.decodable import leaves, with_leaves
+from effattn_cli.attention.decodable import leaf_names, leaves, with_leaves
 from effattn_cli.engines import Program
 
 
@@ -20,6 +20,7 @@ from effattn_cli.engines import Program
 class Output:
     """A tensor that comes out of a graph."""
 
+    name: str
     like: Tensor
     place: int  # among all tensors of the result
     written: int | None = None  # the input whose memory it is, changed
@@ -37,8 +38,12 @@ class Flat(nn.Module):
         self.module: Any = run if isinstance(run, nn.Module) else getattr(run, "__self__")  # noqa: B009
         self._name = "__call__" if isinstance(run, nn.Module) else run.__name__
         self._given = program.given
-        self.inputs = _apart(leaves(program.given))
-        given = with_leaves(self._given, iter(self.inputs))
+        pairs = zip(program.given, program.names, strict=True)
+        names = [leaf for part, name in pairs for leaf in leaf_names(part, name)]
+        tensors = zip(names, leaves(program.given), strict=True)
+        apart = {name: _apart(tensor) for name, tensor in tensors if tensor.numel()}
+        self.names, self.inputs = [*apart], [*apart.values()]
+        given = self._with(self.inputs)
         before = [tensor._version for tensor in self.inputs]
         with torch.no_grad():
             self._result = run(*given)
@@ -47,18 +52,29 @@ class Flat(nn.Module):
 
     def _outputs(self, before: Sequence[int]) -> Iterator[Output]:
         places = {id(tensor): place for place, tensor in enumerate(self.inputs)}
+        names = leaf_names(self._result, "y")
+        if isinstance(self._result, tuple):
+            out, state = self._result
+            names = [*leaf_names(out, "y"), *leaf_names(state, "new_state")]
         for place, tensor in enumerate(leaves(self._result)):
             source = places.get(id(tensor))
-            if source is None:
-                yield Output(tensor, place)
-            elif self.inputs[source]._version != before[source]:
-                yield Output(tensor, place, source)
+            if source is None and tensor.numel():
+                yield Output(names[place], tensor, place)
+            elif source is not None and self.inputs[source]._version != before[source]:
+                yield Output(names[place], tensor, place, source)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         written = {output.written for output in self.outputs}
-        own = (x.clone() if i in written else x for i, x in enumerate(tensors))
-        result = leaves(getattr(self.module, self._name)(*with_leaves(self._given, own)))
+        own = [x.clone() if i in written else x for i, x in enumerate(tensors)]
+        result = leaves(getattr(self.module, self._name)(*self._with(own)))
         return tuple(result[output.place] for output in self.outputs)
+
+    def _with(self, tensors: Sequence[Tensor]) -> Any:
+        """What is given, with these in the place of its tensors that are not empty."""
+        left = iter(tensors)
+        return with_leaves(
+            self._given, (next(left) if one.numel() else one.clone() for one in leaves(self._given))
+        )
 
     def rooms(self) -> list[Tensor]:
         """Memory for the outputs: that of an input, where this is what is written."""
@@ -77,6 +93,6 @@ class Flat(nn.Module):
         return with_leaves(self._result, iter(all_tensors))
 
 
-def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Copies, each with its numbers in order."""
-    return [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in tensors]
+def _apart(tensor: Tensor) -> Tensor:
+    """A copy, with its numbers in order."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format)

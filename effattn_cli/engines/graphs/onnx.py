@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,10 @@ OPSET = 23
 NAME = "graph.onnx"
 
 
-#: Loads the graph of a file; gives what calls it, on the inputs and outputs that are its.
-Load = Callable[[Path, Sequence[Tensor], Sequence[Tensor]], Callable[[], Any]]
+#: Loads the graph of a file; gives what calls it, on its inputs and outputs, which come by name.
+Load = Callable[[Path, Mapping[str, Tensor], Mapping[str, Tensor]], Callable[[], Any]]
+#: Bytes of weights from which on they lie in a file beside the graph: a protobuf ends at 2 GiB.
+LARGE = 3 * 2**29
 
 
 def prepared(program: Program, load: Load, *, operators: bool) -> Prepared:
@@ -45,12 +47,33 @@ def prepared(program: Program, load: Load, *, operators: bool) -> Prepared:
     outputs = flat.rooms()
     with _graph(program, flat, operators=operators) as (path, exporting):
         started = time.perf_counter()
-        call = load(path, flat.inputs, outputs)
+        names = [output.name for output in flat.outputs]
+        call = load(
+            path,
+            dict(zip(flat.names, flat.inputs, strict=True)),
+            dict(zip(names, outputs, strict=True)),
+        )
         loading = time.perf_counter() - started
     run = _Run(call, flat.result(outputs), [*flat.inputs, *outputs])
     return Prepared(
         run=run, preparation=Preparation(export_seconds=exporting, load_seconds=loading)
     )
+
+
+def write(program: Program, path: Path, *, operators: bool) -> Flat:
+    """The program's graph in a file, checked; large weights lie in a file beside it.
+
+    Raises:
+        Unsupported: torch cannot export it.
+    """
+    import onnx  # noqa: PLC0415
+
+    flat = Flat(program)
+    made = exported(flat, operators=operators)
+    weights = sum(weight.nbytes for weight in flat.module.state_dict().values())
+    made.save(str(path), external_data=weights > LARGE)
+    onnx.checker.check_model(str(path), full_check=True)
+    return flat
 
 
 @dataclass(frozen=True)
@@ -98,7 +121,7 @@ def _write(flat: Flat, folder: Path, *, operators: bool) -> float:
 
 
 def exported(flat: Flat, *, operators: bool) -> Any:
-    """The `torch.onnx.ONNXProgram`, with inputs in0, in1, ... and outputs out0, out1, ...
+    """The `torch.onnx.ONNXProgram`.
 
     Raises:
         Unsupported: torch cannot export it; the message names the operator.
@@ -117,8 +140,8 @@ def exported(flat: Flat, *, operators: bool) -> Any:
                 opset_version=OPSET,
                 verbose=False,
                 custom_translation_table=table,
-                input_names=[f"in{place}" for place in range(len(flat.inputs))],
-                output_names=[f"out{place}" for place in range(len(flat.outputs))],
+                input_names=flat.names,
+                output_names=[output.name for output in flat.outputs],
             )
         except Exception as error:
             raise Unsupported(f"ONNX: {reason(error)}") from error
