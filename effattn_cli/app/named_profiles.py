@@ -1,6 +1,6 @@
 """Profiles that a user has named; of a shipped one it is said where it is true."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from effattn_cli import library
@@ -63,6 +63,18 @@ def elsewhere(profile: Profile) -> str:
     there = _words(profile.machine.cpu, profile.machine.cores)
     here = _words(processor.model(), processor.cores())
     return "" if there == here else f"another machine: {there}; this one is {here}"
+
+
+def single(names: Sequence[str], what: str) -> str:
+    """The one name there is.
+
+    Raises:
+        UsageError: there are several, of which `what` takes one only.
+    """
+    if len(names) > 1:
+        hint = f"name one: {names[0]}; or effattn merge those of one machine"
+        raise UsageError(f"{what} takes one profile, and these are {len(names)}", hint)
+    return names[0]
 
 
 def changeable(name: str) -> Path:

@@ -1,6 +1,6 @@
 """One profile out of several: the shards of a sweep, or further rounds of the same cells."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from effattn_cli.errors import UsageError
 from effattn_cli.machine import Difference
 from effattn_cli.records import Cell, Profile, Record
 
+SIDE_BY_SIDE = "effattn compare takes them side by side; -o FOLDER/ writes one of each machine"
 RANKS = {"measured": 0, "failed": 1, "predicted": 2, "pending": 3}  # what says more of a cell
 
 
@@ -32,9 +33,9 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
             *samplings(first, other),
         ]
         if apart:
-            raise UsageError(_refusal(apart, number), "effattn compare takes them side by side")
+            raise UsageError(_refusal(apart, number), SIDE_BY_SIDE)
     records: dict[Cell, Record] = {}
-    for record in (record for profile in profiles for record in profile.records):
+    for record in _records(profiles):
         cell = record.cell
         records[cell] = _joined(records[cell], record) if cell in records else record
     variants: dict[str, Variant] = {}
@@ -51,7 +52,45 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
         rooflines=utilisation.joined(*others, oldest.rooflines),
         finished=all(profile.finished for profile in profiles),
         scores=joined(profiles),
+        shard=first.shard if all(each.shard == first.shard for each in profiles) else None,
     )
+
+
+def missing(profiles: Iterable[Profile]) -> Iterator[str]:
+    """The shards of a sweep that are not among the profiles: `shards 3 and 5 of 8 are missing`."""
+    there: dict[tuple[int, int, Cell], set[int]] = {}
+    for shard in (profile.shard for profile in profiles):
+        if shard is not None:
+            sweep = (shard.of, shard.cells, shard.sentinel)
+            there.setdefault(sweep, set()).add(shard.number)
+    for (of, _, _), numbers in there.items():
+        absent = [str(number) for number in range(1, of + 1) if number not in numbers]
+        listed = ", ".join(absent[:10]) + (", ..." if absent[10:] else "")
+        if len(absent) == 1:
+            yield f"shard {listed} of {of} is missing"
+        elif absent:
+            yield f"shards {listed} of {of} are missing"
+
+
+def _records(profiles: Sequence[Profile]) -> Iterator[Record]:
+    """Those of all; a sentinel where it is beside its block, if it is there: then it has as many
+    runs as the others.
+    """
+    at_home = {
+        record.cell
+        for profile in profiles
+        for record in profile.records
+        if not _is_borrowed(record, profile)
+    }
+    for profile in profiles:
+        for record in profile.records:
+            if not (_is_borrowed(record, profile) and record.cell in at_home):
+                yield record
+
+
+def _is_borrowed(record: Record, profile: Profile) -> bool:
+    shard = profile.shard
+    return shard is not None and shard.borrowed and record.cell == shard.sentinel
 
 
 def _refusal(apart: Sequence[Difference], number: int) -> str:
