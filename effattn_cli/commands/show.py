@@ -38,8 +38,7 @@ def show(
     with paged(console, pager=not no_pager):
         for number, (name, found) in enumerate(loaded.items()):
             if len(names) > 1:
-                console.print(
-                    f"{'\n' if number else ''}{name}\n", style="bold", highlight=False, markup=False
-                )
+                title = f"{name}\n" if not number else f"\n{name}\n"
+                console.print(title, style="bold", highlight=False, markup=False)
             print_profile(found, console)
             terminal_chart.show(charts.of_profile(found), console, asked=chart)
