@@ -1,6 +1,6 @@
 """One profile out of several: the shards of a sweep, or further rounds of the same cells."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -48,7 +48,7 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
         command=command,
         baseline=next((p.baseline for p in profiles if p.baseline is not None), None),
         variants=variants,
-        records=tuple(records.values()),
+        records=tuple(_in_order(records)),
         rooflines=utilisation.joined(*others, oldest.rooflines),
         finished=all(profile.finished for profile in profiles),
         scores=joined(profiles),
@@ -86,6 +86,12 @@ def _records(profiles: Sequence[Profile]) -> Iterator[Record]:
         for record in profile.records:
             if not (_is_borrowed(record, profile) and record.cell in at_home):
                 yield record
+
+
+def _in_order(records: Mapping[Cell, Record]) -> list[Record]:
+    """A variant after the other, each from its shortest length on, as a sweep has them."""
+    place = {label: number for number, label in enumerate({cell.label: None for cell in records})}
+    return sorted(records.values(), key=lambda each: (place[each.cell.label], each.cell.seq))
 
 
 def _is_borrowed(record: Record, profile: Profile) -> bool:
