@@ -58,12 +58,12 @@ def expanded(names: Iterable[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         found += _in_folder(Path(name)) if _is_folder(name) else [name]
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _is_folder(name: str) -> bool:
     try:
-        there = Path(name).is_dir()
+        there = bool(name) and Path(name).is_dir()
     except (OSError, ValueError):  # too long for a path, say
         return False
     return there and (os.sep in name or not any(each.startswith(name) for each in saved()))

@@ -10,8 +10,8 @@ from effattn_cli import library
 from effattn_cli.analysis.selection.candidates import Candidate
 from effattn_cli.analysis.selection.price import Price
 from effattn_cli.app import Note, choosing, evidence
+from effattn_cli.app.named_profiles import by_machine
 from effattn_cli.errors import UsageError
-from effattn_cli.machine import differences
 from effattn_cli.plan.prices import prices
 from effattn_cli.records import Profile
 from effattn_cli.setting import AXES, flag
@@ -32,8 +32,7 @@ def case_of(
     profiles = choosing.profiles_of(question, note, tell)
     evaluations = evidence.evaluations(question.evidence, tell)
     groups = _by_machine(profiles)
-    known = prices(priced, list(groups)) if priced else {}
-    if len(groups) == 1 and not known:
+    if len(groups) == 1 and not priced:
         return choosing.case_of(question, profiles, evaluations, note)
     cases: dict[str, choosing.Case] = {}
     first: UsageError | None = None
@@ -44,21 +43,15 @@ def case_of(
             first = first or error
             note(f"{name} is left out: {error}{f' ({error.hint})' if error.hint else ''}")
     if not cases:
-        raise first or UsageError("no profile is saved yet")
+        assert first is not None
+        raise first
+    known = prices(priced, list(groups), list(cases)) if priced else {}
     return _joined(cases, known)
 
 
 def _by_machine(profiles: Mapping[str, Profile]) -> dict[str, dict[str, Profile]]:
     """The profiles of each machine, by its name: that of its first profile's file."""
-    groups: list[dict[str, Profile]] = []
-    for name, profile in profiles.items():
-        for group in groups:
-            machine = next(iter(group.values())).machine
-            if not differences(machine, profile.machine, "hardware"):
-                group[name] = profile
-                break
-        else:
-            groups.append({name: profile})
+    groups = by_machine(profiles, "hardware")
     return dict(zip(_names([next(iter(group)) for group in groups]), groups, strict=True))
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from effattn_cli import files, library, machine, store, units
+from effattn_cli import files, library, store, units
 from effattn_cli.analysis.compare.merging import merge, missing
 from effattn_cli.analysis.compare.sentinels import Unequal, unequal
 from effattn_cli.app import Note
-from effattn_cli.app.named_profiles import unless_there
+from effattn_cli.app.named_profiles import by_machine, unless_there
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile
 
@@ -40,7 +40,7 @@ def merged(order: Order, note: Note) -> dict[Path, Profile]:
         UsageError: the profiles do not belong together, or a file is there already.
     """
     profiles = {name: library.read(name) for name in library.expanded(order.profiles)}
-    groups = _by_machine(profiles) if order.into_folder else [profiles]
+    groups = by_machine(profiles) if order.into_folder else [profiles]
     joined = [_joined(group, order, note) for group in groups]
     if not order.into_folder:
         found = {Path(order.out): joined[0]}
@@ -54,20 +54,6 @@ def merged(order: Order, note: Note) -> dict[Path, Profile]:
         for path, profile in found.items():
             store.Writer(path).write(profile)
     return found
-
-
-def _by_machine(profiles: Named) -> list[dict[str, Profile]]:
-    """Those whose measurements can stand in one profile, together."""
-    groups: list[dict[str, Profile]] = []
-    for name, profile in profiles.items():
-        for group in groups:
-            first = next(iter(group.values()))
-            if not machine.differences(first.machine, profile.machine):
-                group[name] = profile
-                break
-        else:
-            groups.append({name: profile})
-    return groups
 
 
 def _joined(profiles: Named, order: Order, note: Note) -> Profile:

@@ -69,8 +69,8 @@ ShardPart = Annotated[
     str | None,
     typer.Option(
         "--shard",
-        help="Measure one of N parts of the sweep, as `2/8`; effattn merge joins them.",
-        metavar="K/N",
+        help="Measure one part of the sweep, as `2/8`; effattn merge joins them.",
+        metavar="PART",
         show_default=False,
         rich_help_panel=o.OUTPUT,
     ),

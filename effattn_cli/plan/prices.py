@@ -48,8 +48,11 @@ def price(text: str, place: str = "--price") -> Price:
     )
 
 
-def prices(items: Iterable[str], machines: Sequence[str]) -> dict[str, Price]:
-    """The price of each machine, from `MACHINE=PRICE` or files. A file may hold others, too.
+def prices(
+    items: Iterable[str], machines: Sequence[str], competing: Sequence[str]
+) -> dict[str, Price]:
+    """The price of each machine that competes, from `MACHINE=PRICE` or files. A file may hold those
+    of machines of which nothing is known here.
 
     Raises:
         UsageError: one cannot be read, is of no such machine, or a machine has none; the prices are
@@ -66,9 +69,10 @@ def prices(items: Iterable[str], machines: Sequence[str]) -> dict[str, Price]:
         else:
             raise unknown("machine", name, machines)
     found = {name: known for name, known in (listed | given).items() if name in machines}
-    _refuse_missing([name for name in machines if name not in found], listed)
-    _refuse_currencies(found)
-    return found
+    _refuse_missing([name for name in competing if name not in found], listed)
+    priced = {name: found[name] for name in competing}
+    _refuse_currencies(priced)
+    return priced
 
 
 def from_file(path: Path) -> dict[str, Price]:

@@ -25,7 +25,8 @@ class Price:
     def show(self, amount: float) -> str:
         """`$0.00151`, `0.00151 EUR`."""
         places = max(0, DIGITS - 1 - math.floor(math.log10(amount)))
-        return f"{self.before}{amount:,.{places}f}{f' {self.after}' if self.after else ''}"
+        before = f"{self.before} " if self.before.isalpha() else self.before
+        return f"{before}{amount:,.{places}f} {self.after}".rstrip()
 
     def cost(self, latency: Estimate, tokens: int) -> Estimate:
         """Of a million tokens, where a call takes so long and handles so many."""
