@@ -34,11 +34,12 @@ def case_of(
     groups = _by_machine(profiles)
     if len(groups) == 1 and not priced:
         return choosing.case_of(question, profiles, evaluations, note)
+    once = _once(note)
     cases: dict[str, choosing.Case] = {}
     first: UsageError | None = None
     for name, group in groups.items():
         try:
-            cases[name] = choosing.case_of(question, group, evaluations, note)
+            cases[name] = choosing.case_of(question, group, evaluations, once)
         except UsageError as error:
             first = first or error
             note(f"{name} is left out: {error}{f' ({error.hint})' if error.hint else ''}")
@@ -47,6 +48,18 @@ def case_of(
         raise first
     known = prices(priced, list(groups), list(cases)) if priced else {}
     return _joined(cases, known)
+
+
+def _once(note: Note) -> Note:
+    """What holds for several machines is said once."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            note(text)
+
+    return tell
 
 
 def _by_machine(profiles: Mapping[str, Profile]) -> dict[str, dict[str, Profile]]:

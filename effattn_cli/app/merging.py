@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from effattn_cli import files, library, store, units
-from effattn_cli.analysis.compare.merging import merge, missing
+from effattn_cli.analysis.compare.merging import merge, missing, refuse_apart
 from effattn_cli.analysis.compare.sentinels import Unequal, unequal
 from effattn_cli.app import Note
 from effattn_cli.app.named_profiles import by_machine, unless_there
@@ -57,6 +57,7 @@ def merged(order: Order, note: Note) -> dict[Path, Profile]:
 
 
 def _joined(profiles: Named, order: Order, note: Note) -> Profile:
+    refuse_apart([*profiles.values()])  # between machines the sentinel says nothing
     apart = unequal(profiles)
     if apart and not order.ignore_sentinel:
         hint = "measure it there again, or merge them all the same with --ignore-sentinel"

@@ -57,6 +57,14 @@ def test_the_shards_give_the_cells_of_the_sweep_none_twice_none_missing(
     assert {run for record in merged.records for run in record.runs} <= taken
 
 
+def test_only_a_shard_says_that_it_is_one(shards: Path, tmp_path: Path) -> None:
+    """So that an earlier effattn reads all others."""
+    out = tmp_path / "all.yaml"
+    effattn("merge", "-o", str(out), f"{shards}/", "--ignore-sentinel")
+    assert "\nshard:" not in out.read_text()
+    assert "\nshard:" in (shards / "1.yaml").read_text()
+
+
 def test_each_shard_measures_the_sentinel(shards: Path) -> None:
     for profile in read(shards):
         assert profile.shard is not None
@@ -110,9 +118,11 @@ def test_shards_of_several_machines_become_a_profile_of_each_in_one_folder(
     other = tmp_path / "other.yaml"
     machine = a_machine(cpu="Intel(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz", cores=4)
     store.Writer(other).write(replace(second, machine=machine))
+    slower(other, 3.0)  # which is no wonder on another machine
     asked = [str(shards / "1.yaml"), str(other)]
     found = effattn("merge", str(tmp_path / "all.yaml"), *asked)
     assert found.returncode == 2
+    assert "cannot merge the profiles 1 and 2: cpu: " in found.stderr
     assert "-o FOLDER/ writes one of each machine" in found.stderr
     assert not (tmp_path / "all.yaml").exists()
     found = effattn("merge", "-o", f"{tmp_path}/fleet/", *asked, "--json")

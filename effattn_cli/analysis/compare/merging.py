@@ -25,15 +25,7 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
             profile states one machine, so nothing can overrule this. Or they hold scores of
             different things.
     """
-    first = profiles[0]
-    for number, other in enumerate(profiles[1:], 2):
-        apart = [
-            *machine.differences(first.machine, other.machine),
-            *codes(first, other),
-            *samplings(first, other),
-        ]
-        if apart:
-            raise UsageError(_refusal(apart, number), SIDE_BY_SIDE)
+    refuse_apart(profiles)
     records: dict[Cell, Record] = {}
     for record in _records(profiles):
         cell = record.cell
@@ -52,8 +44,24 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
         rooflines=utilisation.joined(*others, oldest.rooflines),
         finished=all(profile.finished for profile in profiles),
         scores=joined(profiles),
-        shard=first.shard if all(each.shard == first.shard for each in profiles) else None,
+        shard=oldest.shard if all(each.shard == oldest.shard for each in profiles) else None,
     )
+
+
+def refuse_apart(profiles: Sequence[Profile]) -> None:
+    """
+    Raises:
+        UsageError: they were not measured by the same code in the same way on the same machine.
+    """
+    first = profiles[0]
+    for number, other in enumerate(profiles[1:], 2):
+        apart = [
+            *machine.differences(first.machine, other.machine),
+            *codes(first, other),
+            *samplings(first, other),
+        ]
+        if apart:
+            raise UsageError(_refusal(apart, number), SIDE_BY_SIDE)
 
 
 def missing(profiles: Iterable[Profile]) -> Iterator[str]:
