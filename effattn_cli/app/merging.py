@@ -15,6 +15,7 @@ from effattn_cli.app.named_profiles import by_machine, unless_there
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile
 
+NAMED = 4  # profiles in a message
 Named = Mapping[str, Profile]
 
 
@@ -60,33 +61,32 @@ def _joined(profiles: Named, order: Order, note: Note) -> Profile:
     refuse_apart([*profiles.values()])  # between machines the sentinel says nothing
     apart = unequal(profiles)
     if apart and not order.ignore_sentinel:
-        hint = "measure it there again, or merge them all the same with --ignore-sentinel"
-        raise UsageError(f"cannot merge: {_words(apart[0])}{_more(apart)}", hint)
+        again = f"effattn profile --again {apart[0].other} -o {apart[0].other} --force"
+        hint = f"measure again: {again}; --ignore-sentinel merges them as they are"
+        raise UsageError(f"cannot merge: {_words(apart)}", hint)
+    if apart:
+        note(_words(apart))
     for one in apart:
-        note(_words(one))
         profiles = {**profiles, one.other: _marked(profiles[one.other], one)}
     for lack in missing(profiles.values()):
         note(lack)
     return merge([*profiles.values()], order.command)
 
 
-def _words(one: Unequal) -> str:
-    where = f"{one.sentinel.label} at {units.length(one.sentinel.seq)}"
-    first, other = (units.seconds(seconds) for seconds in (one.change.old, one.change.new))
-    return (
-        f"the sentinel ({where}) took {first} in {one.first} and {other} in {one.other}:"
-        " their machines were not equally fast"
-    )
-
-
-def _more(apart: Sequence[Unequal]) -> str:
-    return f" (so it is in {len(apart) - 1} more)" if len(apart) > 1 else ""
+def _words(apart: Sequence[Unequal]) -> str:
+    """What the sentinel took in the usual profile, and then where it took something else."""
+    first = apart[0]
+    seconds = {first.usual: first.change.old} | {one.other: one.change.new for one in apart}
+    said = [f"{units.seconds(each)} in {name}" for name, each in seconds.items()]
+    more = f" and other times in {len(said) - NAMED} more" if len(said) > NAMED else ""
+    where = f"{first.sentinel.label} at {units.length(first.sentinel.seq)}"
+    took = f"the sentinel ({where}) took {', '.join(said[:NAMED])}{more}"
+    return f"{took}: the machines were not equally fast"
 
 
 def _marked(profile: Profile, one: Unequal) -> Profile:
-    """With a warning at each record that its machine was faster or slower than the others."""
-    ratio = one.change.ratio
-    warning = f"its machine took {ratio:.2g} times as long for the sentinel as the first shard's"
+    """With a warning at each record that its machine was faster or slower than usual."""
+    warning = f"the sentinel took {one.change.ratio:.2g} times as long there as in {one.usual}"
     return replace(
         profile,
         records=tuple(replace(r, warnings=(*r.warnings, warning)) for r in profile.records),

@@ -15,14 +15,15 @@ class Unequal:
     """Two profiles whose sentinels took unequally long."""
 
     sentinel: Cell
-    first: str  # the names of the profiles
+    usual: str  # the names of the profiles
     other: str
-    change: Change  # of the latency, from the first to the other
+    change: Change  # of the latency, from the usual one to the other
 
 
 def unequal(profiles: Mapping[str, Profile]) -> list[Unequal]:
-    """Where a sentinel stands out from that of the first profile that has it: by the test, the
-    threshold and the false discovery rate of `compare`, the other profiles being judged together.
+    """Where a sentinel stands out from that of the usual profile, whose latency is the middle one:
+    by the test, the threshold and the false discovery rate of `compare`, the other profiles being
+    judged together.
 
     The latencies are not corrected for the machine's speed, which is what is asked for.
     """
@@ -34,12 +35,14 @@ def _unequal(sentinel: Cell, profiles: Mapping[str, Profile]) -> Iterator[Unequa
     held = dict(_measured(sentinel, profiles))
     if len(held) < 2:
         return
-    first, *others = held
-    pairs = [(held[first], held[other]) for other in others]
+    order = sorted(held, key=lambda name: held[name].seconds or 0.0)
+    usual = order[(len(order) - 1) // 2]
+    others = [name for name in held if name != usual]
+    pairs = [(held[usual], held[other]) for other in others]
     tested, _ = trials(pairs, LATENCY, lambda _: None)
     for place, change in zip(tested, judged([*tested.values()], THRESHOLD), strict=True):
         if change.verdict in {"better", "worse"}:
-            yield Unequal(sentinel=sentinel, first=first, other=others[place], change=change)
+            yield Unequal(sentinel=sentinel, usual=usual, other=others[place], change=change)
 
 
 def _measured(sentinel: Cell, profiles: Mapping[str, Profile]) -> Iterator[tuple[str, Record]]:
