@@ -1,6 +1,7 @@
 """Runs of the real command killed with SIGKILL at random moments, then resumed: what is lost.
 
     python benchmarks/kills.py --runs 200 --seed 0
+    python benchmarks/kills.py --runs 20 --shards 8    # of a sweep, in turn; then they are merged
 
 Exits 1 unless each profile is whole, no measurement is lost or made again, no process is left.
 """
@@ -13,25 +14,56 @@ import tempfile
 import time
 import uuid
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from effattn_cli import store
+from effattn_cli.analysis.compare.merging import merge
+from effattn_cli.catalog import Catalog
 from effattn_cli.errors import EffattnError
+from effattn_cli.plan.cells import plan
+from effattn_cli.plan.request import merged, sampling
+from effattn_cli.plan.shards import sharded
 from effattn_cli.records import Profile
 from tests import rounds
 from tests.marked import marking, running
 
 ROUNDS = 10
-CELLS = 4
-SWEEP = (
-    "profile -v linformer:rank=16 -s 64,128 --dim 64 --heads 2 --threads 1 --quiet"
-    f" --rounds {ROUNDS} --precision 0.5 --out"
-).split()
+FLAGS = {
+    "variant": "linformer:rank=16", "dim": "64", "heads": "2", "threads": "1",
+    "rounds": ROUNDS, "precision": "0.5",
+}  # fmt: skip
 # Seconds after which a process of a killed run counts as left behind: on a busy machine some took
 # more than 5 to end. How long the last one took is printed.
 GRACE = 30.0
 
 ENDING: list[float] = []  # seconds that the processes of each run took to end
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is run, and how many cells it has."""
+
+    words: list[str]  # before the file
+    cells: int
+
+
+def sweeps(shards: int) -> list[Sweep]:
+    """A sweep of 4 cells; or the shards of one that has a block for each of them."""
+    flags = FLAGS | {"seq": f"64..{64 * shards}:+64" if shards else "64,128"}
+    words = ["profile", "--quiet"]
+    for name, value in flags.items():
+        words += [f"--{name}", str(value)]
+    whole = plan(request := merged(flags | {"variant": (flags["variant"],)}, {}), Catalog(), 1)
+    if not shards:
+        return [Sweep([*words, "--out"], len(whole.cells))]
+    parts = [sharded(whole, (n, shards), sampling(request)) for n in range(1, shards + 1)]
+    return [
+        Sweep([*words, "--shard", f"{n}/{shards}", "--out"], len(part.cells))
+        for n, part in enumerate(parts, 1)
+    ]
 
 
 def start(words: list[str], mark: str) -> subprocess.Popen[bytes]:
@@ -57,10 +89,10 @@ def wait_for(path: Path, run: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.005)
 
 
-def killed(path: Path, seconds: float, *, measuring: bool) -> Counter[str]:
+def killed(sweep: Sweep, path: Path, seconds: float, *, measuring: bool) -> Counter[str]:
     """A run killed after `seconds`, or so long after its file appeared, and resumed: the counts."""
     mark = uuid.uuid4().hex
-    run = start([*SWEEP, str(path)], mark)
+    run = start([*sweep.words, str(path)], mark)
     if measuring:
         wait_for(path, run)
     try:
@@ -77,21 +109,21 @@ def killed(path: Path, seconds: float, *, measuring: bool) -> Counter[str]:
         except EffattnError as error:
             print(f"after {seconds:.3f} s: {error}", file=sys.stderr)
             counts["torn profiles"] += 1
-    again = ["profile", "--resume", str(path), "--quiet"] if before else [*SWEEP, str(path)]
+    again = ["profile", "--resume", str(path), "--quiet"] if before else [*sweep.words, str(path)]
     code = start(again, mark).wait()
     counts["resumes that failed"] += code != 0
     counts["processes left"] += left(mark)
     if code == 0:
-        counts += compared(before, store.read(path))
+        counts += compared(before, store.read(path), sweep.cells)
     counts["files beside it"] += len(list(path.parent.iterdir())) - path.exists()
     return counts
 
 
-def compared(before: Profile | None, after: Profile) -> Counter[str]:
+def compared(before: Profile | None, after: Profile, cells: int) -> Counter[str]:
     """What a finished profile has too little or too much, and what of the earlier one it lost."""
     counts: Counter[str] = Counter({"whole profiles": int(after.finished)})
     kept = {record.cell: record for record in before.records} if before else {}
-    counts["cells missing"] += CELLS - sum(record.status == "measured" for record in after.records)
+    counts["cells missing"] += cells - sum(record.status == "measured" for record in after.records)
     for record in after.records:
         counts["cells measured twice"] += len(record.runs) > ROUNDS
         counts["cells missing"] += len(record.runs) < ROUNDS
@@ -104,13 +136,22 @@ def compared(before: Profile | None, after: Profile) -> Counter[str]:
     return counts
 
 
-def kills(runs: int, seed: int) -> Counter[str]:
-    """Kills `runs` runs at random moments: half of them anywhere, half while they measure."""
+def joined(paths: list[Path], cells: int) -> Counter[str]:
+    """The shards of a sweep in one profile, and what it has too little or too much."""
+    profile = merge([store.read(path) for path in paths], "")
+    return compared(None, replace(profile, finished=True), cells)
+
+
+def kills(runs: int, shards: int, seed: int) -> Counter[str]:
+    """Kills `runs` runs at random moments: half of them anywhere, half while they measure. Of
+    shards it takes one after the other.
+    """
+    every = sweeps(shards)
     rng = random.Random(seed)
     counts: Counter[str] = Counter(dict.fromkeys(ROWS, 0))
     with tempfile.TemporaryDirectory() as folder:
         path, started = Path(folder) / "whole.yaml", time.monotonic()
-        run = start([*SWEEP, str(path)], "whole")
+        run = start([*every[0].words, str(path)], "whole")
         wait_for(path, run)
         first = time.monotonic() - started
         code = run.wait()
@@ -123,7 +164,13 @@ def kills(runs: int, seed: int) -> Counter[str]:
             measuring = number % 2 == 1
             seconds = rng.uniform(0, whole - first if measuring else whole)
             counts += Counter({"runs": 1})
-            counts += killed(own / "p.yaml", seconds, measuring=measuring)
+            sweep = every[number % len(every)]
+            counts += killed(sweep, own / "p.yaml", seconds, measuring=measuring)
+        if shards and runs >= shards:
+            parts = [Path(folder) / str(number) / "p.yaml" for number in range(shards)]
+            found = joined(parts, 2 * shards)
+            del found["whole profiles"]
+            counts += found
     return counts
 
 
@@ -137,9 +184,10 @@ ROWS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--shards", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    counts = kills(asked.runs, asked.seed)
+    counts = kills(asked.runs, asked.shards, asked.seed)
     for name in ROWS:
         print(f"{name:24}{counts[name]:>6}")
     print(f"the last process ended after at most {max(ENDING):.1f} s")

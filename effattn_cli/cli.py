@@ -25,6 +25,7 @@ from effattn_cli.commands.crossover import crossover
 from effattn_cli.commands.devices import devices
 from effattn_cli.commands.evaluate import evaluate
 from effattn_cli.commands.export import export
+from effattn_cli.commands.export_model import export_model
 from effattn_cli.commands.merge import merge
 from effattn_cli.commands.model import model
 from effattn_cli.commands.new import new
@@ -72,7 +73,7 @@ app = typer.Typer(
 )
 for command in (
     profile, model, show, profiles, report, evaluate, choose, crossover, compare, score, merge,
-    export,
+    export, export_model,
     variants, presets, devices, check, new, schema,
 ):  # fmt: skip
     app.command(cls=Command)(command)

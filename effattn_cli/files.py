@@ -148,7 +148,9 @@ def _new_paths(document: Profile | Evaluation) -> Iterator[Path]:
     folder = made(saved_folder(f"{noun}s"))
     baseline = document.baseline if isinstance(document, Profile) else None
     names = "-".join(name for name in document.variants if name != baseline) or noun
-    stem = f"{document.created[:19].replace(':', '').replace('T', '-')}-{names[:60]}"
+    shard = document.shard if isinstance(document, Profile) else None
+    part = f"-shard-{shard.number}-of-{shard.of}" if shard else ""
+    stem = f"{document.created[:19].replace(':', '').replace('T', '-')}-{names[:60]}{part}"
     yield folder / f"{stem}.yaml"
     for number in count(2):
         yield folder / f"{stem}-{number}.yaml"

@@ -47,6 +47,35 @@ def read_evaluation(name: str) -> Evaluation:
     return store.read_evaluation(find(name, EVALUATION))
 
 
+def expanded(names: Iterable[str]) -> list[str]:
+    """The names, and in place of a folder those of the profiles in it, by their files.
+
+    A folder does not hide a saved profile of its name, unless it is typed as a path: `name/`.
+
+    Raises:
+        UsageError: there is no profile in a folder.
+    """
+    found: list[str] = []
+    for name in names:
+        found += _in_folder(Path(name)) if _is_folder(name) else [name]
+    return found
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        there = bool(name) and Path(name).is_dir()
+    except (OSError, ValueError):  # too long for a path, say
+        return False
+    return there and (os.sep in name or not any(each.startswith(name) for each in saved()))
+
+
+def _in_folder(folder: Path) -> list[str]:
+    there = [str(path) for path in _files(folder).values() if store.is_profile(path)]
+    if not there:
+        raise UsageError(f"there is no profile in the folder {_shown(str(folder))}")
+    return there
+
+
 def find(name: str, form: Format[Any] = PROFILE) -> Path:
     """The file of the profile that `name` stands for, or of what else `form` is of.
 

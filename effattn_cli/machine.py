@@ -1,5 +1,6 @@
 """What a machine is, when two are the same, and what a GPU was doing while it was measured."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -15,6 +16,8 @@ ThrottleReason = Literal[
     "sync boost",  # of a group of GPUs that share one clock
     "clocks set",  # by whoever runs the machine
 ]
+#: Words of the names of chips that say nothing.
+COMMON = frozenset({"amd", "intel", "nvidia", "processor", "cpu", "gpu", "geforce", "a"})
 Size = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Amount = Annotated[float, Meta(ge=0, le=1e20)]
 Positive = Annotated[float, Meta(ge=1e-12, le=1e20)]
@@ -72,6 +75,14 @@ class Machine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     engines: Annotated[Mapping[str, str], Fact("software", only_shared=True)] = field(
         default_factory=dict
     )
+
+    @property
+    def name(self) -> str:
+        """The machine in a word, for a file: `h100-80gb-hbm3`, `epyc-9b14-8-cores`."""
+        chip = self.accelerator or f"{self.cpu} {self.cores} cores"
+        words = re.sub(r"\(\w+\)|@.*(?= \d+ cores)|\d+-core", "", chip.lower())
+        found = re.findall(r"[a-z0-9.]+", words)
+        return "-".join(word for word in found if word not in COMMON)[:60] or "machine"
 
     @property
     def words(self) -> str:

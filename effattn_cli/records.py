@@ -299,6 +299,20 @@ class Scores(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     values: Mapping[str, float]  # by the label of a variant with its options
 
 
+class Shard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of a sweep a profile holds."""
+
+    number: Count  # from 1 on
+    of: Count
+    cells: Count  # of the whole sweep
+    sentinel: Cell  # that every shard measures: it tells how fast their machines are
+    borrowed: bool  # the sentinel is of another shard's part
+
+    @property
+    def words(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sweep, finished or not: everything needed to read it, repeat it, or resume it."""
 
@@ -313,3 +327,4 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rooflines: tuple[Roofline, ...] = ()
     scores: Scores | None = None
     models: tuple[Model, ...] = ()  # whose parts the cells are: one, then its other layouts
+    shard: Shard | None = None  # where it is a part of a sweep

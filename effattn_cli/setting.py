@@ -241,11 +241,16 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
     @property
     def title(self) -> str:
         """The setting in one line; what is as usual on a quiet axis goes without saying."""
-        usual = USUAL.values()
+        return self.shared(())
+
+    def shared(self, others: Iterable["Setting"]) -> str:
+        """The same of what it has in common with the others."""
+        usual, beside = USUAL.values(), [*others]
         return ", ".join(
             text
             for name, text in self.texts().items()
             if not (AXES[name].quiet and getattr(self, name) == usual[name])
+            and all(getattr(other, name) == getattr(self, name) for other in beside)
         )
 
     def apart(self, others: Iterable["Setting"]) -> str:

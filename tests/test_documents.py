@@ -111,6 +111,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "mixers.py").write_text(MIXER)
+    for name in ("fleet", "shards"):
+        (here / name).mkdir()
+        shutil.copy(shipped, here / name / "epyc.yaml")
+    other = shipped.read_text().replace("cpu: AMD EPYC", "cpu: Intel(R) Xeon(R) Platinum 8488C")
+    (here / "fleet" / "c7i.yaml").write_text(other)
+    (here / "prices.yaml").write_text(blocks(ROOT / "docs" / "many-machines.md", "yaml")[0])
     (here / "sweep.yaml").write_text("seq: 1k..4k\nvariant: [linformer]\n")
     (here / "qkv.safetensors").write_bytes(_tensors())
     with pytest.MonkeyPatch.context() as patch:

@@ -217,3 +217,32 @@ def test_a_shipped_profile_says_whose_machine_it_is_of(
     monkeypatch.setattr(processor, "cores", lambda: 2)
     app([command, known, *more], standalone_mode=False)
     assert "another machine" not in capsys.readouterr().err
+
+
+def test_a_folder_stands_for_the_profiles_in_it(save: Save, tmp_path: Path) -> None:
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    for name in ("b", "a"):
+        (folder / f"{name}.yaml").write_bytes(save(name).read_bytes())
+    (folder / "other.yaml").write_text("seq: 1k\n")
+    (folder / ".hidden.yaml").write_bytes((folder / "a.yaml").read_bytes())
+    paths = [str(folder / "a.yaml"), str(folder / "b.yaml")]
+    assert library.expanded(["@1", str(folder), "b"]) == ["@1", *paths, "b"]
+    assert library.expanded([f"{folder}/"]) == paths
+
+
+def test_a_folder_does_not_hide_a_saved_profile_unless_it_is_typed_as_a_path(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = save("main").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / "p.yaml").write_bytes(inside)
+    assert library.expanded(["main"]) == ["main"]
+    assert library.expanded(["main/"]) == ["main/p.yaml"]
+
+
+def test_a_folder_without_a_profile_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no profile in the folder"):
+        library.expanded([str(tmp_path)])
+    assert library.expanded(["", "x" * 5000]) == ["", "x" * 5000]

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from effattn_cli import library
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.selection import evidence as measured
 from effattn_cli.analysis.selection import spans
@@ -15,11 +16,15 @@ from effattn_cli.analysis.selection.candidates import Candidate, Requirements, c
 from effattn_cli.analysis.selection.filters import Pool, narrowed, pool
 from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.analysis.selection.own_scores import joined
-from effattn_cli.analysis.selection.ranking import Choice, Evaluation, choose
+from effattn_cli.analysis.selection.price import Price
+from effattn_cli.analysis.selection.ranking import Choice, choose
+from effattn_cli.analysis.selection.ranking import Evaluation as CandidateAt
 from effattn_cli.app import Note, evidence, named_profiles
 from effattn_cli.app.asked_variants import asked_for
 from effattn_cli.catalog import BrokenPlugin, Catalog
 from effattn_cli.errors import UsageError
+from effattn_cli.evaluation import Evaluation
+from effattn_cli.machine import Machine
 from effattn_cli.policy import Policy, Rule
 from effattn_cli.records import Profile, Record
 from effattn_cli.setting import Setting
@@ -40,6 +45,16 @@ class Question:
     evidence: Sequence[str] = ()  # names of evaluations; none: the newest, and those shipped
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A machine that takes part in a choice."""
+
+    name: str
+    machine: Machine
+    setting: Setting
+    price: Price | None
+
+
 @dataclass(frozen=True)
 class Case:
     """The question, and the records that answer it."""
@@ -51,6 +66,7 @@ class Case:
     profile: Profile
     scored: str | None  # what the profiles' own scores are of
     plugins: Mapping[str, str]  # candidates that are not bundled, and where each came from
+    places: Sequence[Place] = ()  # where there are several machines, or prices: the machines
 
     @property
     def required(self) -> Requirements:
@@ -65,12 +81,21 @@ class Case:
         return spans.over([self.at(seq) for seq in seqs])
 
 
-def case_of(question: Question, note: Note, tell: Note) -> Case:
-    """The records of one setting that answer the question; `tell` is given the names of profiles
-    that nobody named.
+def profiles_of(question: Question, note: Note, tell: Note) -> dict[str, Profile]:
+    """What is named, or else the newest that have such cells, by name; `tell` is given the names of
+    those that nobody named.
     """
-    read = _named(question, note) if question.profiles else _newest(question, tell)
-    profiles = [as_known_now(profile) for profile in read]
+    return _named(question, note) if question.profiles else _newest(question, tell)
+
+
+def case_of(
+    question: Question,
+    named: Mapping[str, Profile],
+    evaluations: Mapping[str, Evaluation],
+    note: Note,
+) -> Case:
+    """The records of one setting that answer the question, from the profiles of one machine."""
+    profiles = [as_known_now(profile) for profile in named.values()]
     pooled = pool(profiles)
     records = _narrowed(pooled, question, note)
     scores = joined(profiles)
@@ -83,7 +108,7 @@ def case_of(question: Question, note: Note, tell: Note) -> Case:
         scores,
         utilisation.of(setting, pooled.rooflines),
         measured.evidence(
-            evidence.evaluations(question.evidence, tell),
+            evaluations,
             setting,
             {name: variant.code for name, variant in variants.items()},
         ),
@@ -121,15 +146,16 @@ def _narrowed(pooled: Pool, question: Question, note: Note) -> list[Record]:
     return narrowed(pooled.records, wanted)
 
 
-def _named(question: Question, note: Note) -> list[Profile]:
-    profiles = [named_profiles.read(name, note) for name in question.profiles]
-    for name, profile in zip(question.profiles, profiles, strict=True):
+def _named(question: Question, note: Note) -> dict[str, Profile]:
+    names = library.expanded(question.profiles)
+    profiles = {name: named_profiles.read(name, note) for name in names}
+    for name, profile in profiles.items():
         if not profile.records:
             raise UsageError(f"{name}: it holds no records")
     return profiles
 
 
-def _newest(question: Question, tell: Note) -> list[Profile]:
+def _newest(question: Question, tell: Note) -> dict[str, Profile]:
     """The newest saved profiles that have such cells, all of the newest one's machine."""
     kept, first = named_profiles.newest(
         lambda profile: _narrowed(pool([profile]), question, note=lambda _: None)
@@ -139,7 +165,7 @@ def _newest(question: Question, tell: Note) -> list[Profile]:
         raise first or UsageError("no profile is saved yet", hint)
     where = named_profiles.elsewhere(next(iter(kept.values())))
     tell(f"from {', '.join(kept)}{f', measured on {where}' if where else ''}")
-    return list(kept.values())
+    return kept
 
 
 def as_known_now(profile: Profile) -> Profile:
@@ -185,16 +211,16 @@ def policy(case: Case, choices: Sequence[Choice]) -> Policy | None:
     )
 
 
-def one_for_all(choices: Sequence[Choice]) -> Evaluation | None:
+def one_for_all(choices: Sequence[Choice]) -> CandidateAt | None:
     """The best of what fits at all lengths, or else what fits at the most from the first on."""
     return spans.over(choices).best or spans.farthest(choices)
 
 
-def _of(choice: Choice, label: str) -> Evaluation | None:
+def _of(choice: Choice, label: str) -> CandidateAt | None:
     return next((one for one in choice.evaluations if one.label == label), None)
 
 
-def _rule(seq: int, best: Evaluation) -> Rule:
+def _rule(seq: int, best: CandidateAt) -> Rule:
     bases = [h.estimate.basis for h in best.headrooms if h.estimate is not None]
     order = ("predicted", "interpolated", "measured")
     return Rule(

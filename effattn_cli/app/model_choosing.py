@@ -8,9 +8,11 @@ from typing import Any
 
 from msgspec import structs
 
+from effattn_cli import library
 from effattn_cli.analysis import model_choice
 from effattn_cli.analysis.model_choice import Layout, Limits, Option, Swap
 from effattn_cli.analysis.model_time import Times
+from effattn_cli.analysis.selection.filters import refuse_another_machine
 from effattn_cli.app import Note, named_profiles
 from effattn_cli.architecture import Layer, Model
 from effattn_cli.catalog import Catalog
@@ -176,7 +178,11 @@ def _layer_swap(old: Layer, new: Layer, catalog: Catalog) -> Swap:
 def _profiles(question: Question, note: Note, tell: Note) -> list[Profile]:
     """Those that are named; else the newest with a part of the model, of one machine."""
     if question.profiles:
-        return [named_profiles.read(name, note) for name in question.profiles]
+        names = library.expanded(question.profiles)
+        found = [named_profiles.read(name, note) for name in names]
+        for other in found[1:]:
+            refuse_another_machine(found[0].machine, other.machine)
+        return found
 
     def refuse(profile: Profile) -> None:
         if _setting(question, profile.records) is None:

@@ -1,7 +1,8 @@
 """Profiles that a user has named; of a shipped one it is said where it is true."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from effattn_cli import library
 from effattn_cli.analysis.completeness import lacks
@@ -63,6 +64,36 @@ def elsewhere(profile: Profile) -> str:
     there = _words(profile.machine.cpu, profile.machine.cores)
     here = _words(processor.model(), processor.cores())
     return "" if there == here else f"another machine: {there}; this one is {here}"
+
+
+def by_machine(
+    profiles: Mapping[str, Profile], kind: Literal["hardware"] | None = None
+) -> list[dict[str, Profile]]:
+    """Those between whose machines nothing differs, or no hardware, together."""
+    groups: list[dict[str, Profile]] = []
+    for name, profile in profiles.items():
+        alike = (
+            group
+            for group in groups
+            if not differences(next(iter(group.values())).machine, profile.machine, kind)
+        )
+        mine = next(alike, None)
+        if mine is None:
+            groups.append(mine := {})
+        mine[name] = profile
+    return groups
+
+
+def single(names: Sequence[str], what: str) -> str:
+    """The one name there is.
+
+    Raises:
+        UsageError: there are several, of which `what` takes one only.
+    """
+    if len(names) > 1:
+        hint = f"name one: {names[0]}; or effattn merge those of one machine"
+        raise UsageError(f"{what} takes one profile, and these are {len(names)}", hint)
+    return names[0]
 
 
 def changeable(name: str) -> Path:

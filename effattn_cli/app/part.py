@@ -20,6 +20,24 @@ class Part:
     setting: Mapping[str, Any] = field(default_factory=dict)  # the values on axes
 
 
+def parts_of(profiles: Mapping[str, Profile], part: Part) -> dict[str, Profile]:
+    """Of several profiles, by name, those that have such cells.
+
+    Raises:
+        UsageError: none has.
+    """
+    found: dict[str, Profile] = {}
+    first: UsageError | None = None
+    for name, profile in profiles.items():
+        try:
+            found[name] = part_of(profile, part)
+        except UsageError as error:
+            first = first or error
+    if first is not None and not found:
+        raise first
+    return found
+
+
 def part_of(profile: Profile, part: Part) -> Profile:
     """The profile with these of its cells; the baseline stays beside the variants that are named.
 

@@ -1,5 +1,6 @@
 """A sweep before it is measured: a new one, one that goes on, or one that is repeated."""
 
+import dataclasses
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from effattn_cli.app.sweep import Order, a_profile, machine, planned, save_confi
 from effattn_cli.cards import Variant
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
+from effattn_cli.plan import shards
 from effattn_cli.plan.config_of_cells import options_of
 from effattn_cli.plan.request import SAMPLED, resampled
 from effattn_cli.plan.sweep_plan import Plan
-from effattn_cli.records import Cell, Profile, Record
+from effattn_cli.records import Cell, Profile, Record, Sampling
 from effattn_cli.run.fork_server import Launcher
 
 NARROWING = ("variant", "seq", "plugin")
@@ -56,6 +58,7 @@ def _resumed(order: Order, path: Path) -> Prepared:
     for word in (word for word, value in (beside | {"reuse": order.reuse}).items() if value):
         raise UsageError(f"--resume goes on with its own file, --{word} cannot be given")
     profile = store.read(path)
+    _refuse_another_shard(order, profile)
     sampling = resampled(profile.sampling, order.flags)
     if sampling.rounds < profile.sampling.rounds:
         there = f"the sweep has {profile.sampling.rounds} already"
@@ -82,17 +85,43 @@ def _repeated(order: Order, launcher: Launcher, note: Note) -> Profile:
     old = library.read(order.again)
     catalog = Catalog(order.plugins)
     cells = tuple(record.cell for record in _narrowed(old, order))
-    wanted = Plan(cells, old.baseline, models=old.models)
-    for name in dict.fromkeys(cell.variant for cell in cells):
+    sampling = resampled(old.sampling, order.flags)
+    wanted = _part(Plan(cells, old.baseline, models=old.models), old, order, sampling)
+    for line in wanted.notes:
+        note(line)
+    for name in dict.fromkeys(cell.variant for cell in wanted.cells):
         if _found(name, old.variants[name], catalog).code != old.variants[name].code:
             note(f"the code of {name!r} has changed since")
     here, _ = machine(launcher, wanted.devices, wanted.engines)
-    sampling = resampled(old.sampling, order.flags)
     begun = replace(a_profile(here), command=old.command, sampling=sampling)
     if order.save_config is not None:
         part = replace(old, sampling=sampling, records=tuple(Record(cell=cell) for cell in cells))
         save_config(order, options_of(part, catalog))
     return unmeasured(wanted, begun, catalog, note)
+
+
+def _part(wanted: Plan, old: Profile, order: Order, sampling: Sampling) -> Plan:
+    """The shard of a saved sweep that is asked for; of a profile that is one, the same one."""
+    if order.shard is None or old.shard is not None:
+        _refuse_another_shard(order, old)
+        whole = len(wanted.cells) == len(old.records)
+        return dataclasses.replace(wanted, shard=old.shard if whole else None)
+    return shards.sharded(wanted, shards.parse(order.shard), sampling)
+
+
+def _refuse_another_shard(order: Order, profile: Profile) -> None:
+    """A profile is of one shard, or of a whole sweep.
+
+    Raises:
+        UsageError: another one is asked for.
+    """
+    there = profile.shard
+    if order.shard is None or (
+        there is not None and shards.parse(order.shard) == (there.number, there.of)
+    ):
+        return
+    what = "a whole sweep" if there is None else f"the shard {there.words}"
+    raise UsageError(f"--shard {order.shard}: the profile holds {what}", "leave --shard out")
 
 
 def _refuse_changes(option: str, order: Order, allowed: Collection[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from effattn_cli import library
 from effattn_cli.analysis.selection.candidates import Limit
 from effattn_cli.analysis.selection.filters import matching, narrowed, of_variants
 from effattn_cli.analysis.series import by_setting
@@ -49,9 +50,10 @@ def answered(question: Question, note: Note, *, single: bool = False) -> Answer:
     if len(seqs) > 1:
         raise UsageError(f"--seq: {question.seq!r} stands for {len(seqs)} lengths", "give one")
     limits = [limit(resource, text) for resource, text in question.limits.items() if text]
-    if single and len(question.profiles) > 1:
+    names = library.expanded(question.profiles)
+    if single and len(names) > 1:
         raise UsageError("--chart draws one profile", "without --chart they stand side by side")
-    profiles = {name: named_profiles.read_to_show(name, note) for name in question.profiles}
+    profiles = {name: named_profiles.read_to_show(name, note) for name in names}
     shown = {
         name: replace(profile, records=_records(profile, name, question, single=single))
         for name, profile in profiles.items()

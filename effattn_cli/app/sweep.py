@@ -23,7 +23,7 @@ from effattn_cli.catalog import Catalog
 from effattn_cli.errors import NothingMeasured, UsageError
 from effattn_cli.host import processor
 from effattn_cli.machine import Machine
-from effattn_cli.plan import config_file
+from effattn_cli.plan import config_file, shards
 from effattn_cli.plan.cells import plan
 from effattn_cli.plan.config_of_cells import options_of
 from effattn_cli.plan.request import joined, merged, sampling
@@ -52,6 +52,7 @@ class Order:
     save_config: Path | None = None
     reuse: bool = False
     force: bool = False
+    shard: str | None = None  # the part of the sweep that is wanted
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -75,6 +76,7 @@ def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = F
     catalog = Catalog(request.plugin)
     wanted = plan(request, catalog, processor.cores())  # what is wrong shows before torch loads
     how = sampling(request)
+    part = shards.parse(order.shard) if order.shard is not None else None
     if order.out is not None:
         files.check(order.out)
         refuse_replacing(order)
@@ -85,6 +87,8 @@ def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = F
     if elsewhere:
         devices |= {name: name for name in wanted.devices if name != "auto"}
     wanted = wanted.placed(devices)
+    if part is not None:
+        wanted = shards.sharded(wanted, part, how)
     for line in wanted.notes:
         note(line)
     return unmeasured(wanted, replace(a_profile(here), sampling=how), catalog, note)
@@ -104,6 +108,7 @@ def unmeasured(wanted: Plan, profile: Profile, catalog: Catalog, note: Note) -> 
         variants={name: catalog.variant(name) for name in sorted(names)},
         records=tuple(Record(cell=cell) for cell in wanted.cells),
         models=wanted.models,
+        shard=wanted.shard,
         rooflines=tuple(roofline for roofline in kept if roofline in needed),
     )
 

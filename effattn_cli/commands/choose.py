@@ -33,7 +33,8 @@ def choose(
     recall: asked.Recall = None,
     confidence: asked.Confidence = "90%",
     evidence: asked.Evidence = None,
-    prefer: asked.Prefer = "quality",
+    prefer: asked.Prefer = None,
+    price: asked.Prices = None,
     model: asked.Model = None,
     context: asked.Context = None,
     prefill: asked.Prefill = None,
@@ -54,7 +55,7 @@ def choose(
 
     What it must be able to do comes first, then the limits, then the evidence on its quality.
     """
-    from effattn_cli.app import choosing
+    from effattn_cli.app import choosing, machines
     from effattn_cli.commands.notes import note, told
     from effattn_cli.plan import needs
     from effattn_cli.ranges import lengths
@@ -63,7 +64,7 @@ def choose(
     if model is not None:
         needs.refuse_for_models(
             {"latency": latency, "energy": energy, "variant": variants, "fidelity": fidelity,
-             "recall": recall, "evidence": evidence}
+             "recall": recall, "evidence": evidence, "price": price}
         )  # fmt: skip
         typed = choose_model.Typed(
             model=model, context=context or seq, memory=memory, prefill=prefill,
@@ -82,16 +83,17 @@ def choose(
     required = needs.requirements(
         limits, setting, confidence, exact=exact, weights=kept, fidelity=fidelity, recall=recall
     )
-    needs.ask_something(required, prefer, seqs)
+    preference = needs.preference(prefer, price or (), seqs)
+    needs.ask_something(required, preference, seqs)
     question = choosing.Question(
         profiles=profiles or (),
         setting=setting,
         variants=variants or (),
         required=required,
-        prefer=prefer,
+        prefer=preference,
         evidence=evidence or (),
     )
-    case = choosing.case_of(question, note, told)
+    case = machines.case_of(question, price or (), note, told)
     if emit is not None:
         code = _emit(case, seqs, emit, force=force, json=json)
     elif not seqs:
@@ -123,11 +125,16 @@ def _answer(case: "Case", seq: int, shown: View) -> int:
     choice = case.at(seq)
     relaxed = relaxations(choice) if choice.best is None else []
     if shown.json:
-        typer.echo(choice_json.choice(choice, case.setting, relaxed))
+        typer.echo(choice_json.choice(choice, case.setting, relaxed, case.places))
         return 0 if choice.best is not None else NOTHING
     console = stdout()
     answer = recommendation.answer(
-        choice, case.setting, relaxed, case.plugins, everything=shown.everything
+        choice,
+        case.setting,
+        relaxed,
+        case.plugins,
+        places=case.places,
+        everything=shown.everything,
     )
     console.print(answer, highlight=False)
     if shown.explain:
@@ -144,9 +151,11 @@ def _plan(case: "Case", seqs: "Sequence[int]", *, json: bool) -> int:
     choices = [case.at(seq) for seq in seqs]
     single = case.over(seqs)
     if json:
-        typer.echo(choice_json.plan(choices, single, case.setting))
+        typer.echo(choice_json.plan(choices, single, case.setting, case.places))
     else:
-        stdout().print(context_view.plan(choices, single, case.setting), highlight=False)
+        stdout().print(
+            context_view.plan(choices, single, case.setting, case.places), highlight=False
+        )
     return 0 if any(choice.best for choice in choices) else NOTHING
 
 
@@ -157,9 +166,11 @@ def _longest(case: "Case", *, json: bool, everything: bool) -> int:
 
     contexts = max_contexts(case.candidates, case.required)
     if json:
-        typer.echo(choice_json.longest(contexts, case.setting, case.required))
+        typer.echo(choice_json.longest(contexts, case.setting, case.required, case.places))
     else:
-        view = context_view.longest(contexts, case.setting, case.required, everything=everything)
+        view = context_view.longest(
+            contexts, case.setting, case.required, case.places, everything=everything
+        )
         stdout().print(view, highlight=False)
     return 0 if any(each.seq for each in contexts) else NOTHING
 
@@ -169,8 +180,12 @@ def _emit(case: "Case", seqs: "Sequence[int]", path: Path, *, force: bool, json:
     from effattn_cli.app.choosing import policy
     from effattn_cli.app.named_profiles import unless_there
     from effattn_cli.commands.notes import note, told
+    from effattn_cli.errors import UsageError
     from effattn_cli.units import length
 
+    if len(case.places) > 1:
+        names = " and ".join(place.name for place in case.places[:2])
+        raise UsageError(f"a policy is for one machine, not for {names}", "name its profile alone")
     unless_there(path, force=force)
     lengths = seqs or sorted({record.cell.seq for record in case.records})
     made = policy(case, [case.at(seq) for seq in lengths])

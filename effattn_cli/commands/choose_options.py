@@ -19,7 +19,9 @@ def _of(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
 
 Profiles = Annotated[
     list[str] | None,
-    o.profile_argument("Files or names. Default: the newest saved profiles with matching cells."),
+    o.profile_argument(
+        "Files, names or folders. Default: the newest saved profiles with matching cells."
+    ),
 ]
 Seq = Annotated[
     str | None,
@@ -125,9 +127,15 @@ Evidence = Annotated[
     ),
 ]  # fmt: skip
 Prefer = Annotated[
-    Literal["quality", "speed", "memory"],
+    Literal["quality", "speed", "memory", "cost"] | None,
     _of(ANSWER, "--prefer", metavar="WORD",
-        help="How to rank what fits. quality: your scores, exact attention, then evidence."),
+        help="How to rank what fits: quality (your scores, exact attention, then evidence), speed,"
+        " memory; with --price, cost."),
+]  # fmt: skip
+Prices = Annotated[
+    list[str] | None,
+    _of(ANSWER, "--price", metavar="MACHINE=PRICE",
+        help="Rank by the cost of a million tokens: `h100=2.5/h` for each machine, or a file."),
 ]  # fmt: skip
 All = Annotated[bool, _of(ANSWER, "--all", help="Show every candidate, and why it lost.")]
 Explain = Annotated[bool, _of(ANSWER, "--explain", help="Show how each number was obtained.")]

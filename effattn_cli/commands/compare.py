@@ -21,7 +21,10 @@ Form = Literal["text", "json", "markdown", "github"]
 
 def compare(
     old: Annotated[
-        str, typer.Argument(help="A file, a name, @2, ref:NAME.", autocompletion=profile_names)
+        str,
+        typer.Argument(
+            help="A file, a name, @2, ref:NAME, a folder.", autocompletion=profile_names
+        ),
     ],
     new: Annotated[
         list[str] | None,
@@ -85,7 +88,8 @@ def compare(
     share = parse_share(threshold, "--threshold")
     if not share:
         raise UsageError(f"--threshold: {threshold!r} is not above 0", "--threshold 3%")
-    sides = _sides(old, new or [], variants, engines)
+    old, new = _names(old, new or [])
+    sides = _sides(old, new, variants, engines)
     old = _side(old, variants, engines, 0)
     metrics = {**comparing.PRIMARY, **{limit.metric.name: limit.metric for limit in limits}}
     comparisons = {
@@ -147,6 +151,19 @@ def _show(form: Form, answer: Answer, *, all: bool, chart: bool | None) -> None:
         console = stdout()
         console.print(comparison_view.report(comparisons, old=old, all=all), highlight=False)
         terminal_chart.show(charts.of_comparisons(comparisons), console, asked=chart)
+
+
+def _names(old: str, new: list[str]) -> tuple[str, list[str]]:
+    """The older profile, and what is compared with it; of a folder alone, the first of it and the
+    others.
+    """
+    from effattn_cli import library
+    from effattn_cli.app.named_profiles import single
+
+    before, after = library.expanded([old]), library.expanded(new)
+    if not after:
+        return before[0], before[1:]
+    return single(before, "the older side"), after
 
 
 def _sides(

@@ -10,7 +10,7 @@ from effattn_cli.commands import options as o
 
 @o.takes(*o.filters(o.SHOWN))
 def export(
-    profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest).")],
+    profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest), a folder.")],
     variant: o.VariantFilter = None,
     seq: o.SeqFilter = None,
     format: Annotated[
@@ -30,7 +30,7 @@ def export(
     """Write a profile as CSV (one row per measurement), JSON (all of it) or Markdown."""
     from effattn_cli import files, library, store
     from effattn_cli.app import named_profiles
-    from effattn_cli.app.part import part_of
+    from effattn_cli.app.part import parts_of
     from effattn_cli.commands.notes import wrote
     from effattn_cli.errors import UsageError
     from effattn_cli.report.profile import csv_export as exports
@@ -38,9 +38,17 @@ def export(
     if json and out is None:
         hint = "--format json prints the profile as JSON; --out FILE --json says what was written"
         raise UsageError("--json: stdout holds the export itself", hint)
-    loaded = part_of(library.read(profile), o.part(variant, seq, options))
-    writers = {"csv": exports.as_csv, "json": store.as_json, "md": exports.as_markdown}
-    text = writers[format](loaded).removesuffix("\n") + "\n"
+    names = library.expanded([profile])
+    if format == "json":
+        names = [named_profiles.single(names, "--format json")]
+    part = o.part(variant, seq, options)
+    loaded = parts_of({name: library.read(name) for name in names}, part)
+    found = [*loaded.values()]
+    if format == "json":
+        text = store.as_json(found[0])
+    else:
+        text = exports.as_csv(*found) if format == "csv" else exports.as_markdown(*found)
+    text = text.removesuffix("\n") + "\n"
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -48,4 +56,4 @@ def export(
         named_profiles.unless_there(out, force=force)
         files.replace(out, text.encode(errors="replace"))
         if json:
-            wrote(out, "export", {"cells": len(loaded.records)})
+            wrote(out, "export", {"cells": sum(len(each.records) for each in found)})

@@ -14,39 +14,57 @@ def merge(
         list[str],
         typer.Argument(
             metavar="[OUT] PROFILES...",
-            help="Files, names, @1; without -o the first is the file to write.",
+            help="Files, folders, names, @1; without -o the first is the file to write.",
             autocompletion=profile_names,
         ),
     ],
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="The file to write.", show_default=False),
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="The file to write, or a folder: a file of each machine.",
+            show_default=False,
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if it is there.")
     ] = False,
+    ignore_sentinel: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-sentinel", help="Merge shards of machines that were not equally fast."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Join profiles of one machine; rounds of the same cell are joined too."""
-    from effattn_cli import files, library, store
-    from effattn_cli.analysis.compare.merging import merge as merged
-    from effattn_cli.app import named_profiles
-    from effattn_cli.commands.notes import wrote
+    """Join profiles of one machine: shards of a sweep, or more rounds of the same cells."""
+    from effattn_cli.app import merging
+    from effattn_cli.commands.notes import note, told, wrote
     from effattn_cli.errors import UsageError
     from effattn_cli.units import number
 
     if out is None:
-        out, profiles = Path(profiles[0]), profiles[1:]
+        out, profiles = profiles[0], profiles[1:]
     if not profiles:
         raise UsageError("there is nothing to merge", "effattn merge -o OUT.yaml ONE.yaml TWO.yaml")
-    combined = merged(
-        [library.read(name) for name in profiles], " ".join(["effattn", *sys.argv[1:]])
+    order = merging.Order(
+        profiles=profiles,
+        out=out,
+        command=" ".join(["effattn", *sys.argv[1:]]),
+        force=force,
+        ignore_sentinel=ignore_sentinel,
     )
-    with files.locked(out):
-        named_profiles.unless_there(out, force=force)
-        store.Writer(out).write(combined)
-    runs = sum(len(record.runs) for record in combined.records)
-    summary = f"{number(len(combined.records), 'cell')}, {number(runs, 'run')}"
-    print(f"saved: {out} ({summary})", file=sys.stderr)
+    cells = runs = 0
+    found = merging.merged(order, note)
+    for path, profile in found.items():
+        taken = sum(len(record.runs) for record in profile.records)
+        told(f"saved: {path} ({number(len(profile.records), 'cell')}, {number(taken, 'run')})")
+        cells, runs = cells + len(profile.records), runs + taken
     if json:
-        wrote(out, "profile", {"cells": len(combined.records), "runs": runs})
+        counts = {"cells": cells, "runs": runs}
+        if order.into_folder:
+            wrote(Path(out), "profiles", {"profiles": len(found), **counts})
+        else:
+            wrote(Path(out), "profile", counts)

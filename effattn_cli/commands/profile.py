@@ -65,6 +65,16 @@ Reuse = Annotated[
         rich_help_panel=o.OUTPUT,
     ),
 ]
+ShardPart = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="Measure one part of the sweep, as `2/8`; effattn merge joins them.",
+        metavar="PART",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(
@@ -99,6 +109,7 @@ def profile(
     again: Again = None,
     save_config: SaveConfig = None,
     reuse: Reuse = False,
+    shard: ShardPart = None,
     json: o.Json = False,
     dry_run: DryRun = False,
     assume: Assume = None,
@@ -110,7 +121,7 @@ def profile(
 
     order = Order(
         flags=o.asked(options), config=config, out=out, resume=resume, again=again,
-        save_config=save_config, reuse=reuse, force=force,
+        save_config=save_config, reuse=reuse, force=force, shard=shard,
     )  # fmt: skip
     if assume is not None and not dry_run:
         from effattn_cli.errors import UsageError

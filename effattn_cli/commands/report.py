@@ -17,7 +17,9 @@ def _of(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
     )
 
 
-Profiles = Annotated[list[str], o.profile_argument("Files or names; several stand side by side.")]
+Profiles = Annotated[
+    list[str], o.profile_argument("Files, names or folders; several stand side by side.")
+]
 Variants = Annotated[
     list[str] | None,
     _of(SHOWN, "--variant", "-v", metavar="NAME",

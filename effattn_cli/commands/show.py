@@ -9,7 +9,7 @@ from effattn_cli.commands import options as o
 
 @o.takes(*o.filters(o.SHOWN))
 def show(
-    profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest).")],
+    profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest), a folder.")],
     variant: o.VariantFilter = None,
     seq: o.SeqFilter = None,
     json: o.Json = False,
@@ -18,15 +18,17 @@ def show(
     **options: Any,
 ) -> None:
     """Show the tables and findings of a saved profile, or of a part of it."""
-    from effattn_cli import store
-    from effattn_cli.app.named_profiles import read_to_show
-    from effattn_cli.app.part import part_of
+    from effattn_cli import library, store
+    from effattn_cli.app import named_profiles
+    from effattn_cli.app.part import parts_of
     from effattn_cli.commands.notes import note
 
-    part = o.part(variant, seq, options)
-    loaded = part_of(read_to_show(profile, note), part)
+    part, names = o.part(variant, seq, options), library.expanded([profile])
     if json:
-        typer.echo(store.as_json(loaded))
+        names = [named_profiles.single(names, "--json")]
+    loaded = parts_of({name: named_profiles.read_to_show(name, note) for name in names}, part)
+    if json:
+        typer.echo(store.as_json(*loaded.values()))
         return
 
     from effattn_cli.report import charts, terminal_chart
@@ -34,5 +36,9 @@ def show(
 
     console = stdout()
     with paged(console, pager=not no_pager):
-        print_profile(loaded, console)
-        terminal_chart.show(charts.of_profile(loaded), console, asked=chart)
+        for number, (name, found) in enumerate(loaded.items()):
+            if len(names) > 1:
+                title = f"{name}\n" if not number else f"\n{name}\n"
+                console.print(title, style="bold", highlight=False, markup=False)
+            print_profile(found, console)
+            terminal_chart.show(charts.of_profile(found), console, asked=chart)

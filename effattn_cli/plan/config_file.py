@@ -32,7 +32,7 @@ def from_file(path: Path) -> dict[str, Any]:
     if PROFILE.search(text[:HEAD]):
         hint = f"effattn profile --resume {path} continues its sweep"
         raise UsageError(f"{path}: this is a saved profile, not a sweep config", hint)
-    root = _tree(text, path)
+    root = tree(text, path)
     if root is None:
         return {}
     if not isinstance(root, yaml.MappingNode):
@@ -57,7 +57,7 @@ def written(options: Mapping[str, Any]) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _tree(text: str, path: Path) -> yaml.Node | None:
+def tree(text: str, path: Path) -> yaml.Node | None:
     """The YAML nodes, nothing made of them; never deep, no node twice."""
     try:
         depth = 0

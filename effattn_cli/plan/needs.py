@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from effattn_cli.analysis.selection.candidates import Requirements, Weights
+from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.errors import UsageError
 from effattn_cli.plan.budgets import limit
 from effattn_cli.quantities import parse_share
@@ -65,6 +66,19 @@ def requirements(
         recall=recall,
         confidence=share(confidence),
     )
+
+
+def preference(given: Preference | None, prices: Sequence[str], seqs: Sequence[int]) -> Preference:
+    """By what is ranked: with prices by cost, unless another order is given.
+
+    Raises:
+        UsageError: there is no price to rank by, or no length to rank at.
+    """
+    if given == "cost" and not prices:
+        raise UsageError("--prefer cost needs prices", "--price MACHINE=0.53/h for each machine")
+    if prices and not seqs:
+        raise UsageError("--price ranks at a length, and none is given", "give --seq 32k")
+    return given or ("cost" if prices else "quality")
 
 
 def ask_something(required: Requirements, prefer: str, seqs: Sequence[int]) -> None:

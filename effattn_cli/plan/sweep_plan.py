@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from effattn_cli.architecture import Model
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Cell
+from effattn_cli.records import Cell, Shard
 from effattn_cli.setting import Setting
 
 MAX_CELLS = 10_000
@@ -27,6 +27,7 @@ class Plan:
     baseline: str | None  # its label
     notes: tuple[str, ...] = ()  # what was left out
     models: tuple[Model, ...] = ()  # whose parts the cells are
+    shard: Shard | None = None  # where the cells are a part of the sweep's
 
     @property
     def devices(self) -> tuple[str, ...]:

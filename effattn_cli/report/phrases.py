@@ -29,7 +29,8 @@ def origin(profile: Profile) -> str:
     if here.accelerator:
         machine += f", {here.accelerator}"
     day = profile.created[:10]
-    return clean(f"{machine} · torch {here.torch} · {day} · effattn {here.effattn}")
+    part = f" · shard {profile.shard.words}" if profile.shard else ""
+    return clean(f"{machine} · torch {here.torch} · {day} · effattn {here.effattn}{part}")
 
 
 def measuring(label: str, seq: int, setting: Setting) -> str:

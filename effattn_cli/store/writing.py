@@ -22,6 +22,7 @@ from effattn_cli.store.formats import FORMATS, Document, Row
 from effattn_cli.store.plain_yaml import EXPONENT
 from effattn_cli.store.reading import too_large
 
+UNLESS_THERE = ("scores", "shard")  # keys that a head has only where they say something
 GROWTH = 1 << 20  # bytes that are added at least before the file is written anew
 #: What JSON leaves as it is and YAML refuses, or reads as the end of a line.
 _HIDDEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -119,8 +120,9 @@ def _header(document: Document) -> str:
     except Wrong as error:
         raise UsageError(f"this cannot be saved: {error}", error.hint) from error
     del head["records"]
-    if head.get("scores", "") is None:
-        del head["scores"]
+    for name in UNLESS_THERE:
+        if head.get(name, "") is None:
+            del head[name]
     return dumped({form.key: form.schema} | head)
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from effattn_cli.analysis.compare.merging import merge
+from effattn_cli.analysis.compare.merging import merge, missing
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.errors import UsageError
-from effattn_cli.records import Sampling
+from effattn_cli.records import Cell, Profile, Sampling, Shard
 from tests.builders import (
     a_cell,
     a_machine,
@@ -83,3 +83,54 @@ def test_a_limit_that_only_one_profile_knows_keeps_none_apart() -> None:
     less = replace(old, machine=a_machine(allowed_cores=1.5))
     with pytest.raises(UsageError, match=r"allowed cores: 2 against 1.5"):
         merge([new, less], "")
+
+
+def a_shard(
+    number: int, *cells: Cell, borrowed: bool, of: int = 2, seconds: float = 1.0
+) -> Profile:
+    shard = Shard(number=number, of=of, cells=4, sentinel=a_cell("sdpa"), borrowed=borrowed)
+    return a_profile(*(measured(cell, seconds) for cell in cells), shard=shard)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_sentinel_counts_where_it_is_beside_its_block(turned: bool) -> None:
+    home = a_shard(1, a_cell("sdpa"), a_cell("linformer"), borrowed=False)
+    guest = a_shard(
+        2, a_cell("sdpa"), a_cell("sdpa", 64), a_cell("linformer", 64), borrowed=True, seconds=2.0
+    )
+    found = merge([guest, home] if turned else [home, guest], "")
+    sentinel = next(r for r in found.records if r.cell == a_cell("sdpa"))
+    assert (len(found.records), sentinel.runs) == (4, home.records[0].runs)
+    assert found.shard is None
+
+
+def test_without_its_block_a_borrowed_sentinel_stays() -> None:
+    one, two = (a_shard(number, a_cell("sdpa"), borrowed=True) for number in (2, 3))
+    assert len(merge([one, two], "").records) == 1
+
+
+def test_a_copy_of_a_shard_is_that_shard() -> None:
+    one = a_shard(2, a_cell("sdpa"), borrowed=True)
+    assert merge([one], "").shard == one.shard
+    assert merge([one, one], "").shard == one.shard
+
+
+def test_the_cells_stand_as_in_a_sweep_whatever_the_order_of_the_shards() -> None:
+    one = a_shard(1, a_cell("sdpa"), a_cell("linformer"), borrowed=False)
+    two = a_shard(2, a_cell("sdpa", 64), a_cell("linformer", 64), borrowed=False)
+    cells = [record.cell for record in merge([one, two], "").records]
+    expected = [("sdpa", 64), ("sdpa", 1024), ("linformer", 64), ("linformer", 1024)]
+    assert [(cell.label, cell.seq) for cell in cells] == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ((1, 2, 3, 4), []),
+        ((1, 3, 4), ["shard 2 of 4 is missing"]),
+        ((2,), ["shards 1, 3, 4 of 4 are missing"]),
+    ],
+)
+def test_shards_that_are_missing_are_told(there: tuple[int, ...], said: list[str]) -> None:
+    shards = [a_shard(number, a_cell("sdpa"), borrowed=True, of=4) for number in there]
+    assert list(missing([*shards, a_profile(measured(a_cell(), 1.0))])) == said

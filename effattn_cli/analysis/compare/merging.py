@@ -1,6 +1,6 @@
 """One profile out of several: the shards of a sweep, or further rounds of the same cells."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from effattn_cli.errors import UsageError
 from effattn_cli.machine import Difference
 from effattn_cli.records import Cell, Profile, Record
 
+SIDE_BY_SIDE = "effattn compare takes them side by side; -o FOLDER/ writes one of each machine"
 RANKS = {"measured": 0, "failed": 1, "predicted": 2, "pending": 3}  # what says more of a cell
 
 
@@ -24,17 +25,9 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
             profile states one machine, so nothing can overrule this. Or they hold scores of
             different things.
     """
-    first = profiles[0]
-    for number, other in enumerate(profiles[1:], 2):
-        apart = [
-            *machine.differences(first.machine, other.machine),
-            *codes(first, other),
-            *samplings(first, other),
-        ]
-        if apart:
-            raise UsageError(_refusal(apart, number), "effattn compare takes them side by side")
+    refuse_apart(profiles)
     records: dict[Cell, Record] = {}
-    for record in (record for profile in profiles for record in profile.records):
+    for record in _records(profiles):
         cell = record.cell
         records[cell] = _joined(records[cell], record) if cell in records else record
     variants: dict[str, Variant] = {}
@@ -47,11 +40,71 @@ def merge(profiles: Sequence[Profile], command: str) -> Profile:
         command=command,
         baseline=next((p.baseline for p in profiles if p.baseline is not None), None),
         variants=variants,
-        records=tuple(records.values()),
+        records=tuple(_in_order(records)),
         rooflines=utilisation.joined(*others, oldest.rooflines),
         finished=all(profile.finished for profile in profiles),
         scores=joined(profiles),
+        shard=oldest.shard if all(each.shard == oldest.shard for each in profiles) else None,
     )
+
+
+def refuse_apart(profiles: Sequence[Profile]) -> None:
+    """
+    Raises:
+        UsageError: they were not measured by the same code in the same way on the same machine.
+    """
+    first = profiles[0]
+    for number, other in enumerate(profiles[1:], 2):
+        apart = [
+            *machine.differences(first.machine, other.machine),
+            *codes(first, other),
+            *samplings(first, other),
+        ]
+        if apart:
+            raise UsageError(_refusal(apart, number), SIDE_BY_SIDE)
+
+
+def missing(profiles: Iterable[Profile]) -> Iterator[str]:
+    """The shards of a sweep that are not among the profiles: `shards 3 and 5 of 8 are missing`."""
+    there: dict[tuple[int, int, Cell], set[int]] = {}
+    for shard in (profile.shard for profile in profiles):
+        if shard is not None:
+            sweep = (shard.of, shard.cells, shard.sentinel)
+            there.setdefault(sweep, set()).add(shard.number)
+    for (of, _, _), numbers in there.items():
+        absent = [str(number) for number in range(1, of + 1) if number not in numbers]
+        listed = ", ".join(absent[:10]) + (", ..." if absent[10:] else "")
+        if len(absent) == 1:
+            yield f"shard {listed} of {of} is missing"
+        elif absent:
+            yield f"shards {listed} of {of} are missing"
+
+
+def _records(profiles: Sequence[Profile]) -> Iterator[Record]:
+    """Those of all; a sentinel where it is beside its block, if it is there: then it has as many
+    runs as the others.
+    """
+    at_home = {
+        record.cell
+        for profile in profiles
+        for record in profile.records
+        if not _is_borrowed(record, profile)
+    }
+    for profile in profiles:
+        for record in profile.records:
+            if not (_is_borrowed(record, profile) and record.cell in at_home):
+                yield record
+
+
+def _in_order(records: Mapping[Cell, Record]) -> list[Record]:
+    """A variant after the other, each from its shortest length on, as a sweep has them."""
+    place = {label: number for number, label in enumerate({cell.label: None for cell in records})}
+    return sorted(records.values(), key=lambda each: (place[each.cell.label], each.cell.seq))
+
+
+def _is_borrowed(record: Record, profile: Profile) -> bool:
+    shard = profile.shard
+    return shard is not None and shard.borrowed and record.cell == shard.sentinel
 
 
 def _refusal(apart: Sequence[Difference], number: int) -> str:

@@ -28,4 +28,9 @@ def affordable(call: float, sampling: Sampling) -> bool:
     """Whether the calls that a cell needs at least fit its time limit: one for the memory, then a
     warm-up and a sample in each run.
     """
-    return call * (1 + 2 * sampling.rounds) <= sampling.time_limit
+    return call <= longest_call(sampling)
+
+
+def longest_call(sampling: Sampling) -> float:
+    """Seconds of a call beyond which its cell is not measured."""
+    return sampling.time_limit / (1 + 2 * sampling.rounds)

@@ -6,10 +6,13 @@ from typing import Literal
 
 from effattn_cli.analysis.selection.curves import Curve
 from effattn_cli.analysis.selection.evidence import NOTHING, Evidence, Finding, Task, nearest
+from effattn_cli.analysis.selection.price import Price
 from effattn_cli.analysis.selection.quality import NARROW, Quality, quality
 from effattn_cli.cards import Value, Variant, replaces_attention
-from effattn_cli.metrics import METRICS, Metric
+from effattn_cli.estimate import Estimate
+from effattn_cli.metrics import LATENCY, METRICS, Metric
 from effattn_cli.records import Cell, Failure, Reason, Record, Roofline, Scores
+from effattn_cli.setting import Setting
 
 Why = Literal[
     "place", "narrow", "causal", "decode", "padding", "weights", "exact", "failed", "unmeasured",
@@ -93,6 +96,29 @@ class Candidate:
     failures: Sequence[tuple[int, Failure]]
     curves: Mapping[str, Curve]
     findings: Sequence[Finding] = ()  # of its quality, of all lengths
+    machine: str | None = None  # where several compete: its name, which the label ends in
+    price: Price | None = None  # of that machine
+
+    @property
+    def typed(self) -> str:
+        """The label of the variant alone, as a sweep takes it."""
+        return (
+            self.label if self.machine is None else self.label.removesuffix(f" on {self.machine}")
+        )
+
+    @property
+    def setting(self) -> Setting | None:
+        """In which it was measured."""
+        records = self.curves["latency"].records
+        return records[0].cell.setting if records else None
+
+    def cost(self, seq: int) -> Estimate | None:
+        """Of a million tokens at a length; None where no price is known, or no latency."""
+        curve = replace(self.curves["latency"], metric=LATENCY)  # whatever percentile is limited
+        latency = curve.at(seq) if self.price is not None else None
+        if latency is None or self.price is None:
+            return None
+        return self.price.cost(latency, curve.records[0].cell.resized(seq).tokens_per_call)
 
     def seen_at(self, seq: int) -> "Candidate":
         """With what was measured of its quality nearest to a length."""

@@ -35,7 +35,7 @@ def pool(profiles: Sequence[Profile]) -> Pool:
     if not others:
         return Pool(first.records, first.variants, first.rooflines)
     for other in others:
-        _refuse_another_machine(first.machine, other.machine)
+        refuse_another_machine(first.machine, other.machine)
     records: dict[Cell, Record] = {}
     variants: dict[str, Variant] = {}
     for profile in profiles:
@@ -49,7 +49,12 @@ def pool(profiles: Sequence[Profile]) -> Pool:
     return Pool(tuple(records.values()), variants, rooflines)
 
 
-def _refuse_another_machine(mine: Machine, theirs: Machine) -> None:
+def refuse_another_machine(mine: Machine, theirs: Machine) -> None:
+    """What is worked out of several profiles is of one machine.
+
+    Raises:
+        UsageError: they are of two.
+    """
     apart = differences(mine, theirs, "hardware")
     if not apart:
         return

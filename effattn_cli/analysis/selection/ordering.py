@@ -3,8 +3,9 @@
 By quality: the user's own scores, if there are any; else exact attention, which needs none; else,
 of what keeps a model's weights, the measured error, and of what is trained published scores, as far
 as they differ by more than they are unsure of. Nothing tells an approximation from what must be
-trained. By speed or memory: the amounts, as far as their intervals differ, then the measured error.
-What is left is a tie, and goes to the simpler and then to the faster.
+trained. By speed, memory or cost: the amounts, as far as their intervals differ, then the measured
+error. What is left is a tie, and goes to the simpler and then, where there are prices, to the
+cheaper, or else to the faster.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,9 @@ from effattn_cli.analysis.selection.quality import SPREAD
 if TYPE_CHECKING:
     from effattn_cli.analysis.selection.ranking import Evaluation
 
-Preference = Literal["quality", "speed", "memory"]
+Preference = Literal["quality", "speed", "memory", "cost"]
+#: What each of the others has the least of.
+LEAST_OF = {"speed": "latency", "memory": "memory", "cost": "cost"}
 Interval = tuple[float, float]  # where the value is; less is better
 Tier = list["Evaluation"]
 INFINITY = float("inf")
@@ -29,7 +32,7 @@ def tiers(fits: Sequence["Evaluation"], prefer: Preference, *, training: bool) -
     if prefer == "quality":
         found = _by_quality(fits, training=training)
     else:
-        resource = "latency" if prefer == "speed" else "memory"
+        resource = LEAST_OF[prefer]
         amounts = apart(fits, lambda one: one.interval(resource))
         found = [tier for some in amounts for tier in _by_error(some, training=training)]
     return [sorted(tier, key=lambda one: _adoption(one, training=training)) for tier in found]
@@ -51,9 +54,10 @@ def apart(
 
 
 def _adoption(one: "Evaluation", *, training: bool) -> tuple[object, ...]:
-    """The simpler first, then the faster. Names decide where all else is equal."""
+    """The simpler first, then the cheaper, then the faster. Names decide where all is equal."""
     simplicity = one.candidate.quality.simplicity(training=training)
-    return simplicity, one.amount("latency"), one.amount("memory"), one.label
+    amounts = (one.amount(resource) for resource in ("cost", "latency", "memory"))
+    return simplicity, *amounts, one.label
 
 
 def _by_quality(fits: Sequence["Evaluation"], *, training: bool) -> list[Tier]:

@@ -48,6 +48,7 @@ class Evaluation:
     estimates: Mapping[str, Estimate]  # by resource
     headrooms: tuple[Headroom, ...]
     confidence: float
+    cost: Estimate | None = None  # of a million tokens, where the machine has a price
 
     @property
     def label(self) -> str:
@@ -77,19 +78,23 @@ class Evaluation:
         """The limit that is least likely to be kept; of equals, the one used up most."""
         return min(self.headrooms, key=lambda h: (h.probability, -h.used), default=None)
 
+    def estimate(self, resource: str) -> Estimate | None:
+        """Of a resource, or of the cost."""
+        return self.cost if resource == "cost" else self.estimates.get(resource)
+
     def amount(self, resource: str) -> float:
-        estimate = self.estimates.get(resource)
+        estimate = self.estimate(resource)
         return estimate.value if estimate else float("inf")
 
     def interval(self, resource: str) -> tuple[float, float]:
         """What the amount is within; beyond all others where it is not known."""
-        estimate = self.estimates.get(resource)
+        estimate = self.estimate(resource)
         return (estimate.low, estimate.high) if estimate else (float("inf"), float("inf"))
 
     def dominates(self, other: "Evaluation", *, training: bool = False) -> bool:
-        """No worse in time, memory, evidence and what it takes, and better in one of them."""
+        """No worse in time, memory, cost, evidence and what it takes, and better in one of them."""
         mine, theirs = self.candidate.quality, other.candidate.quality
-        pairs = [(self.amount(r), other.amount(r)) for r in ("latency", "memory")]
+        pairs = [(self.amount(r), other.amount(r)) for r in ("latency", "memory", "cost")]
         simple, other_simple = (q.simplicity(training=training) for q in (mine, theirs))
         worse = any(a > b for a, b in pairs) or simple > other_simple
         if worse or not mine.at_least(theirs, training=training):
@@ -194,6 +199,7 @@ def evaluate(one: Candidate, seq: int, required: Requirements) -> Evaluation:
         estimates=estimates,
         headrooms=headrooms,
         confidence=required.confidence,
+        cost=one.cost(seq) if rejection is None else None,
     )
 
 

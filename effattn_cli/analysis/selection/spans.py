@@ -39,6 +39,7 @@ def farthest(choices: Sequence[Choice]) -> Evaluation | None:
 
 def _joined(ones: Sequence[Evaluation]) -> Evaluation:
     worst = zip(*(one.headrooms for one in ones), strict=True)
+    costs = [one.cost for one in ones if one.cost is not None]
     common = set.intersection(*({*one.estimates} for one in ones))
     return Evaluation(
         candidate=ones[-1].candidate,  # with what is known of its quality at the longest
@@ -50,6 +51,7 @@ def _joined(ones: Sequence[Evaluation]) -> Evaluation:
         },
         headrooms=tuple(min(each, key=lambda h: (h.probability, -h.used)) for each in worst),
         confidence=ones[0].confidence,
+        cost=_mean(costs) if len(costs) == len(ones) else None,
     )
 
 

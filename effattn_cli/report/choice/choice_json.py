@@ -10,6 +10,8 @@ from effattn_cli.analysis.selection.candidates import Limit, Requirements
 from effattn_cli.analysis.selection.quality import SOURCE
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation, Headroom
 from effattn_cli.analysis.selection.relaxation import MaxContext, Relaxation
+from effattn_cli.app.choosing import Place
+from effattn_cli.estimate import Estimate
 from effattn_cli.report.choice import budget_phrases, recommendation, sentence
 from effattn_cli.report.documents import choices as documents
 from effattn_cli.report.documents import kinds
@@ -18,6 +20,7 @@ from effattn_cli.report.documents.choices import (
     ChoiceAt,
     KnownAmount,
     Needs,
+    PricedMachine,
     Reach,
     RelaxedNeeds,
     ResourceLimit,
@@ -25,20 +28,24 @@ from effattn_cli.report.documents.choices import (
 from effattn_cli.setting import Setting
 
 
-def choice(chosen: Choice, setting: Setting, relaxed: Sequence[Relaxation]) -> str:
+def choice(
+    chosen: Choice, setting: Setting, relaxed: Sequence[Relaxation], places: Sequence[Place] = ()
+) -> str:
     """At one length."""
     found = documents.Choice(
-        **_question(chosen.required, setting),
+        **_question(chosen.required, setting, places),
         **fields(_choice(chosen)),
         relaxations=tuple(map(_relaxation, relaxed)),
     )
     return kinds.text(found)
 
 
-def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> str:
+def plan(
+    choices: Sequence[Choice], single: Choice, setting: Setting, places: Sequence[Place] = ()
+) -> str:
     """At each of several lengths, and for all of them."""
     found = documents.Choice(
-        **_question(choices[0].required, setting),
+        **_question(choices[0].required, setting, places),
         answer=sentence.over(choices, single).plain,
         for_all=single.best.label if single.best else None,
         lengths=tuple(map(_choice, choices)),
@@ -46,7 +53,12 @@ def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> str:
     return kinds.text(found)
 
 
-def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirements) -> str:
+def longest(
+    contexts: Sequence[MaxContext],
+    setting: Setting,
+    required: Requirements,
+    places: Sequence[Place] = (),
+) -> str:
     """How far each candidate reaches."""
     reaches = tuple(
         Reach(
@@ -58,10 +70,10 @@ def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirem
         )
         for context in contexts
     )
-    return kinds.text(documents.Choice(**_question(required, setting), reaches=reaches))
+    return kinds.text(documents.Choice(**_question(required, setting, places), reaches=reaches))
 
 
-def _question(required: Requirements, setting: Setting) -> dict[str, Any]:
+def _question(required: Requirements, setting: Setting, places: Sequence[Place]) -> dict[str, Any]:
     """The fields that say what was asked."""
     needs = Needs(
         limits=tuple(map(_limit, required.limits)),
@@ -75,7 +87,22 @@ def _question(required: Requirements, setting: Setting) -> dict[str, Any]:
         confidence=required.confidence,
     )
     units = {"latency": "s", "memory": "B", "energy": "J"}
-    return {"units": units, "setting": setting, "needs": needs, "scores": SOURCE}
+    machines = tuple(
+        PricedMachine(
+            name=place.name,
+            words=place.machine.words,
+            setting=place.setting,
+            price=place.price.typed if place.price else None,
+        )
+        for place in places
+    )
+    return {
+        "units": units,
+        "setting": setting,
+        "needs": needs,
+        "scores": SOURCE,
+        "machines": machines,
+    }
 
 
 def _limit(limit: Limit) -> ResourceLimit:
@@ -110,6 +137,7 @@ def _evaluation(one: Evaluation, chosen: Choice) -> CandidateAt:
     binding = one.binding
     return CandidateAt(
         label=one.label,
+        machine=one.candidate.machine,
         variant=one.candidate.variant,
         options=one.candidate.options,
         fits=one.fits,
@@ -119,16 +147,18 @@ def _evaluation(one: Evaluation, chosen: Choice) -> CandidateAt:
         binding=binding.limit.resource if binding and not one.rejection else None,
         dominated_by=chosen.dominated.get(one.label),
         quality=one.candidate.quality,
-        estimates={
-            name: KnownAmount(**asdict(estimate), how=budget_phrases.basis(estimate))
-            for name, estimate in one.estimates.items()
-        },
+        estimates={name: _known(estimate) for name, estimate in one.estimates.items()},
+        cost=_known(one.cost) if one.cost is not None else None,
         slack={
             headroom.limit.resource: _slack(headroom)
             for headroom in one.headrooms
             if headroom.estimate is not None
         },
     )
+
+
+def _known(estimate: Estimate) -> KnownAmount:
+    return KnownAmount(**asdict(estimate), how=budget_phrases.basis(estimate))
 
 
 def _slack(headroom: Headroom) -> tuple[float, float, float]:

@@ -10,25 +10,31 @@ from effattn_cli.analysis.selection import spans
 from effattn_cli.analysis.selection.candidates import Requirements
 from effattn_cli.analysis.selection.ranking import Choice
 from effattn_cli.analysis.selection.relaxation import MaxContext, relaxations
+from effattn_cli.app.choosing import Place
 from effattn_cli.report.choice import budget_phrases, recommendation, sentence
+from effattn_cli.report.choice.places import LEGEND, cost, titles
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Setting
 
 ROWS = 12  # how many that go furthest are listed, so that they fit a small screen
 
 
-def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> Lines:
+def plan(
+    choices: Sequence[Choice], single: Choice, setting: Setting, places: Sequence[Place] = ()
+) -> Lines:
     """A row for every length: what the one variant for all needs there, and the best one there."""
     required = choices[0].required
     shown = recommendation.resources(choices[0])
+    priced = recommendation.is_priced(single)
     chosen = single.best or spans.farthest(choices)
     label = None if chosen is None else chosen.label
     columns = (
         Column(title="seq", right=True),
         *(Column(title=recommendation.heading(name, required), right=True) for name in shown),
         *([Column(title="chance", right=True)] if required.limits else []),
-        Column(title="best at this length"),
-        Column(title=recommendation.heading(shown[0], required), right=True),
+        *([Column(title="cost", right=True)] if priced else []),
+        Column(title="best at this length", folds=1),
+        Column(title="cost" if priced else recommendation.heading(shown[0], required), right=True),
         Column(title="swap"),
     )
     rows = [_plan_row(choice, label, shown) for choice in choices]
@@ -37,8 +43,9 @@ def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> Lines:
     for_all = f"{units.clean(label)} at each length, beside" if label else "at each length"
     asked = f"{within}; {for_all} the best one there".lstrip("; ")
     notes = [Text("~ not measured at this length; one --seq shows why not the others", "dim")]
+    notes += [Text(LEGEND, "dim")] if priced else []
     return Lines(
-        Text(setting.title),
+        *titles(setting, places),
         Text(asked),
         Text(),
         Grid(columns, rows),
@@ -54,12 +61,14 @@ def _plan_row(choice: Choice, label: str | None, shown: Sequence[str]) -> Row:
     if best is None:
         return Row(cells=(seq, Text(_nearest(choice), "yellow")))
     mine = next((one for one in choice.evaluations if one.label == label), best)
-    there = recommendation.amount(best, shown[0], choice)
+    priced = recommendation.is_priced(choice)
+    there = cost(best) if priced else recommendation.amount(best, shown[0], choice)
     return Row(
         cells=(
             seq,
             *(Text(recommendation.amount(mine, name, choice)) for name in shown),
             *([Text(budget_phrases.sureness(mine))] if choice.required.limits else []),
+            *([Text(cost(mine))] if priced else []),
             Text(units.clean(best.label), "bold" if best.label == label else ""),
             Text(there),
             Text(sentence.swap_of(best)),
@@ -74,7 +83,12 @@ def _nearest(chosen: Choice) -> str:
 
 
 def longest(
-    contexts: Sequence[MaxContext], setting: Setting, required: Requirements, *, everything: bool
+    contexts: Sequence[MaxContext],
+    setting: Setting,
+    required: Requirements,
+    places: Sequence[Place] = (),
+    *,
+    everything: bool,
 ) -> Lines:
     """How far each variant goes within the limits; the first ones, or everything."""
     able = [each for each in contexts if each.candidate.rejection is None]
@@ -94,7 +108,7 @@ def longest(
         "~ not a measured length. surely: the whole 95 % interval is within; at most: its lower end"
     )
     return Lines(
-        Text(setting.title),
+        *titles(setting, places),
         Text(f"the longest context within {budget_phrases.limits(required)}"),
         Text(),
         Grid(columns, [_context_row(each, required) for each in listed]),

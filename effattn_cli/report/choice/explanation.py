@@ -8,7 +8,7 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation
-from effattn_cli.report.choice import budget_phrases, evidence_words, recommendation
+from effattn_cli.report.choice import budget_phrases, evidence_words, places, recommendation
 
 METHOD = (
     "latency: the median of the rounds' medians, or the quantile of all samples; its interval"
@@ -46,6 +46,11 @@ def _facts(one: Evaluation, choice: Choice) -> Iterator[str]:
             text += f"; at most {budget_phrases.limit(limit)} with a chance of {sure}"
             text += f": {budget_phrases.spare(asked[name])}"
         yield text
+    price = one.candidate.price
+    if one.cost is not None and price is not None:
+        ends = f"{price.show(one.cost.low)} to {price.show(one.cost.high)}"
+        text = f"cost {places.cost(one)} a million tokens, at {price.typed}"
+        yield f"{text}; 95 % interval {ends}"
     for name in asked.keys() - one.estimates.keys():
         yield f"{name}: not known at this length"
     quality = one.candidate.quality

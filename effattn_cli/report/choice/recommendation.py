@@ -10,9 +10,11 @@ from effattn_cli import units
 from effattn_cli.analysis.selection.candidates import RESOURCES, Requirements
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation
 from effattn_cli.analysis.selection.relaxation import Relaxation
+from effattn_cli.app.choosing import Place
 from effattn_cli.report import phrases
 from effattn_cli.report.choice import budget_phrases, evidence_words, sentence
-from effattn_cli.report.layout import Column, Grid, Row
+from effattn_cli.report.choice.places import LEGEND, cost, cost_within, titles
+from effattn_cli.report.layout import NARROWEST, Column, Grid, Row
 from effattn_cli.setting import Setting
 
 ROWS, NEAREST = 6, 4  # of the table, so that the answer fits a small screen
@@ -25,10 +27,11 @@ def answer(
     plugins: Mapping[str, str],
     *,
     everything: bool,
+    places: Sequence[Place] = (),
 ) -> Lines:
     """The question, the table, and what is to be known of it. The sentence stands below that."""
     listed = _listed(choice, everything=everything)
-    shown: list[RenderableType] = [Text(setting.title), Text(_question(choice)), Text()]
+    shown: list[RenderableType] = [*titles(setting, places), Text(_question(choice)), Text()]
     if listed:
         shown += [_table(listed, choice, everything=everything), Text()]
     shown += [Text(line, "dim") for line in _legend(listed, choice, plugins)]
@@ -67,13 +70,29 @@ def _table(listed: Sequence[Evaluation], choice: Choice, *, everything: bool) ->
     told = everything or choice.best is None
     columns = (
         Column(title="variant", folds=1),
-        *(Column(title=heading(name, choice.required), right=True) for name in shown),
+        *([Column(title="machine", folds=1)] if has_machines(choice) else []),
+        *(_resource_column(name, choice, told=told) for name in shown),
+        *([Column(title="cost", right=True)] if is_priced(choice) else []),
         Column(title="swap"),
         *([Column(title="chance", right=True)] if choice.required.limits else []),
         Column(title="evidence", extra=2 if told else 0, folds=2),
-        *([Column(title="verdict"), Column(title="")] if told else []),
+        *(
+            [
+                Column(title="verdict", least=NARROWEST if has_machines(choice) else 0),
+                Column(title=""),
+            ]
+            if told
+            else []
+        ),
     )
     return Grid(columns, [_row(one, choice, shown, told=told) for one in listed])
+
+
+def _resource_column(resource: str, choice: Choice, *, told: bool) -> Column:
+    """What is not limited makes room for verdicts on machines."""
+    limited = resource in {limit.resource for limit in choice.required.limits}
+    spare = told and has_machines(choice) and not limited
+    return Column(title=heading(resource, choice.required), right=True, extra=1 if spare else 0)
 
 
 def heading(resource: str, required: Requirements) -> str:
@@ -87,12 +106,16 @@ def resources(choice: Choice) -> list[str]:
 
 
 def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -> Row:
-    name = Text(units.clean(one.label), "bold" if one is choice.best else "")
+    style = "bold" if one is choice.best else ""
+    named = [Text(units.clean(one.candidate.typed), style)]
+    if has_machines(choice):
+        named.append(Text(units.clean(one.candidate.machine or ""), style))
     if one.rejection is not None:
-        return Row(cells=(name, Text(budget_phrases.rejection(one.rejection, choice.seq), "dim")))
+        return Row(cells=(*named, Text(budget_phrases.rejection(one.rejection, choice.seq), "dim")))
     cells = [
-        name,
+        *named,
         *(Text(amount(one, name, choice)) for name in shown),
+        *([Text(cost(one) if told else cost_within(one))] if is_priced(choice) else []),
         Text(sentence.swap_of(one)),
         *([Text(budget_phrases.sureness(one))] if choice.required.limits else []),
         Text(evidence_words.column(one, choice)),
@@ -100,6 +123,15 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -
     if told:
         cells.append(Text(verdict(one, choice), "" if one.fits else "yellow"))
     return Row(cells=tuple(cells))
+
+
+def has_machines(choice: Choice) -> bool:
+    """Whether each candidate is one of a machine that is named."""
+    return any(one.candidate.machine is not None for one in choice.evaluations)
+
+
+def is_priced(choice: Choice) -> bool:
+    return any(one.candidate.price is not None for one in choice.evaluations)
 
 
 def amount(one: Evaluation, resource: str, choice: Choice) -> str:
@@ -146,7 +178,13 @@ def _doubt(best: Evaluation, choice: Choice, setting: Setting) -> Iterator[Text]
     if unsure:
         bases = dict.fromkeys(map(budget_phrases.basis, unsure))
         yield Text(f"{units.clean(best.label)} was {'; '.join(bases)}. To be sure:")
-        yield Text(f"  {phrases.measuring(best.label, choice.seq, setting)}")
+        yield Text(f"  {_measuring(best, choice, setting)}")
+
+
+def _measuring(one: Evaluation, choice: Choice, setting: Setting) -> str:
+    """The command that measures a candidate at the length, in the setting of its machine."""
+    there = one.candidate.setting or setting
+    return phrases.measuring(one.candidate.typed, choice.seq, there)
 
 
 def _nearer(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) -> Iterator[Text]:
@@ -155,7 +193,7 @@ def _nearer(choice: Choice, relaxed: Sequence[Relaxation], setting: Setting) -> 
         yield Text(f"  {relaxation(change)}")
     far = [one for one in choice.evaluations if one.rejection and one.rejection.why == "far"]
     if far:
-        yield Text(f"To find out: {phrases.measuring(far[0].label, choice.seq, setting)}")
+        yield Text(f"To find out: {_measuring(far[0], choice, setting)}")
 
 
 def relaxation(change: Relaxation) -> str:
@@ -186,6 +224,8 @@ def _legend(
         yield "~ not measured at this length: interpolated or predicted; --explain says how"
     if any(estimate.busy for estimate in estimates):
         yield "! other processes kept the machine busy: the latency may be too high"
+    if is_priced(choice):
+        yield LEGEND
     yield from evidence_words.legend(listed, choice)
     if any(not quality.checked and quality.keeps_weights for quality in qualities):
         yield "? only its card says so: effattn check NAME"

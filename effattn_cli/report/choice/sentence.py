@@ -10,6 +10,7 @@ from effattn_cli.analysis.selection.candidates import RESOURCES
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation
 from effattn_cli.analysis.selection.relaxation import freely, unproven
 from effattn_cli.report.choice import budget_phrases, evidence_words
+from effattn_cli.report.choice.places import cost
 from effattn_cli.report.evaluation.fidelity_view import share
 
 NAMED = 2  # of those that are tied
@@ -59,7 +60,8 @@ def amounts(one: Evaluation, choice: Choice) -> str:
     """What is limited, or else what is asked for: `26.3 ms, 30.2 MiB`."""
     metrics = {name: choice.required.metric(name) for name in _asked(choice)}
     shown = [budget_phrases.amount(one.estimates.get(name), m) for name, m in metrics.items()]
-    return ", ".join(shown)
+    priced = [f"{cost(one)} a million tokens"] if one.cost is not None else []
+    return ", ".join([*shown, *priced])
 
 
 def _asked(choice: Choice) -> list[str]:
@@ -110,7 +112,7 @@ def _exactly(choices: Sequence[Choice], best: Evaluation) -> Iterator[str]:
 def _exact(choice: Choice) -> Evaluation | None:
     """The exact attention that takes the least, whether it fits or not."""
     exact = [one for one in choice.evaluations if one.candidate.quality.exact]
-    resource = _asked(choice)[0]
+    resource = "cost" if choice.prefer == "cost" else _asked(choice)[0]
     return min(exact, key=lambda one: (one.amount(resource), one.label), default=None)
 
 
@@ -130,7 +132,8 @@ def _tie(best: Evaluation, choice: Choice) -> Iterator[str]:
     names = [units.clean(one.label) for one in tied[:NAMED]]
     more = [f"{len(tied) - NAMED} more"] if len(tied) > NAMED else []
     others = _listed([*names, *more])
-    yield f"tied in {choice.prefer} with {others}: the simplest, then fastest"
+    least = "fastest" if best.cost is None else "cheapest"
+    yield f"tied in {choice.prefer} with {others}: the simplest, then {least}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ from msgspec import Struct
 from effattn_cli.analysis.cost.scaling import Scaling
 from effattn_cli.app.conformance import Finding
 from effattn_cli.cards import Variant
+from effattn_cli.run.jobs import Port
+from effattn_cli.setting import Setting
 from effattn_cli.store import Heading
 
 
@@ -24,6 +26,19 @@ class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     variant: str  # its label
     laws: tuple[Finding, ...]
+
+
+class Graph(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A graph in a file, as an engine runs it, and its tensors in order."""
+
+    path: str
+    variant: str  # its label
+    seq: int
+    setting: Setting
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    bytes: int
+    command: str  # that measures it
 
 
 class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -66,6 +66,17 @@ class CandidateAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     quality: Quality
     estimates: Mapping[str, KnownAmount]  # by resource
     slack: Mapping[str, tuple[float, float, float]]  # what is left of each limit: low, usual, high
+    machine: str | None  # where several compete; its name is the end of the label
+    cost: KnownAmount | None  # of a million tokens, in the currency of the machine's price
+
+
+class PricedMachine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A machine whose candidates compete with those of others."""
+
+    name: str
+    words: str
+    setting: Setting
+    price: str | None  # as it was typed
 
 
 class ChoiceAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +122,7 @@ class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     setting: Setting
     needs: Needs
     scores: str  # where published scores come from
+    machines: tuple[PricedMachine, ...] = ()  # where several compete, or prices are given
     answer: str | None = None  # in a sentence
     for_all: str | None = None  # of several lengths: the one variant for all of them
     lengths: tuple[ChoiceAt, ...] = ()  # of several: the answer at each

@@ -57,6 +57,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(name="variants", record=catalogs.Variants, commands=("variants",)),
         Kind(name="presets", record=catalogs.Presets, commands=("presets",)),
         Kind(name="check", record=catalogs.Check, commands=("check",)),
+        Kind(name="graph", record=catalogs.Graph, commands=("export-model",)),
         Kind(name="kinds", record=catalogs.Kinds, commands=("schema",)),
         Kind(
             name="saved", record=outcomes.Saved,

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-What = Literal["page", "chart", "profile", "export", "variant"]
+What = Literal["page", "chart", "profile", "profiles", "export", "variant"]
 
 
 class Problem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from effattn_cli.machine import Size
-from effattn_cli.records import Cell, Cost, Failure
+from effattn_cli.records import Cell, Cost, Failure, Shard
 from effattn_cli.setting import Setting
 
 #: What a sweep would do with a cell; on another machine, whether it fits.
@@ -42,6 +42,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     machine: str | None  # that of `--assume`; null: this one
     seconds: float | None  # of the whole sweep without a budget; null for another machine
     budget_seconds: float | None
+    shard: Shard | None  # the part of a sweep that the cells are
     cells: tuple[PlannedCell, ...]
     models: tuple[PlannedModel, ...]
 

@@ -25,7 +25,7 @@ OTHERS = (
 )  # fmt: skip
 
 
-def as_csv(profile: Profile) -> str:
+def as_csv(*profiles: Profile) -> str:
     """Seconds, bytes and FLOPs as they are; what is not known is empty.
 
     A column for each axis and each metric; one that has noise has the ends of its 95 % interval.
@@ -34,6 +34,12 @@ def as_csv(profile: Profile) -> str:
     writer = csv.writer(text, lineterminator="\n")
     columns = [*_metric_columns(), *PERCENTILES, *RATIOS, *OTHERS, *ORIGIN]
     writer.writerow(["label", "variant", "seq", *AXES, *columns])
+    for profile in profiles:
+        writer.writerows(_rows(profile))
+    return text.getvalue()
+
+
+def _rows(profile: Profile) -> Iterator[list[object]]:
     ratios, origin = _ratios(profile), _origin(profile)
     for record in profile.records:
         cell = record.cell
@@ -41,8 +47,7 @@ def as_csv(profile: Profile) -> str:
         percentiles = (metric.value(record) for metric in PERCENTILES.values())
         ratio = ratios.get(cell, (None,) * len(RATIOS))
         found = (*_metrics(record), *percentiles, *ratio, *_others(record), *origin)
-        writer.writerow([_safe(value) for value in (*place, *found)])
-    return text.getvalue()
+        yield [_safe(value) for value in (*place, *found)]
 
 
 def _ratios(profile: Profile) -> dict[Cell, tuple[object, ...]]:
@@ -100,8 +105,12 @@ def _safe(value: object) -> object:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def as_markdown(profile: Profile) -> str:
+def as_markdown(*profiles: Profile) -> str:
     """The tables and the findings of `effattn show`."""
+    return "\n".join(map(_as_markdown, profiles))
+
+
+def _as_markdown(profile: Profile) -> str:
     lines = []
     for title, grid in tables.grids(profile):
         lines += [*markdown.titled(title, grid), ""]

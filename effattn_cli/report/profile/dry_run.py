@@ -7,7 +7,7 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.analysis.series import by_setting
-from effattn_cli.records import Profile
+from effattn_cli.records import Profile, Shard
 from effattn_cli.report import phrases
 from effattn_cli.report.documents.sweeps import Plan, PlannedCell, PlannedModel
 from effattn_cli.report.layout import Column, Grid, Row
@@ -49,8 +49,16 @@ def table(profile: Profile, plan: Plan) -> Lines:
         )
     models = [Text(units.clean(line)) for line in _models(plan, profile.sampling.memory_limit)]
     total = [Text(_total(plan, plan.seconds))] if plan.seconds is not None else []
+    part = [Text(units.clean(shard_line(plan.shard)))] if plan.shard is not None else []
     doubtful = [Text(units.clean(line)) for line in _doubtful(profile)]
-    return Lines(*shown, *total, *doubtful, Text(note, "dim"), *models)
+    return Lines(*shown, *part, *total, *doubtful, Text(note, "dim"), *models)
+
+
+def shard_line(shard: Shard) -> str:
+    """Which part of which sweep, and the cell that every shard measures."""
+    sentinel = f"{shard.sentinel.label} at {units.length(shard.sentinel.seq)}"
+    whole = units.number(shard.cells, "cell")
+    return f"Shard {shard.words} of a sweep of {whole}; sentinel, in every shard: {sentinel}."
 
 
 def _doubtful(profile: Profile) -> Iterator[str]:

@@ -23,6 +23,7 @@ def planned(profile: Profile, calls: Calls, elsewhere: str | None = None) -> Pla
         machine=elsewhere,
         seconds=_total(profile, calls) if elsewhere is None else None,
         budget_seconds=profile.sampling.time_budget,
+        shard=profile.shard,
         cells=tuple(_cell(each, calls[each.cell], sampling) for each in profile.records),
         models=tuple(_models(profile, calls)),
     )
