@@ -75,8 +75,8 @@ def _load(
         return infer
 
     def call() -> None:
-        compiled.release_memory()  # that of the call before: this one takes its own
         infer()
+        compiled.release_memory()  # it would keep what the call took
 
     return call
 
