@@ -188,6 +188,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         Axis(
             help="eager, or compile (torch.compile).",
             metavar="ENGINE",
+            section="Execution",
             read=words(Engine),
             show=lambda engine: "compiled" if engine == "compile" else engine,
             quiet=True,
@@ -198,6 +199,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         Axis(
             help="CPU heap: `retained` keeps freed memory, `default` is the system's way.",
             metavar="HEAP",
+            section="Execution",
             read=words(Alloc),
             show=lambda alloc: f"{alloc} heap",
             quiet=True,
@@ -208,6 +210,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         Axis(
             help="warm, or cold: a GPU's L2 is overwritten before each call.",
             metavar="STATE",
+            section="Execution",
             read=words(Cache),
             show=lambda cache: f"{cache} cache",
             quiet=True,
@@ -218,6 +221,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         Axis(
             help="auto, cpu, cuda:0, ...",
             metavar="DEVICE",
+            section="Execution",
             read=devices,
             short="-d",
             default="auto",
@@ -227,8 +231,8 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         ),
     ] = "cpu"
     threads: Annotated[Count, Axis(
-        help="CPU threads.", metavar="RANGE", read=integers(4096), default="all cores",
-        show=lambda threads: units.number(threads, "thread"), assumed=False,
+        help="CPU threads.", metavar="RANGE", section="Execution", read=integers(4096),
+        default="all cores", show=lambda threads: units.number(threads, "thread"), assumed=False,
     )] = 1  # fmt: skip
 
     def values(self) -> dict[str, Any]:

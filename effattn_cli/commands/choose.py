@@ -8,6 +8,7 @@ import typer
 
 from effattn_cli.commands import choose_model
 from effattn_cli.commands import choose_options as asked
+from effattn_cli.commands import model_options as m
 from effattn_cli.commands import options as o
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 NOTHING = 1  # exit code: nothing fits
 
 
-@o.takes(*o.filters(asked.WHAT))
+@o.takes(*o.filters(asked.WHAT), behind=o.rare_filters())
 def choose(
     profiles: asked.Profiles = None,
     seq: asked.Seq = None,
@@ -38,16 +39,16 @@ def choose(
     context: asked.Context = None,
     prefill: asked.Prefill = None,
     tokens_per_second: asked.Rate = None,
-    weights: asked.Weights = None,
-    kv_dtype: asked.Cache = None,
-    replace: asked.Replace = None,
-    keep: asked.Shares = None,
+    weights: m.Weights = None,
+    kv_dtype: m.KvDtype = None,
+    replace: m.Replace = None,
+    keep: m.Keep = None,
     everything: asked.All = False,
     explain: asked.Explain = False,
-    chart: asked.Chart = None,
+    chart: o.ChartFlag = None,
     emit: asked.Emit = None,
-    force: asked.Force = False,
-    json: asked.Json = False,
+    force: o.Force = False,
+    json: o.Json = False,
     **options: Any,
 ) -> None:
     """Recommend the variant to deploy within a latency, memory or energy budget.
@@ -99,7 +100,7 @@ def choose(
     elif len(seqs) > 1:
         code = _plan(case, seqs, json=json)
     else:
-        shown = View(json=json, everything=everything, explain=explain, chart=chart)
+        shown = View(json=json, everything=everything, explain=explain, chart=bool(chart))
         code = _answer(case, seqs[0], shown)
     raise typer.Exit(code)
 
@@ -111,7 +112,7 @@ class View:
     json: bool
     everything: bool
     explain: bool
-    chart: bool | None
+    chart: bool
 
 
 def _answer(case: "Case", seq: int, shown: View) -> int:

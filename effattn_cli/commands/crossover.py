@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @o.takes(*o.sweep())
 def crossover(
     profile: Annotated[
-        str | None, o.profile_argument("A file or a name; or give --variant.")
+        str | None, o.profile_argument("A file or a name; or give --variant.", "[PROFILE]")
     ] = None,
     out: o.Out = None,
     force: o.Force = False,

@@ -15,22 +15,19 @@ if TYPE_CHECKING:
 
 Resume = Annotated[
     str | None,
-    typer.Option(
+    o.output(
         "--resume",
-        help="Go on with this evaluation: a file, a name, @1.",
         metavar="FILE",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
+        help="Go on with this evaluation: a file, a name, @1.",
         autocompletion=evaluation_names,
     ),
 ]
 Near = Annotated[
     str,
-    typer.Option(
+    o.output(
         "--near",
-        help="The error of an output that a trained model can live with.",
         metavar="SHARE",
-        rich_help_panel=o.OUTPUT,
+        help=f"The error of an output that a trained model can live with. {o.unless_given('5%')}",
     ),
 ]
 

@@ -8,22 +8,19 @@ import typer
 from effattn_cli.commands import options as o
 
 
-@o.takes(*o.filters(o.SHOWN))
+@o.takes(*o.filters(o.SHOWN), behind=o.rare_filters())
 def export(
     profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest).")],
     variant: o.VariantFilter = None,
     seq: o.SeqFilter = None,
     format: Annotated[
-        Literal["csv", "json", "md"], typer.Option("--format", "-f", help="Format to write.")
+        Literal["csv", "json", "md"],
+        o.output("--format", "-f", metavar="FORMAT", help="csv, json, or md (Markdown)."),
     ] = "csv",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; else stdout.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file if it is there.")
-    ] = False,
+    out: Annotated[Path | None, o.out(f"File to write. {o.unless_given('stdout')}")] = None,
+    force: o.Force = False,
     json: Annotated[
-        bool, typer.Option("--json", help="With --out: say in JSON what was written.")
+        bool, o.output("--json", help="With --out: say in JSON what was written.")
     ] = False,
     **options: Any,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from effattn_cli.commands import options as o
 from effattn_cli.commands.completion import profile_names
 
 
@@ -13,19 +14,14 @@ def merge(
     profiles: Annotated[
         list[str],
         typer.Argument(
-            metavar="[OUT] PROFILES...",
+            metavar="[OUT] PROFILE...",
             help="Files, names, @1; without -o the first is the file to write.",
             autocompletion=profile_names,
         ),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="The file to write.", show_default=False),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file if it is there.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    out: Annotated[Path | None, o.out(f"File to write. {o.unless_given('the first')}")] = None,
+    force: o.Force = False,
+    json: o.Json = False,
 ) -> None:
     """Join profiles of one machine; rounds of the same cell are joined too."""
     from effattn_cli import files, library, store

@@ -1,6 +1,8 @@
 """Lines for people, on stderr: an answer on stdout stays what a program can read."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +14,18 @@ if TYPE_CHECKING:
 
 
 def note(text: str) -> None:
-    print(f"note: {clean(text)}", file=sys.stderr)
+    told(f"note: {clean(text)}")
 
 
 def told(text: str) -> None:
-    print(text, file=sys.stderr)
+    """On a terminal words are not broken at its edge; elsewhere a line stays one."""
+    print(filled(text) if sys.stderr.isatty() else text, file=sys.stderr)
+
+
+def filled(text: str) -> str:
+    """In lines as long as the terminal's."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def wrote(

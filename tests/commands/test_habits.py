@@ -8,8 +8,6 @@ import pytest
 from typer.main import get_command
 
 from effattn_cli import cli
-from effattn_cli.commands import completion
-from effattn_cli.commands.options import sweep
 from effattn_cli.models.presets import configs
 from effattn_cli.report.console import stdout
 from tests.running import alone, effattn
@@ -33,7 +31,7 @@ def test_without_a_command_there_is_help() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_stands_for_a_value_is_in_capitals(name: str) -> None:
     for option in options(name):
-        if option.is_flag or option.type.name == "choice" or option.name == "help":
+        if option.is_flag or option.name == "help":
             continue
         assert re.fullmatch(r"[A-Z][A-Z=| ]*", option.metavar or ""), option.opts
 
@@ -47,7 +45,9 @@ def test_a_letter_stands_for_one_option_in_every_command() -> None:
     assert {short: names for short, names in longs.items() if len(names) > 1} == {}
 
 
-@pytest.mark.parametrize("name", ["profile", "crossover", "evaluate", "export", "report", "merge"])
+@pytest.mark.parametrize(
+    "name", ["profile", "crossover", "evaluate", "export", "report", "merge", "new"]
+)
 def test_what_writes_a_file_takes_o(name: str) -> None:
     assert any("-o" in option.opts for option in options(name))
 
@@ -85,30 +85,6 @@ def test_known_models_are_listed() -> None:
     for name in configs():
         assert re.search(rf"^{re.escape(name)} .*[0-9]", found.stdout, re.MULTILINE), name
     assert max(map(len, found.stdout.splitlines())) <= 80
-
-
-@pytest.mark.parametrize(
-    ("typed", "found"),
-    [
-        ("linformer:ra", ["linformer:rank="]),
-        ("sdpa,linformer:ra", ["sdpa,linformer:rank="]),
-        ("linformer:rank=64,sha", ["linformer:rank=64,sharing="]),
-        ("linformer:sharing=n", ["linformer:sharing=none"]),
-        ("family:low", ["family:low-rank"]),
-        ("nobody:", []),
-    ],
-)
-def test_options_of_variants_are_completed(typed: str, found: list[str]) -> None:
-    assert [word for word in completion.variant_names(typed) if word in found] == found
-    assert bool(list(completion.variant_names(typed))) == bool(found)
-
-
-def test_words_of_axes_and_families_are_completed() -> None:
-    by_name = {option.name: option.annotation.__metadata__[0] for option in sweep()}
-    assert by_name["phase"].autocompletion("t") == ["train"]
-    assert by_name["dtype"].autocompletion("float32,b") == ["float32,bfloat16"]
-    assert by_name["family"].autocompletion("low") == ["low-rank"]
-    assert by_name["dim"].autocompletion is None
 
 
 def test_numbers_without_a_unit_are_asked_for_it() -> None:
