@@ -17,8 +17,8 @@ from effattn_cli.report.documents.choices import (
     CandidateAt,
     ChoiceAt,
     KnownAmount,
+    LongestContext,
     Needs,
-    Reach,
     RelaxedNeeds,
     ResourceLimit,
 )
@@ -49,7 +49,7 @@ def plan(choices: Sequence[Choice], single: Choice, setting: Setting) -> str:
 def longest(contexts: Sequence[MaxContext], setting: Setting, required: Requirements) -> str:
     """How far each candidate reaches."""
     reaches = tuple(
-        Reach(
+        LongestContext(
             label=context.candidate.label,
             longest=context.seq,
             surely=context.lower,
@@ -113,7 +113,7 @@ def _evaluation(one: Evaluation, chosen: Choice) -> CandidateAt:
         variant=one.candidate.variant,
         options=one.candidate.options,
         fits=one.fits,
-        verdict=recommendation.verdict(one, chosen),
+        verdict=recommendation.decision(one, chosen),
         probability=one.probability if one.known else None,
         certain=one.certain,
         binding=binding.limit.resource if binding and not one.rejection else None,

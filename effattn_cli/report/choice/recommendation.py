@@ -98,7 +98,7 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -
         Text(evidence_words.column(one, choice)),
     ]
     if told:
-        cells.append(Text(verdict(one, choice), "" if one.fits else "yellow"))
+        cells.append(Text(decision(one, choice), "" if one.fits else "yellow"))
     return Row(cells=tuple(cells))
 
 
@@ -106,7 +106,7 @@ def amount(one: Evaluation, resource: str, choice: Choice) -> str:
     return budget_phrases.amount(one.estimates.get(resource), choice.required.metric(resource))
 
 
-def verdict(one: Evaluation, choice: Choice) -> str:
+def decision(one: Evaluation, choice: Choice) -> str:
     """Whether the candidate was chosen, is tied, ranks lower, or lost, and why."""
     if one.rejection is not None:
         return budget_phrases.rejection(one.rejection, choice.seq)
