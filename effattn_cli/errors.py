@@ -17,8 +17,8 @@ EXIT_CODES: Mapping[int, str] = {
     0: "Done. A cell that is out of memory or unsupported is data.",
     1: "The answer is no: nothing fits, a law does not hold, a limit of `--fail-if` is broken or"
     " there was nothing to compare.",
-    2: "Something that was typed, or a file, cannot be read or does not exist.",
-    3: "Done, but a cell failed in a way that nobody expects.",
+    2: "Wrong usage: an option or a file cannot be read or does not exist.",
+    3: "Done, but a cell failed unexpectedly.",
     4: "Nothing could be measured.",
     70: "A fault in effattn: `--debug` shows where.",
     130: "Stopped by Ctrl-C or SIGTERM; what was measured is saved.",

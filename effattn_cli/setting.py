@@ -146,7 +146,8 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         str,
         Meta(max_length=60),
         Axis(
-            help="Of a block: `swiglu:14336`; `swiglu:768*128/8`: 8 of 128 experts; `none`.",
+            help="Feed-forward of a block: `swiglu:14336`; `swiglu:768*128/8`: 8 of 128 experts;"
+            " `none`.",
             metavar="SHAPE",
             read=feeds.checked,
             section="Shapes",
@@ -157,7 +158,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
     norm: Annotated[
         Norm,
         Axis(
-            help="Of a block: layer, rms.",
+            help="Norm of a block: layer, rms.",
             metavar="NORM",
             read=words(Norm),
             section="Shapes",

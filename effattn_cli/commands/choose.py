@@ -14,6 +14,8 @@ from effattn_cli.commands import options as o
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from effattn_cli.app.choosing import Case
 
 NOTHING = 1  # exit code: nothing fits
@@ -115,18 +117,27 @@ class View:
     chart: bool
 
 
+def _opened(case: "Case") -> "Console":
+    """The console, with a line on the machine whose numbers follow."""
+    from effattn_cli.report import phrases
+    from effattn_cli.report.console import stdout
+
+    console = stdout()
+    console.print(phrases.origin(case.profile), style="dim", highlight=False, markup=False)
+    return console
+
+
 def _answer(case: "Case", seq: int, shown: View) -> int:
     from effattn_cli.analysis.selection.relaxation import relaxations
     from effattn_cli.report import charts, terminal_chart
     from effattn_cli.report.choice import choice_json, explanation, recommendation, sentence
-    from effattn_cli.report.console import stdout
 
     choice = case.at(seq)
     relaxed = relaxations(choice) if choice.best is None else []
     if shown.json:
         typer.echo(choice_json.choice(choice, case.setting, relaxed))
         return 0 if choice.best is not None else NOTHING
-    console = stdout()
+    console = _opened(case)
     answer = recommendation.answer(
         choice, case.setting, relaxed, case.plugins, everything=shown.everything
     )
@@ -140,28 +151,27 @@ def _answer(case: "Case", seq: int, shown: View) -> int:
 
 def _plan(case: "Case", seqs: "Sequence[int]", *, json: bool) -> int:
     from effattn_cli.report.choice import choice_json, context_view
-    from effattn_cli.report.console import stdout
 
     choices = [case.at(seq) for seq in seqs]
     single = case.over(seqs)
     if json:
         typer.echo(choice_json.plan(choices, single, case.setting))
     else:
-        stdout().print(context_view.plan(choices, single, case.setting), highlight=False)
+        view = context_view.plan(choices, single, case.setting)
+        _opened(case).print(view, highlight=False)
     return 0 if any(choice.best for choice in choices) else NOTHING
 
 
 def _longest(case: "Case", *, json: bool, everything: bool) -> int:
     from effattn_cli.analysis.selection.relaxation import max_contexts
     from effattn_cli.report.choice import choice_json, context_view
-    from effattn_cli.report.console import stdout
 
     contexts = max_contexts(case.candidates, case.required)
     if json:
         typer.echo(choice_json.longest(contexts, case.setting, case.required))
     else:
         view = context_view.longest(contexts, case.setting, case.required, everything=everything)
-        stdout().print(view, highlight=False)
+        _opened(case).print(view, highlight=False)
     return 0 if any(each.seq for each in contexts) else NOTHING
 
 

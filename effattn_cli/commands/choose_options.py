@@ -21,7 +21,7 @@ def latency(help: str) -> Any:
 
 
 def memory(help: str) -> Any:
-    return _of(BUDGET, "--memory", metavar="SIZE", help=help)
+    return _of(BUDGET, "--memory", "-m", metavar="SIZE", help=help)
 
 
 def evidence(panel: str) -> Any:
@@ -71,12 +71,12 @@ Trained = Annotated[
     ),
 ]
 Latency = Annotated[
-    str | None, latency("Of a call: `50ms` (the median), or 'p95<=50ms' (quote it).")
+    str | None, latency("Latency of a call: `50ms` (the median), or 'p95<=50ms' (quote it).")
 ]
 Memory = Annotated[
     str | None, memory("A call's peak beyond inputs and weights, and what decoding keeps.")
 ]
-Energy = Annotated[str | None, _of(BUDGET, "--energy", metavar="JOULES", help="Of a call.")]
+Energy = Annotated[str | None, _of(BUDGET, "--energy", metavar="JOULES", help="Energy of a call.")]
 Fidelity = Annotated[
     str | None,
     _of(BUDGET, "--fidelity", metavar="SHARE",

@@ -24,7 +24,7 @@ def crossover(
     no_pager: o.NoPager = False,
     **options: Any,
 ) -> None:
-    """Find the length from which on each variant beats exact attention, saved or measured now."""
+    """Find the length from which each variant beats exact attention: saved, or measured now."""
     from effattn_cli.app.live_crossover import USUAL
     from effattn_cli.app.named_profiles import read
     from effattn_cli.app.part import part_of

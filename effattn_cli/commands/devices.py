@@ -10,7 +10,7 @@ from effattn_cli.commands import options as o
 def devices(
     device: Annotated[str, o.of_sweep("device", "Options")] = "auto",
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Measure again what is cached.")
+        bool, typer.Option("--refresh", help="Measure again instead of using the cache.")
     ] = False,
     json: o.Json = False,
 ) -> None:

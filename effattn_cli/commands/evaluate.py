@@ -42,7 +42,7 @@ def evaluate(
     quiet: o.Quiet = False,
     **options: Any,
 ) -> None:
-    """Find out what variants are worth: fidelity to exact attention, or what tiny models learn."""
+    """Evaluate variants: fidelity to exact attention, or what tiny models learn with them."""
     from effattn_cli import store
     from effattn_cli.app.evaluating import Order
     from effattn_cli.app.sweep import Interrupted

@@ -19,12 +19,13 @@ def note(text: str) -> None:
 
 def told(text: str) -> None:
     """On a terminal words are not broken at its edge; elsewhere a line stays one."""
-    print(filled(text) if sys.stderr.isatty() else text, file=sys.stderr)
+    if sys.stderr.isatty():
+        text = filled(text, shutil.get_terminal_size().columns)
+    print(text, file=sys.stderr)
 
 
-def filled(text: str) -> str:
-    """In lines as long as the terminal's."""
-    width = shutil.get_terminal_size().columns
+def filled(text: str, width: int) -> str:
+    """In lines of that width; a word that is longer stays whole."""
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 

@@ -228,9 +228,9 @@ def out(help: str) -> Any:
 Out = Annotated[Path | None, out(f"File to write. {unless_given('in your data folder')}")]
 Force = Annotated[bool, output("--force", help="Replace the file if it exists.")]
 Json = Annotated[bool, output("--json", help="Print one JSON document.")]
-Quiet = Annotated[bool, output("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[bool, output("--quiet", "-q", help="Show no progress.")]
 ChartFlag = Annotated[bool | None, output("--chart/--no-chart", help="Draw the curves.")]
-NoPager = Annotated[bool, output("--no-pager", help="Print it even where a screen is too small.")]
+NoPager = Annotated[bool, output("--no-pager", help="Print everything at once.")]
 Plugin = Annotated[list[str] | None, of_sweep("plugin", "Options")]
 VariantFilter = Annotated[
     list[str] | None,

@@ -19,7 +19,7 @@ SHOWN = 20  # saved files of a kind, unless all are asked for
 
 
 def profiles(
-    all: Annotated[bool, typer.Option("--all", help="The old ones too.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Show older ones, too.")] = False,
     json: o.Json = False,
 ) -> None:
     """List the saved profiles and evaluations, the newest first, and those that are shipped."""

@@ -23,10 +23,12 @@ def variants(
             autocompletion=variant_names,
         ),
     ] = None,
-    names: Annotated[bool, typer.Option("--names", help="Only the names, one a line.")] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="Print only the names, one per line.")
+    ] = False,
     survey: Annotated[
         bool,
-        typer.Option("--survey", help="The survey's Table 1, and beside it what is counted here."),
+        typer.Option("--survey", help="Show the survey's Table 1 beside what is counted here."),
     ] = False,
     plugin: o.Plugin = None,
     json: o.Json = False,

@@ -35,10 +35,10 @@ def answer(
     if not everything:
         shown += [Text(_counted(listed, choice))]
     if choice.best is not None:
-        shown += _doubt(choice.best, choice, setting)
+        shown += [*_doubt(choice.best, choice, setting), Text()]
     else:
         shown += _nearer(choice, relaxed, setting)
-    return Lines(*shown, Text())
+    return Lines(*shown)
 
 
 def _question(choice: Choice) -> str:
