@@ -63,6 +63,10 @@ class Command(TyperCommand):
             if isinstance(parameter, TyperOption):
                 parameter.show_envvar = False
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """An argument that is needed stands without braces."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
 
 app = typer.Typer(
     help="Profile attention variants on your hardware, and find the one that fits your budget.",
@@ -135,7 +139,8 @@ def main() -> NoReturn:
     if not os.environ.get("COLUMNS", "").strip("0").isdigit():  # a width of nothing shows nothing
         os.environ.pop("COLUMNS", None)
     if bash_completion.is_asked():
-        sys.exit(bash_completion.answer(partial(app, standalone_mode=False)))
+        bash_completion.answer(partial(app, standalone_mode=False))
+        sys.exit()
     gc.set_threshold(SURVIVORS)
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = _in_front([word for word in sys.argv[1:] if word != "--debug"])

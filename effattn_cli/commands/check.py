@@ -21,7 +21,13 @@ def check(
     ],
     plugin: o.Plugin = None,
     time_limit: Annotated[
-        str, typer.Option("--time-limit", metavar="TIME", help="Time limit of each test.")
+        str,
+        typer.Option(
+            "--time-limit",
+            metavar="TIME",
+            help=f"Time limit of each test. {o.unless_given('60s')}",
+            show_default=False,
+        ),
     ] = "60s",
     json: o.Json = False,
 ) -> None:

@@ -13,7 +13,9 @@ WHAT, BUDGET = "Workload", "Budget"
 
 
 def _of(panel: str, *names: str, help: str, metavar: str = " ", **more: Any) -> Any:
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel, **more)
+    return typer.Option(
+        *names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False, **more
+    )
 
 
 def latency(help: str) -> Any:
@@ -90,14 +92,15 @@ Recall = Annotated[
 Confidence = Annotated[
     str,
     _of(BUDGET, "--confidence", metavar="SHARE",
-        help="Required probability of meeting each limit, 0.5 to 0.99."),
+        help="Required probability of meeting each limit, 0.5 to 0.99."
+        f" {o.unless_given('90%')}"),
 ]  # fmt: skip
 Evidence = Annotated[list[str] | None, evidence(o.OUTPUT)]
 Prefer = Annotated[
     Literal["quality", "speed", "memory"],
     _of(o.OUTPUT, "--prefer", metavar="WORD",
         help="How to rank what fits: quality (your scores, exact attention, then evidence),"
-        " speed, or memory."),
+        f" speed, or memory. {o.unless_given('quality')}"),
 ]  # fmt: skip
 All = Annotated[bool, _of(o.OUTPUT, "--all", help="Show every candidate, and why it lost.")]
 Explain = Annotated[bool, _of(o.OUTPUT, "--explain", help="Show how each number was obtained.")]

@@ -34,7 +34,13 @@ def compare(
         ),
     ] = None,
     threshold: Annotated[
-        str, typer.Option("--threshold", metavar="SHARE", help="Ignore changes smaller than this.")
+        str,
+        typer.Option(
+            "--threshold",
+            metavar="SHARE",
+            help=f"Ignore changes smaller than this. {o.unless_given('3%')}",
+            show_default=False,
+        ),
     ] = "3%",
     fail_if: Annotated[
         list[str] | None,
@@ -50,15 +56,14 @@ def compare(
     all: Annotated[bool, typer.Option("--all", help="Show unchanged cells, too.")] = False,
     json: o.Json = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+        bool, o.output("--markdown", help="Print Markdown, for a pull request.")
     ] = False,
     output_format: Annotated[
         Form | None,
-        typer.Option(
+        o.output(
             "--output-format",
             metavar="FORM",
             help="text, github (annotations of a workflow), json, or markdown.",
-            show_default=False,
         ),
     ] = None,
     chart: o.ChartFlag = None,

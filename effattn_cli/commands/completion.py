@@ -44,9 +44,9 @@ def _values(option: "Option") -> list[str]:
     from effattn_cli.plan.option_values import spellings
 
     usual = option.default
-    is_number = isinstance(usual, int | float) and not isinstance(usual, bool)
-    numbers = [str(usual), str(2 * usual)] if is_number else []
-    return spellings(option) or numbers
+    if isinstance(usual, bool) or not isinstance(usual, int | float):
+        return spellings(option)
+    return spellings(option) or [str(usual), str(2 * usual)]
 
 
 def family_names(incomplete: str) -> Iterable[str]:

@@ -15,13 +15,19 @@ def export(
     seq: o.SeqFilter = None,
     format: Annotated[
         Literal["csv", "json", "md"],
-        o.output("--format", "-f", metavar="FORMAT", help="csv, json, or md (Markdown)."),
+        o.output(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help=f"csv, json, or md (Markdown). {o.unless_given('csv')}",
+        ),
     ] = "csv",
     out: Annotated[Path | None, o.out(f"File to write. {o.unless_given('stdout')}")] = None,
     force: o.Force = False,
     json: Annotated[
         bool, o.output("--json", help="With --out: say in JSON what was written.")
     ] = False,
+    no_pager: o.NoPager = False,
     **options: Any,
 ) -> None:
     """Write a profile as CSV (one row per measurement), JSON (all of it) or Markdown."""
@@ -39,10 +45,22 @@ def export(
     writers = {"csv": exports.as_csv, "json": store.as_json, "md": exports.as_markdown}
     text = writers[format](loaded).removesuffix("\n") + "\n"
     if out is None:
-        typer.echo(text, nl=False)
+        _print(text, pager=not no_pager)
     else:
         files.check(out)
         named_profiles.unless_there(out, force=force)
         files.replace(out, text.encode(errors="replace"))
         if json:
             wrote(out, "export", {"cells": len(loaded.records)})
+
+
+def _print(text: str, *, pager: bool) -> None:
+    """As it is; through the pager where somebody looks at it."""
+    from effattn_cli.report.console import paged, stdout
+
+    console = stdout()
+    if not console.is_terminal:
+        typer.echo(text, nl=False)
+        return
+    with paged(console, pager=pager):
+        console.out(text, end="", highlight=False)

@@ -29,13 +29,20 @@ def model(
     ] = None,
     context: Annotated[str | None, m.context("Tokens: `4k..128k`.")] = None,
     batch: Annotated[
-        str, m.of_model("--batch", "-b", metavar="RANGE", help="Sequences at once.")
+        str,
+        m.of_model(
+            "--batch", "-b", metavar="RANGE", help=f"Sequences at once. {o.unless_given('1')}"
+        ),
     ] = "1",
     weights: m.Weights = None,
     kv_dtype: m.KvDtype = None,
     chunk: Annotated[
         str,
-        m.of_model("--chunk", metavar="N", help="Tokens of a prompt that are processed at once."),
+        m.of_model(
+            "--chunk",
+            metavar="N",
+            help=f"Tokens of a prompt that are processed at once. {o.unless_given('2k')}",
+        ),
     ] = "2k",
     memory: Annotated[
         str | None,

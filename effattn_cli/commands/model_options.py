@@ -12,7 +12,9 @@ CONFIG = unless_given("as the config says")
 
 
 def of_model(*names: str, help: str, metavar: str = " ", **more: Any) -> Any:
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=WHOLE, **more)
+    return typer.Option(
+        *names, help=help, metavar=metavar, rich_help_panel=WHOLE, show_default=False, **more
+    )
 
 
 def context(help: str) -> Any:

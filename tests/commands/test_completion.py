@@ -11,7 +11,7 @@ import pytest
 
 from effattn_cli.commands import bash_completion, completion
 from effattn_cli.commands.options import evaluation, sweep
-from tests.running import alone, effattn
+from tests.running import effattn
 
 #: How readline cuts a line into words: a `:` or `=` is one.
 WORDS = re.compile(r"[:=]+|[^\s:=]+")
@@ -114,7 +114,6 @@ def test_saved_profiles_are_completed_by_name_and_by_age(
     assert completion.profile_names("@") == ["@1"]
 
 
-def test_what_cannot_be_completed_says_nothing() -> None:
-    asked = {"_EFFATTN_COMPLETE": "complete_bash", "COMP_WORDS": "effattn\nnobody\n-v\n"}
-    found = alone(COMP_CWORD="3", **asked)
-    assert (found.returncode, found.stderr) == (0, "")
+@pytest.mark.parametrize("line", ["effattn profile -v nobody:", "effattn show nobody"])
+def test_nothing_is_offered_where_nothing_is_known(line: str, programs: Path) -> None:
+    assert completed(line, programs) == []
