@@ -9,6 +9,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -18,6 +20,7 @@ from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
 from effattn_cli import __version__
+from effattn_cli.commands import bash_completion
 from effattn_cli.commands.check import check
 from effattn_cli.commands.choose import choose
 from effattn_cli.commands.compare import compare
@@ -29,6 +32,7 @@ from effattn_cli.commands.export_model import export_model
 from effattn_cli.commands.merge import merge
 from effattn_cli.commands.model import model
 from effattn_cli.commands.new import new
+from effattn_cli.commands.notes import told
 from effattn_cli.commands.presets import presets
 from effattn_cli.commands.profile import profile
 from effattn_cli.commands.profiles import profiles
@@ -37,7 +41,7 @@ from effattn_cli.commands.schema import schema
 from effattn_cli.commands.score import score
 from effattn_cli.commands.show import show
 from effattn_cli.commands.variants import variants
-from effattn_cli.errors import EffattnError, Stopped
+from effattn_cli.errors import NEAR, EffattnError, Stopped
 from effattn_cli.report import colors, stand_ins
 from effattn_cli.setting import FORMER
 from effattn_cli.units import clean
@@ -59,6 +63,10 @@ class Command(TyperCommand):
         for parameter in self.params:
             if isinstance(parameter, TyperOption):
                 parameter.show_envvar = False
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """An argument that is needed stands without braces."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
 
 app = typer.Typer(
@@ -100,7 +108,7 @@ def _of_all(*names: str, help: str, **more: Any) -> Any:
 
 Color = Annotated[
     colors.When,
-    _of_all("--color", help="Colours in answers.", callback=_color),
+    _of_all("--color", metavar="WHEN", help="Colours: auto, always, or never.", callback=_color),
 ]
 Version = Annotated[
     bool,
@@ -131,6 +139,9 @@ def main() -> NoReturn:
             stream.reconfigure(errors=stand_ins.NAME)  # an ASCII terminal has no µ
     if not os.environ.get("COLUMNS", "").strip("0").isdigit():  # a width of nothing shows nothing
         os.environ.pop("COLUMNS", None)
+    if bash_completion.is_asked():
+        bash_completion.answer(partial(app, standalone_mode=False))
+        sys.exit()
     gc.set_threshold(SURVIVORS)
     debug = "--debug" in sys.argv[1:]
     sys.argv[1:] = _in_front([word for word in sys.argv[1:] if word != "--debug"])
@@ -165,7 +176,7 @@ def _run(*, debug: bool) -> int:
             raise
         message, hint, code = _words(error)
         message = clean(" ".join(message.split()))
-        print(message if code == Stopped.exit_code else f"error: {message}", file=sys.stderr)
+        told(message if code == Stopped.exit_code else f"error: {message}")
         if hint:
             print(f"hint: {clean(hint)}", file=sys.stderr)
         if not _is_unwritable(error):
@@ -202,16 +213,21 @@ def _words(error: Exception) -> tuple[str, str | None, int]:
         # The error of an argument that is missing holds no message until it is formatted.
         text = getattr(error, "message", "") or error.format_message()
         message, _, near = str(text).partition(" Did you mean ")
-        others = getattr(error, "possibilities", None)  # the nearest is the first
-        near = f"{others[0]!r}" if others else near.partition(", ")[0].rstrip("?")
-        former = getattr(error, "option_name", "").removeprefix("--")
-        if former in FORMER:
-            near = f"'--{FORMER[former]} {former}'"
-        near = f"{near}?" if near else ""
+        near = _near(error, near)
         names = getattr(getattr(error, "param", None), "opts", None) or [""]
         if names[0].startswith("-") and names[0] not in message:
             message = f"{max(names, key=len)}: {message}"
-        return message.rstrip(". "), f"did you mean {near}" if near else None, 2
+        return message.rstrip(". "), f"did you mean {near}?" if near else None, 2
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         return f"cannot write: {error.strerror}", None, 2
     return f"internal: {type(error).__name__}: {error}", "--debug shows where", 70
+
+
+def _near(error: TyperException, told: str) -> str:
+    """The word that may have been meant, in quotes; typer tells that of a command."""
+    option = getattr(error, "option_name", "").removeprefix("--")
+    if option in FORMER:
+        return f"'--{FORMER[option]} {option}'"
+    others = {word.removeprefix("--"): word for word in getattr(error, "possibilities", ()) or ()}
+    like = get_close_matches(option, others, 1, NEAR)
+    return repr(others[like[0]]) if like else told.partition(", ")[0].rstrip("?")

@@ -17,11 +17,16 @@ EXIT_CODES: Mapping[int, str] = {
     0: "Done. A cell that is out of memory or unsupported is data.",
     1: "The answer is no: nothing fits, a law does not hold, a limit of `--fail-if` is broken or"
     " there was nothing to compare.",
-    2: "Something that was typed, or a file, cannot be read or does not exist.",
-    3: "Done, but a cell failed in a way that nobody expects.",
+    2: "Wrong usage: an option or a file cannot be read or does not exist.",
+    3: "Done, but a cell failed unexpectedly.",
     4: "Nothing could be measured.",
     70: "A fault in effattn: `--debug` shows where.",
     130: "Stopped by Ctrl-C or SIGTERM; what was measured is saved.",
+}
+MANY = 20  # names that a hint does not list where a command does
+LISTED = {
+    "variant": "effattn variants lists them",
+    "model": "effattn presets lists the known ones; or give a config.json",
 }
 NEAR = 0.6  # likeness from 0 to 1 of a word to the one that may have been meant
 
@@ -73,7 +78,9 @@ def unknown(
     begun = [name for name in names if len(value) > 2 and name.startswith(value.lower())]
     likely = [*begun, *get_close_matches(value.lower(), names, 1, NEAR), None]
     near = by_spelling.get(_bare(value), likely[0])
-    hint = f"did you mean {near!r}?" if near else f"valid: {', '.join(names)}"
+    listed = LISTED.get(what) if len(names) > MANY else None
+    listed = listed or f"valid: {', '.join(names)}"
+    hint = f"did you mean {near!r}?" if near else listed
     return UsageError(f"unknown {what} {value!r}", hint)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Section = Literal["What to sweep", "Shapes", "Limits and sampling"]
+Section = Literal["What to sweep", "Shapes", "Execution", "Limits and sampling"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,8 @@ class OptionSpec:
     section: Section = "What to sweep"
     default: str = ""  # what help shows, where that is not the usual value
     switch: bool = False  # an option without a value, with a `--no-` form
-    completion: Literal["", "variant", "model", "family"] = ""  # whose names complete it
+    #: Whose names complete it.
+    completion: Literal["", "variant", "model", "family", "task", "regime", "engine"] = ""
 
 
 def specs(record: type) -> dict[str, Any]:

@@ -144,7 +144,8 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         str,
         Meta(max_length=60),
         Axis(
-            help="Of a block: `swiglu:14336`; `swiglu:768*128/8`: 8 of 128 experts; `none`.",
+            help="Feed-forward of a block: `swiglu:14336`; `swiglu:768*128/8`: 8 of 128 experts;"
+            " `none`.",
             metavar="SHAPE",
             read=feeds.checked,
             section="Shapes",
@@ -155,7 +156,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
     norm: Annotated[
         Norm,
         Axis(
-            help="Of a block: layer, rms.",
+            help="Norm of a block: layer, rms.",
             metavar="NORM",
             read=words(Norm),
             section="Shapes",
@@ -188,6 +189,8 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
             help="eager, compile (torch.compile), onnxruntime, openvino.",
             metavar="ENGINE",
             read=engine_names.read,
+            completion="engine",
+            section="Execution",
             show=lambda engine: "compiled" if engine == "compile" else engine,
             quiet=True,
         ),
@@ -197,6 +200,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         Axis(
             help="CPU heap: `retained` keeps freed memory, `default` is the system's way.",
             metavar="HEAP",
+            section="Execution",
             read=words(Alloc),
             show=lambda alloc: f"{alloc} heap",
             quiet=True,
@@ -207,6 +211,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         Axis(
             help="warm, or cold: a GPU's L2 is overwritten before each call.",
             metavar="STATE",
+            section="Execution",
             read=words(Cache),
             show=lambda cache: f"{cache} cache",
             quiet=True,
@@ -217,6 +222,7 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         Axis(
             help="auto, cpu, cuda:0, ...",
             metavar="DEVICE",
+            section="Execution",
             read=devices,
             short="-d",
             default="auto",
@@ -226,8 +232,8 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
         ),
     ] = "cpu"
     threads: Annotated[Count, Axis(
-        help="CPU threads.", metavar="RANGE", read=integers(4096), default="all cores",
-        show=lambda threads: units.number(threads, "thread"), assumed=False,
+        help="CPU threads.", metavar="RANGE", section="Execution", read=integers(4096),
+        default="all cores", show=lambda threads: units.number(threads, "thread"), assumed=False,
     )] = 1  # fmt: skip
 
     def values(self) -> dict[str, Any]:

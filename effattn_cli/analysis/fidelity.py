@@ -64,7 +64,7 @@ def of_regime(record: Evidence, regime: str) -> Fidelity | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Nearness:
     """What is near enough, of the choices of one variant."""
 
     variant: str
@@ -73,15 +73,15 @@ class Verdict:
     beyond: Mapping[str, tuple[Evidence, float]]  # the nearest choice where none is, and its error
 
 
-def verdicts(records: Iterable[Evidence], limit: float) -> list[Verdict]:
+def nearnesses(records: Iterable[Evidence], limit: float) -> list[Nearness]:
     """One for each variant; an interval's upper end is to be within the limit."""
     by_name: dict[str, list[Evidence]] = {}
     for record in records:
         by_name.setdefault(record.cell.variant, []).append(record)
-    return [_verdict(name, several, limit) for name, several in by_name.items()]
+    return [_nearness(name, several, limit) for name, several in by_name.items()]
 
 
-def _verdict(name: str, records: list[Evidence], limit: float) -> Verdict:
+def _nearness(name: str, records: list[Evidence], limit: float) -> Nearness:
     near: dict[str, Evidence] = {}
     beyond: dict[str, tuple[Evidence, float]] = {}
     for regime in regimes(records):
@@ -94,7 +94,7 @@ def _verdict(name: str, records: list[Evidence], limit: float) -> Verdict:
         elif known:
             record, found = min(known, key=lambda pair: pair[1].value)
             beyond[regime] = record, found.value
-    return Verdict(name, len(records), near, beyond)
+    return Nearness(name, len(records), near, beyond)
 
 
 def _price(record: Evidence) -> float:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from effattn_cli.commands import options as o
 from effattn_cli.commands.completion import variant_names
 
 BROKEN = 1  # exit code: a law does not hold
@@ -13,18 +14,22 @@ def check(
     variant: Annotated[
         str,
         typer.Argument(
+            metavar="VARIANT",
             help="A variant with options, `linformer:rank=8`, or its file.",
             autocompletion=variant_names,
         ),
     ],
-    plugin: Annotated[
-        list[str] | None,
-        typer.Option("--plugin", metavar="PATH", help="A file or folder with variants."),
-    ] = None,
+    plugin: o.Plugin = None,
     time_limit: Annotated[
-        str, typer.Option("--time-limit", metavar="TIME", help="Time limit of each test.")
+        str,
+        typer.Option(
+            "--time-limit",
+            metavar="TIME",
+            help=f"Time limit of each test. {o.unless_given('60s')}",
+            show_default=False,
+        ),
     ] = "60s",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: o.Json = False,
 ) -> None:
     """Test a variant: shapes, causality, padding, gradients, growth of costs and more."""
     from effattn_cli.app import conformance

@@ -8,17 +8,20 @@ import typer
 
 from effattn_cli.commands import choose_model
 from effattn_cli.commands import choose_options as asked
+from effattn_cli.commands import model_options as m
 from effattn_cli.commands import options as o
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.console import Console
 
     from effattn_cli.app.choosing import Case
 
 NOTHING = 1  # exit code: nothing fits
 
 
-@o.takes(*o.filters(asked.WHAT))
+@o.takes(*o.filters(asked.WHAT), behind=o.rare_filters())
 def choose(
     profiles: asked.Profiles = None,
     seq: asked.Seq = None,
@@ -39,16 +42,16 @@ def choose(
     context: asked.Context = None,
     prefill: asked.Prefill = None,
     tokens_per_second: asked.Rate = None,
-    weights: asked.Weights = None,
-    kv_dtype: asked.Cache = None,
-    replace: asked.Replace = None,
-    keep: asked.Shares = None,
+    weights: m.Weights = None,
+    kv_dtype: m.KvDtype = None,
+    replace: m.Replace = None,
+    keep: m.Keep = None,
     everything: asked.All = False,
     explain: asked.Explain = False,
-    chart: asked.Chart = None,
+    chart: o.ChartFlag = None,
     emit: asked.Emit = None,
-    force: asked.Force = False,
-    json: asked.Json = False,
+    force: o.Force = False,
+    json: o.Json = False,
     **options: Any,
 ) -> None:
     """Recommend the variant to deploy within a latency, memory or energy budget.
@@ -101,7 +104,7 @@ def choose(
     elif len(seqs) > 1:
         code = _plan(case, seqs, json=json)
     else:
-        shown = View(json=json, everything=everything, explain=explain, chart=chart)
+        shown = View(json=json, everything=everything, explain=explain, chart=bool(chart))
         code = _answer(case, seqs[0], shown)
     raise typer.Exit(code)
 
@@ -113,21 +116,30 @@ class View:
     json: bool
     everything: bool
     explain: bool
-    chart: bool | None
+    chart: bool
+
+
+def _opened(case: "Case") -> "Console":
+    """The console, with a line on the machine whose numbers follow."""
+    from effattn_cli.report import phrases
+    from effattn_cli.report.console import stdout
+
+    console = stdout()
+    console.print(phrases.origin(case.profile), style="dim", highlight=False, markup=False)
+    return console
 
 
 def _answer(case: "Case", seq: int, shown: View) -> int:
     from effattn_cli.analysis.selection.relaxation import relaxations
     from effattn_cli.report import charts, terminal_chart
     from effattn_cli.report.choice import choice_json, explanation, recommendation, sentence
-    from effattn_cli.report.console import stdout
 
     choice = case.at(seq)
     relaxed = relaxations(choice) if choice.best is None else []
     if shown.json:
         typer.echo(choice_json.choice(choice, case.setting, relaxed, case.places))
         return 0 if choice.best is not None else NOTHING
-    console = stdout()
+    console = _opened(case)
     answer = recommendation.answer(
         choice,
         case.setting,
@@ -146,23 +158,20 @@ def _answer(case: "Case", seq: int, shown: View) -> int:
 
 def _plan(case: "Case", seqs: "Sequence[int]", *, json: bool) -> int:
     from effattn_cli.report.choice import choice_json, context_view
-    from effattn_cli.report.console import stdout
 
     choices = [case.at(seq) for seq in seqs]
     single = case.over(seqs)
     if json:
         typer.echo(choice_json.plan(choices, single, case.setting, case.places))
     else:
-        stdout().print(
-            context_view.plan(choices, single, case.setting, case.places), highlight=False
-        )
+        view = context_view.plan(choices, single, case.setting, case.places)
+        _opened(case).print(view, highlight=False)
     return 0 if any(choice.best for choice in choices) else NOTHING
 
 
 def _longest(case: "Case", *, json: bool, everything: bool) -> int:
     from effattn_cli.analysis.selection.relaxation import max_contexts
     from effattn_cli.report.choice import choice_json, context_view
-    from effattn_cli.report.console import stdout
 
     contexts = max_contexts(case.candidates, case.required)
     if json:
@@ -171,7 +180,7 @@ def _longest(case: "Case", *, json: bool, everything: bool) -> int:
         view = context_view.longest(
             contexts, case.setting, case.required, case.places, everything=everything
         )
-        stdout().print(view, highlight=False)
+        _opened(case).print(view, highlight=False)
     return 0 if any(each.seq for each in contexts) else NOTHING
 
 

@@ -5,34 +5,58 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from effattn_cli.architecture import Weights as Form
 from effattn_cli.commands import options as o
 from effattn_cli.commands.completion import evaluation_names
+from effattn_cli.commands.model_options import WHOLE, context, of_model
 
-WHAT, BUDGET, ANSWER = "Workload", "Budget", "Answer"
-MODEL = "A whole model"
+WHAT, BUDGET = "Workload", "Budget"
 
 
-def _of(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel)
+def _of(panel: str, *names: str, help: str, metavar: str = " ", **more: Any) -> Any:
+    return typer.Option(
+        *names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False, **more
+    )
+
+
+def latency(help: str) -> Any:
+    return _of(BUDGET, "--latency", metavar="TIME", help=help)
+
+
+def memory(help: str) -> Any:
+    return _of(BUDGET, "--memory", "-m", metavar="SIZE", help=help)
+
+
+def evidence(panel: str) -> Any:
+    return _of(
+        panel,
+        "--evidence",
+        metavar="FILE",
+        help="An evaluation: a file, a name, @1. Repeatable."
+        f" {o.unless_given('the newest, and those that are shipped')}",
+        autocompletion=evaluation_names,
+    )
 
 
 Profiles = Annotated[
     list[str] | None,
     o.profile_argument(
-        "Files, names or folders. Default: the newest saved profiles with matching cells."
+        "Files, names or folders. Without them: the newest saved ones with such cells.",
+        "[PROFILE]...",
     ),
 ]
 Seq = Annotated[
     str | None,
-    _of(WHAT, "--seq", "-s", metavar="RANGE",
-        help="Tokens, as `32k`, or a range. Default: find the longest context that fits."),
-]  # fmt: skip
+    o.of_sweep(
+        "seq", WHAT, "Tokens, as `32k`, or a range. Without it: the longest context that fits."
+    ),
+]
 Variants = Annotated[
     list[str] | None,
-    _of(WHAT, "--variant", "-v", metavar="NAME",
-        help="Only these: names, labels as `linformer:rank=64`, or `family:linear`."),
-]  # fmt: skip
+    o.of_sweep(
+        "variant", WHAT, "Only these: names, labels as `linformer:rank=64`, or `family:linear`."
+    ),
+]
+Exact = Annotated[bool, _of(WHAT, "--exact", help="Only exact attention.")]
 Keep = Annotated[
     bool,
     _of(
@@ -49,99 +73,60 @@ Trained = Annotated[
         help="The model will be trained with it, so keeping weights does not matter.",
     ),
 ]
-Exact = Annotated[bool, _of(WHAT, "--exact", help="Only exact attention.")]
-Model = Annotated[
-    str | None,
-    _of(MODEL, "--model", metavar="MODEL",
-        help="A whole model: a `config.json`, a folder with one, or a known model."),
-]  # fmt: skip
-Context = Annotated[
-    str | None, _of(MODEL, "--context", "-c", metavar="N", help="Tokens of each sequence.")
-]
-Prefill = Annotated[
-    str | None,
-    _of(MODEL, "--prefill", metavar="TIME", help="Time limit for reading a prompt of that length."),
-]
-Rate = Annotated[
-    float | None,
-    _of(
-        MODEL,
-        "--tokens-per-second",
-        metavar="N",
-        help="Rate of decoding at that length, over the batch.",
-    ),
-]
-Weights = Annotated[
-    Form | None,
-    _of(MODEL, "--weights", help="Data type of the layers' weights; default: the config's."),
-]
-Cache = Annotated[
-    Literal["float32", "bfloat16", "float16"] | None,
-    _of(MODEL, "--kv-dtype", help="Data type of keys and values; default: the config's."),
-]
-Replace = Annotated[
-    list[str] | None,
-    _of(
-        MODEL, "--replace", metavar="KIND=NAME", help="Layouts to consider: `full=gated-deltanet`."
-    ),
-]
-Shares = Annotated[
-    str | None,
-    _of(
-        MODEL,
-        "--keep",
-        metavar="SHARES",
-        help="Shares of these layers that stay as they are: `1/2,1/4,0`.",
-    ),
-]
 Latency = Annotated[
-    str | None,
-    _of(BUDGET, "--latency", metavar="TIME",
-        help="Of a call: `50ms` (the median), or 'p95<=50ms' (quote it)."),
-]  # fmt: skip
+    str | None, latency("Latency of a call: `50ms` (the median), or 'p95<=50ms' (quote it).")
+]
 Memory = Annotated[
-    str | None,
-    _of(BUDGET, "--memory", metavar="SIZE",
-        help="A call's peak beyond inputs and weights, and what decoding keeps."),
-]  # fmt: skip
-Energy = Annotated[str | None, _of(BUDGET, "--energy", metavar="JOULES", help="Of a call.")]
-Confidence = Annotated[
-    str,
-    _of(BUDGET, "--confidence", metavar="SHARE",
-        help="Required probability of meeting each limit, 0.5 to 0.99."),
-]  # fmt: skip
+    str | None, memory("A call's peak beyond inputs and weights, and what decoding keeps.")
+]
+Energy = Annotated[str | None, _of(BUDGET, "--energy", metavar="JOULES", help="Energy of a call.")]
 Fidelity = Annotated[
     str | None,
     _of(BUDGET, "--fidelity", metavar="SHARE",
-        help="It keeps the weights, with an error of the output of at most `5%`, say."),
+        help="Largest error of the output with a model's own weights, as `5%`."),
 ]  # fmt: skip
 Recall = Annotated[
     int | None,
-    _of(BUDGET, "--recall", metavar="PAIRS", help="That a tiny model recalls, 90 % of them right."),
-]
-Evidence = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--evidence", metavar="FILE", rich_help_panel=ANSWER, autocompletion=evaluation_names,
-        help="An evaluation: a file, a name, @1. Without it: the newest, and those shipped.",
-    ),
+    _of(BUDGET, "--recall", metavar="PAIRS",
+        help="Pairs that a tiny model has to recall, 90 % of them right."),
 ]  # fmt: skip
+Confidence = Annotated[
+    str,
+    _of(BUDGET, "--confidence", metavar="SHARE",
+        help="Required probability of meeting each limit, 0.5 to 0.99."
+        f" {o.unless_given('90%')}"),
+]  # fmt: skip
+Evidence = Annotated[list[str] | None, evidence(o.OUTPUT)]
 Prefer = Annotated[
     Literal["quality", "speed", "memory", "cost"] | None,
-    _of(ANSWER, "--prefer", metavar="WORD",
+    _of(o.OUTPUT, "--prefer", metavar="WORD",
         help="How to rank what fits: quality (your scores, exact attention, then evidence), speed,"
         " memory; with --price, cost."),
 ]  # fmt: skip
 Prices = Annotated[
     list[str] | None,
-    _of(ANSWER, "--price", metavar="MACHINE=PRICE",
+    _of(o.OUTPUT, "--price", metavar="MACHINE=PRICE",
         help="Rank by the cost of a million tokens: `h100=2.5/h` for each machine, or a file."),
 ]  # fmt: skip
-All = Annotated[bool, _of(ANSWER, "--all", help="Show every candidate, and why it lost.")]
-Explain = Annotated[bool, _of(ANSWER, "--explain", help="Show how each number was obtained.")]
-Chart = Annotated[bool | None, _of(ANSWER, "--chart/--no-chart", help="Draw the curves.")]
+All = Annotated[bool, _of(o.OUTPUT, "--all", help="Show every candidate, and why it lost.")]
+Explain = Annotated[bool, _of(o.OUTPUT, "--explain", help="Show how each number was obtained.")]
 Emit = Annotated[
-    Path | None, _of(ANSWER, "--emit", metavar="FILE", help="Write a policy for a service.")
+    Path | None, _of(o.OUTPUT, "--emit", metavar="FILE", help="Write a policy for a service.")
 ]
-Force = Annotated[bool, _of(ANSWER, "--force", help="Replace the policy if it exists.")]
-Json = Annotated[bool, _of(ANSWER, "--json", help="Print one JSON document.")]
+Model = Annotated[
+    str | None,
+    o.of_sweep("model", WHOLE, "A `config.json`, a folder with one, or a known model."),
+]
+Context = Annotated[str | None, context("Tokens of each sequence, as `32k`.")]
+Prefill = Annotated[
+    str | None,
+    of_model("--prefill", metavar="TIME", help="Time limit for reading a prompt of that length."),
+]
+Rate = Annotated[
+    float | None,
+    of_model(
+        "--tokens-per-second",
+        metavar="N",
+        help="Lowest rate of decoding at that length, over the batch.",
+    ),
+]

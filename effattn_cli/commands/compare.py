@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from effattn_cli.commands.completion import profile_names
+from effattn_cli.commands import options as o
+from effattn_cli.commands.completion import variant_names
 
 if TYPE_CHECKING:
     from effattn_cli.analysis.compare.comparison import Comparison
@@ -20,21 +21,16 @@ Form = Literal["text", "json", "markdown", "github"]
 
 
 def compare(
-    old: Annotated[
-        str,
-        typer.Argument(
-            help="A file, a name, @2, ref:NAME, a folder.", autocompletion=profile_names
-        ),
-    ],
+    old: Annotated[str, o.profile_argument("A file, a name, @2, ref:NAME, a folder.", "OLD")],
     new: Annotated[
-        list[str] | None,
-        typer.Argument(help="One or more newer profiles.", autocompletion=profile_names),
+        list[str] | None, o.profile_argument("One or more newer profiles.", "[NEW]...")
     ] = None,
     variants: Annotated[
         tuple[str, str] | None,
         typer.Option(
             "--variants",
             metavar="OLD NEW",
+            autocompletion=variant_names,
             help="Compare one variant with another: of one sweep, if NEW is left out.",
         ),
     ] = None,
@@ -47,7 +43,13 @@ def compare(
         ),
     ] = None,
     threshold: Annotated[
-        str, typer.Option("--threshold", metavar="SHARE", help="Ignore changes smaller than this.")
+        str,
+        typer.Option(
+            "--threshold",
+            metavar="SHARE",
+            help=f"Ignore changes smaller than this. {o.unless_given('3%')}",
+            show_default=False,
+        ),
     ] = "3%",
     fail_if: Annotated[
         list[str] | None,
@@ -61,20 +63,19 @@ def compare(
         bool, typer.Option("--strict", help="Unclear or missing cells fail --fail-if, too.")
     ] = False,
     all: Annotated[bool, typer.Option("--all", help="Show unchanged cells, too.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: o.Json = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+        bool, o.output("--markdown", help="Print Markdown, for a pull request.")
     ] = False,
     output_format: Annotated[
         Form | None,
-        typer.Option(
+        o.output(
             "--output-format",
-            help="`github`: annotations of a workflow. `json`, `markdown`: as these options.",
+            metavar="FORM",
+            help="text, github (annotations of a workflow), json, or markdown.",
         ),
     ] = None,
-    chart: Annotated[
-        bool | None, typer.Option("--chart/--no-chart", help="Draw the curves that changed.")
-    ] = None,
+    chart: o.ChartFlag = None,
 ) -> None:
     """Compare profiles: what got faster, slower, larger or smaller, and what the noise hides."""
     from effattn_cli.analysis.compare import comparison as comparing
@@ -100,7 +101,7 @@ def compare(
         name: gate.outcomes(comparison, limits, strict=strict)
         for name, comparison in comparisons.items()
     }
-    _show(form, Answer(old, comparisons, found), all=all, chart=chart)
+    _show(form, Answer(old, comparisons, found), all=all, chart=bool(chart))
     for line in gate_phrases.lines(found, comparisons):
         print(line, file=sys.stderr)
     failed = [one for outcomes in found.values() for one in outcomes if not one.passed]
@@ -129,7 +130,7 @@ def _form(asked: Form | None, *, json: bool, markdown: bool) -> Form:
     return forms[0] if forms else "text"
 
 
-def _show(form: Form, answer: Answer, *, all: bool, chart: bool | None) -> None:
+def _show(form: Form, answer: Answer, *, all: bool, chart: bool) -> None:
     old, comparisons, found = answer.old, answer.comparisons, answer.found
     if form == "json":
         from effattn_cli.report.compare import comparison_json

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @o.takes(*o.sweep())
 def crossover(
     profile: Annotated[
-        str | None, o.profile_argument("A file or a name; or give --variant.")
+        str | None, o.profile_argument("A file or a name; or give --variant.", "[PROFILE]")
     ] = None,
     out: o.Out = None,
     force: o.Force = False,
@@ -24,7 +24,7 @@ def crossover(
     no_pager: o.NoPager = False,
     **options: Any,
 ) -> None:
-    """Find the length from which on each variant beats exact attention, saved or measured now."""
+    """Find the length from which each variant beats exact attention: saved, or measured now."""
     from effattn_cli.app.live_crossover import USUAL
     from effattn_cli.app.named_profiles import read
     from effattn_cli.app.part import part_of

@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
+from effattn_cli.commands import options as o
+
 
 def devices(
-    device: Annotated[
-        str, typer.Option("--device", "-d", metavar="DEVICE", help="auto, cpu, cuda:0, ...")
-    ] = "auto",
+    device: Annotated[str, o.of_sweep("device", "Options")] = "auto",
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Measure again what is cached.")
+        bool, typer.Option("--refresh", help="Measure again instead of using the cache.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: o.Json = False,
 ) -> None:
     """Show this machine, and the roofline that its devices reach: measured once and cached."""
     from effattn_cli import store

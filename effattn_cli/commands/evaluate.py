@@ -15,22 +15,19 @@ if TYPE_CHECKING:
 
 Resume = Annotated[
     str | None,
-    typer.Option(
+    o.output(
         "--resume",
-        help="Go on with this evaluation: a file, a name, @1.",
         metavar="FILE",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
+        help="Go on with this evaluation: a file, a name, @1.",
         autocompletion=evaluation_names,
     ),
 ]
 Near = Annotated[
     str,
-    typer.Option(
+    o.output(
         "--near",
-        help="The error of an output that a trained model can live with.",
         metavar="SHARE",
-        rich_help_panel=o.OUTPUT,
+        help=f"The error of an output that a trained model can live with. {o.unless_given('5%')}",
     ),
 ]
 
@@ -45,7 +42,7 @@ def evaluate(
     quiet: o.Quiet = False,
     **options: Any,
 ) -> None:
-    """Find out what variants are worth: fidelity to exact attention, or what tiny models learn."""
+    """Evaluate variants: fidelity to exact attention, or what tiny models learn with them."""
     from effattn_cli import store
     from effattn_cli.app.evaluating import Order
     from effattn_cli.app.sweep import Interrupted

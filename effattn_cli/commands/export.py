@@ -8,23 +8,26 @@ import typer
 from effattn_cli.commands import options as o
 
 
-@o.takes(*o.filters(o.SHOWN))
+@o.takes(*o.filters(o.SHOWN), behind=o.rare_filters())
 def export(
     profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest), a folder.")],
     variant: o.VariantFilter = None,
     seq: o.SeqFilter = None,
     format: Annotated[
-        Literal["csv", "json", "md"], typer.Option("--format", "-f", help="Format to write.")
+        Literal["csv", "json", "md"],
+        o.output(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help=f"csv, json, or md (Markdown). {o.unless_given('csv')}",
+        ),
     ] = "csv",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; else stdout.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file if it is there.")
-    ] = False,
+    out: Annotated[Path | None, o.out(f"File to write. {o.unless_given('stdout')}")] = None,
+    force: o.Force = False,
     json: Annotated[
-        bool, typer.Option("--json", help="With --out: say in JSON what was written.")
+        bool, o.output("--json", help="With --out: say in JSON what was written.")
     ] = False,
+    no_pager: o.NoPager = False,
     **options: Any,
 ) -> None:
     """Write a profile as CSV (one row per measurement), JSON (all of it) or Markdown."""
@@ -50,10 +53,22 @@ def export(
         text = exports.as_csv(*found) if format == "csv" else exports.as_markdown(*found)
     text = text.removesuffix("\n") + "\n"
     if out is None:
-        typer.echo(text, nl=False)
+        _print(text, pager=not no_pager)
     else:
         files.check(out)
         named_profiles.unless_there(out, force=force)
         files.replace(out, text.encode(errors="replace"))
         if json:
             wrote(out, "export", {"cells": sum(len(each.records) for each in found)})
+
+
+def _print(text: str, *, pager: bool) -> None:
+    """As it is; through the pager where somebody looks at it."""
+    from effattn_cli.report.console import paged, stdout
+
+    console = stdout()
+    if not console.is_terminal:
+        typer.echo(text, nl=False)
+        return
+    with paged(console, pager=pager):
+        console.out(text, end="", highlight=False)

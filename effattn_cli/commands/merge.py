@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from effattn_cli.commands import options as o
 from effattn_cli.commands.completion import profile_names
 
 
@@ -13,31 +14,21 @@ def merge(
     profiles: Annotated[
         list[str],
         typer.Argument(
-            metavar="[OUT] PROFILES...",
+            metavar="[OUT] PROFILE...",
             help="Files, folders, names, @1; without -o the first is the file to write.",
             autocompletion=profile_names,
         ),
     ],
     out: Annotated[
         str | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="The file to write, or a folder: a file of each machine.",
-            show_default=False,
-        ),
+        o.out(f"A file, or a folder: a file of each machine. {o.unless_given('the first')}"),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the file if it is there.")
-    ] = False,
+    force: o.Force = False,
     ignore_sentinel: Annotated[
         bool,
-        typer.Option(
-            "--ignore-sentinel", help="Merge shards of machines that were not equally fast."
-        ),
+        o.output("--ignore-sentinel", help="Merge shards of machines that were not equally fast."),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: o.Json = False,
 ) -> None:
     """Join profiles of one machine: shards of a sweep, or more rounds of the same cells."""
     from effattn_cli.app import merging

@@ -1,95 +1,73 @@
 """`effattn model`: the layers of a model, and the memory that it takes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from effattn_cli.architecture import Weights
+from effattn_cli.commands import model_options as m
+from effattn_cli.commands import options as o
 from effattn_cli.commands.completion import model_names
 
-Cache = Literal["float32", "bfloat16", "float16"]
 BY_HAND = "A model by hand"
 
 
-def _by_hand(name: str, help: str) -> Any:
-    return typer.Option(name, min=1, metavar="N", help=help, rich_help_panel=BY_HAND)
+def _by_hand(name: str, help: str, metavar: str = "N", **more: Any) -> Any:
+    return typer.Option(name, metavar=metavar, help=help, rich_help_panel=BY_HAND, **more)
+
+
+Number = int | None
 
 
 def model(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="MODEL",
+            metavar="[MODEL]",
             help="A config.json, a folder with one, or a known model.",
             autocompletion=model_names,
         ),
     ] = None,
-    context: Annotated[
-        str | None, typer.Option("--context", "-c", metavar="RANGE", help="Tokens: `4k..128k`.")
-    ] = None,
+    context: Annotated[str | None, m.context("Tokens: `4k..128k`.")] = None,
     batch: Annotated[
-        str, typer.Option("--batch", "-b", metavar="RANGE", help="Sequences at once.")
+        str,
+        m.of_model(
+            "--batch", "-b", metavar="RANGE", help=f"Sequences at once. {o.unless_given('1')}"
+        ),
     ] = "1",
-    weights: Annotated[
-        Weights | None,
-        typer.Option("--weights", help="Data type of the layers' weights; default: the config's."),
-    ] = None,
-    kv_dtype: Annotated[
-        Cache | None,
-        typer.Option("--kv-dtype", help="Data type of keys and values; default: the config's."),
-    ] = None,
+    weights: m.Weights = None,
+    kv_dtype: m.KvDtype = None,
     chunk: Annotated[
         str,
-        typer.Option("--chunk", metavar="N", help="Tokens of a prompt that are processed at once."),
+        m.of_model(
+            "--chunk",
+            metavar="N",
+            help=f"Tokens of a prompt that are processed at once. {o.unless_given('2k')}",
+        ),
     ] = "2k",
     memory: Annotated[
         str | None,
-        typer.Option("--memory", "-m", metavar="SIZE", help="Memory of the machine, as `16GiB`."),
+        m.of_model("--memory", "-m", metavar="SIZE", help="Memory of the machine, as `16GiB`."),
     ] = None,
     train: Annotated[
         bool,
-        typer.Option(
-            "--train", help="Training: gradients and optimiser states instead of a cache."
-        ),
+        m.of_model("--train", help="Training: gradients and optimiser states, and no cache."),
     ] = False,
+    replace: m.Replace = None,
+    keep: m.Keep = None,
     layers: Annotated[
         str | None,
-        typer.Option(
-            "--layers",
-            metavar="LIST",
-            rich_help_panel=BY_HAND,
-            help="In order: `gated-deltanet*36,gated-attention*12`.",
-        ),
+        _by_hand("--layers", "In order: `gated-deltanet*36,gated-attention*12`.", "LIST"),
     ] = None,
-    dim: Annotated[int | None, _by_hand("--dim", "Width between the layers.")] = None,
-    heads: Annotated[int | None, _by_hand("--heads", "Query heads.")] = None,
-    kv_heads: Annotated[int | None, _by_hand("--kv-heads", "Key-value heads.")] = None,
-    head_dim: Annotated[int | None, _by_hand("--head-dim", "Width of a head.")] = None,
-    vocab: Annotated[int | None, _by_hand("--vocab", "Tokens of the vocabulary.")] = None,
+    dim: Annotated[Number, _by_hand("--dim", "Width between the layers.", min=1)] = None,
+    heads: Annotated[Number, _by_hand("--heads", "Query heads.", min=1)] = None,
+    kv_heads: Annotated[Number, _by_hand("--kv-heads", "Key-value heads.", min=1)] = None,
+    head_dim: Annotated[Number, _by_hand("--head-dim", "Width of a head.", min=1)] = None,
+    vocab: Annotated[Number, _by_hand("--vocab", "Tokens of the vocabulary.", min=1)] = None,
     feed: Annotated[
         str | None,
-        typer.Option(
-            "--feed",
-            metavar="SHAPE",
-            rich_help_panel=BY_HAND,
-            help="`swiglu:14336`; `swiglu:768*128/8`: 8 of 128 experts.",
-        ),
+        _by_hand("--feed", "`swiglu:14336`; `swiglu:768*128/8`: 8 of 128 experts.", "SHAPE"),
     ] = None,
-    replace: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--replace", metavar="KIND=NAME", help="Replace a kind of layer: `full=gated-deltanet`."
-        ),
-    ] = None,
-    keep: Annotated[
-        str | None,
-        typer.Option(
-            "--keep",
-            metavar="SHARES",
-            help="Shares of these layers that stay as they are: `1/2,1/4,0`.",
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: o.Json = False,
 ) -> None:
     """Show a model's layers, the memory that it takes, and the longest context that fits."""
     from effattn_cli.app import models

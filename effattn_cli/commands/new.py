@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from effattn_cli.commands import options as o
+
 TEMPLATE = '''"""{title}: a start; put your own idea in the place of this one."""
 
 from dataclasses import dataclass
@@ -63,18 +65,19 @@ class {class_name}(Attention):
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Its name, as `my_variant`.")],
-    folder: Annotated[
-        Path, typer.Option("--folder", metavar="DIR", help="Where to put the file.")
-    ] = Path(),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, as `my_variant`.")],
+    out: Annotated[
+        Path | None,
+        o.out(f"File to write, or the folder for it. {o.unless_given('NAME.py')}"),
+    ] = None,
+    json: o.Json = False,
 ) -> None:
     """Create a starter file for your own variant."""
     from effattn_cli.commands.notes import wrote
     from effattn_cli.errors import UsageError
 
     _refuse(name)
-    path = folder / f"{name}.py"
+    path = _place(name, out)
     words = name.split("_")
     text = TEMPLATE.format(
         title=" ".join(words).capitalize(),
@@ -97,6 +100,18 @@ def new(
         wrote(path, "variant", following=following)
     else:
         typer.echo("\n  ".join([f"wrote {path}; next:", *following]))
+
+
+def _place(name: str, out: Path | None) -> Path:
+    """The file: a variant is called as its file is."""
+    from effattn_cli.errors import UsageError
+
+    file = f"{name}.py"
+    path = Path(file) if out is None else out / file if out.is_dir() else out
+    if path.name != file:
+        hint = f"-o {path.with_name(file)}, or an existing folder"
+        raise UsageError(f"-o: the file of {name!r} has to be called {file!r}", hint)
+    return path
 
 
 def _refuse(name: str) -> None:

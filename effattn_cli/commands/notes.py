@@ -1,6 +1,8 @@
 """Lines for people, on stderr: an answer on stdout stays what a program can read."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +14,19 @@ if TYPE_CHECKING:
 
 
 def note(text: str) -> None:
-    print(f"note: {clean(text)}", file=sys.stderr)
+    told(f"note: {clean(text)}")
 
 
 def told(text: str) -> None:
+    """On a terminal words are not broken at its edge; elsewhere a line stays one."""
+    if sys.stderr.isatty():
+        text = filled(text, shutil.get_terminal_size().columns)
     print(text, file=sys.stderr)
+
+
+def filled(text: str, width: int) -> str:
+    """In lines of that width; a word that is longer stays whole."""
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def wrote(

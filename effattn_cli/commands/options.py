@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 
 from effattn_cli.commands.completion import (
+    engine_words,
     family_names,
     model_names,
     profile_names,
+    regime_names,
+    task_names,
     variant_names,
     words_of,
 )
@@ -22,34 +25,42 @@ from effattn_cli.option_spec import OptionSpec
 from effattn_cli.plan import evaluation_request
 from effattn_cli.plan.evaluation_request import EvaluationRequest
 from effattn_cli.plan.request import OPTIONS, Request
-from effattn_cli.setting import AXES, USUAL, Setting
+from effattn_cli.setting import AXES, USUAL, Setting, flag
 
 if TYPE_CHECKING:
     from effattn_cli.app.part import Part
 
 COMPLETIONS: dict[str, Any] = {
     "variant": variant_names, "model": model_names, "family": family_names,
+    "task": task_names, "regime": regime_names, "engine": engine_words,
 }  # fmt: skip
-OUTPUT = "Output"
-
+COMMON = "What to sweep"  # the section of the axes that most people name
+OUTPUT, SHOWN = "Output", "What is shown"
 Option = inspect.Parameter
 
 
-def takes(*options: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command these options, in the place of its `**options`."""
+def takes(
+    *options: Option, behind: Iterable[Option] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command these options, in the place of its `**options`.
+
+    Its own options in their panel come before them, its others after them; then those `behind`.
+    """
 
     def made(command: Callable[..., None]) -> Callable[..., None]:
-        own = inspect.signature(command).parameters.values()
-        before = [p for p in own if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        first = [p for p in before if _is_argument(p)]
-        rest = [p for p in before if not _is_argument(p)]
+        own = [p for p in _parameters(command) if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        panel = _info(options[0]).rich_help_panel
+        arguments = [p for p in own if isinstance(_info(p), typer.models.ArgumentInfo)]
+        before = [p for p in own if p not in arguments and _info(p).rich_help_panel == panel]
+        rest = [p for p in own if p not in (*arguments, *before)]
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
             command(**values)
 
         parameters = [
-            p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*first, *options, *rest)
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in (*arguments, *before, *options, *rest, *behind)
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -58,9 +69,14 @@ def takes(*options: Option) -> Callable[[Callable[..., None]], Callable[..., Non
     return made
 
 
-def _is_argument(parameter: inspect.Parameter) -> bool:
-    marks = getattr(parameter.annotation, "__metadata__", ())
-    return any(isinstance(mark, typer.models.ArgumentInfo) for mark in marks)
+def _parameters(command: Callable[..., None]) -> list[Option]:
+    return [*inspect.signature(command).parameters.values()]
+
+
+def _info(option: Option) -> Any:
+    """What typer is told of it."""
+    (info,) = option.annotation.__metadata__
+    return info
 
 
 def sweep() -> tuple[Option, ...]:
@@ -106,28 +122,51 @@ def _no(name: str) -> str:
 
 
 def filters(panel: str) -> tuple[Option, ...]:
-    """What says which cells of saved profiles are meant: one value on each axis."""
-    return tuple(
-        _option(name, axis, bool | None if axis.switch else str | None, "", panel)
-        for name, axis in AXES.items()
-    )
+    """What says which cells of saved profiles are meant: one value on each axis that is common."""
+    return tuple(_filter(name, panel) for name in AXES if AXES[name].section == COMMON)
+
+
+def rare_filters() -> tuple[Option, ...]:
+    """The other axes, in panels of their own."""
+    rare = (name for name in AXES if AXES[name].section != COMMON)
+    return tuple(_filter(name, AXES[name].section) for name in rare)
+
+
+def _filter(name: str, panel: str) -> Option:
+    kind: Any = bool | None if AXES[name].switch else str | None
+    return _option(name, AXES[name], kind, "", panel)
 
 
 def _option(name: str, spec: OptionSpec, kind: Any, default: str, panel: str) -> Option:
     """A value of None says that the option was not given; `default` is what help shows."""
-    flag = f"--{name.replace('_', '-')}"
-    names = [f"{flag}/--no-{flag[2:]}"] if spec.switch else [flag]
-    info = typer.Option(
-        *names,
+    info = _declared(
+        name, spec, panel, f"{spec.help} {unless_given(default)}" if default else spec.help
+    )
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return Option(name, keyword, default=None, annotation=Annotated[kind, info])
+
+
+def of_sweep(name: str, panel: str, help: str = "") -> Any:
+    """An option that `profile` has too; its help may be another one here."""
+    return _declared(name, OPTIONS[name], panel, help or OPTIONS[name].help)
+
+
+def unless_given(value: str) -> str:
+    """How help says what holds where the option is not given."""
+    return f"[dim]\\[{value}][/]"
+
+
+def _declared(name: str, spec: OptionSpec, panel: str, help: str) -> Any:
+    typed = f"--{name.replace('_', '-')}"
+    return typer.Option(
+        f"{typed}/--no-{typed[2:]}" if spec.switch else typed,
         *([spec.short] if spec.short else []),
-        help=f"{spec.help} [dim]\\[{default}][/]" if default else spec.help,
+        help=help,
         show_default=False,
         metavar=spec.metavar or " ",
         rich_help_panel=panel,
         autocompletion=_completion(name, spec),
     )
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return Option(name, keyword, default=None, annotation=Annotated[kind, info])
 
 
 def _completion(name: str, spec: OptionSpec) -> Any:
@@ -156,7 +195,6 @@ def filtered(values: Mapping[str, Any]) -> dict[str, Any]:
         UsageError: it cannot be read, or stands for several.
     """
     from effattn_cli.errors import UsageError
-    from effattn_cli.setting import flag
 
     filters: dict[str, Any] = {}
     for name, axis in AXES.items():
@@ -174,47 +212,32 @@ def filtered(values: Mapping[str, Any]) -> dict[str, Any]:
     return filters
 
 
-def profile_argument(help: str) -> Any:
-    return typer.Argument(help=help, autocompletion=profile_names)
+def profile_argument(help: str, metavar: str = "PROFILE") -> Any:
+    return typer.Argument(help=help, metavar=metavar, autocompletion=profile_names)
 
 
-def _output(*names: str, help: str, metavar: str | None = None, **more: Any) -> Any:
+def output(*names: str, help: str, metavar: str = " ", **more: Any) -> Any:
     return typer.Option(
         *names, help=help, metavar=metavar, show_default=False, rich_help_panel=OUTPUT, **more
     )
 
 
-Out = Annotated[
-    Path | None,
-    _output("--out", "-o", help="File to write. [dim]\\[in your data folder][/]", metavar="FILE"),
-]
-Force = Annotated[bool, _output("--force", help="Replace the file if it exists.", metavar=" ")]
-Json = Annotated[bool, _output("--json", help="Print one JSON document.", metavar=" ")]
-Quiet = Annotated[bool, _output("--quiet", "-q", help="No progress.", metavar=" ")]
-ChartFlag = Annotated[
-    bool | None, _output("--chart/--no-chart", help="Draw the curves.", metavar=" ")
-]
+def out(help: str) -> Any:
+    return output("--out", "-o", help=help, metavar="FILE")
 
 
-SHOWN = "What is shown"
+Out = Annotated[Path | None, out(f"File to write. {unless_given('in your data folder')}")]
+Force = Annotated[bool, output("--force", help="Replace the file if it exists.")]
+Json = Annotated[bool, output("--json", help="Print one JSON document.")]
+Quiet = Annotated[bool, output("--quiet", "-q", help="Show no progress.")]
+ChartFlag = Annotated[bool | None, output("--chart/--no-chart", help="Draw the curves.")]
+NoPager = Annotated[bool, output("--no-pager", help="Print everything at once.")]
+Plugin = Annotated[list[str] | None, of_sweep("plugin", "Options")]
 VariantFilter = Annotated[
     list[str] | None,
-    typer.Option(
-        "--variant", "-v", metavar="NAME", show_default=False, rich_help_panel=SHOWN,
-        help="Only these, and the baseline: `linformer,performer`. Repeatable.",
-        autocompletion=variant_names,
-    ),
-]  # fmt: skip
-SeqFilter = Annotated[
-    str | None,
-    typer.Option(
-        "--seq", "-s", metavar="RANGE", show_default=False, rich_help_panel=SHOWN,
-        help="Only these lengths, as `1k..16k`.",
-    ),
-]  # fmt: skip
-NoPager = Annotated[
-    bool, _output("--no-pager", help="Print it even where a screen is too small.", metavar=" ")
+    of_sweep("variant", SHOWN, "Only these, and the baseline: `linformer,performer`. Repeatable."),
 ]
+SeqFilter = Annotated[str | None, of_sweep("seq", SHOWN, "Only these lengths, as `1k..16k`.")]
 
 
 def part(variants: list[str] | None, seq: str | None, values: Mapping[str, Any]) -> "Part":
@@ -226,7 +249,3 @@ def part(variants: list[str] | None, seq: str | None, values: Mapping[str, Any])
     from effattn_cli.app.part import Part
 
     return Part(variants=variants or (), seq=seq, setting=filtered(values))
-
-
-def names_of(options: Iterable[Option]) -> list[str]:
-    return [option.name for option in options]

@@ -1,12 +1,12 @@
 """`effattn presets`: the models that are known by name."""
 
-from typing import Annotated
-
 import typer
+
+from effattn_cli.commands import options as o
 
 
 def presets(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: o.Json = False,
 ) -> None:
     """List the models that --like, --model and `effattn model` know by name."""
     from effattn_cli.models.presets import configs, model

@@ -94,6 +94,7 @@ Assume = Annotated[
         help="With --dry-run, a machine that is not here: `memory=24GiB,flops=80T,bandwidth=1TB`,"
         " or the machine of a profile.",
         metavar="MACHINE",
+        autocompletion=o.profile_names,
         rich_help_panel=o.OUTPUT,
         show_default=False,
     ),

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from effattn_cli.commands import options as o
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -17,8 +19,8 @@ SHOWN = 20  # saved files of a kind, unless all are asked for
 
 
 def profiles(
-    all: Annotated[bool, typer.Option("--all", help="The old ones too.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Show older ones, too.")] = False,
+    json: o.Json = False,
 ) -> None:
     """List the saved profiles and evaluations, the newest first, and those that are shipped."""
     from effattn_cli import store

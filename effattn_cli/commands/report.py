@@ -3,60 +3,40 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import typer
-
+from effattn_cli.commands import choose_options as asked
 from effattn_cli.commands import options as o
-from effattn_cli.commands.completion import evaluation_names
-
-SHOWN, LIMITS = "What is shown", "Budget"
-
-
-def _of(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(
-        *names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False
-    )
-
 
 Profiles = Annotated[
-    list[str], o.profile_argument("Files, names or folders; several stand side by side.")
+    list[str],
+    o.profile_argument("Files, names or folders; several stand side by side.", "PROFILE..."),
 ]
-Variants = Annotated[
-    list[str] | None,
-    _of(SHOWN, "--variant", "-v", metavar="NAME",
-        help="Only these, and the baseline: `linformer,performer`. Repeatable."),
-]  # fmt: skip
 Seq = Annotated[
     str | None,
-    _of(SHOWN, "--seq", "-s", metavar="RANGE",
-        help="Length of the chart of latency against memory. [dim]\\[the longest][/]"),
-]  # fmt: skip
-Latency = Annotated[
-    str | None, _of(LIMITS, "--latency", metavar="TIME", help="As `50ms` or 'p95<=50ms'.")
-]
-Memory = Annotated[str | None, _of(LIMITS, "--memory", metavar="SIZE", help="As `2GiB`.")]
-Evidence = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--evidence", metavar="FILE", rich_help_panel=SHOWN, show_default=False,
-        autocompletion=evaluation_names,
-        help="An evaluation: a file, a name, @1. [dim]\\[the newest, and those shipped][/]",
+    o.of_sweep(
+        "seq",
+        o.SHOWN,
+        f"Length of the chart of latency against memory. {o.unless_given('the longest')}",
     ),
-]  # fmt: skip
+]
+Latency = Annotated[str | None, asked.latency("As `50ms` or 'p95<=50ms' (quote it).")]
+Memory = Annotated[str | None, asked.memory("As `2GiB`.")]
+Evidence = Annotated[list[str] | None, asked.evidence(o.SHOWN)]
 Name = Annotated[
     Literal["latency", "peak", "state", "pareto", "roofline", "speedup"] | None,
-    _of(o.OUTPUT, "--chart", metavar="NAME",
-        help="One chart, as SVG or PNG: latency, peak, state, pareto, roofline, speedup."),
-]  # fmt: skip
-Out = Annotated[
-    Path, _of(o.OUTPUT, "--out", "-o", metavar="FILE", help="The page. [dim]\\[report.html][/]")
+    o.output(
+        "--chart",
+        metavar="NAME",
+        help="One chart, as SVG or PNG: latency, peak, state, pareto, roofline, speedup.",
+    ),
 ]
-Open = Annotated[bool, _of(o.OUTPUT, "--open", help="Open it in the browser.", metavar=" ")]
+Out = Annotated[Path, o.out(f"The page, or the chart. {o.unless_given('report.html')}")]
+Open = Annotated[bool, o.output("--open", help="Open it in the browser.")]
 
 
-@o.takes(*o.filters(SHOWN))
+@o.takes(*o.filters(o.SHOWN), behind=o.rare_filters())
 def report(
     profiles: Profiles,
-    variant: Variants = None,
+    variant: o.VariantFilter = None,
     seq: Seq = None,
     latency: Latency = None,
     memory: Memory = None,

@@ -16,6 +16,7 @@ def schema(
     kind: Annotated[
         str | None,
         typer.Argument(
+            metavar="[KIND]",
             help="A kind of document, as `profile`; without it they are listed.",
             autocompletion=_kinds,
         ),

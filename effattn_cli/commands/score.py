@@ -5,21 +5,22 @@ from typing import Annotated
 
 import typer
 
-from effattn_cli.commands.completion import profile_names
+from effattn_cli.commands import options as o
 
 
 def score(
-    profile: Annotated[
-        str, typer.Argument(help="A file, a name, @1.", autocompletion=profile_names)
+    profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest).")],
+    values: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VARIANT=SCORE...", help="linformer=81.2 'performer:features=64=79'"
+        ),
     ],
-    values: Annotated[list[str], typer.Argument(help="linformer=81.2 'performer:features=64=79'")],
     of: Annotated[
         str, typer.Option("--of", metavar="TEXT", help="Name of the score; higher is better.")
     ],
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace scores of something else.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    force: Annotated[bool, o.output("--force", help="Replace scores of something else.")] = False,
+    json: o.Json = False,
 ) -> None:
     """Record your own quality scores: choose ranks by them before published ones."""
     from effattn_cli import files, store

@@ -7,7 +7,7 @@ import typer
 from effattn_cli.commands import options as o
 
 
-@o.takes(*o.filters(o.SHOWN))
+@o.takes(*o.filters(o.SHOWN), behind=o.rare_filters())
 def show(
     profile: Annotated[str, o.profile_argument("A file, a name, @1 (the newest), a folder.")],
     variant: o.VariantFilter = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from effattn_cli.commands import options as o
 from effattn_cli.commands.completion import variant_names
 
 if TYPE_CHECKING:
@@ -17,20 +18,20 @@ def variants(
     name: Annotated[
         str | None,
         typer.Argument(
+            metavar="[NAME]",
             help="Show this card in full; or list a family, as `family:linear`, or `deployed`.",
             autocompletion=variant_names,
         ),
     ] = None,
-    names: Annotated[bool, typer.Option("--names", help="Only the names, one a line.")] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="Print only the names, one per line.")
+    ] = False,
     survey: Annotated[
         bool,
-        typer.Option("--survey", help="The survey's Table 1, and beside it what is counted here."),
+        typer.Option("--survey", help="Show the survey's Table 1 beside what is counted here."),
     ] = False,
-    plugin: Annotated[
-        list[str] | None,
-        typer.Option("--plugin", metavar="PATH", help="A file or folder with variants."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    plugin: o.Plugin = None,
+    json: o.Json = False,
 ) -> None:
     """List the attention variants, or show the card of one."""
     from effattn_cli.catalog import Catalog

@@ -45,6 +45,7 @@ class EvaluationRequest(Struct, frozen=True, kw_only=True):
             " it: recall, update, parity. Separate by commas.",
             metavar="NAME",
             short="-t",
+            completion="task",
         ),
     ] = "fidelity"
     seq: Annotated[
@@ -55,6 +56,7 @@ class EvaluationRequest(Struct, frozen=True, kw_only=True):
         OptionSpec(
             help="fidelity: kinds of q, k and v, as `isotropic`, `local`, or `all`.",
             metavar="NAME",
+            completion="regime",
         ),
     ] = "all"
     qkv: Annotated[

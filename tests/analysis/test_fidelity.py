@@ -40,7 +40,7 @@ def test_the_cheapest_that_is_near_enough_is_named() -> None:
         evidence("sliding-window:window=64", 50, local=0.07, clustered=0.9),
         evidence("sdpa", 400, local=0.0, clustered=0.0),
     ]
-    window, sdpa = fidelity.verdicts(records, 0.05)
+    window, sdpa = fidelity.nearnesses(records, 0.05)
     assert window.near == {"local": records[1]}
     assert window.beyond == {"clustered": (records[0], 0.2)}
     assert (window.variant, window.choices) == ("sliding-window", 3)
@@ -50,15 +50,15 @@ def test_the_cheapest_that_is_near_enough_is_named() -> None:
 
 def test_what_may_be_above_the_limit_is_not_below_it() -> None:
     records = [evidence("sdpa", 1, local=(0.01, 0.07))]
-    (verdict,) = fidelity.verdicts(records, 0.05)  # the mean is 0.04
-    assert not verdict.near
-    (verdict,) = fidelity.verdicts(records, 0.5)
-    assert verdict.near == {"local": records[0]}
+    (nearness,) = fidelity.nearnesses(records, 0.05)  # the mean is 0.04
+    assert not nearness.near
+    (nearness,) = fidelity.nearnesses(records, 0.5)
+    assert nearness.near == {"local": records[0]}
 
 
 def test_what_failed_is_neither() -> None:
     records = [evidence("sdpa", None, local=())]
-    assert fidelity.verdicts(records, 0.05) == [fidelity.Verdict("sdpa", 1, {}, {})]
+    assert fidelity.nearnesses(records, 0.05) == [fidelity.Nearness("sdpa", 1, {}, {})]
 
 
 def test_an_unknown_cost_is_the_dearest() -> None:
@@ -66,8 +66,8 @@ def test_an_unknown_cost_is_the_dearest() -> None:
         evidence("performer:features=4", None, local=0.0),
         evidence("performer", 9, local=0.0),
     ]
-    (verdict,) = fidelity.verdicts(records, 0.05)
-    assert verdict.near == {"local": records[1]}
+    (nearness,) = fidelity.nearnesses(records, 0.05)
+    assert nearness.near == {"local": records[1]}
 
 
 def test_only_what_is_alike_stands_in_one_group() -> None:

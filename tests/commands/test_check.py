@@ -78,7 +78,7 @@ def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str, error: str,
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    found = effattn("new", "mine", "--folder", str(tmp_path / "none"))
+    found = effattn("new", "mine", "-o", str(tmp_path / "none" / "mine.py"))
     assert found.returncode == 2
     assert found.stderr.startswith("error: cannot write ")
     assert len(found.stderr.splitlines()) == 1

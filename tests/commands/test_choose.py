@@ -204,7 +204,7 @@ def test_without_a_length_it_is_the_longest_context(profile: str) -> None:
     found = effattn("choose", profile, "--latency", "50ms")
     assert found.returncode == 0
     assert "linformer goes furthest: ~40.5k tokens, and must be trained." in words(found)
-    assert "Of what keeps a model's weights performer: ~19.5k." in words(found)
+    assert "performer goes furthest with a model's own weights: ~19.5k." in words(found)
     assert "Exact attention (sdpa)" in found.stdout
 
 

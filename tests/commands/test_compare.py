@@ -152,7 +152,8 @@ def test_two_variants_of_one_sweep(saved: dict[str, str]) -> None:
     found = effattn("compare", path, "--variants", "sdpa", "linformer")
     assert found.returncode == 0, found.stderr
     whole = found.stdout.replace("\n", "")  # a long path is broken
-    assert whole.startswith(f"old: sdpa in {path}new: linformer in {path}")
+    assert whole.startswith(f"old: sdpa in {path}  a CPU, ")
+    assert f"new: linformer in {path}  a CPU, " in whole
     assert "sdpa -> linformer      3  " in found.stdout
     assert "differs" not in found.stdout
     found = effattn("compare", path, saved["slow"], "--variants", "linformer", "sdpa", "--json")

@@ -118,6 +118,16 @@ def test_a_long_answer_goes_through_a_pager_on_a_terminal(
     assert (len(shown), text.getvalue()) == (1, "to a file\n")
 
 
+def test_an_export_is_paged_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("pydoc.pager", shown.append)
+    plain = effattn("export", name).stdout
+    terminal = {"FORCE_COLOR": "1", "TERM": "xterm"}
+    assert effattn("export", name, cwd=None, **terminal).stdout == ""
+    assert shown == [plain]
+    assert effattn("export", name, "--no-pager", cwd=None, **terminal).stdout == plain
+
+
 def test_ascii_has_no_question_mark_for_a_sign(name: str) -> None:
     from effattn_cli.report.stand_ins import in_ascii
 

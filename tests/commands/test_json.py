@@ -63,7 +63,7 @@ COMMANDS: dict[str, list[str]] = {
     "saved": [
         "report {old} -o {tmp}/r.html --json", "report {old} --chart peak -o {tmp}/r.svg --json",
         "score {new} linformer=81.2 --of accuracy --json", "merge {tmp}/m.yaml {old} {old} --json",
-        "export {old} -o {tmp}/x.csv --json", "new my_start --folder {tmp} --json",
+        "export {old} -o {tmp}/x.csv --json", "new my_start -o {tmp} --json",
     ],
     "error": [
         "show nobody --json", "show --json", "profile --bogus --json", "model --json",

@@ -30,6 +30,13 @@ sdpa               exact          N^2       N      no     no     trained exact
 mine               low-rank       N k       N      no     only   trained own
 my-attention       broken: my_attention.py: expected one class with a
                    card,\\x1b[31m found 0
+
+swap: what becomes of a trained model's weights. exact: the same function;
+lossy: an approximation; trained: the model must be trained with it; if: with
+some options only; shortens: fewer tokens come out
+kind: exact softmax attention, an approximation of it, or a mechanism of its
+own; ffn: replaces the feed-forward
+causal: yes, where it is asked for; only: always
 mine: from /home/me/mine.py\
 """)
 
@@ -41,6 +48,11 @@ name       family    year  time  memory  decode  state  causal  swap     kind   
 ───────────────────────────────────────────────────────────────────────────────────────────────────────
 linformer  low-rank  2020  N k   N       no             yes     trained  approx.               bundled
 mine       low-rank  2020  N k   N       no             yes     trained  own                   mine 1.0
+
+swap: what becomes of a trained model's weights. exact: the same function; lossy: an approximation; trained: the model
+must be trained with it; if: with some options only; shortens: fewer tokens come out
+kind: exact softmax attention, an approximation of it, or a mechanism of its own; ffn: replaces the feed-forward
+causal: yes, where it is asked for; only: always
 mine: from mine 1.0\
 """)  # noqa: E501
 
@@ -50,7 +62,16 @@ def test_the_bundled_variants_fit_80_columns_whole() -> None:
     found = [catalog.variant(name) for name in catalog.names()]
     lines = screen(listing(found, {}), 80).splitlines()
     assert all(len(line) <= 80 for line in lines)
-    assert [line.split()[0] for line in lines[2:] if not line.startswith(" ")] == catalog.names()
+    rows = lines[2 : lines.index("")]
+    assert [line.split()[0] for line in rows if not line.startswith(" ")] == catalog.names()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_swap_and_kind_are_never_left_out(width: int) -> None:
+    catalog = Catalog()
+    lines = screen(listing(map(catalog.variant, catalog.names()), {}), width).splitlines()
+    assert {"name", "swap", "kind"} <= set(lines[0].split())
+    assert any(line.startswith("swap: ") for line in lines)
 
 
 def test_a_card_in_full() -> None:
@@ -159,6 +180,6 @@ def test_the_listing_says_where_a_swap_is_on_conditions() -> None:
     names = ["sdpa", "gqa", "nystromformer", "sliding-window", "charformer", "gshard", "gla"]
     lines = screen(listing([Catalog().variant(name) for name in names], {}), 200).splitlines()
     head = lines[0].index("swap")
-    assert [line[head:].split("  ")[0] for line in lines[2:]] == [
+    assert [line[head:].split("  ")[0] for line in lines[2 : lines.index("")]] == [
         "exact", "exact if", "lossy if", "lossy", "shortens", "", "trained",
     ]  # fmt: skip

@@ -51,7 +51,9 @@ def a_comparison() -> dict[str, Comparison]:
 def test_a_comparison_reads_well() -> None:
     assert screen(comparison_view.report(a_comparison(), old="old", all=False)) == snapshot("""\
 old: old
+  a CPU, 2 cores · torch 2.13.0 · 2026-01-02 · effattn 0.1.0
 new: new
+  a CPU, 2 cores · torch 2.14.0 · 2026-01-02 · effattn 0.1.0
   differs: torch: 2.13.0 -> 2.14.0
   latency: 4 slower, 3 faster, 2 unclear; peak memory: 3 more, 6 same; state: 9
 same; FLOPs: 10 same

@@ -12,7 +12,7 @@ from effattn_cli.analysis.selection.ranking import Choice, Evaluation, evaluate,
 #: A length that was not measured is a multiple of so many tokens, of the second from 1k on.
 GRAINS = (64, 256)
 NEAREST = 20  # candidates that are asked what they would need
-TOLD = 3  # relaxations
+MAX_RELAXATIONS = 3  # that an answer names
 SHORTER = (16, 8, 4, 2)  # parts of the shortest measured length
 
 Test = Callable[[Evaluation], bool]
@@ -92,7 +92,8 @@ def relaxations(choice: Choice) -> list[Relaxation]:
     ):
         if not any(o.gives_up <= change.gives_up for o in kept if o.cost <= change.cost):
             kept.append(change)
-    return sorted(kept, key=lambda change: (change.without is not None, change.cost))[:TOLD]
+    kept.sort(key=lambda change: (change.without is not None, change.cost))
+    return kept[:MAX_RELAXATIONS]
 
 
 def _changes(lost: Sequence[Evaluation], choice: Choice) -> Iterator[Relaxation]:

@@ -14,7 +14,7 @@ from effattn_cli.units import clean
 
 COLUMNS = (
     Column(title="name", folds=1),
-    Column(title="family", folds=2),
+    Column(title="family", extra=1, folds=2),
     Column(title="year", extra=2),
     Column(title="time"),
     Column(title="memory", extra=1),
@@ -22,7 +22,7 @@ COLUMNS = (
     Column(title="state", extra=2),
     Column(title="causal"),
     Column(title="swap"),
-    Column(title="kind", extra=1),
+    Column(title="kind"),
     Column(title="deployed in", extra=1, folds=2),
     Column(title="origin", extra=2),
 )
@@ -40,6 +40,16 @@ SWAPS: dict[Swap, str] = {
     "trained": "a model must be trained or converted with it",
 }
 CAUSAL: dict[Causal, str] = {"optional": "yes", "never": "no", "always": "only"}
+#: What the short words of the table mean.
+LEGEND = (
+    "",
+    "swap: what becomes of a trained model's weights. exact: the same function; lossy: an"
+    " approximation; trained: the model must be trained with it; if: with some options only;"
+    " shortens: fewer tokens come out",
+    "kind: exact softmax attention, an approximation of it, or a mechanism of its own; ffn:"
+    " replaces the feed-forward",
+    "causal: yes, where it is asked for; only: always",
+)
 #: The letters of the survey's last column.
 CLASSES = {
     "FP": "fixed patterns",
@@ -67,6 +77,7 @@ def listing(variants: Iterable[Variant], broken: Mapping[str, str]) -> Group:
     others = [item for item in variants if item.plugin is not None]
     return Group(
         Grid(COLUMNS, rows),
+        *(Text(line, "dim") for line in LEGEND if variants),
         *(Text(f"{clean(item.name)}: from {clean(item.origin)}", "dim") for item in others),
     )
 

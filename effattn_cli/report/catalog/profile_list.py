@@ -12,6 +12,7 @@ from effattn_cli.machine import Machine
 from effattn_cli.report.documents import kinds
 from effattn_cli.report.documents.catalogs import Entry, Profiles
 
+NAMED = 6  # variants of a profile that are told by name
 #: Of each kind of file: what is said where none is saved; nothing where nobody misses it.
 NONE = {"profile": "No profile is saved yet. To make one: effattn profile -v linformer -s 1k..16k"}
 
@@ -62,7 +63,8 @@ def _about(line: Entry) -> str:
     assert head is not None  # else it is broken
     cells = units.number(head.cells, "cell")
     end = "" if head.finished else ", unfinished"
-    names = units.clean(", ".join(head.variants))
+    first, more = head.variants[:NAMED], len(head.variants) - NAMED
+    names = units.clean(", ".join(first)) + (f" and {more} more" if more > 0 else "")
     return f"{head.when:%Y-%m-%d %H:%M %Z}; {machine(head.machine)}; {cells}{end}: {names}"
 
 

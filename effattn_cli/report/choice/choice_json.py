@@ -19,9 +19,9 @@ from effattn_cli.report.documents.choices import (
     CandidateAt,
     ChoiceAt,
     KnownAmount,
+    LongestContext,
     Needs,
     PricedMachine,
-    Reach,
     RelaxedNeeds,
     ResourceLimit,
 )
@@ -61,7 +61,7 @@ def longest(
 ) -> str:
     """How far each candidate reaches."""
     reaches = tuple(
-        Reach(
+        LongestContext(
             label=context.candidate.label,
             longest=context.seq,
             surely=context.lower,
@@ -141,7 +141,7 @@ def _evaluation(one: Evaluation, chosen: Choice) -> CandidateAt:
         variant=one.candidate.variant,
         options=one.candidate.options,
         fits=one.fits,
-        verdict=recommendation.verdict(one, chosen),
+        verdict=recommendation.decision(one, chosen),
         probability=one.probability if one.known else None,
         certain=one.certain,
         binding=binding.limit.resource if binding and not one.rejection else None,

@@ -16,7 +16,7 @@ from effattn_cli.report.choice.places import LEGEND, cost, titles
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Setting
 
-ROWS = 12  # how many that go furthest are listed, so that they fit a small screen
+ROWS = 8  # how many that go furthest are listed, so that they fit a small screen
 
 
 def plan(
@@ -151,11 +151,11 @@ def _closer(contexts: Sequence[MaxContext]) -> str:
     if kept is not None and kept is not exact and not best.keeps_weights:
         assert kept.seq is not None
         name = units.clean(kept.candidate.label)
-        said += f" Of what keeps a model's weights {name}: {_length(kept, kept.seq)}."
+        said += f" {name} goes furthest with a model's own weights: {_length(kept, kept.seq)}."
     if exact is not None and not best.exact:
         assert exact.seq is not None
         name = units.clean(exact.candidate.label)
-        said += f" Exact attention ({name}): {_length(exact, exact.seq)}."
+        said += f" Exact attention ({name}) goes to {_length(exact, exact.seq)}."
     return said
 
 

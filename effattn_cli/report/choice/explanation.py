@@ -27,7 +27,7 @@ def explanation(choice: Choice) -> Lines:
     shown: list[RenderableType] = []
     for one in choice.evaluations:
         if one.rejection is None:
-            heading = f"{units.clean(one.label)}: {recommendation.verdict(one, choice)}"
+            heading = f"{units.clean(one.label)}: {recommendation.decision(one, choice)}"
             shown.append(Text(heading, "bold"))
             shown += [Text(f"  {line}") for line in _facts(one, choice)]
     return Lines(*shown, Text(), Text(METHOD, "dim"), Text())

@@ -38,10 +38,10 @@ def answer(
     if not everything:
         shown += [Text(_counted(listed, choice))]
     if choice.best is not None:
-        shown += _doubt(choice.best, choice, setting)
+        shown += [*_doubt(choice.best, choice, setting), Text()]
     else:
         shown += _nearer(choice, relaxed, setting)
-    return Lines(*shown, Text())
+    return Lines(*shown)
 
 
 def _question(choice: Choice) -> str:
@@ -121,7 +121,7 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -
         Text(evidence_words.column(one, choice)),
     ]
     if told:
-        cells.append(Text(verdict(one, choice), "" if one.fits else "yellow"))
+        cells.append(Text(decision(one, choice), "" if one.fits else "yellow"))
     return Row(cells=tuple(cells))
 
 
@@ -138,7 +138,7 @@ def amount(one: Evaluation, resource: str, choice: Choice) -> str:
     return budget_phrases.amount(one.estimates.get(resource), choice.required.metric(resource))
 
 
-def verdict(one: Evaluation, choice: Choice) -> str:
+def decision(one: Evaluation, choice: Choice) -> str:
     """Whether the candidate was chosen, is tied, ranks lower, or lost, and why."""
     if one.rejection is not None:
         return budget_phrases.rejection(one.rejection, choice.seq)

@@ -123,9 +123,9 @@ def _tie(best: Evaluation, choice: Choice) -> Iterator[str]:
         end = best.interval("latency")[1]
         tied = [one for one in tied if one.interval("latency")[0] <= end]
     if best.candidate.quality.keeps_weights and not choice.required.training:
-        rivals = [one.candidate.quality for one in tied]
+        qualities = [one.candidate.quality for one in tied]
         alike = [one.keeps_weights and one.is_useless <= best.candidate.quality.is_useless
-                 for one in rivals]  # fmt: skip
+                 for one in qualities]  # fmt: skip
         tied = [one for one, is_alike in zip(tied, alike, strict=True) if is_alike]
     if not tied:
         return

@@ -42,10 +42,12 @@ def report(comparisons: Mapping[str, Comparison], *, old: str, all: bool) -> Gro
 
 
 def opening(comparisons: Mapping[str, Comparison], old: str) -> Iterator[str]:
-    """What is compared, and first of all what else differs."""
+    """What is compared, of which machines, and what else differs."""
     yield f"old: {units.clean(old)}"
+    yield from dict.fromkeys(f"  {phrases.origin(one.old)}" for one in comparisons.values())
     for name, comparison in comparisons.items():
         yield f"new: {units.clean(name)}"
+        yield f"  {phrases.origin(comparison.new)}"
         for item in differences(comparison):
             before, after = (_shortened(units.clean(side)) for side in (item.old, item.new))
             yield f"  differs: {units.clean(item.what)}: {before} -> {after}"

@@ -103,7 +103,7 @@ class RelaxedNeeds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     words: str
 
 
-class Reach(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LongestContext(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The longest context at which a candidate keeps all limits."""
 
     label: str
@@ -126,7 +126,8 @@ class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     answer: str | None = None  # in a sentence
     for_all: str | None = None  # of several lengths: the one variant for all of them
     lengths: tuple[ChoiceAt, ...] = ()  # of several: the answer at each
-    reaches: tuple[Reach, ...] = ()  # without a length: the longest context of each candidate
+    #: Without a length: the longest context of each candidate.
+    reaches: tuple[LongestContext, ...] = ()
     seq: int | None = None  # of one length, and all that follows
     prefer: Preference | None = None
     scored: str | None = None  # what the user's own scores are of

@@ -99,37 +99,37 @@ def _notes(records: Iterable[Evidence]) -> Iterator[str]:
 
 def sentences(found: Evaluation, records: Sequence[Evidence], limit: float) -> Iterator[str]:
     """One for each variant: which value of its knob a trained model can live with, and where."""
-    for verdict in fidelity.verdicts(records, limit):
-        if verdict.near or verdict.beyond:
-            yield _sentence(found, verdict, limit)
+    for nearness in fidelity.nearnesses(records, limit):
+        if nearness.near or nearness.beyond:
+            yield _sentence(found, nearness, limit)
 
 
-def _sentence(found: Evaluation, verdict: fidelity.Verdict, limit: float) -> str:
-    name, several = units.clean(verdict.variant), verdict.choices > 1
+def _sentence(found: Evaluation, nearness: fidelity.Nearness, limit: float) -> str:
+    name, several = units.clean(nearness.variant), nearness.choices > 1
     by_choice: dict[str, list[str]] = {}
-    for regime, record in verdict.near.items():
+    for regime, record in nearness.near.items():
         knob = f"with {knobs(found, record) or 'its defaults'} " if several else ""
         by_choice.setdefault(knob, []).append(regime)
     start = f"With an error below {units.percent(limit)}, a trained model can live with {name}"
-    if not verdict.near:
-        regime, (record, error) = min(verdict.beyond.items(), key=lambda item: item[1][1])
+    if not nearness.near:
+        regime, (record, error) = min(nearness.beyond.items(), key=lambda item: item[1][1])
         knob = f" with {knobs(found, record)}" if several else ""
         return f"{start} nowhere: it comes nearest {_where([regime])}{knob}, {share(error)}."
-    if not verdict.beyond and len(by_choice) == 1 and len(verdict.near) > 1:
+    if not nearness.beyond and len(by_choice) == 1 and len(nearness.near) > 1:
         return f"{start} {next(iter(by_choice))}in every regime."
     near = "; ".join(f"{knob}{_where(regimes)}" for knob, regimes in by_choice.items())
-    return f"{start} {near}{_others(verdict)}."
+    return f"{start} {near}{_others(nearness)}."
 
 
-def _others(verdict: fidelity.Verdict) -> str:
+def _others(nearness: fidelity.Nearness) -> str:
     """Where no choice is near enough."""
-    if not verdict.beyond:
+    if not nearness.beyond:
         return ""
-    errors = [error for _, error in verdict.beyond.values()]
+    errors = [error for _, error in nearness.beyond.values()]
     low, high = share(min(errors)), share(max(errors))
     at_best = low if low == high else f"{low} to {high}"
-    tried = "no value tried does" if verdict.choices > 1 else "it does not"
-    where = _where(verdict.beyond) if len(verdict.beyond) < 4 else "in the others"
+    tried = "no value tried does" if nearness.choices > 1 else "it does not"
+    where = _where(nearness.beyond) if len(nearness.beyond) < 4 else "in the others"
     return f"; {where} {tried} ({at_best})"
 
 
