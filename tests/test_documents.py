@@ -17,7 +17,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from effattn_cli import store
 from effattn_cli.errors import EffattnError
 from tests import running
 from tests.running import effattn
@@ -27,7 +29,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 STOPPED = 77  # exit code of a command that was stopped before it measured
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
-MEASURING = ("profile", "devices", "check", "evaluate")  # what may end at a measuring process
+MEASURING = (
+    "profile",
+    "devices",
+    "check",
+    "evaluate",
+    "export-model",
+)  # what may end at a measuring process
 
 #: Files that examples write.
 MADE = {
@@ -40,7 +48,7 @@ MADE = {
 }
 
 #: Files that examples read; another one may write them.
-INPUTS = {"two.yaml", "old.yaml", "new.yaml", "main.yaml", "both.yaml"}
+INPUTS = {"two.yaml", "old.yaml", "new.yaml", "main.yaml", "both.yaml", "engines.yaml"}
 
 MIXER = """
 from torch import nn
@@ -117,6 +125,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     other = shipped.read_text().replace("cpu: AMD EPYC", "cpu: Intel(R) Xeon(R) Platinum 8488C")
     (here / "fleet" / "c7i.yaml").write_text(other)
     (here / "prices.yaml").write_text(blocks(ROOT / "docs" / "many-machines.md", "yaml")[0])
+    _by_two_engines(shipped, here / "engines.yaml")
     (here / "sweep.yaml").write_text("seq: 1k..4k\nvariant: [linformer]\n")
     (here / "qkv.safetensors").write_bytes(_tensors())
     with pytest.MonkeyPatch.context() as patch:
@@ -124,6 +133,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("PYTHONPATH", str(here))
         patch.syspath_prepend(str(here))
         yield here
+
+
+def _by_two_engines(path: Path, out: Path) -> None:
+    """A profile with each of its cells under a second engine, too."""
+    profile = store.read(path)
+    records = [
+        replace(one, cell=replace(one.cell, setting=replace(one.cell.setting, engine=engine)))
+        for engine in ("eager", "onnxruntime")
+        for one in profile.records
+    ]
+    store.Writer(out).write(replace(profile, records=tuple(records)))
 
 
 def _tensors() -> bytes:

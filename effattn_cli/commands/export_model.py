@@ -17,7 +17,11 @@ Seq = Annotated[
 ]
 
 
-@o.takes(*(axis for axis in o.filters(EXPORTED) if axis.name not in MEASURED))
+def _axes(*options: o.Option) -> list[o.Option]:
+    return [option for option in options if option.name not in MEASURED]
+
+
+@o.takes(*_axes(*o.filters(EXPORTED)), behind=_axes(*o.rare_filters()))
 def export_model(
     variant: Annotated[
         str,
@@ -36,8 +40,7 @@ def export_model(
 ) -> None:
     """Write the graph that an engine runs, once it gives what eager torch gives.
 
-    The engine is onnxruntime and the scope a layer unless others are given. The weights are random,
-    as in a sweep.
+    Unless you say otherwise: a layer, for onnxruntime. Weights are random.
     """
     from effattn_cli.app import exporting
     from effattn_cli.report.catalog import graph_view
