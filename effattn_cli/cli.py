@@ -21,6 +21,7 @@ from typer.exceptions import TyperException
 
 from effattn_cli import __version__
 from effattn_cli.commands import bash_completion
+from effattn_cli.commands.carry_out import carry_out
 from effattn_cli.commands.check import check
 from effattn_cli.commands.choose import choose
 from effattn_cli.commands.compare import compare
@@ -85,6 +86,7 @@ for command in (
     variants, presets, devices, check, new, schema,
 ):  # fmt: skip
     app.command(cls=Command)(command)
+app.command(cls=Command, hidden=True)(carry_out)
 
 
 def _version(asked: bool) -> None:

@@ -1,8 +1,8 @@
 """Every command that README.md and docs/ show is run as it stands there.
 
-A command that needs a measuring process (it would count or measure, and load torch) is stopped
-where it asks for one: by then its options, variants, models, ranges and files have been read, and
-its sweep is planned. All others run to their end.
+A command that needs a measuring process (it would count or measure, and load torch) or another
+machine is stopped where it asks for one: by then its options, variants, models, ranges and files
+have been read, and its sweep is planned. All others run to their end.
 """
 
 import json
@@ -15,12 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from msgspec.structs import replace
 
-from effattn_cli import store
+from effattn_cli import store, targets
 from effattn_cli.errors import EffattnError
+from effattn_cli.targets import Target, find
+from effattn_cli.targets.ssh import Ssh
 from tests import running
 from tests.running import effattn
 
@@ -163,8 +166,13 @@ def _tensors() -> bytes:
     return struct.pack("<Q", len(text)) + text + values
 
 
-def stop(*_: object) -> None:
+def stop(*_: object) -> NoReturn:
     raise Stopped("stopped before measuring")
+
+
+def found_or_stop(text: str, folder: Path, shards: int | None = None) -> Target:
+    """A target that needs what is not on every machine is not looked for."""
+    return find(text, folder, shards) if text.startswith("ssh:") else stop()
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda one: f"{one.page}: {one.line[8:70]}")
@@ -172,6 +180,8 @@ def test_a_command_does_what_the_page_says(
     example: Example, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running._Shared, "run", stop)
+    monkeypatch.setattr(Ssh, "places", stop)
+    monkeypatch.setattr(targets, "find", found_or_stop)
     written = {after for word, after in pairwise(example.words) if word in {"-o", "--out"}}
     before = {folder / name: (folder / name).read_bytes() for name in written & INPUTS}
     for made in MADE.intersection(example.words) | {"my_variant.py"} | written:

@@ -71,8 +71,8 @@ def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = F
     """A new profile with every cell of the request, none measured yet; `elsewhere`: on devices that
     need not be here.
     """
-    from_config = _from_config(order) if order.config else {}
-    request = merged(order.flags, from_config)
+    from_file = from_config(order) if order.config else {}
+    request = merged(order.flags, from_file)
     catalog = Catalog(request.plugin)
     wanted = plan(request, catalog, processor.cores())  # what is wrong shows before torch loads
     how = sampling(request)
@@ -81,7 +81,7 @@ def planned(order: Order, launcher: Launcher, note: Note, *, elsewhere: bool = F
         files.check(order.out)
         refuse_replacing(order)
     if order.save_config is not None:
-        save_config(order, joined(order.flags, from_config))
+        save_config(order, joined(order.flags, from_file))
     places = ("auto",) if elsewhere else wanted.devices
     here, devices = machine(launcher, places, wanted.engines)
     if elsewhere:
@@ -125,7 +125,7 @@ def save_config(order: Order, options: Mapping[str, Any]) -> None:
     files.replace(order.save_config, config_file.written(options).encode())
 
 
-def _from_config(order: Order) -> dict[str, Any]:
+def from_config(order: Order) -> dict[str, Any]:
     """The options of a config file, or those that plan the cells of a profile."""
     assert order.config is not None
     path = order.config

@@ -75,6 +75,16 @@ ShardPart = Annotated[
         rich_help_panel=o.OUTPUT,
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        help="Measure elsewhere: `ssh:host,host`, `slurm:partition=gpu,shards=8`, `ray`.",
+        metavar="TARGET",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(
@@ -111,6 +121,7 @@ def profile(
     save_config: SaveConfig = None,
     reuse: Reuse = False,
     shard: ShardPart = None,
+    on: On = None,
     json: o.Json = False,
     dry_run: DryRun = False,
     assume: Assume = None,
@@ -128,6 +139,10 @@ def profile(
         from effattn_cli.errors import UsageError
 
         raise UsageError("--assume plans for a machine that is not here", "give --dry-run, too")
+    if on is not None:
+        from effattn_cli.commands import profile_elsewhere
+
+        raise typer.Exit(profile_elsewhere.run(order, on, json=json, dry_run=dry_run, quiet=quiet))
     try:
         code = (
             _planned(order, assume, json=json, quiet=quiet)

@@ -3,6 +3,7 @@
 import json
 import random
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from effattn_cli.report.documents.kinds import KINDS
 from tests.builders import a_cell, a_profile, failed, measured, predicted
 from tests.json_schema import faults
 from tests.running import effattn
+from tests.targets.far import Far
 
 CONFIGS = Path(__file__).parents[1] / "models" / "configs"
 SWEEP = ["-v", "linformer", "-s", "32,64", "--dim", "64", "--heads", "2", "--rounds", "1", "-q"]
@@ -33,6 +35,7 @@ COMMANDS: dict[str, list[str]] = {
         "profile --model {tiny} -s 32 --phase forward,decode --dry-run --json --memory-limit 1GiB",
         "profile -v linformer -s 1k --dry-run --json --assume memory=24GiB,flops=80T,bandwidth=1TB",
     ],
+    "fleet": ["profile {sweep} --on ssh:far --dry-run --json"],
     "evaluation": ["evaluate -v sliding-window --task fidelity -s 64 -o {tmp}/e.yaml --json -q"],
     "model": [
         "model {configs}/qwen3-next-80b-a3b.json --json --replace full=gated-deltanet --keep 0",
@@ -84,8 +87,8 @@ def a_side(seed: int, factor: float) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Files that the commands name."""
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Files that the commands name, and a machine that is reached over ssh."""
     tmp = tmp_path_factory.mktemp("json")
     extra = (
         predicted(a_cell("sdpa", 65536), 60.0),
@@ -98,10 +101,13 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     small = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2,
              "num_key_value_heads": 1, "num_hidden_layers": 2, "vocab_size": 100}  # fmt: skip
     (tmp / "tiny.json").write_text(json.dumps(model | small))
-    return {
-        "tmp": str(tmp), "old": str(tmp / "old.yaml"), "new": str(tmp / "new.yaml"),
-        "configs": str(CONFIGS), "tiny": str(tmp / "tiny.json"), "sweep": " ".join(SWEEP),
-    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in Far(tmp / "far").variables.items():
+            patch.setenv(name, value)
+        yield {
+            "tmp": str(tmp), "old": str(tmp / "old.yaml"), "new": str(tmp / "new.yaml"),
+            "configs": str(CONFIGS), "tiny": str(tmp / "tiny.json"), "sweep": " ".join(SWEEP),
+        }  # fmt: skip
 
 
 def the_kind(document: dict[str, Any]) -> str:
@@ -145,11 +151,12 @@ def test_every_kind_is_printed_by_some_command() -> None:
 
 
 def options() -> dict[str, set[str]]:
-    """By the name of a command, its options."""
+    """By the name of a command that is listed, its options."""
     group: Any = typer.main.get_command(cli.app)
     return {
         name: {word for parameter in command.params for word in parameter.opts}
         for name, command in group.commands.items()
+        if not command.hidden
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW = ["torch", "numpy", "psutil", "yaml"]
+SLOW = ["torch", "numpy", "psutil", "yaml", "submitit", "ray"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,15 @@ from effattn_cli import store
 from effattn_cli.errors import unknown
 from effattn_cli.evaluation import Evaluation
 from effattn_cli.records import Profile
-from effattn_cli.report.documents import catalogs, choices, comparisons, models, outcomes, sweeps
+from effattn_cli.report.documents import (
+    catalogs,
+    choices,
+    comparisons,
+    fleets,
+    models,
+    outcomes,
+    sweeps,
+)
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -44,6 +52,10 @@ KINDS: Mapping[str, Kind] = {
             commands=("profile", "show", "devices", "export --format json"),
         ),
         Kind(name="plan", record=sweeps.Plan, commands=("profile --dry-run",)),
+        Kind(
+            name="fleet", record=fleets.Fleet,
+            commands=("profile --on", "profile --on --dry-run"),
+        ),
         Kind(
             name="evaluation", record=Evaluation, version=store.EVALUATION.schema,
             commands=("evaluate",),
