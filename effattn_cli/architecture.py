@@ -60,7 +60,7 @@ class Mixer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     causal: bool = True
 
     def __hash__(self) -> int:
-        return hash((self.variant, tuple(self.options.items()), self.heads, self.parameters))
+        return hash((self.variant, frozenset(self.options.items()), self.heads, self.parameters))
 
 
 class Feed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -168,7 +168,7 @@ def _layer_swap(old: Layer, new: Layer, catalog: Catalog) -> Swap:
     before = catalog.variant(old.mixer.variant)
     after = catalog.variant(new.mixer.variant)
     plain = before.swap(old.mixer.options, causal=old.mixer.causal, kv_heads=True)
-    if plain != "exact" or not replacing.same_weights(old.mixer, new.mixer):
+    if plain != "exact" or not replacing.same_projections(old.mixer, new.mixer):
         return "lossy" if before.name == after.name else "trained"
     return after.swap(new.mixer.options, causal=new.mixer.causal, kv_heads=True)
 

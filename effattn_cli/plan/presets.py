@@ -6,8 +6,6 @@ from effattn_cli.architecture import Mixer, Model
 from effattn_cli.errors import UsageError
 from effattn_cli.plan.model_choices import found
 
-#: Options of what is between projection and core, which a core has none of.
-OF_PROJECTIONS = frozenset({"rotary", "rotary_base", "qk_norm", "log_scale"})
 BY_HAND = "give --dim, --heads, --kv-heads and --head-dim"
 FULL = "full_attention"
 USUAL_WIDTH = 128  # of a head
