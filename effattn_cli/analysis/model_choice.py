@@ -14,12 +14,12 @@ from typing import Literal
 
 from msgspec import structs
 
-from effattn_cli.analysis.model_time import Pass, Times
+from effattn_cli.analysis.model_time import Times
 from effattn_cli.analysis.selection.candidates import CONFIDENCE
 from effattn_cli.architecture import Model, Weights
 from effattn_cli.estimate import Estimate
 from effattn_cli.models.budget import QUANTISED, Deployment, Memory, longest, memory
-from effattn_cli.setting import Setting
+from effattn_cli.setting import Cache, Setting
 
 Swap = Literal["as it is", "exact", "lossy", "trained"]
 SWAPS: tuple[Swap, ...] = ("as it is", "exact", "lossy", "trained")
@@ -160,8 +160,18 @@ def _seconds(
     ):
         return None
     placed = structs.replace(setting, phase=phase, batch=run.batch)
-    whole: Pass = times.of_pass(layout.model, run.context, placed)
-    return whole.total
+    for cache in _caches(placed):
+        whole = times.of_pass(layout.model, run.context, structs.replace(placed, cache=cache))
+        if whole.total is not None:
+            return whole.total
+    return None
+
+
+def _caches(setting: Setting) -> tuple[Cache, ...]:
+    """How its parts may have been measured: on a CPU steps are cold in all but small models."""
+    if setting.device != "cpu":
+        return (setting.cache,)
+    return ("cold", "warm") if setting.phase == "decode" else ("warm",)
 
 
 def best(found: Sequence[Option]) -> Option | None:

@@ -67,7 +67,7 @@ class Answer:
 def answer(question: Question, note: Note, tell: Note) -> Answer:
     """What the layouts take; `tell` is given the names of profiles that nobody named."""
     profiles = _profiles(question, note, tell)
-    records = [record for profile in profiles for record in profile.records]
+    records = [record for profile in profiles for record in _asked(question, profile.records)]
     setting = _setting(question, records)
     if setting is None and question.limits.timed:
         note("no part of the model is measured: effattn profile --model ... does that")
@@ -179,7 +179,7 @@ def _profiles(question: Question, note: Note, tell: Note) -> list[Profile]:
         return [named_profiles.read(name, note) for name in question.profiles]
 
     def refuse(profile: Profile) -> None:
-        if _setting(question, profile.records) is None:
+        if _setting(question, _asked(question, profile.records)) is None:
             raise UsageError(f"it holds no part of {question.model.name}")
 
     kept, _ = named_profiles.newest(refuse)
@@ -188,13 +188,21 @@ def _profiles(question: Question, note: Note, tell: Note) -> list[Profile]:
     return list(kept.values())
 
 
+def _asked(question: Question, records: Sequence[Record]) -> list[Record]:
+    """Those with the values on the axes that were given."""
+    given = question.setting.items()
+    return [
+        record
+        for record in records
+        if all(getattr(record.cell.setting, name) == value for name, value in given)
+    ]
+
+
 def _setting(question: Question, records: Sequence[Record]) -> Setting | None:
     """The setting, without what a model decides, in which most of its parts were measured."""
     counts: dict[Setting, int] = {}
     there = {record.cell.resized(0): record for record in records}
     for setting in dict.fromkeys(base(record.cell.setting) for record in records):
-        if any(getattr(setting, name) != value for name, value in question.setting.items()):
-            continue
         placed = structs.replace(setting, batch=question.deployment.batch)
         try:
             made = [*parts(question.model, question.deployment.context, placed)]

@@ -13,7 +13,7 @@ from effattn_cli.models import presets
 from effattn_cli.models.budget import Deployment, memory
 from effattn_cli.models.cells import parts
 from effattn_cli.plan.model_choices import arranged
-from effattn_cli.setting import Setting
+from effattn_cli.setting import Cache, Setting
 from tests.builders import measured
 
 GIB = 2**30
@@ -39,11 +39,13 @@ def layouts() -> list[Layout]:
     return list(found.values())
 
 
-def times() -> Times:
+def times(cache: Cache = "warm") -> Times:
+    """With steps of decoding that were measured in that way."""
+    settings = (HERE, replace(HERE, phase="decode", cache=cache))
     records = {}
     for layout in layouts():
-        for place, phase in enumerate(("forward", "decode")):
-            for part in parts(layout.model, RUN.context, replace(HERE, phase=phase)):
+        for place, setting in enumerate(settings):
+            for part in parts(layout.model, RUN.context, setting):
                 seconds = SECONDS.get(part.cell.variant, (0.001, 0.001))[place]
                 records[part.cell] = measured(part.cell, seconds)
     return Times(records.values(), ())
@@ -83,6 +85,16 @@ def test_what_keeps_the_weights_comes_before_what_does_not() -> None:
     assert best is not None
     assert (best.layout.swap, best.layout.kept) == ("trained", 0.0)
     assert model_choice.best(found(Limits(tokens_per_second=100))) is None
+
+
+def test_steps_may_have_been_measured_cold() -> None:
+    cold = replace(HERE, phase="decode", cache="cold")
+    for setting in (HERE, cold):
+        options = model_choice.options(LAYOUTS, Limits(), times("cold"), setting)
+        assert all(option.prefill and option.rate for option in options)
+    elsewhere = replace(HERE, device="cuda:0", cache="cold")
+    (first, *_) = model_choice.options(LAYOUTS, Limits(), times("cold"), elsewhere)
+    assert first.rate is None
 
 
 def test_a_time_that_is_not_known_is_no_fit_and_no_miss() -> None:
