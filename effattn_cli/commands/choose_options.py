@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from effattn_cli.architecture import CacheForm
 from effattn_cli.architecture import Weights as Form
 from effattn_cli.commands import options as o
 from effattn_cli.commands.completion import evaluation_names
@@ -74,8 +75,8 @@ Weights = Annotated[
     _of(MODEL, "--weights", help="Data type of the layers' weights; default: the config's."),
 ]
 Cache = Annotated[
-    Literal["float32", "bfloat16", "float16"] | None,
-    _of(MODEL, "--kv-dtype", help="Data type of keys and values; default: the config's."),
+    CacheForm | None,
+    _of(MODEL, "--kv-dtype", help="Form of keys and values; default: the config's data type."),
 ]
 Replace = Annotated[
     list[str] | None,

@@ -1,13 +1,12 @@
 """`effattn model`: the layers of a model, and the memory that it takes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from effattn_cli.architecture import Weights
+from effattn_cli.architecture import CacheForm, Weights
 from effattn_cli.commands.completion import model_names
 
-Cache = Literal["float32", "bfloat16", "float16"]
 BY_HAND = "A model by hand"
 
 
@@ -35,8 +34,10 @@ def model(
         typer.Option("--weights", help="Data type of the layers' weights; default: the config's."),
     ] = None,
     kv_dtype: Annotated[
-        Cache | None,
-        typer.Option("--kv-dtype", help="Data type of keys and values; default: the config's."),
+        CacheForm | None,
+        typer.Option(
+            "--kv-dtype", help="Form of keys and values; default: the config's data type."
+        ),
     ] = None,
     chunk: Annotated[
         str,
