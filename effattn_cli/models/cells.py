@@ -59,7 +59,7 @@ def parts(model: Model, seq: int, setting: Setting) -> Iterator[Part]:
 
 def _refuse(model: Model, layer: Layer, setting: Setting) -> None:
     if layer.cross is not None:
-        why = "the time of cross-attention is not measured"
+        why = "cross-attention is not measured: a cell has as many keys as queries"
         raise UsageError(f"{model.name}: {why}", "effattn model tells its memory")
     mixer = layer.mixer
     if setting.phase == "decode" and mixer is not None and not mixer.causal:
