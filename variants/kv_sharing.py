@@ -91,11 +91,13 @@ class KVSharing(Decodable[Lent]):
     def init_state(self, batch: int, context: int) -> Lent:
         first = self._first(context + 1)
         if context < self.config.tokens:
-            kv = (x[:, :, first:].repeat(batch, 1, 1, 1) for x in (self.k_1GTK, self.v_1GTK))
+            k_BGRK, v_BGRK = (
+                x[:, :, first:].repeat(batch, 1, 1, 1) for x in (self.k_1GTK, self.v_1GTK)
+            )
         else:
             shape = batch, self.kv_heads, context + 1 - first, self.head_dim
-            kv = (self.blank(*shape, random=True) for _ in range(2))
-        return Lent(*kv, context - first)
+            k_BGRK, v_BGRK = (self.blank(*shape, random=True) for _ in range(2))
+        return Lent(k_BGRK, v_BGRK, context - first)
 
     def step(self, q_BHK: Tensor, state: Lent) -> tuple[Tensor, Lent]:
         state = replace(state, length=state.length + 1)

@@ -1,7 +1,9 @@
 """What evaluations say of the mixers that layouts put into a model."""
 
-from effattn_cli import library
+from collections.abc import Mapping
+
 from effattn_cli.analysis.model_choice import Limits
+from effattn_cli.analysis.selection.evidence import Finding, Task
 from effattn_cli.app.model_evidence import QUANTISED, told
 from effattn_cli.app.model_layouts import Question, layouts
 from effattn_cli.models import presets
@@ -10,24 +12,23 @@ from effattn_cli.models.budget import Deployment
 MODEL = presets.model("llama-3-8b")
 
 
-def findings(*replaced: str, limits: Limits, keep: str | None = None) -> list[dict[str, object]]:
+def findings(*replaced: str, limits: Limits) -> list[Mapping[Task, Mapping[str, Finding | None]]]:
     question = Question(
         model=MODEL, deployment=Deployment(context=4096), limits=limits, setting={},
-        replacements=replaced, keep=keep, evidence=("ref:fidelity",),
+        replacements=replaced, evidence=("ref:fidelity",),
     )  # fmt: skip
     found = told(question, layouts(question), tell=lambda _: None)
-    return [dict(layout.findings) for layout in found]
+    return [layout.findings for layout in found]
 
 
 def test_a_window_has_the_error_of_its_core_whatever_its_positions() -> None:
     own, window = findings("full=sliding-window", limits=Limits(fidelity=0.5))
     assert own == {"fidelity": {}}
-    (found,) = window["fidelity"].values()  # type: ignore[attr-defined]
-    assert list(window["fidelity"]) == ["sliding-window"]  # type: ignore[call-overload]
-    records = library.read_evaluation("ref:fidelity").records
-    assert found.seq == 4096
-    assert found.source == "ref:fidelity"
-    assert any(record.cell.label == "sliding-window" for record in records)
+    assert list(window["fidelity"]) == ["sliding-window"]
+    found = window["fidelity"]["sliding-window"]
+    assert found is not None
+    assert (found.seq, found.source) == (4096, "ref:fidelity")
+    assert 0.1 < found.value < 1
 
 
 def test_what_nobody_measured_is_not_known() -> None:

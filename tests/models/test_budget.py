@@ -61,7 +61,7 @@ def test_keys_and_values_may_have_another_form(llama: Model, form: str, bits: fl
 
 def test_states_keep_their_form_beside_a_quantised_cache() -> None:
     hybrid = presets.model("qwen3-next")
-    plain, smaller = (memory(hybrid, Deployment(context=64, cache=of)) for of in (None, "fp8"))  # type: ignore[arg-type]
+    plain, smaller = (memory(hybrid, Deployment(context=64, cache=of)) for of in (None, "fp8"))
     assert 2 * smaller.lines["kv cache"] == plain.lines["kv cache"]
     for line in ("recurrent state", "convolution state"):
         assert smaller.lines[line] == plain.lines[line] > 0
