@@ -82,7 +82,6 @@ class Whole(nn.Module):
 
     def __init__(self, model: Model, context: int, setting: Setting) -> None:
         super().__init__()
-        self.decoding = setting.phase == "decode"
         found = {
             part.layer: part.cell for part in parts(model, context, setting) if part.role != "mixer"
         }
@@ -99,16 +98,14 @@ class Whole(nn.Module):
     def forward(self) -> None:
         """A pass: a prompt, or a token after the context."""
         x = self.ends["embedding"].call()
-        x = x[:, -1] if self.decoding else x
         for subject in self.subjects:
             if subject.decoding is not None:
                 x, _ = subject.decoding._run(x, subject.decoding.first)
             else:
                 x = subject.module(x)
         if "head" in self.ends:
-            head = self.ends["head"].module
-            every = self.ends["head"].inputs[0].shape[1] > 1
-            head((x.unsqueeze(1) if self.decoding else x) if every or self.decoding else x[:, -1:])
+            head = self.ends["head"]
+            head.module(x if x.shape == head.inputs[0].shape else x[:, -1:])
 
 
 def theirs(config: dict[str, Any], context: int, phase: str) -> Callable[[], Any]:

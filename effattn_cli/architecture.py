@@ -19,8 +19,15 @@ from effattn_cli.setting import Dtype, Norm
 What = Literal["kv cache", "recurrent state", "convolution state", "index keys"]
 #: The form of a model's weights: a dtype, or quantised.
 Weights = Literal["float32", "bfloat16", "float16", "fp8", "int8", "int4"]
+#: The form of keys and values: a dtype, or quantised.
+CacheForm = Literal["float64", "float32", "bfloat16", "float16", "fp8", "int8"]
 Words = Annotated[str, Meta(max_length=300)]
 BYTES: Mapping[str, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+#: Bits of a quantised key or value with its share of scales, and what is assumed of them.
+QUANTISED_CACHE: Mapping[str, tuple[float, str]] = {
+    "fp8": (8, "a scale for a whole layer, which is not counted"),
+    "int8": (8 + 16 / 128, "a 16-bit scale for each 128 numbers"),
+}
 
 
 class Kept(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,9 +48,18 @@ class Kept(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         held = held if self.most is None else min(held, self.most)
         return held // self.every
 
-    def bytes(self, tokens: int, cache: Dtype, source: int | None = None) -> int:
+    def number_bytes(self, cache: CacheForm, plain: Dtype) -> float:
+        """Of a number. Only keys and values are quantised: other things are `plain` beside them."""
+        if self.dtype is not None or cache in BYTES:
+            return BYTES[self.dtype or cache]
+        return QUANTISED_CACHE[cache][0] / 8 if self.what == "kv cache" else BYTES[plain]
+
+    def bytes(
+        self, tokens: int, cache: CacheForm, source: int | None = None, plain: Dtype = "bfloat16"
+    ) -> int:
         """Of one sequence of so many tokens, where the encoder gave `source`; None: as many."""
-        return self.entries(tokens, source) * self.numbers * BYTES[self.dtype or cache]
+        numbers = self.entries(tokens, source) * self.numbers
+        return round(numbers * self.number_bytes(cache, plain))
 
 
 class Mixer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +76,7 @@ class Mixer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     causal: bool = True
 
     def __hash__(self) -> int:
-        return hash((self.variant, tuple(self.options.items()), self.heads, self.parameters))
+        return hash((self.variant, frozenset(self.options.items()), self.heads, self.parameters))
 
 
 class Feed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -51,8 +51,9 @@ class LayoutPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     context: Count  # tokens that it is to hold
     batch: Count
     weights: str | None  # the form of the layers' weights; None: the model's dtype
+    cache: str | None = None  # the form of keys and values; None: the model's dtype
     swap: str  # what it asks of the model's weights
-    limits: Mapping[str, Positive]  # memory in bytes, prefill in seconds, tokens a second
+    limits: Mapping[str, Positive]  # bytes, seconds, tokens a second, an error, recalled pairs
     model: Model
 
     @classmethod

@@ -209,7 +209,8 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
     cache: Annotated[
         Cache,
         Axis(
-            help="warm, or cold: a GPU's L2 is overwritten before each call.",
+            help="warm, or cold: a GPU's L2 is overwritten before each call; in decoding on a CPU,"
+            " copies of the layer take turns.",
             metavar="STATE",
             section="Execution",
             read=words(Cache),
@@ -243,6 +244,11 @@ class Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cac
     def texts(self) -> dict[str, str]:
         """Each axis in words."""
         return {name: AXES[name].show(value) for name, value in self.values().items()}
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether copies of the layer are called in turn, so that none stays in a CPU's caches."""
+        return self.cache == "cold" and self.device == "cpu" and self.phase == "decode"
 
     @property
     def title(self) -> str:

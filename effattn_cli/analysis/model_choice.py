@@ -8,40 +8,23 @@ and among these the layouts that keep more of its layers.
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
 from msgspec import structs
 
-from effattn_cli.analysis.model_time import Pass, Times
+from effattn_cli.analysis.model_layout import SWAPS, Layout
+from effattn_cli.analysis.model_time import Times
 from effattn_cli.analysis.selection.candidates import CONFIDENCE
-from effattn_cli.architecture import Model, Weights
+from effattn_cli.analysis.selection.evidence import Task
 from effattn_cli.estimate import Estimate
-from effattn_cli.models.budget import QUANTISED, Deployment, Memory, longest, memory
-from effattn_cli.setting import Setting
+from effattn_cli.models.budget import Memory, longest, memory
+from effattn_cli.setting import Cache, Setting
 
-Swap = Literal["as it is", "exact", "lossy", "trained"]
-SWAPS: tuple[Swap, ...] = ("as it is", "exact", "lossy", "trained")
-Resource = Literal["memory", "prefill", "tokens/s"]
+Resource = Literal["memory", "prefill", "tokens/s", "fidelity", "recall"]
 #: No chance is nearer to 1 than this: a sum of measured parts is one machine on one day.
 SURE = 0.999
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """A way to run the model, and what it asks of the weights."""
-
-    model: Model
-    swap: Swap
-    kept: float  # the share of its layers that are as they were
-    deployment: Deployment
-    window: int = 0  # tokens that the replaced layers see; 0 where that is no number
-
-    @property
-    def name(self) -> str:
-        weights = self.deployment.weights
-        return f"{self.model.name}, {weights} weights" if weights else self.model.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +34,15 @@ class Limits:
     memory: int | None = None  # bytes
     prefill: float | None = None  # seconds to read the prompt
     tokens_per_second: float | None = None  # over the batch
+    fidelity: float | None = None  # the relative error of a mixer, at most
+    recall: int | None = None  # pairs that a tiny model recalls with a mixer, at least
     confidence: float = CONFIDENCE
+
+    @property
+    def evidence(self) -> Mapping[Task, float]:
+        """What is limited of the measured quality of mixers."""
+        limits: Mapping[Task, float | None] = {"fidelity": self.fidelity, "recall": self.recall}
+        return {task: limit for task, limit in limits.items() if limit is not None}
 
     @property
     def timed(self) -> bool:
@@ -86,7 +77,21 @@ class Option:
         if limits.tokens_per_second is not None:
             seconds = self.layout.deployment.batch / limits.tokens_per_second
             found["tokens/s"] = _chance(self.token, seconds)
+        return {**found, **self.proven}
+
+    @property
+    def proven(self) -> Mapping[Resource, float]:
+        """Whether all that is put in is known to keep a limit of quality."""
+        found: dict[Resource, float] = {}
+        if (error := self.limits.fidelity) is not None:
+            found["fidelity"] = self._meets("fidelity", error)
+        if (pairs := self.limits.recall) is not None:
+            found["recall"] = self._meets("recall", pairs)
         return found
+
+    def _meets(self, task: Task, limit: float) -> float:
+        known = self.layout.findings.get(task, {}).values()
+        return float(all(one is not None and one.meets(limit) for one in known))
 
     @property
     def chance(self) -> float | None:
@@ -113,10 +118,9 @@ class Option:
         wider windows.
         """
         layout = self.layout
-        weights = layout.deployment.weights
-        bits = QUANTISED[weights][0] if weights is not None and weights in QUANTISED else 16
+        weights, cache = layout.bits
         # Eight bits cost less quality than a window does in every layer that it is put into.
-        return SWAPS.index(layout.swap), -layout.kept, -bits, -layout.window
+        return SWAPS.index(layout.swap), -layout.kept, -weights, -cache, -layout.window
 
 
 def _chance(estimate: Estimate | None, limit: float) -> float | None:
@@ -135,7 +139,7 @@ def options(
 
 def _option(layout: Layout, limits: Limits, times: Times, setting: Setting | None) -> Option:
     prefill = token = None
-    if setting is not None and layout.deployment.weights not in QUANTISED:
+    if setting is not None and not layout.quantised:
         prefill = _seconds(layout, times, setting, "forward")
         token = _seconds(layout, times, setting, "decode")
     fitting = None
@@ -160,21 +164,23 @@ def _seconds(
     ):
         return None
     placed = structs.replace(setting, phase=phase, batch=run.batch)
-    whole: Pass = times.of_pass(layout.model, run.context, placed)
-    return whole.total
+    for cache in _caches(placed):
+        whole = times.of_pass(layout.model, run.context, structs.replace(placed, cache=cache))
+        if whole.total is not None:
+            return whole.total
+    return None
+
+
+def _caches(setting: Setting) -> tuple[Cache, ...]:
+    """How its parts may have been measured: on a CPU steps are cold in all but small models."""
+    if setting.device != "cpu":
+        return (setting.cache,)
+    return ("cold", "warm") if setting.phase == "decode" else ("warm",)
 
 
 def best(found: Sequence[Option]) -> Option | None:
     """The first that fits."""
     return next((option for option in found if option.fits), None)
-
-
-def quantised(layout: Layout, forms: Sequence[Weights] = ("int8", "int4")) -> list[Layout]:
-    """The same with smaller weights."""
-    return [
-        replace(layout, swap="lossy", deployment=replace(layout.deployment, weights=form))
-        for form in forms
-    ]
 
 
 def front(found: Sequence[Option]) -> list[Option]:
@@ -193,4 +199,5 @@ def _beats(one: Option, other: Option) -> bool:
 def _scores(option: Option) -> tuple[float, ...]:
     prefill = option.prefill.value if option.prefill else float("inf")
     token = option.token.value if option.token else float("inf")
-    return option.memory.total, prefill, token
+    unproven = sum(not met for met in option.proven.values())
+    return option.memory.total, prefill, token, unproven

@@ -12,17 +12,13 @@ from functools import cached_property
 
 from effattn_cli.analysis.cost import utilisation
 from effattn_cli.analysis.selection.curves import Curve
-from effattn_cli.architecture import BYTES, Layer, Model
+from effattn_cli.architecture import Model
 from effattn_cli.estimate import Basis, Estimate
 from effattn_cli.metrics import LATENCY
 from effattn_cli.models.cells import Part, base, parts
 from effattn_cli.records import Cell, Memory, Profile, Record, Roofline
 from effattn_cli.setting import Setting
 
-#: Bytes of weights that a CPU may hold in its caches from one call to the next. A layer with fewer
-#: is measured warm, and in a model of many such layers it is not: steps of decoding, which read
-#: every weight once, took up to twice as long there (benchmarks/README.md).
-CACHED = 32 * 2**20
 ORDER: tuple[Basis, ...] = ("measured", "interpolated", "predicted")
 
 
@@ -90,18 +86,6 @@ class Pass:
         return max(peaks) + saved
 
     @property
-    def warmer(self) -> int | None:
-        """Bytes of weights of the largest layer, where the layers are measured warmer than they are
-        in the model: in decoding on a CPU, if each fits its caches and all together do not.
-        """
-        if self.setting.phase != "decode" or self.setting.device != "cpu":
-            return None
-        size, batch = BYTES[self.setting.dtype], self.setting.batch
-        met = {layer: size * _met(layer, batch) for layer in self.model.kinds}
-        largest, all_of_them = max(met.values()), sum(met[layer] for layer in self.model.layers)
-        return largest if largest <= CACHED < all_of_them else None
-
-    @property
     def tokens_per_second(self) -> float | None:
         """Over the batch."""
         if self.total is None:
@@ -125,12 +109,6 @@ class Pass:
         """How many times as fast the model could be if its mixers took no time."""
         mixing = self.mixing
         return 1 / (1 - mixing) if mixing is not None and mixing < 1 else None
-
-
-def _met(layer: Layer, tokens: int) -> int:
-    """Parameters that so many tokens meet."""
-    feed = layer.feed.read(tokens) if layer.feed is not None else 0
-    return feed + (layer.mixer.parameters if layer.mixer is not None else 0)
 
 
 class Times:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from effattn_cli.architecture import Model, Weights
+from effattn_cli.architecture import CacheForm, Model, Weights
 from effattn_cli.errors import UsageError
 from effattn_cli.models import by_hand
 from effattn_cli.models.budget import Deployment, Memory, longest, memory
@@ -11,7 +11,6 @@ from effattn_cli.models.by_hand import Typed
 from effattn_cli.plan.model_choices import arranged, found
 from effattn_cli.quantities import parse_bytes
 from effattn_cli.ranges import integer, integers
-from effattn_cli.setting import Dtype
 
 MOST_CONTEXTS, MOST_BATCHES = 8, 4  # in one answer
 
@@ -27,7 +26,7 @@ class Asked:
     context: str | None = None
     batch: str = "1"
     weights: Weights | None = None
-    cache: Dtype | None = None
+    cache: CacheForm | None = None
     chunk: str = "2k"
     memory: str | None = None
     training: bool = False

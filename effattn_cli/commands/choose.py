@@ -66,14 +66,17 @@ def choose(
     kept = needs.weights(keep=keep_weights, trained=trained)
     if model is not None:
         needs.refuse_for_models(
-            {"latency": latency, "energy": energy, "variant": variants, "fidelity": fidelity,
-             "recall": recall, "evidence": evidence, "price": price}
+            {"latency": latency, "energy": energy, "variant": variants, "exact": exact,
+             "price": price}
         )  # fmt: skip
+        quality = needs.requirements(
+            {}, {}, confidence, exact=False, weights=kept, fidelity=fidelity, recall=recall
+        )
         typed = choose_model.Typed(
             model=model, context=context or seq, memory=memory, prefill=prefill,
             tokens_per_second=tokens_per_second, weights=weights, cache=kv_dtype,
-            replacements=replace or (), keep=keep, profiles=profiles or (), survives=kept,
-            confidence=needs.share(confidence),
+            replacements=replace or (), keep=keep, profiles=profiles or (), quality=quality,
+            evidence=evidence or (),
         )  # fmt: skip
         wanted = choose_model.Wanted(everything=everything, json=json, emit=emit, force=force)
         raise typer.Exit(choose_model.choose(typed, options, wanted))

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from effattn_cli.analysis.selection.candidates import Requirements
 
 NOTHING = 1  # exit code: nothing fits
 
@@ -24,8 +27,8 @@ class Typed:
     replacements: Sequence[str]
     keep: str | None
     profiles: Sequence[str]
-    survives: str  # what may become of the weights
-    confidence: float
+    quality: "Requirements"  # limits of quality, and what may become of the weights
+    evidence: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ def choose(typed: Typed, options: Mapping[str, Any], wanted: Wanted) -> int:
 
 def _question(typed: Typed, options: Mapping[str, Any]) -> Any:
     from effattn_cli.analysis.model_choice import Limits
-    from effattn_cli.app.model_choosing import Question
+    from effattn_cli.app.model_layouts import Question
     from effattn_cli.commands.options import filtered
     from effattn_cli.errors import UsageError
     from effattn_cli.models.budget import Deployment
@@ -90,7 +93,9 @@ def _question(typed: Typed, options: Mapping[str, Any]) -> Any:
         memory=parse_bytes(typed.memory, "--memory") if typed.memory is not None else None,
         prefill=parse_seconds(prefill, "--prefill") if prefill is not None else None,
         tokens_per_second=rate,
-        confidence=typed.confidence,
+        fidelity=typed.quality.fidelity,
+        recall=typed.quality.recall,
+        confidence=typed.quality.confidence,
     )
     if limits.memory is None and not limits.timed:
         hint = "--memory 16GiB, --prefill 5s, or --tokens-per-second 20"
@@ -108,5 +113,6 @@ def _question(typed: Typed, options: Mapping[str, Any]) -> Any:
         setting=setting,
         replacements=typed.replacements,
         keep=typed.keep,
-        weights=typed.survives,
+        weights=typed.quality.weights,
+        evidence=typed.evidence,
     )

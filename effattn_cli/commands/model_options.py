@@ -1,9 +1,10 @@
 """The options of `effattn model` that `effattn choose --model` has too."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from effattn_cli.architecture import CacheForm
 from effattn_cli.architecture import Weights as Form
 from effattn_cli.commands.options import of_sweep, unless_given
 
@@ -30,11 +31,11 @@ Weights = Annotated[
     ),
 ]
 KvDtype = Annotated[
-    Literal["float32", "bfloat16", "float16"] | None,
+    CacheForm | None,
     of_model(
         "--kv-dtype",
         metavar="DTYPE",
-        help=f"Of keys and values: float32, bfloat16, float16. {CONFIG}",
+        help=f"Of keys and values: float32, bfloat16, float16, fp8, int8. {CONFIG}",
     ),
 ]
 Replace = Annotated[

@@ -7,6 +7,11 @@ from pathlib import Path
 
 from effattn_cli.host import container
 
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+USUAL_CACHE = 32 << 20  # bytes of a CPU's largest cache, where the system does not tell
+#: Bytes that copies of a layer may take, which leave nothing of it in the caches.
+COPIES_BYTES = 1 << 30
+
 
 def model() -> str:
     with suppress(OSError):
@@ -14,6 +19,15 @@ def model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def cache_bytes(folder: Path = CACHES) -> int:
+    """The size of the largest cache, as far as the system tells it."""
+    sizes = [0]
+    for file in folder.glob("index*/size"):
+        with suppress(OSError, ValueError):
+            sizes.append(int(file.read_text().strip().removesuffix("K")) << 10)
+    return max(sizes) or USUAL_CACHE
 
 
 def allowed() -> float:

@@ -83,6 +83,12 @@ class Sparse(nn.Module):
         y_ND = self.shared(x_ND) if self.shared is not None else torch.zeros_like(x_ND)
         return y_ND.index_add(0, token_R, y_RD * gate_R.unsqueeze(-1)).view_as(x_BTD)
 
+    def unread_bytes(self, tokens: int) -> int:
+        """Of the experts that so many tokens do not meet, at best."""
+        experts = self.up_EDF.shape[0]
+        idle = max(0, experts - tokens * self.chosen)
+        return (self.up_EDF.nbytes + self.down_EFD.nbytes) // experts * idle
+
     def _experts(self, x_RD: Tensor, end_E: Tensor) -> Tensor:
         hidden_RF = grouped(x_RD, self.up_EDF, end_E)
         if self.gated:

@@ -13,9 +13,8 @@ from effattn_cli.devices.energy import Meter
 from effattn_cli.devices.timing import Block, Times, block, overwriting
 from effattn_cli.host import heap
 from effattn_cli.host.background_load import BackgroundLoad
-from effattn_cli.measure import reference_kernel
+from effattn_cli.measure import copies, reference_kernel
 from effattn_cli.measure.output_check import check
-from effattn_cli.measure.workload import build
 from effattn_cli.records import Cell, Run, Sampling
 from effattn_cli.stats.median import half_width
 
@@ -38,63 +37,73 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
     """A run of the cell in this process, which should be fresh."""
     started = time.monotonic()
     faults: Callable[[], int] = int
-    if cell.setting.alloc == "retained" and cell.setting.device == "cpu" and heap.retain_heap():
+    device = cell.setting.device
+    if cell.setting.alloc == "retained" and device == "cpu" and heap.retain_heap():
         faults = heap.faults
-    subject = build(variant, cell, seed=sampling.seed)
-    cold = cell.setting.cache == "cold"
-    time_some = block(
-        cell.setting.device, subject.call, overwriting(cell.setting.device) if cold else None
-    )
-    periods = Periods(time_some, subject.steps)
-    most = 1 if cell.setting.device == "cpu" else BLOCK_CALLS
-    before = reference_kernel.seconds(cell.setting.device)
-    meter = None if cold else Meter.start(cell.setting.device)  # overwriting draws energy too
+    subjects = copies.made(variant, cell, seed=sampling.seed)
+    overwrites = cell.setting.cache == "cold" and not cell.setting.takes_turns
+    call = copies.in_turn(subjects)
+    time_some = block(device, call, overwriting(device) if overwrites else None)
+    periods = Periods(time_some, subjects[0].steps, len(subjects))
+    most = 1 if device == "cpu" else BLOCK_CALLS
+    before = reference_kernel.seconds(device)
+    meter = None if overwrites else Meter.start(device)  # overwriting draws energy too
     run = periods.per_call(sample(periods.time, sampling, most, faults))
     if meter is not None:
         run = replace(run, joules=meter.joules(periods.calls, run.median))
     spent = time.monotonic() - started
     if run.is_busy and spent < sampling.time_limit / 2:  # the heap has grown by now
         run = _quieter(run, periods.per_call(sample(periods.time, sampling, most)))
-    check(subject.call(), cell, subject.width)  # which many calls may have spoilt
-    kernel = (before + reference_kernel.seconds(cell.setting.device)) / 2
-    gpu = nvml.at_work(cell.setting.device, subject.call, run.median)
+    for subject in subjects:
+        check(subject.call(), cell, subject.width)  # which many calls may have spoilt
+    kernel = (before + reference_kernel.seconds(device)) / 2
+    gpu = nvml.at_work(device, call, run.median)
     return replace(run, gpu=gpu, calibration=round(kernel, 9))
 
 
 class Periods:
-    """Times periods of so many calls, whose work differs, where a sample is the mean of one."""
+    """Times periods of so many calls, whose work differs, where a sample is the mean of one.
 
-    def __init__(self, time_some: Block, steps: int) -> None:
-        self._time_some, self.steps = time_some, steps
+    Of a subject's `copies`, which are called in turn, each has made each of its `steps` when a
+    period ends.
+    """
+
+    def __init__(self, time_some: Block, steps: int, copies: int = 1) -> None:
+        self._time_some, self.steps, self._copies = time_some, steps, copies
+        self._size = steps * copies
         self.calls = 0
         self._first: float | None = None
-        self._worst: list[float] = []  # the longest call of each period
+        self._worst: list[float] = []  # the longest step of each period
 
     def time(self, count: int) -> Times:
         """The seconds of so many periods."""
-        times = self._time_some(count * self.steps)
-        self.calls += count * self.steps
+        times = self._time_some(count * self._size)
+        self.calls += count * self._size
         if self._first is None:
             self._first = times.seconds[0]
-        if self.steps == 1:
+        if self._size == 1:
             return times
-        periods = _parts(times.seconds, self.steps)
-        self._worst += map(max, periods)
-        launches = map(sum, _parts(times.launches, self.steps))
+        periods = _parts(times.seconds, self._size)
+        self._worst += (max(self._of_steps(period)) for period in periods)
+        launches = map(sum, _parts(times.launches, self._size))
         return Times([*map(sum, periods)], [*launches])
+
+    def _of_steps(self, period: Sequence[float]) -> list[float]:
+        """The seconds of each step, on average over the copies."""
+        return [sum(turn) / self._copies for turn in _parts(period, self._copies)]
 
     def per_call(self, run: Run) -> Run:
         """A run whose samples are of periods, as one whose samples are of calls."""
-        if self.steps == 1:
+        if self._size == 1:
             return run
         worst = self._worst[-len(run.samples) :]
         return replace(
             run,
-            samples=tuple(round(seconds / self.steps, 9) for seconds in run.samples),
-            launch=None if run.launch is None else round(run.launch / self.steps, 9),
-            warmup=run.warmup * self.steps,
+            samples=tuple(round(seconds / self._size, 9) for seconds in run.samples),
+            launch=None if run.launch is None else round(run.launch / self._size, 9),
+            warmup=run.warmup * self._size,
             first_seconds=round(self._first or run.first_seconds, 9),
-            worst_step=round(median(worst), 9),
+            worst_step=round(median(worst), 9) if self.steps > 1 else None,
         )
 
 

@@ -4,11 +4,11 @@ Two totals: what the architecture needs, and what an engine allocates that has p
 for all layers, as vLLM does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from effattn_cli.architecture import BYTES, Kept, Layer, Model, Weights, What
+from effattn_cli.architecture import BYTES, CacheForm, Kept, Layer, Model, Weights, What
 from effattn_cli.setting import Dtype
 
 Line = Literal[
@@ -34,7 +34,7 @@ class Deployment:
     context: int  # tokens of each sequence
     batch: int = 1
     weights: Weights | None = None  # None: the model's dtype
-    cache: Dtype | None = None  # the same of keys and values
+    cache: CacheForm | None = None  # the same of keys and values
     chunk: int = 2048  # tokens of a prompt that are read at once, as engines do
     training: bool = False
 
@@ -65,14 +65,14 @@ class Memory:
 
 def memory(model: Model, deployment: Deployment) -> Memory:
     """What the model takes; the workspace is that of `workspace`."""
-    cache = deployment.cache or model.dtype
+    cache: CacheForm = deployment.cache or model.dtype
     lines: dict[Line, int] = {"weights": weights(model, deployment.weights)}
     layers = model.distinct()
     for what in KEPT:
         kept = 0
         for layer, count in layers.items():
             held = (
-                part.bytes(deployment.context, cache, model.source)
+                part.bytes(deployment.context, cache, model.source, model.dtype)
                 for part in layer.keeps
                 if part.what == what
             )
@@ -84,8 +84,8 @@ def memory(model: Model, deployment: Deployment) -> Memory:
         lines["gradients"] = lines["weights"]
         master = MASTER if BYTES[model.dtype] < BYTES["float32"] else 0
         lines["optimiser"] = model.parameters * (OPTIMISER + master)
-    page = page_bytes(layers, cache)
-    pages = 0 if deployment.training else _pages(layers, deployment.context, cache, page)
+    page = page_bytes(model, cache)
+    pages = 0 if deployment.training else _pages(model, deployment.context, cache, page)
     return Memory(lines, page * pages * deployment.batch, page)
 
 
@@ -131,31 +131,41 @@ def _width(layer: Layer) -> int:
     return max(hidden, heads)
 
 
-def page_bytes(layers: Iterable[Layer], cache: Dtype) -> int:
+def page_bytes(model: Model, cache: CacheForm) -> int:
     """Bytes of a page that each layer's entries fit: what the largest needs for so many tokens, or
     for all that it keeps whatever the length.
     """
-    return max((_least_page(layer, cache) for layer in layers if layer.keeps), default=0)
+    return max((_least_page(layer, cache, model.dtype) for layer in model.kinds), default=0)
 
 
-def _least_page(layer: Layer, cache: Dtype) -> int:
-    return sum(part.bytes(max(PAGE_TOKENS, part.every or 1), cache) for part in layer.keeps)
-
-
-def _pages(layers: Mapping[Layer, int], tokens: int, cache: Dtype, page: int) -> int:
-    """Pages of one sequence, in layers of each kind."""
+def _least_page(layer: Layer, cache: CacheForm, plain: Dtype) -> int:
     return sum(
-        count * _layer_pages(layer.keeps, tokens, cache, page)
-        for layer, count in layers.items()
+        part.bytes(max(PAGE_TOKENS, part.every or 1), cache, plain=plain) for part in layer.keeps
+    )
+
+
+def _pages(model: Model, tokens: int, cache: CacheForm, page: int) -> int:
+    """Pages of one sequence, in layers of each kind."""
+
+    def size(part: Kept) -> float:
+        return part.number_bytes(cache, model.dtype)
+
+    return sum(
+        count * _layer_pages(layer.keeps, tokens, page, size)
+        for layer, count in model.distinct().items()
         if layer.keeps
     )
 
 
-def _layer_pages(keeps: Sequence[Kept], tokens: int, cache: Dtype, page: int) -> int:
-    """A layer has a page for what does not grow, and beside it whole pages of tokens."""
+def _layer_pages(
+    keeps: Sequence[Kept], tokens: int, page: int, size: Callable[[Kept], float]
+) -> int:
+    """A layer has a page for what does not grow, and beside it whole pages of tokens; `size` gives
+    the bytes of a number.
+    """
     grows = [part for part in keeps if part.every is not None]
     fixed = 1 if len(grows) < len(keeps) else 0
-    a_token = sum(part.numbers * BYTES[part.dtype or cache] / (part.every or 1) for part in grows)
+    a_token = sum(part.numbers * size(part) / (part.every or 1) for part in grows)
     if not a_token:
         return fixed
     in_page = max(PAGE_TOKENS, int(page / a_token) // PAGE_TOKENS * PAGE_TOKENS)

@@ -59,7 +59,7 @@ def parts(model: Model, seq: int, setting: Setting) -> Iterator[Part]:
 
 def _refuse(model: Model, layer: Layer, setting: Setting) -> None:
     if layer.cross is not None:
-        why = "the time of cross-attention is not measured"
+        why = "cross-attention is not measured: a cell has as many keys as queries"
         raise UsageError(f"{model.name}: {why}", "effattn model tells its memory")
     mixer = layer.mixer
     if setting.phase == "decode" and mixer is not None and not mixer.causal:
@@ -102,8 +102,7 @@ def _of(mixer: Mixer, seq: int, setting: Setting) -> Cell:
 def _ends(model: Model, seq: int, setting: Setting) -> Iterator[Part]:
     """Embedding and head. A decoder needs the logits of its last token only, but in training."""
     training = setting.phase == "train"
-    phase: Literal["forward", "train"] = "train" if training else "forward"
-    plain = replace(setting, scope="layer", dim=model.dim, heads=1, phase=phase)
+    plain = replace(setting, scope="layer", dim=model.dim, heads=1)
     tokens = 1 if setting.phase == "decode" else seq
     first = next((layer.mixer for layer in model.layers if layer.mixer is not None), None)
     every = training or (first is not None and not first.causal)
@@ -113,6 +112,17 @@ def _ends(model: Model, seq: int, setting: Setting) -> Iterator[Part]:
     for role, name, length in ends:
         cell = Cell(variant=name, options={"vocab": model.vocab}, seq=length, setting=plain)
         yield Part(role=role, layer=None, cell=cell, count=1)
+
+
+def step_parameters(model: Model, batch: int) -> int:
+    """Parameters that a step of decoding reads, for so many sequences."""
+    layers = sum(count * _read(layer, batch) for layer, count in model.distinct().items())
+    return layers + model.head + (model.embedding if model.tied else 0)
+
+
+def _read(layer: Layer, tokens: int) -> int:
+    feed = layer.feed.read(tokens) if layer.feed is not None else 0
+    return feed + (layer.mixer.parameters if layer.mixer is not None else 0)
 
 
 def feed_text(feed: Feed | None) -> str:

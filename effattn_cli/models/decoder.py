@@ -65,7 +65,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Shape:
-    """The widths of a model's attention."""
+    """The widths of a model's attention; heads * head_dim need not be dim."""
 
     dim: int
     heads: int

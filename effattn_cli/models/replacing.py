@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from effattn_cli.architecture import Layer, Mixer, Model
 from effattn_cli.cards import Stored
 from effattn_cli.errors import UsageError, unknown
-from effattn_cli.models.mixers import named
+from effattn_cli.models.mixers import defaults, named, of_projections
 
 ALL = "all"  # layers, whatever their kind
 
@@ -20,7 +20,7 @@ class Change:
 
     kind: str  # of the layers that are changed, as "full_attention"; or ALL
     variant: str
-    options: Mapping[str, Stored]
+    options: Mapping[str, Stored]  # as typed, also at their defaults
     keep: Fraction = Fraction(0)
 
     @property
@@ -95,15 +95,26 @@ def spread(count: int, share: Fraction) -> Iterator[int]:
 
 
 def _with(model: Model, layer: Layer, change: Change) -> Layer:
+    """The layer with the new mixer, which does to queries and keys what the old one does unless
+    the change says otherwise.
+    """
     old = layer.mixer
     assert old is not None
+    usual = defaults(change.variant)
+    carried = {name: value for name, value in of_projections(old).items() if name in usual}
+    options = {
+        name: value
+        for name, value in {**carried, **change.options}.items()
+        if name not in usual or value != usual[name]
+    }
     mixer = named(
-        change.variant, change.options, dim=model.dim, heads=old.heads, kv_heads=old.kv_heads,
+        change.variant, options, dim=model.dim, heads=old.heads, kv_heads=old.kv_heads,
         head_dim=old.head_dim,
     )  # fmt: skip
     return replace(layer, mixer=mixer)
 
 
-def same_weights(old: Mixer, new: Mixer) -> bool:
-    """Whether both have projections of the same widths."""
-    return (old.heads, old.kv_heads, old.head_dim) == (new.heads, new.kv_heads, new.head_dim)
+def same_projections(old: Mixer, new: Mixer) -> bool:
+    """Whether both have queries and keys of the same widths, and do the same to them."""
+    widths = (old.heads, old.kv_heads, old.head_dim) == (new.heads, new.kv_heads, new.head_dim)
+    return widths and of_projections(old) == of_projections(new)

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
+from effattn_cli.models.mixers import OF_PROJECTIONS
 from effattn_cli.plan.model_plan import model_plan
-from effattn_cli.plan.presets import OF_PROJECTIONS, own_mixers
+from effattn_cli.plan.presets import own_mixers
 from effattn_cli.plan.request import Request
 from effattn_cli.plan.sweep_axes import WIDTHS, axes_of, lengths_that_fit, tokens_of
 from effattn_cli.plan.sweep_plan import Plan, refuse_too_many

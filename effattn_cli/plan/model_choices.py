@@ -69,7 +69,7 @@ def change_of(model: Model, text: str, keep: Fraction) -> Change:
     if len(choices) != 1:
         raise UsageError(f"--replace: {typed!r} stands for {len(choices)} variants, name one")
     kind = replacing.kind_of(model, word.strip())
-    return Change(kind=kind, variant=choices[0].name, options=choices[0].options, keep=keep)
+    return Change(kind=kind, variant=choices[0].name, options=choices[0].typed, keep=keep)
 
 
 def kept_shares(text: str) -> tuple[Fraction, ...]:

@@ -2,8 +2,10 @@
 
 import itertools
 
+from effattn_cli.architecture import BYTES, Model
 from effattn_cli.errors import UsageError
-from effattn_cli.models.cells import DECIDED, parts
+from effattn_cli.host import processor
+from effattn_cli.models.cells import DECIDED, parts, step_parameters
 from effattn_cli.plan.model_choices import arranged, found
 from effattn_cli.plan.request import Request
 from effattn_cli.plan.sweep_axes import axes_of, lengths_that_fit
@@ -31,10 +33,22 @@ def model_plan(request: Request, cores: int) -> Plan:
     if "dtype" not in request.axes:
         axes["dtype"] = (model.dtype,)
     cells: dict[Cell, None] = {}
+    larger: set[Setting] = set()
     for values in itertools.product(*axes.values()):
         setting = Setting(**dict(zip(axes, values, strict=True)))
         for layout, seq in itertools.product(models, seqs):
-            cells |= dict.fromkeys(part.cell for part in parts(layout, seq, setting))
+            own = dict.fromkeys(part.cell for part in parts(layout, seq, setting))
+            cells |= own
+            if "cache" not in request.axes and _is_larger(layout, setting):
+                larger |= {cell.setting for cell in own}
     if len(cells) > MAX_CELLS:
         raise UsageError(f"the sweep has {len(cells):,} cells, more than {MAX_CELLS:,}")
-    return Plan(tuple(cells), None, notes, models)
+    return Plan(tuple(cells), None, notes, models, frozenset(larger))
+
+
+def _is_larger(model: Model, setting: Setting) -> bool:
+    """Whether a step of decoding reads more weights than the caches here hold: then none of them is
+    left there for the next step.
+    """
+    read = BYTES[setting.dtype] * step_parameters(model, setting.batch)
+    return setting.phase == "decode" and read > processor.cache_bytes()

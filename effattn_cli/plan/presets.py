@@ -1,27 +1,13 @@
 """The widths of a model's attention and its mixers, for sweeps that compare others with them."""
 
-from dataclasses import dataclass
-
 from effattn_cli.architecture import Mixer, Model
 from effattn_cli.errors import UsageError
+from effattn_cli.models.decoder import Shape
 from effattn_cli.plan.model_choices import found
 
-#: Options of what is between projection and core, which a core has none of.
-OF_PROJECTIONS = frozenset({"rotary", "rotary_base", "qk_norm", "log_scale"})
 BY_HAND = "give --dim, --heads, --kv-heads and --head-dim"
 FULL = "full_attention"
 USUAL_WIDTH = 128  # of a head
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One attention layer's widths; heads * head_dim need not be dim."""
-
-    dim: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    name: str
 
 
 def shape_like(text: str) -> Shape:
@@ -37,8 +23,8 @@ def shape_like(text: str) -> Shape:
     mixer = _main(model)
     if mixer.heads == 1 and not model.dim % USUAL_WIDTH:
         heads = mixer.head_dim * mixer.heads // USUAL_WIDTH
-        return Shape(model.dim, heads, heads, USUAL_WIDTH, model.name)
-    return Shape(model.dim, mixer.heads, mixer.kv_heads, mixer.head_dim, model.name)
+        return Shape(model.dim, heads, heads, USUAL_WIDTH)
+    return Shape(model.dim, mixer.heads, mixer.kv_heads, mixer.head_dim)
 
 
 def own_mixers(like: str | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from effattn_cli.architecture import Model
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Cell, Shard
-from effattn_cli.setting import Setting
+from effattn_cli.setting import Cache, Setting
 
 MAX_CELLS = 10_000
 
@@ -28,6 +28,7 @@ class Plan:
     notes: tuple[str, ...] = ()  # what was left out
     models: tuple[Model, ...] = ()  # whose parts the cells are
     shard: Shard | None = None  # where the cells are a part of the sweep's
+    larger: frozenset[Setting] = frozenset()  # of models that no cache of a CPU holds
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -47,11 +48,13 @@ class Plan:
         settings: dict[Setting, Setting] = {}
         for setting in {cell.setting: None for cell in self.cells}:
             device = devices[setting.device]
-            if setting.cache == "cold" and device == "cpu":
-                why = "only an accelerator's cache is known to be overwritten, not a CPU's"
-                hint = "give --device cuda, or leave it out"
+            cold = setting.cache == "cold" or (device == "cpu" and setting in self.larger)
+            if cold and device == "cpu" and setting.phase != "decode":
+                why = "a CPU's caches are left cold in decoding only"
+                hint = "give --phase decode or --device cuda, or leave it out"
                 raise UsageError(f"--cache cold: {why}", hint)
-            settings[setting] = replace(setting, device=device)
+            cache: Cache = "cold" if cold else "warm"
+            settings[setting] = replace(setting, device=device, cache=cache)
         cells = (replace(cell, setting=settings[cell.setting]) for cell in self.cells)
         return dataclasses.replace(self, cells=tuple(dict.fromkeys(cells)))
 

@@ -34,6 +34,8 @@ class Choice:
     name: str
     options: Mapping[str, Value] = field(default_factory=dict)
     of_model: bool = False  # what a model uses, with options of its layers
+    #: All options that were typed, also those at their defaults.
+    typed: Mapping[str, Value] = field(default_factory=dict, compare=False)
 
     @property
     def label(self) -> str:
@@ -160,7 +162,7 @@ class _Reader:
         names = [name for name in options if name in term.values]  # in one order, so labels agree
         combinations = itertools.product(*(term.values[name] for name in names))
         return [
-            Choice(term.pattern, _unusual(options, dict(zip(names, values, strict=True))))
+            _choice(term.pattern, options, dict(zip(names, values, strict=True)))
             for values in combinations
         ]
 
@@ -208,10 +210,8 @@ def _take(term: _Term, variant: Variant, item: str) -> None:
     term.values.setdefault(name, []).append(value)
 
 
-def _unusual(options: Mapping[str, Option], values: Mapping[str, Value | None]) -> dict[str, Value]:
+def _choice(name: str, options: Mapping[str, Option], values: Mapping[str, Value | None]) -> Choice:
     """Without defaults, so that equal cells are equal however they were asked for."""
-    return {
-        name: value
-        for name, value in values.items()
-        if value is not None and value != options[name].default
-    }
+    typed = {option: value for option, value in values.items() if value is not None}
+    unusual = {option: value for option, value in typed.items() if value != options[option].default}
+    return Choice(name, unusual, typed=typed)

@@ -12,7 +12,7 @@ from effattn_cli import engines
 from effattn_cli.analysis.completeness import TOO_LATE
 from effattn_cli.analysis.cost import time_estimate, utilisation
 from effattn_cli.analysis.reliability import slow_runs
-from effattn_cli.host import processes
+from effattn_cli.host import processes, processor
 from effattn_cli.records import Cell, Failure, Profile, Record
 from effattn_cli.run import kept_rooflines, outcome, results
 from effattn_cli.run.context import RunContext
@@ -224,8 +224,10 @@ class Scheduler:
         limit = self._context.memory_limit
         if record is None:
             return processes.with_allowance(limit)
-        threads = record.cell.setting.threads
-        return processes.with_allowance(limit, threads=threads, needs=record.needs_bytes)
+        setting = record.cell.setting
+        beside = processor.COPIES_BYTES if setting.takes_turns else 0
+        net = processes.with_allowance(limit, threads=setting.threads, needs=record.needs_bytes)
+        return net + beside
 
     def _device_memory(self, cell: Cell) -> int:
         return int(self._limit(cell) * HEADROOM)

@@ -1,7 +1,6 @@
 """The time of a model from records of its parts, with latencies that are known."""
 
 import math
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -98,20 +97,3 @@ def test_workspace_is_the_most_of_a_part_and_all_that_training_keeps() -> None:
     lacking = [replace(records[0], memory=None), *records[1:]]
     (found,) = passes(replace(profile, records=tuple(lacking)))
     assert found.workspace is None
-
-
-def test_small_layers_are_said_to_be_measured_warm() -> None:
-    def warmer(width: int, layers: int, **axes: Any) -> int | None:
-        layer = Layer(mixer=softmax(DIM, 4, 4, 16), feed=dense(DIM, width, "relu"))
-        model = Model.of(
-            name="m", family="m", dim=DIM, layers=(layer,) * layers, vocab=0, embedding=0
-        )
-        setting = replace(HERE, **axes)
-        return Times((), ()).of_pass(model, 64, setting).warmer
-
-    mib = 2**20 // (2 * 2 * DIM)  # hidden units of a mebibyte of weights in 16 bits
-    assert warmer(8 * mib, 2) is None  # all fit the caches
-    assert warmer(8 * mib, 8) == 8 * 2**20 + 2 * 4 * DIM * DIM
-    assert warmer(64 * mib, 8) is None  # no layer does
-    assert warmer(8 * mib, 8, phase="forward") is None
-    assert warmer(8 * mib, 8, device="cuda:0") is None

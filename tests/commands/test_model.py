@@ -87,6 +87,12 @@ def test_layers_by_hand_need_their_widths() -> None:
         (["choose", "--model", "gpt2", "-c", "1k"], "no budget given", "--memory"),
         (["choose", "--model", "gpt2", "--memory", "1GiB"], "--context: one length", "--context"),
         (["choose", "--prefill", "1s"], "--prefill applies to a whole model", "--model"),
+        (["choose", "--model", "gpt2", "--exact"], "--exact applies to one layer", "--memory"),
+        (
+            ["choose", "--model", "gpt2", "--fidelity", "5%", "--trained"],
+            "--fidelity is of what keeps",
+            "--recall",
+        ),
         (
             ["choose", "--model", "gpt2", "--latency", "1s"],
             "--latency applies to one layer",
@@ -121,6 +127,23 @@ def test_distinct_layers_are_measured_once_for_all_layouts(profile: Path) -> Non
     blocks = [r.cell for r in saved.records if r.cell.setting.scope == "block"]
     assert len(blocks) == 2 * 2 * 2  # two kinds of layers, two lengths, two phases
     assert len(set(blocks)) == len(blocks)
+
+
+def test_choosing_by_evidence(config: Path) -> None:
+    asked = [
+        "choose", "--model", str(config), "-c", "4k", "--memory", "1GiB", "--replace",
+        "full=sliding-window", "--evidence", "ref:fidelity", "--all",
+    ]  # fmt: skip
+    found = effattn(*asked, "--fidelity", "1%", COLUMNS="120")
+    assert found.returncode == 0, found.stderr
+    assert "an error of 1 % at most" in found.stdout.splitlines()[0]
+    (row,) = [line for line in found.stdout.splitlines() if line.startswith("full=sliding")]
+    assert row.split()[-2:] == ["%", "fidelity"]
+    found = effattn(*asked, "--recall", "8", "--json")
+    document = json.loads(found.stdout)
+    assert document["limits"]["recall"] == 8
+    chances = {layout["layout"]: layout["chances"]["recall"] for layout in document["layouts"]}
+    assert chances == {"tiny": 1.0, "tiny, full=sliding-window": 0.0}
 
 
 def test_choosing_a_layout(config: Path, profile: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from effattn_cli.devices import energy, nvml
 from effattn_cli.devices.timing import Block, Call, Times
 from effattn_cli.host import heap
 from effattn_cli.machine import Gpu
-from effattn_cli.measure import latency, output_check, reference_kernel
+from effattn_cli.measure import copies, latency, output_check, reference_kernel
 from effattn_cli.measure.latency import GROWING_CALLS, _quieter, sample
 from effattn_cli.records import Cell, Sampling
 from effattn_cli.setting import Cache, Setting
@@ -177,7 +177,7 @@ def test_on_an_accelerator_a_cold_cache_is_overwritten_before_each_call(
         return run
 
     subject = SimpleNamespace(call=lambda: torch.ones(1, 64), steps=1, width=64)
-    monkeypatch.setattr(latency, "build", lambda *_, seed: subject)
+    monkeypatch.setattr(copies, "build", lambda *_, seed: subject)
     monkeypatch.setattr(latency, "block", block)
     monkeypatch.setattr(latency, "overwriting", lambda _: overwrite)
     monkeypatch.setattr(energy.Meter, "start", metered.append)
@@ -199,6 +199,18 @@ def test_a_sample_of_decoding_is_the_mean_of_a_period_and_the_worst_step_is_kept
     assert (run.worst_step, run.first_seconds, run.launch) == (9e-3, 9.0, 1e-4)
     assert run.warmup % 4 == 0
     assert periods.calls == run.warmup + 4 * len(run.samples)
+
+
+def test_a_sample_of_copies_is_the_mean_of_their_turn_and_a_step_that_of_the_copies() -> None:
+    turns = [1e-3, 3e-3, 5e-3, 7e-3]  # two steps of two copies: 2 ms, then 6 ms
+    periods = latency.Periods(playing(turns * 200), 2, 2)
+    run = periods.per_call(sample(periods.time, Sampling()))
+    assert set(run.samples) == {4e-3}
+    assert run.worst_step == 6e-3
+    assert periods.calls == run.warmup + 4 * len(run.samples)
+    periods = latency.Periods(playing(turns * 200), 1, 4)
+    run = periods.per_call(sample(periods.time, Sampling()))
+    assert (set(run.samples), run.worst_step) == ({4e-3}, None)
 
 
 def test_steps_that_are_alike_have_no_worst() -> None:

@@ -49,11 +49,29 @@ def test_quantised_are_the_layers_and_their_scales_count(
     assert found == pytest.approx(halves * bits / 8 + 2 * (llama.parameters - halves), abs=1)
 
 
+@pytest.mark.parametrize(("form", "bits"), [("fp8", 8), ("int8", 8.125), ("float32", 32)])
+def test_keys_and_values_may_have_another_form(llama: Model, form: str, bits: float) -> None:
+    run = Deployment(context=1024, cache=form)  # type: ignore[arg-type]
+    found = memory(llama, run)
+    # 32 layers, keys and values of 8 heads of 128.
+    assert found.lines["kv cache"] == 1024 * 32 * 2 * 8 * 128 * bits / 8
+    assert found.lines["weights"] == 2 * llama.parameters
+    assert found.paged == found.kept  # 1024 tokens are whole pages
+
+
+def test_states_keep_their_form_beside_a_quantised_cache() -> None:
+    hybrid = presets.model("qwen3-next")
+    plain, smaller = (memory(hybrid, Deployment(context=64, cache=of)) for of in (None, "fp8"))
+    assert 2 * smaller.lines["kv cache"] == plain.lines["kv cache"]
+    for line in ("recurrent state", "convolution state"):
+        assert smaller.lines[line] == plain.lines[line] > 0
+
+
 def test_pages_of_one_size_are_those_of_the_largest_layer(llama: Model) -> None:
     hybrid = changed(llama, Change(kind="full_attention", variant="gated-deltanet", options={}))
     state = 32 * 128 * 128 * 4 + 3 * 3 * 32 * 128 * 2
-    assert page_bytes(llama.layers, "bfloat16") == 16 * 4096  # sixteen tokens
-    assert page_bytes(hybrid.layers, "bfloat16") == state
+    assert page_bytes(llama, "bfloat16") == 16 * 4096  # sixteen tokens
+    assert page_bytes(hybrid, "bfloat16") == state
     found = memory(hybrid, Deployment(context=10_000))
     assert found.paged == 32 * state == found.kept
 

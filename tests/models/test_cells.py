@@ -53,7 +53,7 @@ def test_a_decoder_needs_the_logits_of_one_token_but_in_training() -> None:
         }.items()
     }  # fmt: skip
     assert {phase: (cell.seq, cell.setting.phase) for phase, cell in heads.items()} == {
-        "forward": (1, "forward"), "decode": (1, "forward"), "train": (512, "train"),
+        "forward": (1, "forward"), "decode": (1, "decode"), "train": (512, "train"),
     }  # fmt: skip
 
 

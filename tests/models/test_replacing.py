@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from effattn_cli.architecture import Mixer
+from effattn_cli.cards import Stored
 from effattn_cli.errors import UsageError
 from effattn_cli.models import presets
-from effattn_cli.models.replacing import Change, changed, kind_of, spread
+from effattn_cli.models.replacing import Change, changed, kind_of, same_projections, spread
 from effattn_cli.plan.model_choices import arranged, kept_shares
 
 
@@ -42,6 +44,49 @@ def test_one_layout_for_each_share() -> None:
     ]
     assert counts == [16, 8, 0]
     assert layouts[0].name == "llama-3-8b, full=sliding-window:window=512, 16 of 32 kept"
+
+
+def mixer_of(model: str, text: str) -> Mixer:
+    """The mixer that a layer of full attention gets."""
+    (layout,) = arranged(presets.model(model), [f"full={text}"], None)
+    mixer = layout.layers[-1].mixer
+    assert mixer is not None
+    return mixer
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "options"),
+    [
+        ("llama-3-8b", "sliding-window:window=512", {"window": 512, "rotary": 1}),
+        ("qwen3-8b", "sliding-window", {"rotary": 1, "qk_norm": True}),
+        ("qwen3-8b", "sliding-window:qk_norm=false", {"rotary": 1}),
+        ("qwen3-8b", "chunked", {"rotary": 1}),  # it norms no queries
+        ("minimax-01", "gated-attention:rotary=1", {"rotary": 1}),
+        ("gemma-2-2b", "sdpa", {"rotary": 1}),  # a soft cap is the core's
+        ("llama-3-8b", "gated-deltanet", {}),
+        ("gpt2", "sliding-window", {}),
+    ],
+)
+def test_what_is_done_to_queries_and_keys_stays(
+    model: str, text: str, options: dict[str, Stored]
+) -> None:
+    assert mixer_of(model, text).options == options
+
+
+def test_a_norm_of_queries_and_keys_keeps_its_weights() -> None:
+    old, new = mixer_of("qwen3-8b", "gqa"), mixer_of("qwen3-8b", "sliding-window")
+    assert old.parameters == new.parameters
+
+
+def test_projections_are_the_same_where_widths_are_and_what_is_done_after_them() -> None:
+    old = presets.model("qwen3-8b").layers[0].mixer
+    assert old is not None
+    assert same_projections(old, mixer_of("qwen3-8b", "sliding-window"))
+    assert not same_projections(old, mixer_of("qwen3-8b", "sliding-window:rotary=0"))
+    assert not same_projections(old, mixer_of("qwen3-8b", "chunked"))
+    old = presets.model("llama-3-8b").layers[0].mixer
+    assert old is not None
+    assert not same_projections(old, mixer_of("llama-3-8b", "sliding-window:qk_norm=true"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from effattn_cli.architecture import Model
-from effattn_cli.models.reading import read
+from effattn_cli.models.reading import read, understood
 from tests.models.mixers import measurable
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -112,3 +112,21 @@ def test_each_mixer_can_be_measured(path: Path) -> None:
     found = read(path)
     for mixer in {layer.mixer for layer in found.layers if layer.mixer is not None}:
         assert measurable(found, mixer) > 0
+
+
+def test_a_window_layer_that_shares_a_cache_has_its_window() -> None:
+    kinds = [*["sliding_attention"] * 4, "full_attention"] * 2
+    small = understood(
+        {
+            "model_type": "gemma3n_text", "hidden_size": 64, "intermediate_size": 96,
+            "num_hidden_layers": 10, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "head_dim": 16, "vocab_size": 100, "num_kv_shared_layers": 5, "sliding_window": 32,
+            "layer_types": kinds, "vocab_size_per_layer_input": 100,
+            "hidden_size_per_layer_input": 8, "max_position_embeddings": 512,
+        },
+        "small",
+    )  # fmt: skip
+    shared = [layer.mixer for layer in small.layers[5:] if layer.mixer is not None]
+    assert [mixer.variant for mixer in shared] == ["kv-sharing"] * 5
+    assert [dict(mixer.options) for mixer in shared] == [{"window": 32}] * 4 + [{}]
+    assert all(measurable(small, mixer) for mixer in shared)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from effattn_cli.catalog import Catalog
 from effattn_cli.errors import UsageError
+from effattn_cli.host import processor
 from effattn_cli.plan.cells import plan
 from effattn_cli.plan.request import merged
 from effattn_cli.plan.sweep_plan import Plan
@@ -171,11 +172,36 @@ def test_constant_tokens() -> None:
     assert planned("sdpa", seq="3k", tokens="32k").cells[0].setting.batch == 10
 
 
-def test_an_accelerators_cache_may_be_cold_a_cpus_is_as_it_is() -> None:
+def test_an_accelerators_cache_may_be_cold_a_cpus_in_decoding() -> None:
     made = planned("sdpa", seq="1k", device="cuda", cache="cold,warm")
     assert [cell.setting.cache for cell in made.cells] == ["cold", "warm"]
-    with pytest.raises(UsageError, match="--cache cold: only an accelerator's cache is known"):
+    made = planned("sdpa", seq="1k", device="cpu", cache="cold,warm", phase="decode")
+    assert [cell.setting.cache for cell in made.cells] == ["cold", "warm"]
+    with pytest.raises(UsageError, match="--cache cold: a CPU's caches are left cold in decoding"):
         planned("sdpa", device="cuda,cpu", cache="warm,cold")
+
+
+@pytest.mark.parametrize(
+    ("cache", "options", "expected"),
+    [
+        (2**25, {}, {"decode": {"cold"}, "forward": {"warm"}}),
+        (2**40, {}, {"decode": {"warm"}, "forward": {"warm"}}),  # it holds the model
+        (2**25, {"cache": "warm"}, {"decode": {"warm"}, "forward": {"warm"}}),
+        (2**25, {"device": "cuda"}, {"decode": {"warm"}, "forward": {"warm"}}),
+    ],
+)
+def test_steps_of_a_model_are_cold_where_it_is_larger_than_the_caches(
+    monkeypatch: pytest.MonkeyPatch,
+    cache: int,
+    options: dict[str, str],
+    expected: dict[str, set[str]],
+) -> None:
+    monkeypatch.setattr(processor, "cache_bytes", lambda: cache)
+    cells = planned(model="gpt2", seq="1k", phase="forward,decode", **options).cells
+    found: dict[str, set[str]] = {}
+    for cell in cells:
+        found.setdefault(cell.setting.phase, set()).add(cell.setting.cache)
+    assert found == expected
 
 
 def test_a_decoding_step_is_causal() -> None:

@@ -37,7 +37,6 @@ def config(folder: Path, **keys: object) -> str:
 )
 def test_presets(name: str, shape: tuple[int, ...]) -> None:
     assert widths(name) == shape
-    assert shape_like(name).name == name.lower()
 
 
 @pytest.mark.parametrize("name", configs())
@@ -94,7 +93,6 @@ def test_what_is_no_preset(text: str) -> None:
 def test_reads_a_config(tmp_path: Path, keys: dict[str, object], shape: tuple[int, ...]) -> None:
     assert widths(config(tmp_path, **keys)) == shape
     assert widths(str(tmp_path)) == shape
-    assert shape_like(str(tmp_path)).name == tmp_path.name
 
 
 @pytest.mark.parametrize(

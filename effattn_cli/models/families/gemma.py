@@ -7,6 +7,7 @@ from functools import partial
 from msgspec.structs import replace as altered
 
 from effattn_cli.architecture import Mixer, Model
+from effattn_cli.cards import Stored
 from effattn_cli.models.decoder import (
     ACTIVATION,
     WINDOW,
@@ -21,12 +22,12 @@ from effattn_cli.models.decoder import (
 from effattn_cli.models.families.dense import ATTENTION
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.keys import Keys
-from effattn_cli.models.layer_kinds import FULL, full_every
+from effattn_cli.models.layer_kinds import FULL, SLIDING, full_every
 from effattn_cli.models.pieces import dense, linear, norm
 
 GEMMA = replace(ATTENTION, activation="gelu_pytorch_tanh", tied=True)
 GEMMA2 = replace(GEMMA, norms=4, layout=full_every(2))
-SHARED = "a layer that attends to another's keys and values keeps none; its variant has no window"
+SHARED = "a layer that attends to another's keys and values keeps none"
 BOTH_WAYS = "tokens that see those after them are not read of this family"
 
 
@@ -84,12 +85,13 @@ def owned(keys: Keys, style: Style, shape: Shape, kind: str, *, one: bool) -> Mi
 def lent(keys: Keys, style: Style, shape: Shape, kind: str) -> Mixer:
     """With queries only, normed."""
     keys.skip(*WINDOW)
+    options: dict[str, Stored] = {"window": keys.count(*WINDOW)} if kind == SLIDING else {}
     qkv, out = biases(keys, style)
     wide = shape.heads * shape.head_dim
     parameters = linear(shape.dim, wide, bias=qkv) + linear(wide, shape.dim, bias=out)
     return Mixer(
-        kind=kind, variant="kv-sharing", heads=shape.heads, kv_heads=shape.kv_heads,
-        head_dim=shape.head_dim, parameters=parameters + shape.head_dim,
+        kind=kind, variant="kv-sharing", options=options, heads=shape.heads,
+        kv_heads=shape.kv_heads, head_dim=shape.head_dim, parameters=parameters + shape.head_dim,
     )  # fmt: skip
 
 

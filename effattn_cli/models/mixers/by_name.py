@@ -11,6 +11,8 @@ from effattn_cli.models.mixers import exact, indexed, recurrent
 from effattn_cli.models.mixers.widths import Formula, Widths
 
 FORMULAS: Mapping[str, Formula] = {**exact.FORMULAS, **indexed.FORMULAS, **recurrent.FORMULAS}
+#: Options of what is between projection and core, which a core has none of.
+OF_PROJECTIONS = frozenset({"rotary", "rotary_base", "qk_norm", "log_scale"})
 
 
 def named(
@@ -64,6 +66,16 @@ def _formula(variant: str) -> Formula:
 def defaults(variant: str) -> Mapping[str, Stored | None]:
     """The options of a bundled variant, each with its default."""
     return {option.name: option.default for option in Catalog().variant(variant).options}
+
+
+def of_projections(mixer: Mixer) -> Mapping[str, Stored]:
+    """What a mixer does to queries and keys between projection and core, as its options say it."""
+    usual = defaults(mixer.variant)
+    return {
+        name: value
+        for name, value in mixer.options.items()
+        if name in OF_PROJECTIONS and value != usual[name]
+    }
 
 
 def _most_shared(heads: int, share: int) -> int:

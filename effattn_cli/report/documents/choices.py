@@ -1,11 +1,10 @@
 """Answers of `effattn choose`, of layers and of a whole model."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from msgspec import Struct
 
-from effattn_cli.analysis import model_choice
+from effattn_cli.analysis import model_choice, model_layout
 from effattn_cli.analysis.selection.candidates import Weights
 from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.analysis.selection.quality import Quality
@@ -139,11 +138,15 @@ class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ModelLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bytes, seconds to read the prompt, tokens a second; null where there is no limit."""
+    """Bytes, seconds to read the prompt, tokens a second, an error at most, pairs at least; null
+    where there is no limit.
+    """
 
     memory: int | None
     prefill: float | None
     tokens_per_second: float | None
+    fidelity: float | None
+    recall: int | None
     confidence: float
 
 
@@ -160,16 +163,17 @@ class LayoutAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A layout of the model, held against the limits."""
 
     layout: str
-    swap: model_choice.Swap
+    swap: model_layout.Swap
     kept: float  # the share of its layers that are as they were
     weights: str | None
+    cache: str | None
     memory: Mapping[str, int]  # bytes by what takes them, and in total
     allocated: int  # by an engine with pages of one size
     prefill: Duration | None  # to read the prompt
     token: Duration | None  # of a step of decoding
     tokens_per_second: float | None  # over the batch
     longest: int | None  # the longest context that fits the memory
-    chances: Mapping[Literal["memory", "prefill", "tokens/s"], float | None]
+    chances: Mapping[model_choice.Resource, float | None]
     chance: float | None  # that all limits are kept
     fits: bool
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from effattn_cli.architecture import Layer, Weights
+from effattn_cli.architecture import CacheForm, Layer, Weights
 from effattn_cli.machine import Count
 from effattn_cli.models.budget import Line
 from effattn_cli.setting import Dtype
@@ -61,7 +61,7 @@ class ModelMemory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     units: Mapping[str, str]
     weights: Weights | None  # null: as the model's dtype
-    cache: Dtype | None  # of keys and values; null: as the model's dtype
+    cache: CacheForm | None  # of keys and values; null: as the model's dtype
     chunk: int  # tokens of a prompt that are read at once
     training: bool
     limit: int | None  # bytes there are

@@ -14,6 +14,8 @@ def document(answer: Answer) -> str:
         memory=asked.limits.memory,
         prefill=asked.limits.prefill,
         tokens_per_second=asked.limits.tokens_per_second,
+        fidelity=asked.limits.fidelity,
+        recall=asked.limits.recall,
         confidence=asked.limits.confidence,
     )
     return kinds.text(
@@ -37,6 +39,7 @@ def _option(option: Option) -> LayoutAt:
         swap=option.layout.swap,
         kept=option.layout.kept,
         weights=option.layout.deployment.weights,
+        cache=option.layout.deployment.cache,
         memory={str(line): size for line, size in option.memory.lines.items()}
         | {"total": option.memory.total},
         allocated=option.memory.allocated,

@@ -9,7 +9,9 @@ from effattn_cli import units
 from effattn_cli.analysis import model_choice
 from effattn_cli.analysis.model_choice import Limits, Option
 from effattn_cli.app.model_choosing import Answer
+from effattn_cli.report.evaluation.fidelity_view import share
 from effattn_cli.report.layout import Column, Grid, Row
+from effattn_cli.report.model import model_evidence
 from effattn_cli.report.model.model_view import tokens
 from effattn_cli.report.model.time_view import title
 
@@ -59,6 +61,10 @@ def question(answer: Answer) -> str:
         parts.append(f"prefill {units.seconds(limits.prefill)}")
     if limits.tokens_per_second is not None:
         parts.append(f"{limits.tokens_per_second:g} tokens/s")
+    if limits.fidelity is not None:
+        parts.append(f"an error of {share(limits.fidelity)} at most")
+    if limits.recall is not None:
+        parts.append(f"{limits.recall} recalled pairs")
     return units.clean(f"{asked.model.name}, the whole model: {', '.join(parts)}")
 
 
@@ -72,6 +78,7 @@ def grid(options: Sequence[Option], answer: Answer) -> Grid:
         columns += [Column(title="prefill", right=True), Column(title="tokens/s", right=True)]
     if limits.memory is not None:
         columns.append(Column(title="longest", right=True, extra=1))
+    columns += model_evidence.columns(answer)
     columns.append(Column(title="chance", right=True))
     columns.append(Column(title="binds", extra=1))
     return Grid(columns, [_row(option, answer) for option in options])
@@ -88,6 +95,7 @@ def _row(option: Option, answer: Answer) -> Row:
         cells.append(_rate(option.rate))
     if answer.question.limits.memory is not None:
         cells.append(tokens(option.longest or 0).removesuffix(" tokens"))
+    cells += model_evidence.cells(option)
     cells += [chance(option), option.binding or ""]
     style = "bold" if option is answer.best else ""
     return Row(cells=tuple(Text(units.clean(cell), style) for cell in cells))
@@ -121,6 +129,7 @@ def _notes(answer: Answer) -> Iterator[str]:
         yield "?: a part of it is not measured, or not with such weights."
     elif answer.question.limits.timed:
         yield "?: no part of the model is measured."
+    yield from model_evidence.notes(answer)
 
 
 def sentence(answer: Answer) -> str:
@@ -139,7 +148,8 @@ def sentence(answer: Answer) -> str:
         return (
             f"{name} as it is takes {amounts(own)}; its times are not known: {measuring(answer)}."
         )
-    if open_ := [option for option in answer.options if option.chance is None]:
+    open_ = [o for o in answer.options if o.chance is None and not o.layout.quantised]
+    if open_:
         many = units.number(len(open_), "other layout")
         times = f"the times of {many} are not known: {measuring(answer)}"
         return f"{name} as it is {shortfall(own)}; {times}."

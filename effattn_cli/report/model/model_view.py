@@ -8,7 +8,16 @@ from rich.text import Text
 
 from effattn_cli import units
 from effattn_cli.app.models import Budget, Budgets
-from effattn_cli.architecture import BYTES, Feed, Kept, Layer, Mixer, Model, What
+from effattn_cli.architecture import (
+    QUANTISED_CACHE,
+    CacheForm,
+    Feed,
+    Kept,
+    Layer,
+    Mixer,
+    Model,
+    What,
+)
 from effattn_cli.models.budget import QUANTISED, Line
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.setting import Dtype
@@ -102,7 +111,7 @@ def heading(model: Model) -> str:
     return units.clean(f"{model.name} ({model.family}): {', '.join(parts)}")
 
 
-def layers(model: Model, cache: Dtype) -> Grid:
+def layers(model: Model, cache: CacheForm) -> Grid:
     """A row for each kind of layer, and one for what is around them."""
     rows = _layer_rows(model, cache)
     outside = {
@@ -117,12 +126,12 @@ def layers(model: Model, cache: Dtype) -> Grid:
     return Grid(LAYERS, rows)
 
 
-def _layer_rows(model: Model, cache: Dtype) -> list[Row]:
-    rows = (_layer(layer, count, cache) for layer, count in model.distinct().items())
+def _layer_rows(model: Model, cache: CacheForm) -> list[Row]:
+    rows = (_layer(layer, count, cache, model.dtype) for layer, count in model.distinct().items())
     return [Row(cells=tuple(map(Text, row))) for row in rows]
 
 
-def _layer(layer: Layer, count: int, cache: Dtype) -> tuple[str, ...]:
+def _layer(layer: Layer, count: int, cache: CacheForm, plain: Dtype) -> tuple[str, ...]:
     mixer = layer.mixer
     return (
         str(count),
@@ -131,7 +140,7 @@ def _layer(layer: Layer, count: int, cache: Dtype) -> tuple[str, ...]:
         _heads(mixer) if mixer else "-",
         feed_words(layer.feed),
         units.count(layer.all_parameters),
-        ", ".join(kept_words(part, cache) for part in layer.keeps) or "-",
+        ", ".join(kept_words(part, cache, plain) for part in layer.keeps) or "-",
     )
 
 
@@ -166,9 +175,9 @@ def feed_words(feed: Feed | None) -> str:
     return f"{text} + {feed.shared} shared" if feed.shared else text
 
 
-def kept_words(kept: Kept, cache: Dtype) -> str:
+def kept_words(kept: Kept, cache: CacheForm, plain: Dtype) -> str:
     """What is kept of a sequence: bytes for a token, or altogether."""
-    size = units.size(kept.numbers * BYTES[kept.dtype or cache])
+    size = units.size(round(kept.numbers * kept.number_bytes(cache, plain)))
     if kept.every is None:
         return f"{size} {SHORT[kept.what]}"
     token = "source token" if kept.source else "token"
@@ -210,6 +219,8 @@ def notes(answer: Budgets) -> Iterator[str]:
     run = first.deployment
     if run.weights is not None and run.weights in QUANTISED:
         yield f"{run.weights}: the weights of the layers, with {QUANTISED[run.weights][1]}."
+    if run.cache is not None and run.cache in QUANTISED_CACHE:
+        yield f"{run.cache}: keys and values, with {QUANTISED_CACHE[run.cache][1]}."
     pieces = f"prompts read in pieces of {units.length(run.chunk)} tokens"
     if run.training:
         yield (

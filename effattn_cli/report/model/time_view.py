@@ -11,7 +11,7 @@ from effattn_cli.architecture import Layer
 from effattn_cli.records import Profile
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.report.model.model_view import feed_words, heading, mixer_words
-from effattn_cli.setting import Setting
+from effattn_cli.setting import AXES, USUAL, Setting
 
 WHAT = {"forward": "the prompt", "train": "a training step", "decode": "a token"}
 
@@ -27,10 +27,13 @@ def shown(profile: Profile) -> Lines:
 
 
 def title(setting: Setting) -> str:
-    """Phase, batch, dtype, and where."""
-    texts = setting.texts()
-    names = ("phase", "batch", "dtype", "engine", "device", "threads")
-    return ", ".join(texts[name] for name in names if texts[name] != "eager")
+    """Phase, batch, dtype, and where; what is as usual on a quiet axis goes without saying."""
+    names = ("phase", "batch", "dtype", "engine", "cache", "device", "threads")
+    usual = USUAL.texts()
+    texts = {name: text for name, text in setting.texts().items() if name in names}
+    return ", ".join(
+        text for name, text in texts.items() if not (AXES[name].quiet and text == usual[name])
+    )
 
 
 def grid(members: Sequence[Pass]) -> Grid:
@@ -111,12 +114,6 @@ def notes(made: Sequence[Pass]) -> Iterator[str]:
         yield "~ predicted from a measured length"
     if any(estimate.busy for estimate in estimates):
         yield "! other processes kept the machine busy: the latency may be too high"
-    warm = [each.warmer for each in made if each.warmer is not None]
-    if warm:
-        yield (
-            f"! A layer's weights, {units.size(max(warm))}, stay in the CPU's caches where it is"
-            " measured alone, and not in the model: decoding may take up to twice as long."
-        )
     for each in made:
         for share in each.missing[:1]:
             where = f"{each.setting.phase} at {units.length(each.seq)}"
