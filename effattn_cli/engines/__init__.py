@@ -42,7 +42,9 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """`run`, given what the program is given, does what the program's function does."""
+    """`run`, given what the program is given, does what the program's function does; one that is
+    STATIC need not be given it again.
+    """
 
     run: Callable[..., Any]
     preparation: Preparation | None = None  # what it took, where that is apart from the first call

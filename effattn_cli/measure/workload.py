@@ -115,6 +115,8 @@ def build(
     prepared = prepare.engine.prepare(program)
     if cell.setting.phase == "train":
         call = _training(prepared.run, inputs, list(module.parameters()), real_BT)
+    elif prepare.engine.STATIC:
+        call = prepared.run  # it has its inputs, and no gradients
     else:
         call = torch.no_grad()(partial(prepared.run, *inputs, real_BT))
     masks = () if real_BT is None else (real_BT,)

@@ -43,7 +43,7 @@ def model_plan(request: Request, cores: int) -> Plan:
                 larger |= {cell.setting for cell in own}
     if len(cells) > MAX_CELLS:
         raise UsageError(f"the sweep has {len(cells):,} cells, more than {MAX_CELLS:,}")
-    return Plan(tuple(cells), None, notes, models, frozenset(larger))
+    return Plan(tuple(cells), None, notes, models, larger=frozenset(larger))
 
 
 def _is_larger(model: Model, setting: Setting) -> bool:

@@ -62,6 +62,7 @@ COMMANDS: dict[str, list[str]] = {
     "presets": ["presets --json"],
     "variants": ["variants --json", "variants linformer --json", "variants family:linear --json"],
     "check": ["check linformer --json"],
+    "graph": ["export-model sdpa --dim 32 --heads 2 -s 32 -o {folder}/layer.onnx --json"],
     "kinds": ["schema --json"],
     "saved": [
         "report {old} -o {tmp}/r.html --json", "report {old} --chart peak -o {tmp}/r.svg --json",
@@ -74,7 +75,7 @@ COMMANDS: dict[str, list[str]] = {
         "choose {old} --json", "crossover --json", "export {old} --json", "nothing --json",
     ],
 }  # fmt: skip
-SLOW = ("check", "evaluate")
+SLOW = ("check", "evaluate", "export-model")
 
 
 def a_side(seed: int, factor: float) -> list[Any]:

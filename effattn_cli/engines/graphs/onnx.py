@@ -9,7 +9,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def prepared(program: Program, load: Load, *, operators: bool) -> Prepared:
             dict(zip(names, outputs, strict=True)),
         )
         loading = time.perf_counter() - started
-    run = _Run(call, flat.result(outputs), [*flat.inputs, *outputs])
+    run = _calling(call, flat.result(outputs), [*flat.inputs, *outputs])
     return Prepared(
         run=run, preparation=Preparation(export_seconds=exporting, load_seconds=loading)
     )
@@ -76,17 +75,16 @@ def write(program: Program, path: Path, *, operators: bool) -> Flat:
     return flat
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What is called in the place of a program's function."""
+def _calling(call: Callable[[], Any], result: Any, memory: list[Tensor]) -> Callable[..., Any]:
+    """What is called in the place of a program's function. The engine knows of the memory of inputs
+    and outputs but where it is: it is held here.
+    """
 
-    call: Callable[[], Any]
-    result: Any
-    memory: list[Tensor]  # of inputs and outputs: the engine knows but where it is
+    def run(*_: Any, _memory: list[Tensor] = memory) -> Any:
+        call()
+        return result
 
-    def __call__(self, *_: Any) -> Any:
-        self.call()
-        return self.result
+    return run
 
 
 @contextlib.contextmanager
