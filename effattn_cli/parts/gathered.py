@@ -7,14 +7,13 @@ P places of a query, G kv heads, E width of a row. N queries of a piece, R of a 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from effattn_cli.attention import Decodable, Input
+from effattn_cli.attention import Input
 from effattn_cli.parts import fused
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact, one_query
@@ -188,46 +187,3 @@ def _pieces(
             embedding(row_NP, table).view(*row_NP.shape, G, -1).transpose(1, 2) for table in tables
         )
         yield row_NP, mask, [*taken], *rest
-
-
-@dataclass(frozen=True)
-class Past:
-    """What decoding keeps: of all tokens what is attended, and the index's keys.
-
-    Room R for them, the first `length` filled.
-    """
-
-    rows: tuple[Tensor, ...]  # (B, G, R, E) each
-    index_BRW: Tensor
-    length: int
-
-    @classmethod
-    def init(cls, layer: Decodable[Any], batch: int, context: int) -> "Past":
-        """`context` random tokens, and room for one more at least, of the inputs of the layer."""
-        room = max(layer.config.tokens, context + 1)
-        sizes = {name: spec.sizes(layer) for name, spec in layer.inputs.items()}
-        rows = [sizes[name] for name in sizes if name != "q" and not name.startswith("index")]
-        width = sizes["index_k"][1] if "index_k" in sizes else 0
-        return cls(
-            tuple(layer.blank(batch, G or 1, room, E or 1, random=True) for G, E in rows),
-            layer.blank(batch, room, width or 0, random=True),
-            context,
-        )
-
-    def append(self, rows: Sequence[Tensor], index_BW: Tensor | None) -> "Past":
-        for kept_BGRE, row in zip(self.rows, rows, strict=True):
-            kept_BGRE[:, :, self.length] = row.view_as(kept_BGRE[:, :, 0])
-        if index_BW is not None:
-            self.index_BRW[:, self.length] = index_BW
-        return replace(self, length=self.length + 1)
-
-    def read(self, place_BP: Tensor | None) -> list[Tensor]:
-        """What is at these places, or all of it, (B, G, S, E) each."""
-        if place_BP is None:
-            return [x_BGRE[:, :, : self.length] for x_BGRE in self.rows]
-        B, G, R, _ = self.rows[0].shape
-        first_BGx = torch.arange(0, B * G * R, R, device=place_BP.device).view(B, G, 1)
-        row_M = (first_BGx + place_BP.unsqueeze(1)).flatten()
-        return [
-            x.flatten(0, 2).index_select(0, row_M).view(B, G, -1, x.shape[3]) for x in self.rows
-        ]

@@ -204,26 +204,3 @@ class IndexedBlocks:
     def append(self, k_BGK: Tensor, v_BGK: Tensor, index_BW: Tensor) -> "IndexedBlocks":
         self.index_BRW[:, self.length] = index_BW
         return replace(self, cache=self.cache.append(k_BGK, v_BGK))
-
-
-def spread(first: int, tokens: int, count: int, like: Tensor, ratio: int = 1) -> Tensor:
-    """As many keys evenly over those that queries from `first` to before `tokens` see, the last of
-    these among them, (B, T', P): where there is no index to ask.
-    """
-    seen_T1 = torch.arange(first + 1, tokens + 1, dtype=torch.int32, device=like.device)[:, None]
-    seen_T1 = seen_T1 // ratio
-    at_P = torch.arange(count, dtype=torch.int32, device=like.device)
-    return (seen_T1 - 1 - seen_T1 * at_P // count).expand(len(like), -1, -1)
-
-
-def of_pools(pool_BTP: Tensor, first: int, size: int) -> Tensor:
-    """The places of the tokens in these pools, and of those behind the last full one that a query
-    sees, -1 where there are less than a pool of them: (B, T, P size + size - 1).
-    """
-    device = pool_BTP.device
-    at_R = torch.arange(size, dtype=torch.int32, device=device)
-    chosen_BTS = (pool_BTP.unsqueeze(-1) * size + at_R).flatten(2)
-    seen_T1 = first + 1 + torch.arange(pool_BTP.shape[1], dtype=torch.int32, device=device)[:, None]
-    tail_TR = seen_T1 // size * size + at_R[:-1]
-    tail_TR = torch.where(tail_TR < seen_T1, tail_TR, -1)
-    return torch.cat([chosen_BTS, tail_TR.expand(len(pool_BTP), -1, -1)], dim=2)

@@ -47,6 +47,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"top": 32, "index_heads": 2, "index_width": 16},
         {"over": "mla", "latent": 32, "rope": 8},
         {"over": "mla", "latent": 32, "rope": 8, "shared": True},
+        {"top": 32, "index_width": 16, "pool": 8},
     ],
     "block-indexed": [{"block": 32, "top": 2}, {"pool": "mean", "index_heads": 5, "block": 32}],
     "moba": [{"block": 32, "top": 2}],
