@@ -76,7 +76,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "glm5_next:Glm5NextText": {
         **INDEXED, "qk_rope_head_dim": 0, "v_head_dim": 16, "index_kpool": 4, "hc_mult": 2,
-        "linear_num_heads": 4, "linear_head_dim": 16, "indexer_types": ["full", "full", "shared"] * 2,
+        "linear_num_heads": 4, "linear_head_dim": 16,
+        "indexer_types": ["full", "full", "shared"] * 2,
         "layer_types": ["linear_attention", *["indexed_attention"] * 3, *["linear_attention"] * 2],
     },
     "minimax:MiniMax": {"sliding_window": None},
