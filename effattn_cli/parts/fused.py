@@ -107,7 +107,11 @@ def backward_of_one(
 
 
 def kernel(q: Tensor) -> str:
-    """Which kernel gives the log-sum-exp; "none" where torch has none."""
+    """Which kernel gives the log-sum-exp; "none" where torch has none, or an export would have to
+    say what one gives: in ONNX there is no log-sum-exp of attention.
+    """
+    if torch.compiler.is_exporting():
+        return "none"
     if q.device.type == "cuda" and (q.dtype == torch.float64 or q.shape[-1] % 8):
         return "none"
     return q.device.type if q.device.type in {"cpu", "cuda"} else "none"
