@@ -20,7 +20,7 @@ from effattn_cli.parts.rows import rows_at_once
 from effattn_cli.parts.selected import BlockCache
 
 BELOW = 2.0**-50  # how much less a score counts with each place, as a part of it
-NOTHING = 1e-60  # added to a score's size for that, so that zeros differ too
+NOTHING = 1e-36  # the least size of a score for that: zeros differ too, and float32 holds it
 
 
 class Unlearned(nn.Linear):
@@ -101,7 +101,7 @@ def highest(score_xS: Tensor, count: int) -> Tensor:
         return score_xS[..., :0].long()
     below_S = torch.arange(1, S + 1, dtype=torch.float64, device=score_xS.device) * BELOW
     key_xS = score_xS.double()
-    key_xS = torch.addcmul(key_xS, key_xS.abs().add_(NOTHING), below_S, value=-1)
+    key_xS = torch.addcmul(key_xS, key_xS.abs().clamp_(min=NOTHING), below_S, value=-1)
     size = int((S / count) ** 0.5)
     if size < 3:
         return key_xS.topk(count, sorted=False).indices

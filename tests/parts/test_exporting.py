@@ -55,7 +55,6 @@ def a_row(*shape: int) -> Tensor:
 
 
 QKV = [a_row(2, 3, 12, width) for width in (4, 4, 4)]
-KEYS = [[0, 4, 7, 8, 9, 99], [1, 2, 3, 6, 10, 99]]
 CASES: dict[str, tuple[Callable[..., Any], list[Tensor]]] = {
     "inverse": (inverse, [a_row(2, 3, CHUNK, CHUNK).tril(-1) / 8]),
     "inverse of a part": (lambda A: inverse(A[1]), [a_row(2, 3, CHUNK, CHUNK).tril(-1) / 8]),
@@ -68,7 +67,7 @@ CASES: dict[str, tuple[Callable[..., Any], list[Tensor]]] = {
     "owners": (lambda end: owners(end, 9), [torch.tensor([[0, 3, 3, 7], [2, 2, 8, 9]])]),
     "near": (
         near,
-        [a_row(1, 1, 6, 3), torch.tensor([[[[0, 4, 7, 8, 9, 99], [1, 2, 3, 6, 10, 99]]]])[0]],
+        [a_row(1, 1, 6, 3), torch.tensor([[[[0, 4, 7, 8, 9, 99], [1, 2, 3, 6, 10, 99]]]])],
     ),
     "stabilised": (
         read,
