@@ -130,7 +130,7 @@ class _Gathered(torch.autograd.Function):
         of_q = grads[0].contiguous(), q_BTHE, out_BTHE, sum_BTH1.squeeze(3), to_q_BTHE
         pieces = _pieces(place_BTP, sources, *of_q, some=ctx.some, held=2)
         for row_NP, mask, taken, grad, q, out, sums, into_NGRE in pieces:
-            back = fused.backward_of_one if len(sources) == 1 else fused.backward
+            back: Any = fused.backward_of_one if len(sources) == 1 else fused.backward
             to_q_NGRE, *of_rows = back(grad, q, *taken, out, sums, mask, scale=ctx.scale)
             into_NGRE.copy_(to_q_NGRE)
             row_M = row_NP.flatten().long()

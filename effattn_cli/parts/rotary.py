@@ -72,8 +72,6 @@ class Prepared(Rotary):
     (Query-key normalisation, Henry et al. 2020, arXiv:2010.04245; as in Qwen3 and Llama 4.)
     """
 
-    config: "Prepared.Config"
-
     @dataclass(frozen=True, kw_only=True)
     class Config(Rotary.Config):
         qk_norm: bool = False
@@ -85,6 +83,8 @@ class Prepared(Rotary):
         k_eq_v: bool = False
         """Whether keys and values have one projection, as in full layers of Gemma 4: a value is
         what a key is before its norm, divided by its root mean square. Both are cached."""
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

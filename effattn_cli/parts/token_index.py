@@ -47,15 +47,18 @@ class Past:
             kept_BGME[:, :, self.length] = row.view_as(kept_BGME[:, :, 0])
         return replace(self, length=self.length + 1)
 
-    def take_up(self, pooler: Compressor | None, key_BW: Tensor, *gate_BW: Tensor) -> Tensor:
+    def take_up(
+        self, pooler: Compressor | None, key_BW: Tensor, gate_BW: Tensor | None = None
+    ) -> Tensor:
         """The index's keys (B, S, W) that the last token sees, after its own is taken up."""
         place = self.length - 1
         if isinstance(self.index, Tensor):
             self.index[:, place] = key_BW
             return self.index[:, : self.length]
         assert pooler is not None
+        assert gate_BW is not None
         seen = self.length // pooler.ratio
-        key_of_pool_BW = pooler.step(self.index, key_BW, *gate_BW, place)
+        key_of_pool_BW = pooler.step(self.index, key_BW, gate_BW, place)
         if key_of_pool_BW is not None:
             self.index.row_BZK[:, seen - 1] = key_of_pool_BW
         return self.index.row_BZK[:, :seen]

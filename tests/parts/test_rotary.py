@@ -145,15 +145,16 @@ def test_one_projection_for_keys_and_values_keeps_the_laws(law: str) -> None:
 
 
 def test_both_keys_and_values_of_one_projection_are_cached() -> None:
-    sizes = [
-        [x.shape for x in (state.k_BGRK, state.v_BGRK)]
-        for same in (False, True)
-        for state in [laws.make(catalog.load("gqa"), 30, causal=True, k_eq_v=same).init_state(2, 9)]
-    ]
+    sizes = []
+    for same in (False, True):
+        layer: Any = laws.make(catalog.load("gqa"), 30, causal=True, k_eq_v=same)
+        state = layer.init_state(2, 9)
+        sizes.append([x.shape for x in (state.k_BGRK, state.v_BGRK)])
     assert sizes[0] == sizes[1]
 
 
 @pytest.mark.parametrize("name", ["qk_norm", "log_scale", "k_eq_v"])
 def test_a_core_is_not_prepared(name: str) -> None:
+    asked: dict[str, Any] = {name: True}
     with pytest.raises(Unsupported, match=f"^{name} belongs to the projections, a core has none$"):
-        laws.make(catalog.load("gqa"), 8, core=True, **{name: True})
+        laws.make(catalog.load("gqa"), 8, core=True, **asked)

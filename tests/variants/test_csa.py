@@ -82,7 +82,10 @@ def test_keeps_the_laws_where_few_are_chosen(law: str) -> None:
     laws.LAWS[law](laws.with_options(CSA, SMALL))
 
 
-def test_grows_like_the_indexer_where_that_is_most_of_the_work() -> None:
+def test_grows_like_the_indexer_where_that_is_most_of_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rows, "LEAST", 256)  # few pieces are soon counted
     options = {"window": 16, "top": 16, "index_heads": 64}
     laws.LAWS["growth"](laws.with_options(CSA, options))
 
