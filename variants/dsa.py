@@ -18,7 +18,6 @@ INDEX = {
     "index_k": Input(None, "index_width"),
     "index_weight": Input("index_heads", None),
 }
-GATE = {"index_gate": Input(None, "index_width")}
 
 
 @final
@@ -54,8 +53,7 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
             "the index's queries come from x, not from a low rank; the norm of its keys has no"
             " weights; positions turn halves over mla too",
             "of equal scores the earlier token is chosen; up to top tokens attention is exact",
-            "decoding keeps one key of a full pool, and the numbers of the tokens after the last;"
-            " transformers keeps those of every token, and pools them again in each step",
+            "decoding keeps a key of each pool; transformers those of all tokens, pooled each step",
             "a shared index is another layer's: given none, it is spread evenly over the past",
         ),
         exempt={
@@ -77,8 +75,7 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         shared: bool = False
         """Whether the layer has no index and goes by another's, as three of four do in Hy-V4."""
         pool: int = 1
-        """Tokens that the index scores as one (R); 16 in GLM-5.3-Flash, where top is 2048 tokens
-        of 128 pools."""
+        """Tokens that the index scores as one (R), 16 in GLM-5.3-Flash; it divides `top`."""
         latent: int = 512
         """Width of the latent, over mla."""
         rope: int = 32
@@ -93,11 +90,12 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         self.index_turned = turned // 2 * 2
         self.period, self.horizon = config.pool, config.top + config.pool
         over = Latents if mla else KeysAndValues
-        index = {} if config.shared else INDEX | (GATE if config.pool > 1 else {})
+        gate = {"index_gate": Input(None, "index_width")} if config.pool > 1 else {}
+        index = {} if config.shared else INDEX | gate
         self.inputs = over.inputs | index  # type: ignore[misc]
         super().__init__(config)
-        width = None if config.shared else config.index_width
-        self.index = TokenIndex(config.top, config.pool, width)
+        of_index = config.top, config.pool, None if config.shared else config.index_width
+        self.index = TokenIndex(*of_index)
         self.over: Any = KeysAndValues()
         if mla:
             self.over = Latents(self.heads, config.latent, K, norm=not config.core)
@@ -137,8 +135,8 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
             return early_BHTV
         if place_BTP is None:
             place_BTP = self.index.choose(q_BHTK, *index)
-        late = place_BTP, q_BHTK[:, :, first:], *kept
-        late_BHTV = self.over.at(*late, some=self.index.pool > 1)
+        few, late_BHTK = self.index.pool > 1, q_BHTK[:, :, first:]
+        late_BHTV = self.over.at(place_BTP, late_BHTK, *kept, some=few)
         both = early_BHTV.transpose(1, 2), late_BHTV.transpose(1, 2)
         return torch.cat(both, dim=1).transpose(1, 2)
 
