@@ -1,15 +1,15 @@
 """Compressed sparse attention: a window, and the best of the entries before, by an indexer."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Input, Unsupported
-from effattn_cli.parts.chosen_rows import choices, near_and_chosen, ratings
 from effattn_cli.parts.compression import Compressor, Entries
-from effattn_cli.parts.shared_kv import Recent, SharedKeyValue
+from effattn_cli.parts.indexed import as_buffers, choose, choose_now, with_index
+from effattn_cli.parts.shared_kv import Recent, SharedKeyValue, near_and_chosen
 from effattn_cli.parts.shared_rows import near_and_before
 
 
@@ -45,12 +45,13 @@ class CompressedSparse(SharedKeyValue):
             " channels, and without YaRN",
             "plain projections of queries and output unless query_rank and out_groups ask for the"
             " release's",
-            "the indexer has 4 heads, and rates in the layer's precision; in the release 64, in 4"
-            " and 8 bits, with constant factors that change no choice",
-            "of entries with a rating of 0 the earlier are chosen; the release leaves it open",
+            "the indexer has 4 heads, and rates in float32; in the release 64, in 4 and 8 bits,"
+            " with constant factors that change no choice",
+            "the indexer's weights are buffers: a choice has no gradient, and the loss that teaches"
+            " them is the trainer's",
+            "of entries with equal ratings the earlier is chosen; the release leaves it open",
         ),
         exempt={
-            "gradients": "none passes a choice: the indexer is trained by a loss of its own",
             "growth": "N^2 in the end, but up to 16k tokens attention to the chosen is most of it",
         },
     )
@@ -90,6 +91,10 @@ class CompressedSparse(SharedKeyValue):
             raise Unsupported(f"index_width {config.index_width} is below the {turned} of rope")
         self.horizon = max(self.window, self.ratio * self.top) + self.ratio
         self.indexer = Compressor(config.index_width, self.ratio, series=2)
+        as_buffers(self.indexer)
+
+    def make_projections(self, dim: int) -> dict[str, nn.Module]:
+        return with_index(super().make_projections(dim))
 
     def attend(
         self,
@@ -104,20 +109,17 @@ class CompressedSparse(SharedKeyValue):
         real_BT: Tensor | None = None,
     ) -> Tensor:
         """The first queries see all of the entries before them. Padding trails: none sees it."""
-        q_BTHK, entry_BZK = (
-            q_BHTK.transpose(1, 2),
-            self.entries(self.compressor, entry_BTE, gate_BTE),
-        )
+        entry_BZK = self.entries(self.compressor, entry_BTE, gate_BTE)
         T, late = kv_BTK.shape[1], self.ratio * (self.top + 1) - 1
-        how: Any = {"window": self.window, "sink_H": self.sink_H}
-        early = q_BTHK[:, :late], kv_BTK[:, :late], entry_BZK[:, : self.top]
-        y_BTHK = near_and_before(*early, ratio=self.ratio, **how)
+        early = q_BHTK[:, :, :late].transpose(1, 2), kv_BTK[:, :late], entry_BZK[:, : self.top]
+        y_BTHK = near_and_before(*early, ratio=self.ratio, window=self.window, sink_H=self.sink_H)
         if late < T:
             with torch.no_grad():
                 key_BZX = self.entries(self.indexer, index_BTE, index_gate_BTE)
-            of_index = index_q_BITX.transpose(1, 2), index_weight_BIT.transpose(1, 2), key_BZX
-            choice_BTN = choices(*of_index, first=late, ratio=self.ratio, top=self.top)
-            late_BTHK = near_and_chosen(q_BTHK[:, late:], kv_BTK, entry_BZK, choice_BTN, **how)
+            of_index = index_q_BITX, key_BZX, index_weight_BIT
+            choice_BTN = choose(self.top, *of_index, ratio=self.ratio)
+            rest = q_BHTK[:, :, late:], kv_BTK, entry_BZK, choice_BTN
+            late_BTHK = near_and_chosen(*rest, window=self.window, sink_H=self.sink_H)
             y_BTHK = torch.cat([y_BTHK, late_BTHK], dim=1)
         return self.turned(y_BTHK, slice(0, T), back=True).transpose(1, 2)
 
@@ -142,8 +144,7 @@ class CompressedSparse(SharedKeyValue):
         before_BZK = self.take_up(self.compressor, state.entries, entry_BE, gate_BE, place)
         key_BZX = self.take_up(self.indexer, state.index, index_BE, index_gate_BE, place)
         if before_BZK.shape[1] > self.top:
-            rating_BxZ = ratings(index_q_BIX.unsqueeze(1), index_weight_BI.unsqueeze(1), key_BZX)
-            choice_BN = rating_BxZ.squeeze(1).topk(self.top, sorted=False).indices
+            choice_BN = choose_now(self.top, index_q_BIX, key_BZX, index_weight_BI)
             sequence_B1 = torch.arange(len(choice_BN), device=choice_BN.device)[:, None]
             before_BZK = before_BZK[sequence_B1, choice_BN]
         return self.from_rows(q_BHK, [state.near, before_BZK], place), state

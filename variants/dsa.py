@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from effattn_cli.attention import Card, Decodable, Input, Unsupported
-from effattn_cli.parts.gathered import KeysAndValues, Latents, Past
-from effattn_cli.parts.indexed import Indexed, choose, choose_now, spread
+from effattn_cli.parts.gathered import KeysAndValues, Latents
+from effattn_cli.parts.indexed import Indexed
+from effattn_cli.parts.token_index import Past, TokenIndex
 
 INDEX = {
     "index_q": Input("index_heads", "index_width"),
@@ -25,7 +26,10 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
 
     I_ts = sum_j w_tj relu(a_tj b_s) for s <= t, with queries a and weights w of index head j, and
     one key b a token; out_t = softmax(q_t k_s^T / sqrt K) v_s over the `top` s with the highest
-    I_ts, the same for all heads (DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556).
+    I_ts, the same for all heads (DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556). With pools,
+    b is one key of R tokens, the mean of theirs by softmax(g + c) in each channel, g made of a
+    token's x and c of its place in the pool: the best pools are attended, and the tokens after the
+    last full one.
     """
 
     grouped = True
@@ -40,7 +44,7 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         causal="always",
         kind="own mechanism",
         deployed=("DeepSeek-V3.2", "GLM-5", "Mistral Large 4", "A.X-K2", "Hy-V4"),
-        aliases=("deepseek-sparse", "lightning-indexer", "indexcache"),
+        aliases=("deepseek-sparse", "lightning-indexer", "indexcache", "pooled-index"),
         notes=(
             "time is N^2 for the scores of the index, and N top for what is attended",
             "the index has 4 heads of 64 beside 8 of attention; in the paper 64 of 128 beside 128",
@@ -49,6 +53,7 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
             "the index's queries come from x, not from a low rank; the norm of its keys has no"
             " weights; positions turn halves over mla too",
             "of equal scores the earlier token is chosen; up to top tokens attention is exact",
+            "decoding keeps a key of each pool; transformers those of all tokens, pooled each step",
             "a shared index is another layer's: given none, it is spread evenly over the past",
         ),
         exempt={
@@ -69,6 +74,8 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         """What is attended: keys and values of kv heads, or one latent row for all heads."""
         shared: bool = False
         """Whether the layer has no index and goes by another's, as three of four do in Hy-V4."""
+        pool: int = 1
+        """Tokens that the index scores as one (R), 16 in GLM-5.3-Flash; it divides `top`."""
         latent: int = 512
         """Width of the latent, over mla."""
         rope: int = 32
@@ -81,19 +88,25 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         self.index_heads, self.index_width = config.index_heads, config.index_width
         turned = config.rope if mla else int(config.index_width * config.rotary)
         self.index_turned = turned // 2 * 2
-        self.top = self.horizon = config.top
+        self.period, self.horizon = config.pool, config.top + config.pool
         over = Latents if mla else KeysAndValues
-        self.inputs = over.inputs | ({} if config.shared else INDEX)  # type: ignore[misc]
+        gate = {"index_gate": Input(None, "index_width")} if config.pool > 1 else {}
+        index = {} if config.shared else INDEX | gate
+        self.inputs = over.inputs | index  # type: ignore[misc]
         super().__init__(config)
+        of_index = config.top, config.pool, None if config.shared else config.index_width
+        self.index = TokenIndex(*of_index)
         self.over: Any = KeysAndValues()
         if mla:
             self.over = Latents(self.heads, config.latent, K, norm=not config.core)
 
     @staticmethod
     def _check(config: Config) -> None:
-        for name in ("top", "index_heads", "index_width", "latent"):
+        for name in ("top", "index_heads", "index_width", "pool", "latent"):
             if getattr(config, name) < 1:
                 raise Unsupported(f"{name} {getattr(config, name)} is below 1")
+        if config.top % config.pool:
+            raise Unsupported(f"top {config.top} is not a multiple of pool {config.pool}")
         if config.over not in {"gqa", "mla"}:
             raise Unsupported(f"over {config.over!r} is not gqa or mla")
         if config.over == "mla":
@@ -108,37 +121,30 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         mla = isinstance(self.over, Latents)
         kept = self.over.placed(*kept, turn) if mla else super()._placed(kept, first)
         if index:
-            q_BITW, k_BTW, weight_BIT = index
+            q_BITW, k_BTW, *rest = index
             k_BTW = layer_norm(k_BTW, k_BTW.shape[-1:], eps=1e-6)
-            index = turn(q_BITW), turn(k_BTW), weight_BIT
+            index = turn(q_BITW), turn(k_BTW), *rest
         return *kept, *index
 
     def attend(self, *given: Any, place_BTP: Tensor | None = None) -> Tensor:
         """Padding trails: no real query sees it. Another layer's places are given by their name."""
-        ((q_BHTK, *kept), index), top = self.parted(given[: len(self.inputs)]), self.top
-        early = (x[..., :top, :] for x in (q_BHTK, *kept))
-        early_BHTV: Tensor = self.over.causal(*early)
-        if top >= q_BHTK.shape[2]:
+        (q_BHTK, *kept), index = self.parted(given[: len(self.inputs)])
+        first = self.index.early
+        early_BHTV: Tensor = self.over.causal(*(x[..., :first, :] for x in (q_BHTK, *kept)))
+        if first >= q_BHTK.shape[2]:
             return early_BHTV
-        place_BTP = self.choose(q_BHTK, *index) if place_BTP is None else place_BTP
-        late_BHTV = self.over.at(place_BTP, q_BHTK[:, :, top:], *kept)
+        if place_BTP is None:
+            place_BTP = self.index.choose(q_BHTK, *index)
+        few, late_BHTK = self.index.pool > 1, q_BHTK[:, :, first:]
+        late_BHTV = self.over.at(place_BTP, late_BHTK, *kept, some=few)
         both = early_BHTV.transpose(1, 2), late_BHTV.transpose(1, 2)
         return torch.cat(both, dim=1).transpose(1, 2)
 
-    def choose(self, q_BHTK: Tensor, *index: Tensor) -> Tensor:
-        """The places (B, T', P) that the queries from place `top` on attend."""
-        if index:
-            return choose(self.top, *index)
-        return spread(self.top, q_BHTK.shape[2], self.top, like=q_BHTK)
-
     def init_state(self, batch: int, context: int) -> Past:
-        return Past.init(self, batch, context)
+        return Past.init(self, batch, context, self.index.pooler)
 
     def step(self, *given: Any) -> tuple[Tensor, Past]:
-        ((q_BHK, *kept), index), top = self.parted(given[:-1]), self.top
-        state, place_BP = given[-1].append(kept, index[1] if index else None), None
-        if state.length > top and index:
-            place_BP = choose_now(top, index[0], state.index_BRW[:, : state.length], index[2])
-        elif state.length > top:
-            place_BP = spread(state.length - 1, state.length, top, like=q_BHK).squeeze(1)
+        (q_BHK, *kept), index = self.parted(given[:-1])
+        state = given[-1].append(kept)
+        place_BP = self.index.choose_now(state, q_BHK, *index)
         return self.over.now(q_BHK, *state.read(place_BP)), state

@@ -9,7 +9,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.blocks import even, sliding
-from effattn_cli.parts.exact import exact
+from effattn_cli.parts.exact import exact, for_all
 from effattn_cli.parts.lse_merge import Part, Source, hide, union
 from effattn_cli.parts.pooling import NearAndMixed, mixture, present, stretches
 
@@ -84,10 +84,8 @@ class LongShortTransformer(Decodable[NearAndMixed]):
             return self._norm(self.far_norm, x_BHZRK.flatten(2, 3))
 
         near = self._norm(self.near_norm, k_BHTK), self._norm(self.near_norm, v_BHTK)
-        far = mixed(k_BHTK), mixed(v_BHTK)
-        if self.causal:
-            return self._causal(q_BHTK, near, far)
-        return self._centred(q_BHTK, near, far, real_BT)
+        three = q_BHTK, near, (mixed(k_BHTK), mixed(v_BHTK))
+        return self._causal(*three) if self.causal else self._centred(*three, real_BT)
 
     def _norm(self, norm: nn.Module, x_BHTK: Tensor) -> Tensor:
         return self.split("q", norm(merge_heads(x_BHTK)))
@@ -117,7 +115,8 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         seen_ZPxS = pad(_folded(around(real_BHT1)).mT, (0, far[0].shape[2]), value=True)
         k_ZPSK, v_ZPSK = (slots(*both) for both in zip(near, far, strict=True))
         q_ZPCK = _folded(stretches(q_BHTK, window))
-        out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, seen_ZPxS)
+        mask = for_all(q_ZPCK, seen_ZPxS)
+        out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, mask)
         return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
 
     def init_state(self, batch: int, context: int) -> NearAndMixed:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, pad
 
-from effattn_cli.parts.hashing import by_bucket
+from effattn_cli.parts.hashing import by_bucket, owners
 
 
 def normal(x: Tensor) -> Tensor:
@@ -134,9 +134,7 @@ def by_cluster(cluster_GT: Tensor, clusters: int, chunk: int) -> tuple[Tensor, T
     rank_GT = by_bucket(cluster_GT).argsort(-1)
     slot_GT = rank_GT + empty_GC.gather(1, cluster_GT)
     chunks = (T + clusters * (chunk - 1)) // chunk
-    start_GZ = torch.arange(0, chunks * chunk, chunk, device=slot_GT.device).expand(G, -1)
-    of_GZ = torch.searchsorted(end_GC, start_GZ.contiguous(), right=True)
-    return slot_GT, of_GZ.clamp(max=clusters - 1)
+    return slot_GT, owners(end_GC // chunk, chunks)
 
 
 def hiding(seen: Tensor, like: Tensor) -> Tensor:

@@ -40,14 +40,14 @@ class Compressor(nn.Module):
 
     With one series the slots are the tokens of the window. With two, a and b, they are a of window
     w - 1 and b of window w, so that each token is in two entries; a and b stand in this order. The
-    bias b is one for each place in a window.
+    bias b is one for each place in a window. RMSNorm has a weight, or there is no norm.
     """
 
-    def __init__(self, width: int, ratio: int, *, series: int = 1) -> None:
+    def __init__(self, width: int, ratio: int, *, series: int = 1, norm: bool = True) -> None:
         super().__init__()
         self.width, self.ratio, self.series = width, ratio, series
         self.bias_RE = nn.Parameter(torch.zeros(ratio, series * width))
-        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.norm = nn.RMSNorm(width, eps=1e-6) if norm else None
 
     @property
     def slots(self) -> int:
@@ -91,7 +91,8 @@ class Compressor(nn.Module):
 
     def _pooled(self, x_BZMK: Tensor, gate_BZMK: Tensor) -> Tensor:
         entry_BZK = (gate_BZMK.softmax(2) * x_BZMK).sum(2)
-        return self.norm(entry_BZK.to(self.norm.weight.dtype))
+        entry_BZK = entry_BZK.to(self.bias_RE.dtype)
+        return entry_BZK if self.norm is None else self.norm(entry_BZK)
 
 
 def turned_last(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 from effattn_cli.parts.chunked import CACHED, CHUNK, LOG2E, between, pieces_pay, running
 from effattn_cli.parts.operators import operator
 from effattn_cli.parts.precision import wide
-from effattn_cli.parts.triangular import quarter
+from effattn_cli.parts.triangular import quarter, with_quarters
 
 
 @operator(place=2)
@@ -190,14 +190,13 @@ class _DecayedProducts(torch.autograd.Function):
 
 
 def _products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
-    shape = torch.broadcast_shapes(rows_MxCK.shape[:-1], k_xCK.shape[:-1])
-    out_MxCC = rows_MxCK.new_zeros(*shape, CHUNK)
-    _diagonal(out_MxCC).copy_((rows_MxCK * k_xCK).sum(-1))
+    out_MxCC = torch.diag_embed((rows_MxCK * k_xCK).sum(-1))
     size = CHUNK
     while size > 1:
         upper, lower = _halves(fade_xCK, size)
         keys = _part(k_xCK, size, 0) * upper
-        quarter(out_MxCC, size // 2, 1, 0).copy_((_part(rows_MxCK, size, 1) * lower) @ keys.mT)
+        below = (_part(rows_MxCK, size, 1) * lower) @ keys.mT
+        out_MxCC = with_quarters(out_MxCC, size // 2, below)
         size //= 2
     return out_MxCC
 
@@ -211,12 +210,7 @@ def _halves(fade_xCK: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 def _part(x_xCK: Tensor, size: int, half: int) -> Tensor:
     """The first or the second half of each block of that size: (..., C / size, size / 2, K)."""
-    down, right = x_xCK.stride()[-2:]
-    return x_xCK.as_strided(
-        (*x_xCK.shape[:-2], CHUNK // size, size // 2, x_xCK.shape[-1]),
-        (*x_xCK.stride()[:-2], size * down, down, right),
-        x_xCK.storage_offset() + half * size // 2 * down,
-    )
+    return x_xCK.unflatten(-2, (-1, 2, size // 2)).select(-3, half)
 
 
 def _diagonal(x_xCC: Tensor) -> Tensor:

@@ -82,8 +82,36 @@ def backward(
     return slope @ k, slope.mT @ q, weights.mT @ grad
 
 
+def backward_of_one(
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    out: Tensor,
+    log_sum: Tensor,
+    mask: Tensor | None = None,
+    *,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """Gradients of q, and of what is key and value: few queries, whose scores are held.
+
+    Both gradients of the keys are one product, and so are scores and their slopes.
+    """
+    wide = torch.promote_types(q.dtype, torch.float32)
+    both_XHLK = torch.cat([q * scale, grad], dim=2)
+    score, slope = (both_XHLK @ k.mT).to(wide).split(q.shape[2], dim=2)
+    score = score if mask is None else score + mask
+    weight = (score - log_sum.unsqueeze(-1)).exp_()
+    slope = (slope - (grad.to(wide) * out).sum(-1, keepdim=True)).mul_(weight)
+    back_XHLS = torch.cat([slope, weight], dim=2).to(k.dtype)
+    return (back_XHLS[:, :, : q.shape[2]] @ k).mul_(scale), back_XHLS.mT @ both_XHLK
+
+
 def kernel(q: Tensor) -> str:
-    """Which kernel gives the log-sum-exp; "none" where torch has none."""
+    """Which kernel gives the log-sum-exp; "none" where torch has none, or an export would have to
+    say what one gives: in ONNX there is no log-sum-exp of attention.
+    """
+    if torch.compiler.is_exporting():
+        return "none"
     if q.device.type == "cuda" and (q.dtype == torch.float64 or q.shape[-1] % 8):
         return "none"
     return q.device.type if q.device.type in {"cpu", "cuda"} else "none"

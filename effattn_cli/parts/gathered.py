@@ -7,18 +7,18 @@ P places of a query, G kv heads, E width of a row. N queries of a piece, R of a 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from effattn_cli.attention import Decodable, Input
+from effattn_cli.attention import Input
 from effattn_cli.parts import fused
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact, one_query
 from effattn_cli.parts.latent_attention import UpProjection
+from effattn_cli.parts.lse_merge import hide, of_sink, with_sink
 from effattn_cli.parts.precision import wide
 
 CACHED = 2**20  # gathered numbers at a time that stay in the caches of a CPU
@@ -34,9 +34,9 @@ class KeysAndValues(nn.Module):
         """All tokens up to the query."""
         return exact(q_BHTK, k_BGTK, v_BGTK, causal=True)
 
-    def at(self, place_BTP: Tensor, q_BHTK: Tensor, *kv: Tensor) -> Tensor:
-        """Those at each query's places."""
-        return gathered(q_BHTK, kv, place_BTP, q_BHTK.shape[3] ** -0.5)
+    def at(self, place_BTP: Tensor, q_BHTK: Tensor, *kv: Tensor, some: bool = False) -> Tensor:
+        """Those at each query's places, some of which may be none."""
+        return gathered(q_BHTK, kv, place_BTP, q_BHTK.shape[3] ** -0.5, some=some)
 
     def now(self, q_BHK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor) -> Tensor:
         """All that is given, for one query."""
@@ -69,133 +69,121 @@ class Latents(nn.Module):
     def causal(self, q_BHTK: Tensor, row_BTE: Tensor) -> Tensor:
         return self.up.expanded(q_BHTK, row_BTE, causal=True)
 
-    def at(self, place_BTP: Tensor, q_BHTK: Tensor, row_BTE: Tensor) -> Tensor:
+    def at(
+        self, place_BTP: Tensor, q_BHTK: Tensor, row_BTE: Tensor, *, some: bool = False
+    ) -> Tensor:
         width, scale = self.up.key_HCN.shape[2], q_BHTK.shape[3] ** -0.5
         latent_BHTC = q_BHTK[..., :width] @ self.up.key_HCN.mT
         q_BHTE = torch.cat([latent_BHTC, q_BHTK[..., width:]], dim=-1)
-        mixed_BHTE = gathered(q_BHTE, [row_BTE.unsqueeze(1)], place_BTP, scale)
+        mixed_BHTE = gathered(q_BHTE, [row_BTE.unsqueeze(1)], place_BTP, scale, some=some)
         return mixed_BHTE[..., : self.up.latent] @ self.up.value_HCV
 
     def now(self, q_BHK: Tensor, row_BxSE: Tensor) -> Tensor:
         return self.up.one_query(q_BHK, row_BxSE.squeeze(1))
 
 
-def gathered(q_BHTE: Tensor, sources: Sequence[Tensor], place_BTP: Tensor, scale: float) -> Tensor:
+def gathered(
+    q_BHTE: Tensor,
+    sources: Sequence[Tensor],
+    place_BTP: Tensor,
+    scale: float,
+    sink_H: Tensor | None = None,
+    *,
+    some: bool = False,
+) -> Tensor:
     """softmax(scale q k^T) v over the rows of k and v at each query's places, (B, H, T, E).
 
-    The sources are k (B, G, S, E) and v (B, G, S, E), or one that is both.
+    The sources are k (B, G, S, E) and v (B, G, S, E), or one that is both. With `some`, a place
+    below 0 is none. A sink is one logit more, whose value is 0.
     """
     # Rows are picked: they have to lie in memory as (B, S, G, E).
     tensors = [x.transpose(1, 2).contiguous() for x in (q_BHTE, *sources)]
-    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
+    learned = [x for x in (*tensors, sink_H) if x is not None and x.requires_grad]
+    if torch.is_grad_enabled() and learned:
         run: Any = _Gathered.apply
-        return run(place_BTP, scale, *tensors).transpose(1, 2)
-    return _mixed(place_BTP, scale, tensors)[0].transpose(1, 2)
+        return run(place_BTP, scale, some, sink_H, *tensors).transpose(1, 2)
+    return _mixed(place_BTP, scale, some, sink_H, tensors)[0].transpose(1, 2)
 
 
 class _Gathered(torch.autograd.Function):
     """Gathers again in the backward, in place of keeping P rows for each query."""
 
     @staticmethod
-    def forward(ctx: Any, place_BTP: Tensor, scale: float, *tensors: Tensor) -> Tensor:
-        out_BTHE, sum_BTH = _mixed(place_BTP, scale, tensors)
-        ctx.scale = scale
-        ctx.save_for_backward(place_BTP, out_BTHE, sum_BTH, *tensors)
+    def forward(
+        ctx: Any,
+        place_BTP: Tensor,
+        scale: float,
+        some: bool,  # noqa: FBT001
+        sink_H: Tensor | None,
+        *tensors: Tensor,
+    ) -> Tensor:
+        out_BTHE, sum_BTH1 = _mixed(place_BTP, scale, some, sink_H, tensors)
+        ctx.scale, ctx.some = scale, some
+        ctx.save_for_backward(place_BTP, sink_H, out_BTHE, sum_BTH1, *tensors)
         return out_BTHE
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        place_BTP, out_BTHE, sum_BTH, q_BTHE, *sources = ctx.saved_tensors
+        place_BTP, sink_H, out_BTHE, sum_BTH1, q_BTHE, *sources = ctx.saved_tensors
         to_q_BTHE = torch.empty_like(q_BTHE)
         totals = [torch.zeros_like(x.flatten(0, 1), dtype=wide(x).dtype) for x in sources]
-        of_q = grads[0].contiguous(), q_BTHE, out_BTHE, sum_BTH, to_q_BTHE
-        for row_NP, taken, grad, q, out, sums, into_NGRE in _pieces(place_BTP, sources, *of_q):
-            to_q_NGRE, *of_rows = fused.backward(
-                grad, q, taken[0], taken[-1], out, sums, scale=ctx.scale
-            )
+        of_q = grads[0].contiguous(), q_BTHE, out_BTHE, sum_BTH1.squeeze(3), to_q_BTHE
+        pieces = _pieces(place_BTP, sources, *of_q, some=ctx.some, held=2)
+        for row_NP, mask, taken, grad, q, out, sums, into_NGRE in pieces:
+            back: Any = fused.backward_of_one if len(sources) == 1 else fused.backward
+            to_q_NGRE, *of_rows = back(grad, q, *taken, out, sums, mask, scale=ctx.scale)
             into_NGRE.copy_(to_q_NGRE)
             row_M = row_NP.flatten().long()
-            for i, to_NGPE in enumerate(of_rows):
-                total = totals[min(i, len(totals) - 1)]
+            for total, to_NGPE in zip(totals, of_rows, strict=True):
                 rows = to_NGPE.transpose(1, 2).reshape(-1, *total.shape[1:])
                 total.index_add_(0, row_M, rows.to(total.dtype))
+        to_sink_H = None if sink_H is None else of_sink(sink_H, grads[0], out_BTHE, sum_BTH1)
         to_sources = (x.to(s.dtype).view_as(s) for x, s in zip(totals, sources, strict=True))
-        return None, None, to_q_BTHE, *to_sources
+        return None, None, None, to_sink_H, to_q_BTHE, *to_sources
 
 
-def _mixed(place_BTP: Tensor, scale: float, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, E), and the log of the sum of exponentials (B, T, H)."""
+def _mixed(
+    place_BTP: Tensor,
+    scale: float,
+    some: bool,  # noqa: FBT001
+    sink_H: Tensor | None,
+    tensors: Sequence[Tensor],
+) -> tuple[Tensor, Tensor]:
+    """The output (B, T, H, E), and the log of the sum of exponentials (B, T, H, 1)."""
     q_BTHE, *sources = tensors
     out_BTHE = torch.empty_like(q_BTHE)
-    dtype = torch.promote_types(q_BTHE.dtype, torch.float32)
-    sum_BTH = q_BTHE.new_empty(q_BTHE.shape[:3], dtype=dtype)
-    pieces = _pieces(place_BTP, sources, q_BTHE, out_BTHE, sum_BTH)
-    for _, taken, q_NGRE, into_NGRE, sum_NGR in pieces:
-        out_NGRE, log_NGR = fused.forward(q_NGRE, taken[0], taken[-1], scale=scale)
+    sum_BTH1 = torch.empty_like(q_BTHE[..., :1], dtype=wide(q_BTHE).dtype)
+    of_q = q_BTHE, out_BTHE, sum_BTH1.squeeze(3)
+    for _, mask, taken, q_NGRE, into_NGRE, sum_NGR in _pieces(place_BTP, sources, *of_q, some=some):
+        out_NGRE, log_NGR = fused.forward(q_NGRE, taken[0], taken[-1], mask, scale=scale)
         into_NGRE.copy_(out_NGRE)
         sum_NGR.copy_(log_NGR)
-    return out_BTHE, sum_BTH
+    return (out_BTHE, sum_BTH1) if sink_H is None else with_sink(out_BTHE, sum_BTH1, sink_H)
 
 
 def _pieces(
-    place_BTP: Tensor, sources: Sequence[Tensor], *of_queries: Tensor
+    place_BTP: Tensor, sources: Sequence[Tensor], *of_queries: Tensor, some: bool, held: int = 1
 ) -> Iterator[tuple[Any, ...]]:
-    """For some queries after others: their rows among those of all sequences, what is in these
-    (N, G, P, E) of each source, and what there is of the queries themselves, (N, G, R, ...) each.
+    """For some queries after others: their rows among those of all sequences, a mask of those that
+    there are, what is in these (N, G, P, E) of each source, and what there is of the queries
+    themselves, (N, G, R, ...) each. `held`: how many times what is taken is held at once.
     """
     B, T, P = place_BTP.shape
     S, G = sources[0].shape[1:3]
     numbers = CACHED if pieces_pay(place_BTP) else AT_ONCE
-    size = max(1, numbers // (P * sum(x[0, 0].numel() for x in sources)))
+    size = max(1, numbers // (held * P * sum(x[0, 0].numel() for x in sources)))
     first_B = torch.arange(0, B * S, S, dtype=place_BTP.dtype, device=place_BTP.device)
-    row_BTP = place_BTP + first_B.view(B, 1, 1) if B > 1 else place_BTP
     tables = [x.flatten(0, 1).flatten(1) for x in sources]
     by_group = (x.flatten(0, 1).unflatten(1, (G, -1)) for x in of_queries)
-    split = (torch.split(x, size) for x in (row_BTP.reshape(B * T, P), *by_group))
-    for row_NP, *rest in zip(*split, strict=True):
-        N = len(row_NP)
-        taken = (embedding(row_NP, table).view(N, P, G, -1).transpose(1, 2) for table in tables)
-        yield row_NP, [*taken], *rest
-
-
-@dataclass(frozen=True)
-class Past:
-    """What decoding keeps: of all tokens what is attended, and the index's keys.
-
-    Room R for them, the first `length` filled.
-    """
-
-    rows: tuple[Tensor, ...]  # (B, G, R, E) each
-    index_BRW: Tensor
-    length: int
-
-    @classmethod
-    def init(cls, layer: Decodable[Any], batch: int, context: int) -> "Past":
-        """`context` random tokens, and room for one more at least, of the inputs of the layer."""
-        room = max(layer.config.tokens, context + 1)
-        sizes = {name: spec.sizes(layer) for name, spec in layer.inputs.items()}
-        rows = [sizes[name] for name in sizes if name != "q" and not name.startswith("index")]
-        width = sizes["index_k"][1] if "index_k" in sizes else 0
-        return cls(
-            tuple(layer.blank(batch, G or 1, room, E or 1, random=True) for G, E in rows),
-            layer.blank(batch, room, width or 0, random=True),
-            context,
+    first_BT1 = first_B[:, None].expand(B, T).reshape(-1, 1)
+    split = (torch.split(x, size) for x in (place_BTP.reshape(B * T, P), first_BT1, *by_group))
+    for place_NP, first_N1, *rest in zip(*split, strict=True):
+        mask = None
+        if some:
+            mask = hide(place_NP < 0, of_queries[0])[:, None, None]
+            place_NP = place_NP.clamp(min=0)  # noqa: PLW2901
+        row_NP = place_NP + first_N1 if B > 1 else place_NP
+        taken = (
+            embedding(row_NP, table).view(*row_NP.shape, G, -1).transpose(1, 2) for table in tables
         )
-
-    def append(self, rows: Sequence[Tensor], index_BW: Tensor | None) -> "Past":
-        for kept_BGRE, row in zip(self.rows, rows, strict=True):
-            kept_BGRE[:, :, self.length] = row.view_as(kept_BGRE[:, :, 0])
-        if index_BW is not None:
-            self.index_BRW[:, self.length] = index_BW
-        return replace(self, length=self.length + 1)
-
-    def read(self, place_BP: Tensor | None) -> list[Tensor]:
-        """What is at these places, or all of it, (B, G, S, E) each."""
-        if place_BP is None:
-            return [x_BGRE[:, :, : self.length] for x_BGRE in self.rows]
-        B, G, R, _ = self.rows[0].shape
-        first_BGx = torch.arange(0, B * G * R, R, device=place_BP.device).view(B, G, 1)
-        row_M = (first_BGx + place_BP.unsqueeze(1)).flatten()
-        return [
-            x.flatten(0, 2).index_select(0, row_M).view(B, G, -1, x.shape[3]) for x in self.rows
-        ]
+        yield row_NP, mask, [*taken], *rest

@@ -54,6 +54,15 @@ def by_bucket(bucket_BHRT: Tensor) -> Tensor:
     return (bucket_BHRT * T + torch.arange(T, device=bucket_BHRT.device)).argsort(-1)
 
 
+def owners(end_GC: Tensor, chunks: int) -> Tensor:
+    """Whose each chunk is, (G, Z), where owner c has those before `end[c]` that no former one has;
+    those that are left are the last one's.
+    """
+    ends_GZ = end_GC.new_zeros(len(end_GC), chunks + 1)
+    ends_GZ.scatter_add_(1, end_GC, torch.ones_like(end_GC))
+    return ends_GZ[:, :-1].cumsum(1).clamp_(max=end_GC.shape[1] - 1)
+
+
 def windows(order_GT: Tensor, chunk: int, nothing: int) -> Tensor:
     """The positions (G, Z, W) that each chunk sees: those of the chunk before, and its own.
 
@@ -94,7 +103,7 @@ def quotient(sums_BHTE: Tensor, v_BHTK: Tensor) -> Tensor:
     """
     sums_BHTE = wide(sums_BHTE)
     top_BHTK = sums_BHTE[..., :-1] + FAINT * v_BHTK.to(sums_BHTE.dtype)
-    return (top_BHTK / (sums_BHTE[..., -1:] + FAINT)).to(v_BHTK.dtype)
+    return (top_BHTK / sums_BHTE[..., -1:].clamp(min=FAINT)).to(v_BHTK.dtype)
 
 
 def _flat(place_GZW: Tensor, tokens: int) -> Tensor:
@@ -134,7 +143,7 @@ class Sorted:
         """What the newest token sees over all rounds: rows (B, H, R W, E), and which are others."""
         S = self.row_BHSE.shape[2]
         mine_BHRx = bucket_BHRx * S + self.length - 1
-        rank_BHRx = torch.searchsorted(self.key_BHRS, mine_BHRx)
+        rank_BHRx = _rank(self.key_BHRS, mine_BHRx)
         rank_BHRW = rank_BHRx // chunk * chunk + torch.arange(
             -chunk, chunk, device=mine_BHRx.device
         )
@@ -142,3 +151,10 @@ class Sorted:
         place_BHRW = self.key_BHRS.gather(-1, rank_BHRW.clamp(0, S - 1)) % S
         rows_GRWE = take(self.row_BHSE.flatten(0, 1), place_BHRW.flatten(0, 1))
         return rows_GRWE.view(*other.shape[:2], -1, rows_GRWE.shape[-1]), other.flatten(2)
+
+
+def _rank(key_BHRS: Tensor, mine_BHRx: Tensor) -> Tensor:
+    """How many of the ascending keys are below; an export counts them."""
+    if torch.compiler.is_exporting():
+        return (key_BHRS < mine_BHRx).sum(-1, keepdim=True)
+    return torch.searchsorted(key_BHRS, mine_BHRx)

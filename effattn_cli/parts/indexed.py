@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 
 from effattn_cli.attention import Decodable
 from effattn_cli.parts.precision import wide
@@ -20,23 +20,40 @@ from effattn_cli.parts.rows import rows_at_once
 from effattn_cli.parts.selected import BlockCache
 
 BELOW = 2.0**-50  # how much less a score counts with each place, as a part of it
-NOTHING = 1e-60  # added to a score's size for that, so that zeros differ too
+NOTHING = 1e-36  # the least size of a score for that: zeros differ too, and float32 holds it
 
 
-class Unlearned(nn.Module):
-    """A linear map that no task's loss reaches, with its weight as a buffer.
+class Unlearned(nn.Linear):
+    """A linear map of an index, whose weight is a buffer.
 
-    What it gives only ranks keys, and a rank has no gradient. Models teach theirs by a loss of its
-    own, the divergence of the index from dense attention.
+    What it gives only ranks keys, and a rank has no gradient. Models teach an index by a loss of
+    its own, the divergence from dense attention, and detach it from the task's.
     """
 
     def __init__(self, dim: int, out: int) -> None:
-        super().__init__()
-        self.weight: Tensor
-        self.register_buffer("weight", (torch.rand(out, dim) * 2 - 1) * dim**-0.5)
+        super().__init__(dim, out, bias=False)
+        as_buffers(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(x.detach(), self.weight)
+        return super().forward(x.detach())
+
+
+def as_buffers(module: nn.Module) -> None:
+    """Makes the parameters buffers, which are saved as before."""
+    for part in module.modules():
+        for name, weight in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, weight.detach())
+
+
+def with_index(made: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """Projections of which those of an index, whose names begin so, learn nothing."""
+    linear = {name: part for name, part in made.items() if name.startswith("index")}
+    return made | {
+        name: Unlearned(part.in_features, part.out_features)
+        for name, part in linear.items()
+        if isinstance(part, nn.Linear)
+    }
 
 
 class Indexed(Rotary):
@@ -58,9 +75,7 @@ class Indexed(Rotary):
             self.register_buffer(f"index_{name}_TR", table_TR, persistent=False)
 
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
-        made = super().make_projections(dim)
-        ours = [name for name in made if name.startswith("index")]
-        return made | {name: Unlearned(dim, self.inputs[name].numbers(self)) for name in ours}
+        return with_index(super().make_projections(dim))
 
     def parted(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """What is attended, and the index: its inputs come last."""
@@ -86,7 +101,7 @@ def highest(score_xS: Tensor, count: int) -> Tensor:
         return score_xS[..., :0].long()
     below_S = torch.arange(1, S + 1, dtype=torch.float64, device=score_xS.device) * BELOW
     key_xS = score_xS.double()
-    key_xS = torch.addcmul(key_xS, key_xS.abs().add_(NOTHING), below_S, value=-1)
+    key_xS = torch.addcmul(key_xS, key_xS.abs().clamp_(min=NOTHING), below_S, value=-1)
     size = int((S / count) ** 0.5)
     if size < 3:
         return key_xS.topk(count, sorted=False).indices
@@ -99,20 +114,22 @@ def highest(score_xS: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def choose(count: int, q_BITW: Tensor, k_BTW: Tensor, weight_BIT: Tensor) -> Tensor:
-    """Where sum_i weight_i relu(q_i k) is highest up to the query, (B, T', P), from query `count`
-    on. Those before see all there is.
+def choose(count: int, q_BITW: Tensor, k_BZW: Tensor, weight_BIT: Tensor, ratio: int = 1) -> Tensor:
+    """The keys for which sum_i weight_i relu(q_i k) is highest, (B, T', P).
+
+    Query t sees the keys below (t + 1) // ratio. Those are taken that see more than `count`.
     """
     T, found = q_BITW.shape[2], []
     q_BTIW, weight_BTI = wide(q_BITW.transpose(1, 2)), wide(weight_BIT.transpose(1, 2))
-    k_BTW, step = wide(k_BTW), rows_at_once(q_BITW, T)
-    for first in range(count, T, step):
+    k_BZW, step = wide(k_BZW), rows_at_once(q_BITW, k_BZW.shape[1])
+    for first in range(ratio * (count + 1) - 1, T, step):
         at = slice(first, min(first + step, T))
-        score_BCS = _scores(q_BTIW[:, at], k_BTW[:, : at.stop], weight_BTI[:, at])
-        C = score_BCS.shape[1]
-        later_CC = torch.ones(C, C, dtype=torch.bool, device=score_BCS.device).triu_(1)
-        score_BCS[..., first:].masked_fill_(later_CC, -torch.inf)
-        found.append(highest(score_BCS, count).to(torch.int32))
+        sure, seen = (first + 1) // ratio, at.stop // ratio  # of the first query, and of the last
+        score_BCZ = _scores(q_BTIW[:, at], k_BZW[:, :seen], weight_BTI[:, at])
+        seen_C1 = torch.arange(first + 1, at.stop + 1, device=score_BCZ.device)[:, None] // ratio
+        later_CZ = torch.arange(sure, seen, device=score_BCZ.device) >= seen_C1
+        score_BCZ[..., sure:].masked_fill_(later_CZ, -torch.inf)
+        found.append(highest(score_BCZ, count).to(torch.int32))
     return torch.cat(found, dim=1)
 
 
@@ -187,12 +204,3 @@ class IndexedBlocks:
     def append(self, k_BGK: Tensor, v_BGK: Tensor, index_BW: Tensor) -> "IndexedBlocks":
         self.index_BRW[:, self.length] = index_BW
         return replace(self, cache=self.cache.append(k_BGK, v_BGK))
-
-
-def spread(first: int, tokens: int, count: int, like: Tensor) -> Tensor:
-    """As many places evenly over the past of each query from `first` to before `tokens`, its own
-    first among them, (B, T', P): where there is no index to ask.
-    """
-    place_T1 = torch.arange(first, tokens, dtype=torch.int32, device=like.device)[:, None]
-    at_P = torch.arange(count, dtype=torch.int32, device=like.device)
-    return (place_T1 - (place_T1 + 1) * at_P // count).expand(len(like), -1, -1)

@@ -66,7 +66,8 @@ class Rotary(Attention):
 
 
 class Prepared(Rotary):
-    """Besides, q and k may be normed before they are turned, and q may grow with its place after.
+    """Besides, q and k may be normed before they are turned, and q may grow with its place after;
+    v may be of the same projection as k, and is never turned.
 
     (Query-key normalisation, Henry et al. 2020, arXiv:2010.04245; as in Qwen3 and Llama 4.)
     """
@@ -79,18 +80,31 @@ class Prepared(Rotary):
         log_scale: float = 0.0
         """Grows q at place t to 1 + log_scale log(1 + floor((t + 1) / 8192)) times, as Llama 4
         does with 0.1 where it has no positions."""
+        k_eq_v: bool = False
+        """Whether keys and values have one projection, as in full layers of Gemma 4: a value is
+        what a key is before its norm, divided by its root mean square. Both are cached."""
+
+    config: Config
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.qk_norm, self.log_scale = config.qk_norm, config.log_scale
-        if config.core and (config.qk_norm or config.log_scale):
-            raise Unsupported("qk_norm and log_scale belong to the projections, a core has none")
+        for name in ("qk_norm", "log_scale", "k_eq_v"):
+            if config.core and getattr(config, name):
+                raise Unsupported(f"{name} belongs to the projections, a core has none")
         if config.qk_norm:
             self.norm_q_K = nn.Parameter(torch.ones(self.head_dim))
             self.norm_k_K = nn.Parameter(torch.ones(self.head_dim))
 
+    @property
+    def projected(self) -> tuple[str, ...]:
+        names = super().projected
+        return tuple(name for name in names if name != "v" or not self.config.k_eq_v)
+
     def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
-        q_BHTK, k_BGTK, *rest = inputs
+        q_BHTK, k_BGTK, v_BGTK, *rest = inputs
+        if self.config.k_eq_v:
+            v_BGTK = rms_norm(k_BGTK, k_BGTK.shape[-1:], eps=1e-6)
         if self.qk_norm:
             q_BHTK = rms_norm(q_BHTK, q_BHTK.shape[-1:], self.norm_q_K, 1e-6)
             k_BGTK = rms_norm(k_BGTK, k_BGTK.shape[-1:], self.norm_k_K, 1e-6)
@@ -99,7 +113,7 @@ class Prepared(Rotary):
             place_T1 = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device)[:, None]
             growth_T1 = torch.log1p((place_T1 + 1).div(8192, rounding_mode="floor"))
             q_BHTK = q_BHTK * (1 + self.log_scale * growth_T1).to(q_BHTK.dtype)
-        return q_BHTK, k_BGTK, *rest
+        return q_BHTK, k_BGTK, v_BGTK, *rest
 
 
 def turned(x_BHTK: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:

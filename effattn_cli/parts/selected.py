@@ -21,7 +21,7 @@ from effattn_cli.attention import Decodable
 from effattn_cli.parts.blocks import even
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact, one_query
-from effattn_cli.parts.hashing import by_bucket
+from effattn_cli.parts.hashing import by_bucket, owners
 from effattn_cli.parts.lse_merge import Part, added, merged, union
 from effattn_cli.parts.precision import wide
 
@@ -233,8 +233,7 @@ def _plan(pick_BXTN: Tensor, tokens: slice, blocks: int, width: int) -> _Plan:
     rank_M = torch.arange(M, device=device)
     place_UM = rank_M + empty_UZ.gather(1, pick_UM.gather(1, order_UM))
     pair_US = order_UM.new_full((U, chunks * width), -1).scatter_(1, place_UM, order_UM)
-    start_UP = torch.arange(0, chunks * width, width, device=device).expand(U, -1)
-    block_UP = torch.searchsorted(end_UZ, start_UP.contiguous(), right=True).clamp_(max=blocks - 1)
+    block_UP = owners(end_UZ // width, chunks)
     picker_U1 = torch.arange(U, device=device)[:, None]
     row_U1 = picker_U1 // X * (T * X) + picker_U1 % X
     place_UM = torch.zeros_like(place_UM).scatter_(1, order_UM, place_UM)

@@ -13,6 +13,7 @@ from torch.nn.functional import rms_norm
 
 from effattn_cli.attention import Decodable, Unsupported
 from effattn_cli.parts.compression import Compressor, Entries, turned_last
+from effattn_cli.parts.gathered import gathered
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.rotary import angles
 
@@ -193,3 +194,25 @@ def one_softmax(q_BHK: Tensor, rows: Sequence[Tensor], sink_H: Tensor) -> Tensor
     weights = weight_BHS[..., :-1].split(sizes, dim=-1)
     pairs = zip(weights, rows, strict=True)
     return torch.stack([weight @ row_BSK for weight, row_BSK in pairs]).sum(0)
+
+
+def near_and_chosen(
+    q_BHTK: Tensor,
+    row_BRK: Tensor,
+    entry_BZK: Tensor,
+    choice_BTN: Tensor,
+    *,
+    window: int,
+    sink_H: Tensor,
+) -> Tensor:
+    """softmax(q k^T / sqrt K, sink) k over the W rows up to the query and the entries of its
+    choice, (B, T, H, K). Queries are those of the last rows; a sink has the value 0.
+    """
+    R, T = row_BRK.shape[1], q_BHTK.shape[2]
+    place_T1 = torch.arange(R - T, R, dtype=torch.int32, device=choice_BTN.device)[:, None]
+    near_TW = place_T1 - torch.arange(window, dtype=torch.int32, device=place_T1.device)
+    near_BTW = near_TW.clamp(min=-1).expand(len(choice_BTN), -1, -1)
+    place_BTP = torch.cat([near_BTW, choice_BTN + R], dim=2)
+    rows, few = [torch.cat([row_BRK, entry_BZK], dim=1).unsqueeze(1)], window > R - T + 1
+    scale = q_BHTK.shape[3] ** -0.5
+    return gathered(q_BHTK, rows, place_BTP, scale, sink_H, some=few).transpose(1, 2)

@@ -93,12 +93,23 @@ def _tops(own_BHZC: Tensor, all_BHZ: Tensor, top_BH: Tensor) -> tuple[Tensor, Te
 
     Constants to autograd: the result does not depend on them.
     """
-    run_BHZC = own_BHZC.cummax(3).values
+    run_BHZC = _running_most(own_BHZC)
     faded_BHZ = all_BHZ.cumsum(2)
-    most_BHZ = (all_BHZ + run_BHZC[..., -1] - faded_BHZ).cummax(2).values
+    most_BHZ = _running_most(all_BHZ + run_BHZC[..., -1] - faded_BHZ)
     after_BHZ = faded_BHZ + torch.maximum(most_BHZ, top_BH.unsqueeze(2))
     before_BHZ = torch.cat([top_BH.unsqueeze(2), after_BHZ[..., :-1]], dim=2)
     return torch.maximum(run_BHZC, before_BHZ.unsqueeze(3)), before_BHZ, after_BHZ
+
+
+def _running_most(x_xT: Tensor) -> Tensor:
+    """The highest number so far; an export takes it of twice as many in each pass."""
+    if not torch.compiler.is_exporting():
+        return x_xT.cummax(-1).values
+    size = 1
+    while size < x_xT.shape[-1]:
+        x_xT = torch.maximum(x_xT, pad(x_xT[..., :-size], (size, 0), value=-torch.inf))
+        size *= 2
+    return x_xT
 
 
 def _weights(own_BHZC: Tensor, top_BHZC: Tensor) -> Tensor:

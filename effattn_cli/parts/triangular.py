@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from effattn_cli.parts.chunked import CHUNK
 
@@ -46,15 +47,33 @@ def _inverse(A_xCC: Tensor) -> Tensor:
         first, second = quarter(solved_xCC, half, 0, 0), quarter(solved_xCC, half, 1, 1)
         below = quarter(A_xCC, half, 1, 0)
         merged = -below if half == 1 else -(second @ (below @ first))
-        quarter(solved_xCC, half, 1, 0).copy_(merged)
+        solved_xCC = with_quarters(solved_xCC, half, merged)
         half *= 2
     return solved_xCC
+
+
+def with_quarters(x_xCC: Tensor, half: int, below: Tensor) -> Tensor:
+    """With the lower left quarters of the blocks on the diagonal, which are 0; written in place,
+    but where an export cannot write into such a view.
+    """
+    if not torch.compiler.is_exporting():
+        quarter(x_xCC, half, 1, 0).copy_(below)
+        return x_xCC
+    blocks = CHUNK // (2 * half)
+    eye_ZxZ1 = torch.eye(blocks, dtype=below.dtype, device=below.device).view(blocks, 1, blocks, 1)
+    apart_xZRZR = below.unsqueeze(-2) * eye_ZxZ1
+    whole = pad(apart_xZRZR.unsqueeze(-4).unsqueeze(-2), (0, 0, 0, 1, 0, 0, 0, 0, 1, 0))
+    return x_xCC + whole.reshape(*below.shape[:-3], CHUNK, CHUNK)
 
 
 def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
     """Of each block of twice `half` on the diagonal the quarter at that row and column: a view,
     (..., C / (2 half), half, half).
     """
+    if torch.compiler.is_exporting():  # the view below is of storage, of which ONNX has none
+        block = CHUNK // (2 * half), 2, half
+        of_rows = x_xCC.unflatten(-1, block).select(-2, column).unflatten(-3, block)
+        return of_rows.select(-4, row).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
     down, right = x_xCC.stride()[-2:]
     return x_xCC.as_strided(
         (*x_xCC.shape[:-2], CHUNK // (2 * half), half, half),

@@ -206,7 +206,7 @@ def test_a_value_that_is_not_covered_is_refused(change: dict[str, object], why: 
 
 def test_a_mechanism_that_the_catalogue_lacks_is_refused() -> None:
     assert not set(REFUSED) & set(FAMILIES)
-    for family in ("rwkv", "zamba2", "inkling_text", "dots3_note_text", "glm5_next_text"):
+    for family in ("rwkv", "zamba2", "inkling_text", "dots3_note_text"):
         with pytest.raises(UsageError, match=f"{family} is not read: its") as refused:
             understood({"model_type": family}, "config.json")
         assert refused.value.hint is not None

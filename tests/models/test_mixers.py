@@ -15,7 +15,7 @@ TOKENS = 256  # a multiple of every block and ratio below, and at least as many 
 WIDTHS = [(64, 8, None, None), (96, 4, 2, 32), (48, 6, 6, 16)]
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "sdpa": [{"qk_norm": True}],
-    "gqa": [{"sinks": True}, {"qk_norm": True, "rotary": 0.5}],
+    "gqa": [{"sinks": True}, {"qk_norm": True, "rotary": 0.5}, {"k_eq_v": True}],
     "sliding-window": [
         {"window": 64, "sinks": "first"},
         {"window": 128, "sinks": "learned"},
@@ -47,6 +47,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"top": 32, "index_heads": 2, "index_width": 16},
         {"over": "mla", "latent": 32, "rope": 8},
         {"over": "mla", "latent": 32, "rope": 8, "shared": True},
+        {"top": 32, "index_width": 16, "pool": 8},
     ],
     "block-indexed": [{"block": 32, "top": 2}, {"pool": "mean", "index_heads": 5, "block": 32}],
     "moba": [{"block": 32, "top": 2}],

@@ -74,6 +74,12 @@ CASES: dict[str, dict[str, Any]] = {
         **MIXED, "q_lora_rank": None, "layer_group_size": 3, "num_experts_per_token": 2,
         "num_expert_group": 1,
     },
+    "glm5_next:Glm5NextText": {
+        **INDEXED, "qk_rope_head_dim": 0, "v_head_dim": 16, "index_kpool": 4, "hc_mult": 2,
+        "linear_num_heads": 4, "linear_head_dim": 16,
+        "indexer_types": ["full", "full", "shared"] * 2,
+        "layer_types": ["linear_attention", *["indexed_attention"] * 3, *["linear_attention"] * 2],
+    },
     "minimax:MiniMax": {"sliding_window": None},
     "minimax_m3_vl:MiniMaxM3VLText:MiniMaxM3VL": {
         "index_n_heads": 2, "index_head_dim": 16, "index_block_size": 8, "index_topk_blocks": 2,
@@ -130,8 +136,9 @@ def made(case: str, given: dict[str, Any]) -> tuple[Any, Any]:
     config = kind(**(small | given))
     config._attn_implementation = "eager"
     torch.manual_seed(0)
-    model = getattr(models, f"{(other or [ours])[0]}ForCausalLM")(config)
-    return config, model.to(torch.bfloat16).eval()
+    name = (other or [ours])[0]
+    model = getattr(models, f"{name}ForCausalLM", None) or getattr(models, f"{name}Model")
+    return config, model(config).to(torch.bfloat16).eval()
 
 
 def tensors(value: object, seen: set[int]) -> Iterator[torch.Tensor]:
@@ -207,14 +214,17 @@ def between_steps(mixer: Any, kept: Kept, taps: int | None) -> int:
     `Kept` counts what a step reads and writes. Of a window that is the token of the step, too,
     which transformers does not hold between two steps; of a short convolution it is the tokens
     before, where transformers holds one more. While no entry is half done it holds nothing for the
-    next one; where entries overlap, half of the last window's numbers.
+    next one; where entries overlap, half of the last window's numbers. Keys of pools it makes anew
+    of the keys and gates of all tokens, and of whether they are there.
     """
     if kept.what == "convolution state" and taps:
         return kept.bytes(TOKENS, "bfloat16") // (taps - 1) * taps
     if mixer.variant in IN_ITS_TYPE and kept.what == "recurrent state":
         return kept.numbers * BYTES["bfloat16"]
-    if mixer.variant == "hca" and kept.what == "recurrent state":
+    if mixer.variant in {"hca", "dsa"} and kept.what == "recurrent state":
         return 0
+    if mixer.variant == "dsa" and kept.what == "index keys" and kept.every != 1:
+        return TOKENS * (2 * kept.numbers + 1) * BYTES["bfloat16"]
     if mixer.variant == "csa" and kept.what == "recurrent state":
         return kept.numbers // 2 * BYTES["bfloat16"]
     tokens = TOKENS if kept.most is None else min(TOKENS, kept.most - 1)

@@ -117,3 +117,44 @@ def test_a_step_is_normed_and_grown_as_the_forward_is() -> None:
     shape: Any = {"causal": True, "dtype": torch.float64}
     variant = catalog.load("gqa")
     equals_the_forward(laws.make(variant, 20, qk_norm=True, log_scale=0.1, rotary=0.5, **shape), 20)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", PREPARED)
+def test_values_are_keys_before_scale_and_turn_where_asked(name: str) -> None:
+    variant = catalog.load(name)
+    shape: Any = {"causal": laws.modes(variant)[-1], "dtype": torch.float64}
+    layer: Any = laws.make(variant, 40, k_eq_v=True, qk_norm=True, rotary=0.5, **shape)
+    layer.norm_k_K.copy_(torch.rand_like(layer.norm_k_K) + 0.5)
+    x_BTD = laws.tokens_in(40, dtype=torch.float64)
+    k, v = layer.project(x_BTD)[1:3]
+    raw_BTE = x_BTD @ layer.projections["k"].weight.T
+    raw_BGTK = raw_BTE.view(laws.B, 40, layer.kv_heads, K).transpose(1, 2)
+    want = raw_BGTK / (raw_BGTK.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+    torch.testing.assert_close(v, want, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(k, turned(want * layer.norm_k_K, 8, 10_000), rtol=1e-6, atol=1e-6)
+    assert "v" not in layer.projections
+
+
+@pytest.mark.parametrize(
+    "law", ["gradients", "padding", "causality", "decoding", "shape and dtype"]
+)
+def test_one_projection_for_keys_and_values_keeps_the_laws(law: str) -> None:
+    options = {"k_eq_v": True, "qk_norm": True, "rotary": 0.25}
+    laws.LAWS[law](laws.with_options(catalog.load("gqa"), options))
+
+
+def test_both_keys_and_values_of_one_projection_are_cached() -> None:
+    sizes = []
+    for same in (False, True):
+        layer: Any = laws.make(catalog.load("gqa"), 30, causal=True, k_eq_v=same)
+        state = layer.init_state(2, 9)
+        sizes.append([x.shape for x in (state.k_BGRK, state.v_BGRK)])
+    assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("name", ["qk_norm", "log_scale", "k_eq_v"])
+def test_a_core_is_not_prepared(name: str) -> None:
+    asked: dict[str, Any] = {name: True}
+    with pytest.raises(Unsupported, match=f"^{name} belongs to the projections, a core has none$"):
+        laws.make(catalog.load("gqa"), 8, core=True, **asked)

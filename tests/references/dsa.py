@@ -27,16 +27,39 @@ def reference(layer: Any, *given: Any) -> Tensor:
 
 @torch.no_grad()
 def chosen(
-    layer: Any, b: int, t: int, q_BITW: Tensor, k_BTW: Tensor, weight_BIT: Tensor
+    layer: Any, b: int, t: int, q_BITW: Tensor, k_BTW: Tensor, weight_BIT: Tensor, *gate: Tensor
 ) -> list[int]:
-    each_IS = torch.relu(torch.einsum("iw,sw->is", q_BITW[b, :, t], k_BTW[b, : t + 1]))
+    """The tokens of the best pools, and those behind the last that is full."""
+    R, pools = layer.config.pool, (t + 1) // layer.config.pool
+    keys = k_BTW[b] if R == 1 else pooled(layer, k_BTW[b], gate[0][b], pools)
+    each_IS = torch.relu(torch.einsum("iw,sw->is", q_BITW[b, :, t], keys[:pools]))
     scores = torch.einsum("i,is->s", weight_BIT[b, :, t], each_IS).tolist()
-    return sorted(range(t + 1), key=lambda s: -scores[s])[: layer.config.top]  # stable
+    best = sorted(range(pools), key=lambda s: -scores[s])[: layer.config.top // R]  # stable
+    return in_pools(layer, best, t)
+
+
+def pooled(layer: Any, k_TW: Tensor, gate_TW: Tensor, pools: int) -> Tensor:
+    R = layer.config.pool
+    keys = [torch.zeros(0, k_TW.shape[1], dtype=k_TW.dtype)]
+    for start in range(0, pools * R, R):
+        weight_RW = torch.exp(gate_TW[start : start + R] + layer.index.pooler.bias_RE)
+        mean_W = (weight_RW * k_TW[start : start + R]).sum(0) / weight_RW.sum(0)
+        keys.append(mean_W[None])
+    return torch.cat(keys)
 
 
 def evenly(layer: Any, t: int) -> list[int]:
-    top = layer.config.top
-    return list(range(t + 1)) if t < top else [t - (t + 1) * j // top for j in range(top)]
+    R, pools = layer.config.pool, (t + 1) // layer.config.pool
+    count = layer.config.top // R
+    if pools <= count:
+        return list(range(t + 1))
+    return in_pools(layer, [pools - 1 - pools * j // count for j in range(count)], t)
+
+
+def in_pools(layer: Any, pools: list[int], t: int) -> list[int]:
+    R = layer.config.pool
+    tokens = [R * pool + place for pool in pools for place in range(R)]
+    return tokens + list(range((t + 1) // R * R, t + 1))
 
 
 def repeated(layer: Any, *kv: Tensor) -> list[Tensor]:
@@ -91,5 +114,6 @@ def whole(layer: Any, x_BTD: Tensor) -> Tensor:
         k_BTW = k_BTW / torch.sqrt(k_BTW.square().mean(-1, keepdim=True) + 1e-6)
         index = [spun(q_BITW, layer, turned), spun(k_BTW, layer, turned),
                  given["index_weight"].transpose(1, 2)]  # fmt: skip
+        index += [given["index_gate"]] if config.pool > 1 else []
     y_BHTV = reference(layer, q_BHTK, *kept, *index, None)
     return torch.cat(y_BHTV.unbind(1), dim=-1) @ layer.projections["out"].weight.T

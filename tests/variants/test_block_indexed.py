@@ -118,7 +118,7 @@ def test_decoding_keeps_all_tokens_and_one_key_of_the_index() -> None:
 def test_memory_grows_with_the_length(pool: str, phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)
     options: dict[str, Any] = {"pool": pool, "top": 4}
-    assert scaling(BlockIndexed, 4096, 12288, setting, options).memory < 1.1
+    assert scaling(BlockIndexed, 2048, 6144, setting, options).memory < 1.1
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import torch
 
 from effattn_cli import catalog, laws
 from effattn_cli.errors import Unsupported
-from effattn_cli.parts import chosen_rows
+from effattn_cli.parts import gathered, rows
+from effattn_cli.parts.indexed import choose
 from tests.decoding import equals_the_forward
 from tests.equality import equals_its_reference
 from tests.references.csa import OPTIONS, of_x, reference
@@ -29,7 +30,7 @@ SMALL = OPTIONS | {"top": 3}
 def lively(tokens: int, **shape: Any) -> Any:
     """A layer in which no weight is as trivial as it starts."""
     layer = laws.make(CSA, tokens, dtype=torch.float64, causal=True, **OPTIONS | shape)
-    compressors = [*layer.compressor.parameters(), *layer.indexer.parameters()]
+    compressors = [*layer.compressor.parameters(), *layer.indexer.buffers()]
     with torch.no_grad():
         for weight in (layer.norm.weight, *compressors):
             weight.add_(torch.randn_like(weight) / 2)
@@ -52,19 +53,24 @@ def test_the_whole_layer_has_the_gradients_of_its_definition() -> None:
     x_BTD.requires_grad_()
     leaves = [x_BTD, *layer.parameters()]
     got, want = (
-        torch.autograd.grad(y_BTD.square().sum(), leaves, allow_unused=True)
+        torch.autograd.grad(y_BTD.square().sum(), leaves)
         for y_BTD in (layer(x_BTD), of_x(layer, x_BTD))
     )
     torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
-    names = ["x", *(name for name, _ in layer.named_parameters())]
-    without = {name for name, grad in zip(names, got, strict=True) if grad is None}
-    assert without == {name for name in names if "index" in name}
+
+
+def test_the_indexer_learns_nothing_and_is_saved() -> None:
+    layer = lively(20)
+    saved = {name for name in layer.state_dict() if "index" in name}
+    projected = {f"projections.index_{name}.weight" for name in ("q", "weight", "entry", "gate")}
+    assert saved == projected | {"indexer.bias_RE", "indexer.norm.weight"}
+    assert not any("index" in name for name, _ in layer.named_parameters())
 
 
 @pytest.mark.parametrize("tokens", [23, 24, 41, 130])
 def test_pieces_of_queries_meet(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CACHED", "RATED", "FEWEST"):
-        monkeypatch.setattr(chosen_rows, name, 7 if name == "FEWEST" else 1)
+    for part, name, number in ((gathered, "CACHED", 1), (rows, "CACHED", 1), (rows, "LEAST", 7)):
+        monkeypatch.setattr(part, name, number)
     layer = lively(tokens, window=25, top=4)
     equals_its_reference(layer, reference, parameters=[layer.sink_H])
 
@@ -79,7 +85,7 @@ def test_keeps_the_laws_where_few_are_chosen(law: str) -> None:
 def test_grows_like_the_indexer_where_that_is_most_of_the_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chosen_rows, "FEWEST", 256)  # few pieces are soon counted
+    monkeypatch.setattr(rows, "LEAST", 256)  # few pieces are soon counted
     options = {"window": 16, "top": 16, "index_heads": 64}
     laws.LAWS["growth"](laws.with_options(CSA, options))
 
@@ -91,9 +97,8 @@ def test_where_the_indexer_sees_nothing_the_first_entries_are_chosen() -> None:
     inputs[5] = torch.zeros_like(inputs[5])
     want = reference(*(layer, *inputs, None))
     torch.testing.assert_close(layer.attend(*inputs), want, rtol=1e-9, atol=1e-9)
-    q_BTIX, weight_BTI = (x.transpose(1, 2) for x in inputs[4:6])
     key_BZX = torch.randn(2, 15, 12).double()
-    choice_BTN = chosen_rows.choices(q_BTIX, weight_BTI, key_BZX, first=19, ratio=4, top=4)
+    choice_BTN = choose(4, inputs[4], key_BZX, inputs[5], ratio=4)
     assert choice_BTN.sort(-1).values.unique(dim=1).tolist() == [[[0, 1, 2, 3]]] * 2
 
 

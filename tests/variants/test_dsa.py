@@ -17,6 +17,7 @@ from tests.references.sdpa import reference as exact
 Dsa: Any = catalog.load("dsa")
 SMALL: dict[str, Any] = {"top": 9, "index_heads": 3, "index_width": 8}
 MLA: dict[str, Any] = SMALL | {"over": "mla", "latent": 20, "rope": 6}
+POOLS: dict[str, Any] = SMALL | {"top": 8, "pool": 4}
 OPTIONS: list[dict[str, Any]] = [
     SMALL | {"kv_heads": 4},
     SMALL | {"kv_heads": 2, "rotary": 0.5},
@@ -25,6 +26,11 @@ OPTIONS: list[dict[str, Any]] = [
     MLA,
     MLA | {"rope": 0, "latent": 7, "top": 20},
     MLA | {"shared": True},
+    POOLS | {"kv_heads": 2, "rotary": 0.5},
+    POOLS | {"top": 3, "pool": 3},
+    POOLS | {"shared": True},
+    MLA | POOLS | {"rope": 0},
+    MLA | POOLS | {"shared": True, "pool": 2},
 ]
 
 
@@ -32,16 +38,24 @@ def dsa(tokens: int, **options: Any) -> Any:
     return laws.make(Dsa, tokens, dtype=torch.float64, causal=True, **options)
 
 
+def lively(tokens: int, **options: Any) -> Any:
+    """Places in a pool do not weigh alike."""
+    layer = dsa(tokens, **options)
+    if layer.index.pooler is not None:
+        layer.index.pooler.bias_RE.normal_()
+    return layer
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_each_option_equals_the_definition(options: dict[str, Any]) -> None:
-    layer = dsa(50, **options)
+    layer = lively(50, **options)
     equals_its_reference(layer, reference, parameters=[*layer.over.parameters()])
     x_BTD = laws.tokens_in(50).double()
     torch.testing.assert_close(layer(x_BTD), whole(layer, x_BTD), rtol=1e-9, atol=1e-9)
     equals_the_forward(layer, 40)
 
 
-@pytest.mark.parametrize("options", [SMALL, MLA, MLA | {"shared": True}], ids=str)
+@pytest.mark.parametrize("options", [SMALL, MLA, MLA | {"shared": True}, MLA | POOLS], ids=str)
 @pytest.mark.parametrize("law", [law for law in laws.LAWS if not law.startswith("growth")])
 def test_keeps_the_laws_where_there_is_something_to_choose(
     law: str, options: dict[str, Any]
@@ -52,7 +66,7 @@ def test_keeps_the_laws_where_there_is_something_to_choose(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler's own
 @pytest.mark.parametrize("train", [False, True])
-@pytest.mark.parametrize("options", [SMALL, MLA], ids=str)
+@pytest.mark.parametrize("options", [SMALL, MLA, MLA | POOLS], ids=str)
 def test_compiles_where_there_is_something_to_choose(options: dict[str, Any], train: bool) -> None:
     torch.compiler.reset()
     layer: Any = laws.make(Dsa, 60, causal=True, **options)
@@ -68,7 +82,7 @@ def test_compiles_where_there_is_something_to_choose(options: dict[str, Any], tr
 
 
 @pytest.mark.parametrize("pays", [False, True])
-@pytest.mark.parametrize("options", [SMALL, MLA], ids=str)
+@pytest.mark.parametrize("options", [SMALL, MLA, POOLS], ids=str)
 def test_pieces_change_nothing(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], pays: bool
 ) -> None:
@@ -116,15 +130,16 @@ def test_a_shared_index_is_that_of_the_other_layer() -> None:
     first, second = dsa(40, **SMALL), dsa(40, **SMALL, shared=True)
     assert list(second.inputs) == ["q", "k", "v"]
     q, k, v, *index = leaves_of(first, 40)
-    place_BTP = first.choose(q, *index)
+    place_BTP = first.index.choose(q, *index)
     got = second.attend(q, k, v, place_BTP=place_BTP)
     torch.testing.assert_close(got, first.attend(q, k, v, *index), rtol=0, atol=0)
 
 
 def test_the_index_learns_nothing_and_is_saved() -> None:
-    layer = dsa(40, **SMALL)
+    layer = dsa(40, **POOLS)
     assert {name for name in layer.state_dict() if "index" in name} == {
-        f"projections.index_{name}.weight" for name in ("q", "k", "weight")
+        *(f"projections.index_{name}.weight" for name in ("q", "k", "weight", "gate")),
+        "index.pooler.bias_RE",
     }
     assert not any("index" in name for name, _ in layer.named_parameters())
 
@@ -141,7 +156,14 @@ def test_decoding_keeps_all_tokens_and_a_key_of_the_index(
     options: dict[str, Any], shapes: list[tuple[int, ...]]
 ) -> None:
     state = dsa(8, **options).init_state(2, 999)
-    assert [x.shape for x in (*state.rows, state.index_BRW)] == shapes
+    assert [x.shape for x in (*state.rows, state.index)] == shapes
+
+
+def test_decoding_keeps_a_key_of_each_pool_and_the_numbers_of_the_last_tokens() -> None:
+    index = dsa(8, pool=16).init_state(2, 999).index
+    assert index.row_BZK.shape == (2, 1000 // 16, 64)
+    for numbers in (index.x_BME, index.gate_BME):
+        assert numbers.shape == (2, 16, 64)
 
 
 @pytest.mark.parametrize("phase", ["forward", "train"])
@@ -149,7 +171,7 @@ def test_decoding_keeps_all_tokens_and_a_key_of_the_index(
 def test_memory_grows_with_the_length(over: str, phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)
     options: dict[str, Any] = {"over": over, "top": 64}
-    assert scaling(Dsa, 2048, 8192, setting, options).memory < 1.1
+    assert scaling(Dsa, 1024, 4096, setting, options).memory < 1.1
 
 
 @pytest.mark.parametrize(
@@ -159,6 +181,8 @@ def test_memory_grows_with_the_length(over: str, phase: Phase) -> None:
         ({"index_heads": 0}, "^index_heads 0 is below 1$"),
         ({"index_width": -1}, "^index_width -1 is below 1$"),
         ({"latent": 0}, "^latent 0 is below 1$"),
+        ({"pool": 0}, "^pool 0 is below 1$"),
+        ({"pool": 7}, "^top 512 is not a multiple of pool 7$"),
         ({"over": "mha"}, "^over 'mha' is not gqa or mla$"),
         ({"over": "mla", "rope": 3}, "^rope 3 is not even"),
         ({"over": "mla", "rope": 128}, "^rope 128 is not even, and from 0 to index_width$"),

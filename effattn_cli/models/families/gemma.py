@@ -79,7 +79,8 @@ def mixed(keys: Keys, style: Style, plan: Plan) -> list[Mixer]:
 def owned(keys: Keys, style: Style, shape: Shape, kind: str, *, one: bool) -> Mixer:
     """With keys and values of its own; of one projection both, where `one`."""
     values = linear(shape.dim, shape.kv_heads * shape.head_dim, bias=biases(keys, style)[0])
-    return attention(keys, style, shape, kind, extra=-values if one else 0)
+    mixer = attention(keys, style, shape, kind, extra=-values if one else 0)
+    return altered(mixer, options={**mixer.options, "k_eq_v": True}) if one else mixer
 
 
 def lent(keys: Keys, style: Style, shape: Shape, kind: str) -> Mixer:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from effattn_cli.architecture import Mixer, Model
 from effattn_cli.cards import Stored
-from effattn_cli.models.families.latent import latent
+from effattn_cli.models.families.latent import NARROW, indexed, latent, shares, streams
 from effattn_cli.models.families.reader import Reader
 from effattn_cli.models.hybrid import (
     Make,
@@ -95,6 +95,44 @@ def bailing(keys: Keys) -> Model:
     return whole(keys, mixers(keys, order, makers), half, notes=notes)
 
 
+def glm5_next(keys: Keys) -> Model:
+    """GLM-5.3-Flash: three layers of Kimi Delta Attention to one of latent attention to pools that
+    an index finds. The head is the whole model's.
+    """
+    if keys.get("linear_attn_config") is not None:  # as the original file has it
+        given_there(keys.part("linear_attn_config"), keys)
+    if not keys.flag("index_kpool_always_select_tail", default=True):
+        raise keys.refuse("index_kpool_always_select_tail", "the catalogue's variant always does")
+    lowest = keys.number("linear_lower_bound") if keys.get("linear_lower_bound") else None
+    given: Mapping[str, Stored] = {} if lowest is None else {"lowest": float(lowest)}
+    usual = every(keys.count("num_hidden_layers"), 4, "indexed_attention", "linear_attention")
+    order = ["indexed_attention" if kind == "full_attention" else kind
+             for kind in kinds(keys, usual)]  # fmt: skip
+    delta = partial(kimi_delta, given=given)
+    both = [
+        mixers(keys, order, {"linear_attention": delta, "indexed_attention": partial(
+            indexed, shared=shared, turned=False)})
+        for shared in (False, True)
+    ]  # fmt: skip
+    mixing = [both[shared][place] for place, shared in enumerate(shares(keys))]
+    half = feeds(keys, sparse_layers(keys, 3), expert_feed)
+    keys.skip("swiglu_limit")
+    beside = streams(keys, combined=True)
+    notes = [*predictions(keys), NARROW, *beside["notes"]]
+    return whole(keys, mixing, half, outside=beside["outside"], headless=True, notes=notes)
+
+
+def given_there(part: Keys, keys: Keys) -> None:
+    """Takes over what the part says of delta layers."""
+    names = {"head_dim": "linear_head_dim", "num_heads": "linear_num_heads",
+             "short_conv_kernel_size": "linear_conv_kernel_dim",
+             "gate_lower_bound": "linear_lower_bound"}  # fmt: skip
+    keys.assume(
+        {ours: part.get(name) for name, ours in names.items() if name in part}, derived=True
+    )
+    part.skip("safe_gate", "kda_layers", "full_attn_layers")
+
+
 def minimax(keys: Keys) -> Model:
     """MiniMax-01: layers of lightning attention between layers of grouped attention."""
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
@@ -125,5 +163,6 @@ def attention_types(keys: Keys) -> list[str]:
 FAMILIES: Mapping[str, Reader] = {
     "kimi_linear": kimi,
     "bailing_hybrid": bailing,
+    "glm5_next_text": glm5_next,
     **dict.fromkeys(("minimax", "minimax_text_01", "minimax_m1"), minimax),
 }

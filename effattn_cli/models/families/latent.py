@@ -21,7 +21,7 @@ from effattn_cli.models.hybrid import (
 )
 from effattn_cli.models.keys import Keys
 from effattn_cli.models.mixers import named
-from effattn_cli.models.mixers.widths import index_keys
+from effattn_cli.models.mixers.indexed import index_of_pools
 from effattn_cli.models.pieces import linear
 
 NARROW = (
@@ -68,14 +68,17 @@ def indexed(
     options = {name: plain.options[name] for name in ("latent", "rope")}
     options |= {"over": "mla", "top": keys.count("index_topk"), "index_heads": heads,
                 "index_width": width}  # fmt: skip
+    pool = keys.count("index_kpool", default=1)
+    options |= {"pool": pool} if pool > 1 else {}
     if shared:
         return replace(
             plain, kind="indexed_attention", variant="dsa", options={**options, "shared": True}
         )
     own = linear(dim if from_x else rank, heads * width) + linear(dim, width + heads) + 2 * width
+    more, keys_kept = index_of_pools(dim, width, pool)
     return replace(
         plain, kind="indexed_attention", variant="dsa", options=options,
-        parameters=plain.parameters + own, keeps=(*plain.keeps, index_keys(width)),
+        parameters=plain.parameters + own + more, keeps=(*plain.keeps, *keys_kept),
     )  # fmt: skip
 
 

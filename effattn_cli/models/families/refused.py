@@ -11,8 +11,6 @@ REFUSED: Mapping[str, str] = {
     " does not say",
     "ernie4_5_vl_moe_text": "its layers have experts for text and others for images,"
     " which is more than a feed-forward here says",
-    "glm5_next_text": "its index scores pools of tokens over latent attention, which is not in the"
-    " catalogue",
     "hrm_text": "its two stacks run several times with the same weights, which a list of layers"
     " does not say",
     "inkling2": "its attention has relative logits and convolutions, which are not in the"

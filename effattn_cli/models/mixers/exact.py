@@ -8,9 +8,12 @@ from effattn_cli.models.pieces import linear
 
 
 def projected(at: Widths) -> int:
-    """Parameters of q, k, v and the output, without biases, and of the norms of q and k."""
+    """Parameters of q, k, v and the output, without biases, and of the norms of q and k; k and v
+    may have one projection.
+    """
     norms = 2 * at.head_dim if at.options.get("qk_norm") else 0
-    return 2 * linear(at.dim, at.channels) + 2 * linear(at.dim, at.kv_channels) + norms
+    of_kv = (1 if at.options.get("k_eq_v") else 2) * linear(at.dim, at.kv_channels)
+    return 2 * linear(at.dim, at.channels) + of_kv + norms
 
 
 def plain(at: Widths) -> Half:

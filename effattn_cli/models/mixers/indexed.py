@@ -33,7 +33,20 @@ def token_index(at: Widths) -> Half:
     if at["shared"]:
         return parameters, keeps
     parameters += linear(at.dim, (at["index_heads"] + 1) * at["index_width"] + at["index_heads"])
-    return parameters, (*keeps, index_keys(at["index_width"]))
+    more, keys = index_of_pools(at.dim, at["index_width"], at["pool"])
+    return parameters + more, (*keeps, *keys)
+
+
+def index_of_pools(dim: int, width: int, pool: int) -> Half:
+    """What an index has for pools of so many tokens, and the keys that it keeps.
+
+    A pool is made by gates, and biases of places in it; of the last tokens both are kept.
+    """
+    if pool == 1:
+        return 0, (index_keys(width),)
+    return linear(dim, width) + pool * width, (
+        index_keys(width, every=pool), state(2 * pool * width)
+    )  # fmt: skip
 
 
 def block_index(at: Widths) -> Half:
