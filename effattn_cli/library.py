@@ -1,7 +1,7 @@
 """Saved files by name: a path, `2026-11-23-210401-linformer`, `@1` for the newest, `ref:NAME`.
 
 Names are the stems of files. What was saved lies in the user's data folder, what is shipped in
-`profiles/` and `evaluations/`, at the top of a checkout and inside the package of a wheel.
+`profiles/` and `profiles/evaluations/`, at the top of a checkout and inside the package of a wheel.
 """
 
 import os
@@ -108,8 +108,8 @@ def saved(form: Format[Any] = PROFILE) -> dict[str, Path]:
 def references(form: Format[Any] = PROFILE) -> dict[str, Path]:
     """The files that are shipped with effattn, by name."""
     package = Path(__file__).parent
-    inside = package / form.folder
-    folder = inside if inside.is_dir() else package.parent / form.folder
+    inside = package / form.shipped
+    folder = inside if inside.is_dir() else package.parent / form.shipped
     return _files(folder, REFERENCE)
 
 

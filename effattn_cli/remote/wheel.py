@@ -11,7 +11,7 @@ from pathlib import Path
 from effattn_cli import __version__
 
 PACKAGE = Path(__file__).parents[1]
-BESIDE = ("variants", "profiles", "evaluations")  # in a checkout; inside the package in a wheel
+BESIDE = ("variants", "profiles")  # in a checkout; inside the package in a wheel
 INFO = f"effattn-{__version__}.dist-info"
 NAME = f"effattn-{__version__}-py3-none-any.whl"
 TAGS = "Wheel-Version: 1.0\nGenerator: effattn\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

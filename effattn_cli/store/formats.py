@@ -38,8 +38,13 @@ class Format(Generic[DocumentT]):
 
     @property
     def folder(self) -> str:
-        """Where such files are, in the user's data folder and among those that are shipped."""
+        """Where such files are in the user's data folder."""
         return f"{self.noun}s"
+
+    @property
+    def shipped(self) -> str:
+        """Where those are that come with effattn: in `profiles/`."""
+        return "profiles" if self.noun == "profile" else f"profiles/{self.folder}"
 
 
 PROFILE = Format(

@@ -36,7 +36,8 @@ def over(choices: Sequence[Choice], single: Choice) -> Text:
         there = next(one for one in choices[-1].evaluations if one.label == single.best.label)
         said = [_used(there, choices[-1]), *_instead(there, choices[-1])]
         said += [*_exactly(choices, there), *_tie(single.best, single)]
-        return Text(f"From {first} to {last} use {'; '.join(said)}.", "bold")
+        where = f"From {first} to {last}" if first != last else f"At {first}"
+        return Text(f"{where} use {'; '.join(said)}.", "bold")
     far = spans.farthest(choices)
     if far is None:
         return Text(f"At {first} tokens already: {_kept(choices[0])}.", "bold")
