@@ -1,11 +1,13 @@
 """What each engine makes of each variant: measured, or refused by name; and what effattn adds to a
 call of an engine.
 
-    python -m benchmarks.engines [--compile] [-o sweep.yaml] [VARIANT...]
+    python -m benchmarks.engines [--sweep whole|causal|decode] [--engine ...] [-o DIR] [VARIANT...]
+    python -m benchmarks.engines --read -o DIR
     python -m benchmarks.engines --overhead
 
-A sweep of whole layers of 512, 8 heads, at 1k and 4k tokens, and of decoding at 4k, a process a
-cell and engine, in shuffled order; then a table. `--compile` adds torch.compile: minutes a variant.
+Sweeps of whole layers of 512, 8 heads, at 1k and 4k tokens, and of decoding at 4k, a process for
+each cell's latency, in shuffled order; then a table. Variants are those of `--variant`: `survey`,
+`deployed`, names. torch.compile takes minutes a variant: ask for it with `--engine eager,compile`.
 """
 
 import argparse
@@ -18,52 +20,55 @@ from pathlib import Path
 
 from effattn_cli import store, units
 from effattn_cli.catalog import Catalog
+from effattn_cli.plan.variant_choices import select
 from effattn_cli.records import Profile, Record
 
-ENGINES = ("eager", "onnxruntime", "onnxruntime-decomposed", "openvino")
+#: Phase, whether causal, lengths.
+SWEEPS = {
+    "whole": ("forward", False, "1k,4k"),
+    "causal": ("forward", True, "1k,4k"),
+    "decode": ("decode", True, "4k"),
+}
 COLUMNS = (("forward", 1024), ("forward", 4096), ("decode", 4096))
 TURNS, CALLS = 41, 200
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("variants", nargs="*")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("variants", nargs="*", default=["all"])
+    parser.add_argument("--sweep", action="append", choices=SWEEPS)
+    parser.add_argument("--engine", default="eager,onnxruntime,openvino")
     parser.add_argument("--overhead", action="store_true")
-    parser.add_argument("--read", action="store_true", help="the table of a sweep that is there")
+    parser.add_argument("--read", action="store_true", help="the table of sweeps that are there")
     parser.add_argument("-o", "--out", type=Path, default=Path("engines"))
     asked = parser.parse_args()
     if asked.overhead:
         overhead()
         return
-    engines = (*ENGINES, "compile") if asked.compile else ENGINES
     if not asked.read:
-        for phase in ("forward", "decode"):
-            measure(asked.variants or ["all"], engines, phase, asked.out)
+        asked.out.mkdir(exist_ok=True)
+        for name in asked.sweep or SWEEPS:
+            measure(asked.variants, asked.engine, name, asked.out)
     profiles = [store.read(path) for path in sorted(asked.out.glob("*.yaml"))]
-    print("\n".join(table(profiles, engines)))
+    print("\n".join(table(profiles, asked.engine.split(","))))
 
 
-def measure(variants: Sequence[str], engines: Sequence[str], phase: str, folder: Path) -> None:
-    """A sweep of the variants that are causal, and one of those that are not."""
-    folder.mkdir(exist_ok=True)
-    cards = {name: Catalog().variant(name).card for name in Catalog().names()}
-    asked = cards if "all" in variants else {name: cards[name] for name in variants}
-    for causal in (False, True) if phase == "forward" else (True,):
-        wrong = "always" if not causal else "never"
-        meant = [name for name, card in asked.items() if card.causal != wrong]
-        if not meant:
-            continue
-        subprocess.run(
-            [
-                sys.executable, "-m", "effattn_cli", "profile", "-v", ",".join(meant),
-                "-s", "1k,4k" if phase == "forward" else "4k", "--phase", phase,
-                "--causal" if causal else "--no-causal", "--scope", "layer",
-                "--engine", ",".join(engines), "--rounds", "1", "--time-limit", "15s", "-q",
-                "-o", str(folder / f"{phase}-{'causal' if causal else 'whole'}.yaml"), "--force",
-            ],
-            check=False, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+def measure(variants: Sequence[str], engines: str, sweep: str, folder: Path) -> None:
+    """One of the sweeps, of those variants that can be in it."""
+    phase, causal, seqs = SWEEPS[sweep]
+    catalog = Catalog()
+    names = [choice.name for choice in select(variants, catalog)]
+    never = "never" if causal else "always"
+    meant = [name for name in names if catalog.variant(name).card.causal != never]
+    subprocess.run(
+        [
+            sys.executable, "-m", "effattn_cli", "profile", "-v", ",".join(meant), "-s", seqs,
+            "--phase", phase, "--causal" if causal else "--no-causal", "--scope", "layer",
+            "--engine", engines, "--rounds", "1", "--time-limit", "15s", "-q",
+            "-o", str(folder / f"{sweep}.yaml"), "--force",
+        ],
+        check=False, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def table(profiles: Sequence[Profile], engines: Sequence[str]) -> Iterator[str]:

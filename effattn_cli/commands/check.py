@@ -5,20 +5,12 @@ from typing import Annotated
 import typer
 
 from effattn_cli.commands import options as o
-from effattn_cli.commands.completion import variant_names
 
 BROKEN = 1  # exit code: a law does not hold
 
 
 def check(
-    variant: Annotated[
-        str,
-        typer.Argument(
-            metavar="VARIANT",
-            help="A variant with options, `linformer:rank=8`, or its file.",
-            autocompletion=variant_names,
-        ),
-    ],
+    variant: o.OneVariant,
     plugin: o.Plugin = None,
     time_limit: Annotated[
         str,

@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from effattn_cli.commands import options as o
-from effattn_cli.commands.completion import variant_names
 
 #: Axes that say how a graph is measured, not what it is.
 MEASURED = {"device", "threads", "alloc", "cache"}
@@ -23,14 +20,7 @@ def _axes(*options: o.Option) -> list[o.Option]:
 
 @o.takes(*_axes(*o.filters(EXPORTED)), behind=_axes(*o.rare_filters()))
 def export_model(
-    variant: Annotated[
-        str,
-        typer.Argument(
-            metavar="VARIANT",
-            help="A variant with options, `linformer:rank=8`, or its file.",
-            autocompletion=variant_names,
-        ),
-    ],
+    variant: o.OneVariant,
     out: Annotated[Path, o.out("File to write, as `layer.onnx`.")],
     seq: Seq = "1k",
     plugin: o.Plugin = None,

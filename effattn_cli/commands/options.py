@@ -232,6 +232,14 @@ Json = Annotated[bool, output("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, output("--quiet", "-q", help="Show no progress.")]
 ChartFlag = Annotated[bool | None, output("--chart/--no-chart", help="Draw the curves.")]
 NoPager = Annotated[bool, output("--no-pager", help="Print everything at once.")]
+OneVariant = Annotated[
+    str,
+    typer.Argument(
+        metavar="VARIANT",
+        help="A variant with options, `linformer:rank=8`, or its file.",
+        autocompletion=variant_names,
+    ),
+]
 Plugin = Annotated[list[str] | None, of_sweep("plugin", "Options")]
 VariantFilter = Annotated[
     list[str] | None,

@@ -14,99 +14,79 @@ if TYPE_CHECKING:
 
 Config = Annotated[
     Path | None,
-    typer.Option(
+    o.output(
         "--config",
         help="These options in a YAML file, or those of a saved profile.",
         metavar="FILE",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
     ),
 ]
 Resume = Annotated[
     str | None,
-    typer.Option(
+    o.output(
         "--resume",
         help="Finish the sweep of this profile: a file, a name, @1. -v and -s narrow it, --rounds"
         " adds rounds, --time-budget sets a new one.",
         metavar="FILE",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
         autocompletion=o.profile_names,
     ),
 ]
 Again = Annotated[
     str | None,
-    typer.Option(
+    o.output(
         "--again",
         help="Measure the sweep of this profile anew; -v, -s narrow it.",
         metavar="FILE",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
         autocompletion=o.profile_names,
     ),
 ]
 SaveConfig = Annotated[
     Path | None,
-    typer.Option(
+    o.output(
         "--save-config",
         help="Write the options of this sweep, for --config.",
         metavar="FILE",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
     ),
 ]
 Reuse = Annotated[
     bool,
-    typer.Option(
+    o.output(
         "--reuse",
         help="Take cells that saved profiles have from this machine, measured in the same way.",
-        metavar=" ",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
     ),
 ]
 ShardPart = Annotated[
     str | None,
-    typer.Option(
+    o.output(
         "--shard",
         help="Measure one part of the sweep, as `2/8`; effattn merge joins them.",
         metavar="PART",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
     ),
 ]
 On = Annotated[
     str | None,
-    typer.Option(
+    o.output(
         "--on",
         help="Measure elsewhere: `ssh:host,host`, `slurm:partition=gpu,shards=8`, `ray`.",
         metavar="TARGET",
-        show_default=False,
-        rich_help_panel=o.OUTPUT,
     ),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option(
+    o.output(
         "--dry-run",
         help="Show the plan; run no variant.",
-        metavar=" ",
-        rich_help_panel=o.OUTPUT,
-        show_default=False,
     ),
 ]
 
 
 Assume = Annotated[
     str | None,
-    typer.Option(
+    o.output(
         "--assume",
         help="With --dry-run, a machine that is not here: `memory=24GiB,flops=80T,bandwidth=1TB`,"
         " or the machine of a profile.",
         metavar="MACHINE",
         autocompletion=o.profile_names,
-        rich_help_panel=o.OUTPUT,
-        show_default=False,
     ),
 ]
 

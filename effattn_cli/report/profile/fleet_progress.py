@@ -3,11 +3,8 @@
 import re
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +12,7 @@ from rich.text import Text
 from effattn_cli import store, units
 from effattn_cli.errors import UsageError
 from effattn_cli.records import Profile
+from effattn_cli.report.live_lines import LiveLines
 
 EVERY = 2.0  # seconds between two looks at a profile
 NEEDED = ("note: ", "error: ", "hint: ")  # what is said although progress is not wanted
@@ -22,33 +20,13 @@ NEEDED = ("note: ", "error: ", "hint: ")  # what is said although progress is no
 OF_NO_USE = re.compile("saved: |interrupted; |hint: effattn profile --resume ")
 
 
-class FleetProgress:
+class FleetProgress(LiveLines):
     """A context manager: lines with the names of what measures; on a terminal, a bar of each."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
-        self._console = console
-        self._quiet = quiet
+        super().__init__(console, quiet=quiet)
         self._looked: dict[str, float] = {}
         self._done: dict[str, tuple[int, int]] = {}  # runs, and how many there will be
-        self._live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal and not quiet:
-            self._live = Live(
-                console=console, auto_refresh=False, transient=True, redirect_stdout=False
-            )
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def said(self, name: str, text: str) -> None:
         if OF_NO_USE.match(text) or (self._quiet and not text.startswith(NEEDED)):

@@ -2,11 +2,7 @@
 redraws the screen would take cores from the process that is being measured.
 """
 
-from types import TracebackType
-from typing import Self
-
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -15,34 +11,12 @@ from effattn_cli import units
 from effattn_cli.metrics import LATENCY, PEAK
 from effattn_cli.records import Record
 from effattn_cli.report import phrases
+from effattn_cli.report.live_lines import LiveLines
 from effattn_cli.run.events import RETRY, Step
 
 
-class Progress:
+class Progress(LiveLines):
     """A context manager called with each step: two live lines on a terminal, else a line a cell."""
-
-    def __init__(self, console: Console, *, quiet: bool = False) -> None:
-        self._console = console
-        self._quiet = quiet
-        self._live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal and not quiet:
-            self._live = Live(
-                console=console, auto_refresh=False, transient=True, redirect_stdout=False
-            )
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def __call__(self, step: Step) -> None:
         if self._live is not None:
