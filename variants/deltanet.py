@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Input, gate
-from effattn_cli.parts.delta_rule import delta_rule, delta_step, unit
+from effattn_cli.parts.delta_rule import delta_rule, step_sized_delta_step, unit
 from effattn_cli.parts.recurrent import Convolved, Memory, normed
 
 
@@ -71,9 +71,8 @@ class DeltaNet(Convolved):
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, beta_BH: Tensor, state: Memory
     ) -> tuple[Tensor, Memory]:
-        q_BHK, k_BHK, beta_BH1 = unit(q_BHK), unit(k_BHK), beta_BH.unsqueeze(-1)
-        y_BHV, matrix_BHKV = delta_step(
-            q_BHK * self.head_dim**-0.5, k_BHK * beta_BH1, k_BHK, v_BHV * beta_BH1,
-            torch.zeros_like(beta_BH), state.matrix_BHKV,
-        )  # fmt: skip
+        q_BHK, nothing_BH = unit(q_BHK) * self.head_dim**-0.5, torch.zeros_like(beta_BH)
+        y_BHV, matrix_BHKV = step_sized_delta_step(
+            q_BHK, unit(k_BHK), v_BHV, beta_BH, nothing_BH, state.matrix_BHKV
+        )
         return normed(y_BHV, self.norm_V, 1e-5), state.after(matrix_BHKV)

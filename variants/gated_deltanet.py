@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_kv
-from effattn_cli.parts.delta_rule import delta_rule, delta_step, unit
+from effattn_cli.parts.delta_rule import delta_rule, step_sized_delta_step, unit
 from effattn_cli.parts.recurrent import (
     Convolved,
     Decay,
@@ -115,11 +115,9 @@ class GatedDeltaNet(Convolved):
         state: Memory,
     ) -> tuple[Tensor, Memory]:
         q_BHK, k_BHK = (repeat_kv(unit(x), self.heads) for x in (q_BGK, k_BGK))
-        beta_BH1 = beta_BH.unsqueeze(-1)
-        y_BHV, matrix_BHKV = delta_step(
-            q_BHK * self.head_dim**-0.5, k_BHK * beta_BH1, k_BHK, v_BHV * beta_BH1, decay_BH,
-            state.matrix_BHKV,
-        )  # fmt: skip
+        y_BHV, matrix_BHKV = step_sized_delta_step(
+            q_BHK * self.head_dim**-0.5, k_BHK, v_BHV, beta_BH, decay_BH, state.matrix_BHKV
+        )
         return normed(y_BHV, self.norm_V, self.epsilon) * self.gated(gate_BHV), state.after(
             matrix_BHKV
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_kv
-from effattn_cli.parts.delta_rule import delta_step, step_sized_delta_rule, unit
+from effattn_cli.parts.delta_rule import step_sized_delta_rule, step_sized_delta_step, unit
 from effattn_cli.parts.recurrent import Convolved, Decay, Memory, key_heads_of, low_rank, normed
 
 EPSILON = 1e-5  # of the norm, as in Kimi Linear
@@ -112,11 +112,9 @@ class KimiDeltaAttention(Convolved):
         state: Memory,
     ) -> tuple[Tensor, Memory]:
         q_BHK, k_BHK = (repeat_kv(unit(x), self.heads) for x in (q_BGK, k_BGK))
-        beta_BH1 = beta_BH.unsqueeze(-1)
-        y_BHV, matrix_BHKV = delta_step(
-            q_BHK * self.head_dim**-0.5, k_BHK * beta_BH1, k_BHK, v_BHV * beta_BH1, decay_BHK,
-            state.matrix_BHKV,
-        )  # fmt: skip
+        y_BHV, matrix_BHKV = step_sized_delta_step(
+            q_BHK * self.head_dim**-0.5, k_BHK, v_BHV, beta_BH, decay_BHK, state.matrix_BHKV
+        )
         return normed(y_BHV, self.norm_V, EPSILON) * torch.sigmoid(gate_BHV), state.after(
             matrix_BHKV
         )

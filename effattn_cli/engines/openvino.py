@@ -1,5 +1,6 @@
 """OpenVINO on a CPU: a graph of one length, from the ONNX file that torch's exporter makes."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import metadata
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effattn_cli.engines import Prepared, Program
+from effattn_cli.errors import Unsupported
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,13 +58,15 @@ def _load(
     import openvino  # noqa: PLC0415
 
     core = openvino.Core()
-    model = core.read_model(path)
     options: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": program.threads,
         "PERFORMANCE_HINT": "LATENCY",
         "EXECUTION_MODE_HINT": "ACCURACY",  # else float32 may be computed in bfloat16
     }
-    compiled = core.compile_model(model, "CPU", options)
+    try:
+        compiled = core.compile_model(core.read_model(path), "CPU", options)
+    except RuntimeError as error:
+        raise Unsupported(f"OpenVINO refuses the graph: {_reason(str(error))}") from error
     request = compiled.create_infer_request()
     here = {name for port in compiled.inputs for name in port.names}
     for name, tensor in inputs.items():
@@ -79,6 +83,15 @@ def _load(
         compiled.release_memory()  # it would keep what the call took
 
     return call
+
+
+def _reason(text: str) -> str:
+    """The operator at which it stopped, and what it says last."""
+    operator = re.search(r"Conversion is failed for: (.+)|with friendly_name '(.+?)'", text)
+    lines = [line for line in text.splitlines() if line and not line.startswith("Summary")]
+    said = [line for line in lines if "Conversion is failed" not in line]
+    name = f"{operator[1] or operator[2]}: " if operator is not None else ""
+    return f"{name}{said[-1][:200]}" if said else name or "no reason is given"
 
 
 def _shared(tensor: "Tensor") -> Any:

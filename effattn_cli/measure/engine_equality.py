@@ -13,9 +13,9 @@ from effattn_cli.errors import EffattnError
 from effattn_cli.measure.workload import Subject
 from effattn_cli.records import Cell
 
-#: The norm of a difference over that of eager torch's output, at most: some hundred times what
-#: numbers of the dtype are rounded by.
-TOLERANCES = {"float64": 1e-11, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+#: The norm of a difference over that of eager torch's output, at most. Sums over thousands of
+#: tokens differ by many roundings; float32 that is computed in bfloat16 is off by more.
+TOLERANCES = {"float64": 1e-11, "float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
 
 
 class NotEqual(EffattnError):

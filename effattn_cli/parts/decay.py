@@ -23,7 +23,7 @@ from effattn_cli.parts.precision import wide
 from effattn_cli.parts.triangular import quarter, with_quarters
 
 
-@operator(place=2)
+@operator(2)
 def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) -> Tensor:
     """All y_t, (B, H, T, V), from an empty state.
 
@@ -38,6 +38,7 @@ def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) ->
     return by_pieces(lambda state, q, k, v, g: scan(cumulated(g), state, q, k, v), vectors, decay)
 
 
+@operator(2, 4)
 def decay_step(
     q_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, decay: Tensor, state_BHKV: Tensor
 ) -> tuple[Tensor, Tensor]:

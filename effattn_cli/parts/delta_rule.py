@@ -31,7 +31,7 @@ from effattn_cli.parts.precision import wide
 from effattn_cli.parts.triangular import inverse
 
 
-@operator(place=2)
+@operator(2)
 def delta_rule(
     q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, beta_BHT: Tensor, decay_BHT: Tensor
 ) -> Tensor:
@@ -46,7 +46,7 @@ def channel_delta_rule(
     return by_pieces(_by_channel, (q_BHTK, r_BHTK, k_BHTK, v_BHTV), decay_BHTK)
 
 
-@operator(place=2)
+@operator(2)
 def step_sized_delta_rule(
     q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, beta_BHT: Tensor, decay_BHTK: Tensor
 ) -> Tensor:
@@ -76,6 +76,20 @@ def delta_step(
     new_BHV = new_BHV - read(r_BHK, state_BHKV)
     state_BHKV = torch.addcmul(state_BHKV, k_BHK.unsqueeze(-1), new_BHV.unsqueeze(-2))
     return read(q_BHK, state_BHKV).to(v_BHV.dtype), state_BHKV
+
+
+@operator(2, 5)
+def step_sized_delta_step(
+    q_BHK: Tensor,
+    k_BHK: Tensor,
+    v_BHV: Tensor,
+    beta_BH: Tensor,
+    decay: Tensor,
+    state_BHKV: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The same where the token has a step size: one token of DeltaNet, Gated DeltaNet, KDA."""
+    beta_BH1 = beta_BH.unsqueeze(-1)
+    return delta_step(q_BHK, k_BHK * beta_BH1, k_BHK, v_BHV * beta_BH1, decay, state_BHKV)
 
 
 def generalized_delta_step(

@@ -10,22 +10,23 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-Function = TypeVar("Function", bound=Callable[..., Tensor])
+Function = TypeVar("Function", bound=Callable[..., Any])
 NAMESPACE = "effattn"
-_marked: dict[Callable[..., Tensor], int] = {}
+_marked: dict[Callable[..., Any], tuple[int, ...]] = {}
 _kept = False
 
 
-def operator(place: int) -> Callable[[Function], Function]:
-    """Marks a function of tensors whose result is of the shape of the argument at that place."""
+def operator(*places: int) -> Callable[[Function], Function]:
+    """Marks a function of tensors whose result is shaped as the argument at that place; of several
+    places, its results are, in order.
+    """
 
     def mark(function: Function) -> Function:
-        _marked[function] = place
+        _marked[function] = places
 
         @wraps(function)
-        def either(*given: Any, **more: Any) -> Tensor:
-            made: Tensor = (_named(function) if _kept else function)(*given, **more)
-            return made
+        def either(*given: Any, **more: Any) -> Any:
+            return (_named(function) if _kept else function)(*given, **more)
 
         return either  # type: ignore[return-value]
 
@@ -45,8 +46,13 @@ def kept() -> Iterator[Mapping[str, Any]]:
 
 
 @cache
-def _named(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    name, place = f"{NAMESPACE}::{function.__name__}", _marked[function]
-    named = torch.library.custom_op(name, function, mutates_args=())
-    named.register_fake(lambda *given, **_: torch.empty_like(given[place]))
+def _named(function: Callable[..., Any]) -> Callable[..., Any]:
+    places = _marked[function]
+
+    def fake(*given: Tensor, **_: Any) -> Tensor | tuple[Tensor, ...]:
+        made = tuple(torch.empty_like(given[place]) for place in places)
+        return made if len(made) > 1 else made[0]
+
+    named = torch.library.custom_op(f"{NAMESPACE}::{function.__name__}", function, mutates_args=())
+    named.register_fake(fake)
     return named

@@ -37,13 +37,12 @@ class ShortConv(nn.Module):
 
     def step(self, x_BE: Tensor, recent_BSE: Tensor) -> tuple[Tensor, Tensor]:
         """One token, and the tokens that the next one will see."""
-        seen_BLE = torch.cat([recent_BSE, x_BE.unsqueeze(1)], dim=1)
-        y_BE = (seen_BLE * self.weight_EL.T).sum(1)
-        y_BE = y_BE if self.bias_E is None else y_BE + self.bias_E
-        return silu(y_BE) if self.activate else y_BE, seen_BLE[:, 1:]
+        return short_convolution_step(
+            x_BE, self.weight_EL, self.bias_E, recent_BSE, activate=self.activate
+        )
 
 
-@operator(place=0)
+@operator(0)
 def short_convolution(
     x_BTE: Tensor, weight_EL: Tensor, bias_E: Tensor | None, *, activate: bool = False
 ) -> Tensor:
@@ -54,6 +53,22 @@ def short_convolution(
     else:
         y_BTE = _filtered(x_BTE, weight_EL, bias_E)[:, : x_BTE.shape[1]]
     return silu(y_BTE) if activate else y_BTE
+
+
+@operator(0, 3)
+def short_convolution_step(
+    x_BE: Tensor,
+    weight_EL: Tensor,
+    bias_E: Tensor | None,
+    recent_BSE: Tensor,
+    *,
+    activate: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """One token, and the tokens that the next one will see."""
+    seen_BLE = torch.cat([recent_BSE, x_BE.unsqueeze(1)], dim=1)
+    y_BE = (seen_BLE * weight_EL.T).sum(1)
+    y_BE = y_BE if bias_E is None else y_BE + bias_E
+    return silu(y_BE) if activate else y_BE, seen_BLE[:, 1:]
 
 
 class _Convolution(torch.autograd.Function):

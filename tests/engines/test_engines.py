@@ -115,6 +115,26 @@ def test_other_outputs_do_not(
         _held(**axes)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "Exception from core.cpp:84:\nModel wasn't converted.\n-- Mul-23 with a message:\n"
+            "Argument shapes differ.\n\nSummary:\n-- Conversion is failed for: Mul-23\n\n",
+            "Mul-23: Argument shapes differ.",
+        ),
+        (
+            "Exception from core.cpp:117:\nWhile validating node 'opset1::MatMul node_1 (f32[1])'"
+            " with friendly_name 'node_1':\nIncompatible MatMul matrix dimension.\n\n",
+            "node_1: Incompatible MatMul matrix dimension.",
+        ),
+        ("Exception from core.cpp:3", "Exception from core.cpp:3"),
+    ],
+)
+def test_what_openvino_refuses_is_said_in_a_line(text: str, reason: str) -> None:
+    assert openvino._reason(text) == reason
+
+
 def test_engines_set_machines_apart_only_where_both_were_used() -> None:
     bare = a_machine()
     one, other = (a_machine(engines={"onnxruntime": version}) for version in ("1.32", "1.33"))

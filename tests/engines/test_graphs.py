@@ -65,15 +65,17 @@ def test_an_engine_gives_what_eager_torch_gives(
 @pytest.mark.parametrize("label", ["gated-deltanet", "kda", "mamba2", "gla", "retnet"])
 def test_decays_and_delta_rules_are_one_operator(label: str) -> None:
     """With one decay a head, one a channel, or one for all tokens; with step sizes or without."""
-    subject = held(a_cell(label, seq=96, engine="onnxruntime", causal=True, **SMALL))
-    assert operators(subject, newer=True).count("LinearAttention") == 1
+    for phase in ("forward", "decode"):
+        cell = a_cell(label, seq=96, engine="onnxruntime", causal=True, phase=phase, **SMALL)
+        assert operators(held(cell), newer=True).count("LinearAttention") == 1
 
 
 def test_convolutions_are_one_operator_and_other_graphs_have_none_of_these() -> None:
-    cell = a_cell("mamba2", seq=96, engine="onnxruntime-decomposed", causal=True, **SMALL)
-    subject = held(cell)
-    assert set(operators(subject, newer=True)) >= NEWER
-    assert not NEWER & set(operators(subject, newer=False))
+    for phase in ("forward", "decode"):
+        axes = {"engine": "onnxruntime-decomposed", "causal": True, "phase": phase, **SMALL}
+        subject = held(a_cell("mamba2", seq=96, **axes))
+        assert set(operators(subject, newer=True)) >= NEWER
+        assert not NEWER & set(operators(subject, newer=False))
 
 
 @pytest.mark.parametrize("causal", [False, True])

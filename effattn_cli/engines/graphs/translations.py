@@ -61,6 +61,44 @@ def short_convolution(
     return op.Transpose(y_BET, perm=[0, 2, 1])
 
 
+def delta_step(
+    q_BHK: Any, k_BHK: Any, v_BHV: Any, beta_BH: Any, decay: Any, state_BHKV: Any
+) -> Any:
+    return _attention_step("gated_delta", q_BHK, k_BHK, v_BHV, decay, beta_BH, state_BHKV)
+
+
+def decay_step(q_BHK: Any, k_BHK: Any, v_BHV: Any, decay: Any, state_BHKV: Any) -> Any:
+    return _attention_step("gated", q_BHK, k_BHK, v_BHV, decay, None, state_BHKV)
+
+
+def short_convolution_step(
+    x_BE: Any, weight_EL: Any, bias_E: Any, recent_BSE: Any, *, activate: bool = False
+) -> Any:
+    weight_E1L, x_BE1 = op.Unsqueeze(weight_EL, _numbers(1)), op.Unsqueeze(x_BE, _numbers(2))
+    recent_BES = op.Transpose(recent_BSE, perm=[0, 2, 1])
+    inputs = x_BE1, weight_E1L, bias_E, recent_BES
+    y_BE1, next_BES = CAUSAL_CONV(*inputs, activation="silu" if activate else "none")
+    return op.Squeeze(y_BE1, _numbers(2)), op.Transpose(next_BES, perm=[0, 2, 1])
+
+
+def _attention_step(
+    rule: str, q_BHK: Any, k_BHK: Any, v_BHV: Any, decay: Any, beta: Any, state_BHKV: Any
+) -> Any:
+    """The same for one token, after a state."""
+    B, H, V = v_BHV.shape
+    kind = v_BHV.dtype
+    q_B1E, k_B1E, v_B1E = (op.Reshape(x, _numbers(B, 1, -1)) for x in (q_BHK, k_BHK, v_BHV))
+    if len(decay.shape) == 1:
+        decay = op.Expand(op.Reshape(decay, _numbers(1, H)), _numbers(B, H))
+    fading = op.Cast(op.Reshape(decay, _numbers(B, 1, -1)), to=kind)
+    step = None if beta is None else op.Cast(op.Reshape(beta, _numbers(B, 1, -1)), to=kind)
+    y_B1E, next_BHKV = LINEAR_ATTENTION(
+        q_B1E, k_B1E, v_B1E, state_BHKV, fading, step,
+        q_num_heads=H, kv_num_heads=H, update_rule=rule, scale=1.0,
+    )  # fmt: skip
+    return op.Reshape(y_B1E, _numbers(B, H, V)), next_BHKV
+
+
 def _attention(rule: str, q_BGTK: Any, k_BGTK: Any, v_BHTV: Any, decay: Any, beta: Any) -> Any:
     (B, H, T, V), K = v_BHTV.shape, k_BGTK.shape[-1]
     kind = v_BHTV.dtype
@@ -107,4 +145,7 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "step_sized_delta_rule": delta_rule,
     "decay_scan": decay_scan,
     "short_convolution": short_convolution,
+    "step_sized_delta_step": delta_step,
+    "decay_step": decay_step,
+    "short_convolution_step": short_convolution_step,
 }
