@@ -11,6 +11,7 @@ each cell's latency, in shuffled order; then a table. Variants are those of `--v
 """
 
 import argparse
+import re
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 from effattn_cli import store, units
 from effattn_cli.catalog import Catalog
 from effattn_cli.plan.variant_choices import select
-from effattn_cli.records import Profile, Record
+from effattn_cli.records import Failure, Profile, Record
 
 #: Phase, whether causal, lengths.
 SWEEPS = {
@@ -50,7 +51,8 @@ def main() -> None:
         for name in asked.sweep or SWEEPS:
             measure(asked.variants, asked.engine, name, asked.out)
     profiles = [store.read(path) for path in sorted(asked.out.glob("*.yaml"))]
-    print("\n".join(table(profiles, asked.engine.split(","))))
+    for causal in (False, True):
+        print("\n".join(table(profiles, asked.engine.split(","), causal=causal)))
 
 
 def measure(variants: Sequence[str], engines: str, sweep: str, folder: Path) -> None:
@@ -71,39 +73,60 @@ def measure(variants: Sequence[str], engines: str, sweep: str, folder: Path) -> 
     )  # fmt: skip
 
 
-def table(profiles: Sequence[Profile], engines: Sequence[str]) -> Iterator[str]:
-    """A row for each variant and direction: eager's latency, then the others' as its multiples."""
-    columns = [f"{phase} {units.length(seq)}" for phase, seq in COLUMNS]
-    yield "| variant | " + " | ".join(f"{e} {c}" for c in columns for e in engines) + " |"
-    yield "|---" * (1 + len(columns) * len(engines)) + "|"
-    rows: dict[str, dict[tuple[str, int, str], Record]] = {}
-    for profile in profiles:
-        for record in profile.records:
-            setting = record.cell.setting
-            causal = (
-                setting.causal and profile.variants[record.cell.variant].card.causal != "always"
-            )
-            name = record.cell.label + (" (causal)" if causal and setting.phase != "decode" else "")
-            rows.setdefault(name, {})[setting.phase, record.cell.seq, setting.engine] = record
-    for name, cells in rows.items():
+def table(profiles: Sequence[Profile], engines: Sequence[str], *, causal: bool) -> Iterator[str]:
+    """A row for each variant: eager's latency, and how many times as fast the other engines are, or
+    why one is not.
+    """
+    records = [record for profile in profiles for record in profile.records]
+    mine = [record for record in records if record.cell.setting.causal == causal]
+    cells = {_place(record): record for record in mine}
+    columns = [column for column in COLUMNS if any(place[1:3] == column for place in cells)]
+    if not columns:
+        return
+    titles = [
+        f"{phase} {units.length(seq)}: {engine}" if engine == engines[0] else engine
+        for phase, seq in columns
+        for engine in engines
+    ]
+    yield f"| {'causal' if causal else 'not causal'} | {' | '.join(titles)} |"
+    yield "|---" * (1 + len(titles)) + "|"
+    for label in dict.fromkeys(record.cell.label for record in mine):
         found = [
-            _text(cells.get((*column, engine)), cells.get((*column, "eager")))
-            for column in COLUMNS
+            _text(cells.get((label, *column, engine)), cells.get((label, *column, engines[0])))
+            for column in columns
             for engine in engines
         ]
-        yield f"| {name} | " + " | ".join(found) + " |"
+        yield f"| {label} | {' | '.join(found)} |"
+    yield ""
 
 
-def _text(record: Record | None, eager: Record | None) -> str:
+def _place(record: Record) -> tuple[str, str, int, str]:
+    cell = record.cell
+    return cell.label, cell.setting.phase, cell.seq, cell.setting.engine
+
+
+def _text(record: Record | None, first: Record | None) -> str:
     if record is None:
         return ""
     if record.failure is not None:
-        return f"{record.failure.reason}: {record.failure.message[:60]}"
+        return _why(record.failure)
     if record.seconds is None or record.prediction is not None:
-        return "not measured"
-    if record is eager or eager is None or not eager.seconds:
+        return "-"
+    if record is first or first is None or not first.runs:
         return units.seconds(record.seconds)
-    return f"{eager.seconds / record.seconds:.2f}x"
+    return f"{(first.seconds or 0.0) / record.seconds:.2f}"
+
+
+def _why(failure: Failure) -> str:
+    """In two words: the operator that is missing, the graphs that it would take, the error."""
+    found = re.search(r"no operator for (\S+)", failure.message)
+    steps = re.search(r"(\d+) steps in turn", failure.message)
+    error = re.search(r"off by (.+)", failure.message)
+    if found:
+        return f"no {found[1]}"
+    if steps:
+        return f"{steps[1]} graphs"
+    return f"off {error[1]}" if error else "refused"
 
 
 def overhead() -> None:

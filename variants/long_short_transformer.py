@@ -9,7 +9,7 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 from effattn_cli.attention import Card, Decodable, SurveyRow, Unsupported, merge_heads
 from effattn_cli.parts.blocks import even, sliding
-from effattn_cli.parts.exact import exact, for_all
+from effattn_cli.parts.exact import exact
 from effattn_cli.parts.lse_merge import Part, Source, hide, union
 from effattn_cli.parts.pooling import NearAndMixed, mixture, present, stretches
 
@@ -115,8 +115,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         seen_ZPxS = pad(_folded(around(real_BHT1)).mT, (0, far[0].shape[2]), value=True)
         k_ZPSK, v_ZPSK = (slots(*both) for both in zip(near, far, strict=True))
         q_ZPCK = _folded(stretches(q_BHTK, window))
-        mask = for_all(q_ZPCK, seen_ZPxS)
-        out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, mask)
+        out_ZPCK = scaled_dot_product_attention(q_ZPCK, k_ZPSK, v_ZPSK, seen_ZPxS)
         return out_ZPCK.transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
 
     def init_state(self, batch: int, context: int) -> NearAndMixed:

@@ -21,9 +21,7 @@ def exact(
     With fewer key-value heads, query head h uses kv head h // (H / G). Since padding trails, a
     causal query at a real position never sees it: no mask is needed, and no N x N one is built.
     """
-    mask = None
-    if real_BS is not None and not causal:
-        mask = for_all(q_BHTK, real_BS[:, None, None, :])
+    mask = None if real_BS is None or causal else real_BS[:, None, None, :]
     grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
     if grouped and q_BHTK.device.type == "cuda":
         half = q_BHTK.dtype in {torch.float16, torch.bfloat16}
@@ -33,15 +31,6 @@ def exact(
     return scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=causal, enable_gqa=grouped
     )
-
-
-def for_all(q_BHTK: Tensor, mask_BHxS: Tensor) -> Tensor:
-    """A mask that is the same for all queries, as a kernel takes it: runtimes of an export want it
-    written out, which on torch's would cost time.
-    """
-    if not torch.compiler.is_exporting():
-        return mask_BHxS
-    return mask_BHxS.expand(-1, -1, q_BHTK.shape[2], -1)
 
 
 def one_query(

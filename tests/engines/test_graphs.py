@@ -48,6 +48,7 @@ def operators(subject: Subject, *, newer: bool) -> list[str]:
     [
         ("sdpa", {"causal": True, "padding": 0.25, "batch": 2}),
         ("linformer", {"scope": "core"}),
+        ("sdpa", {"padding": 0.25}),  # a mask that is the same for all queries
         ("mamba2", {"causal": True}),
         ("sdpa", {"phase": "decode", "kv_heads": 1}),
         ("gated-deltanet", {"phase": "decode", "causal": True}),

@@ -7,6 +7,7 @@ Heads are packed into the last axis there: (B, T, H K) for (B, H, T, K).
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import onnx_ir as ir
 from onnx import defs
 from onnxscript import opset18 as op
 from onnxscript.values import Op, Opset
@@ -30,11 +31,28 @@ def _newer(name: str) -> Op:
     return Op(Opset(DOMAIN, 1), name, own)
 
 
+def _write_out_masks(graph: Any) -> None:
+    """A mask that is the same for all queries is written out for each: ONNX Runtime wants it so."""
+    for node in [node for node in graph if node.op_type == "Attention" and len(node.inputs) > 3]:
+        query, mask = node.inputs[0], node.inputs[3]
+        if mask is None or mask.shape is None or mask.shape[-2] != 1 or query.shape[-2] == 1:
+            continue
+        shape = [*mask.shape[:-2], query.shape[-2], mask.shape[-1]]
+        name = f"{node.name}_mask"
+        sizes = ir.Value(name=f"{name}_shape", const_value=ir.tensor(shape, ir.DataType.INT64))
+        graph.register_initializer(sizes)
+        written = ir.node("Expand", [mask, sizes], name=name)
+        written.outputs[0].name = f"{name}_written_out"
+        graph.insert_before(node, written)
+        node.replace_input_with(3, written.outputs[0])
+
+
 LINEAR_ATTENTION, CAUSAL_CONV = _newer("LinearAttention"), _newer("CausalConvWithState")
 
 
 def finish(model: Any) -> None:
     """The newer operators of a model are of ONNX from here on, and so is the opset."""
+    _write_out_masks(model.graph)
     nodes = [node for node in model.graph if node.domain == DOMAIN]
     for node in nodes:
         node.domain, node.version = "", OPSET
