@@ -90,7 +90,7 @@ def table(profiles: Sequence[Profile], engines: Sequence[str], *, causal: bool) 
     ]
     yield f"| {'causal' if causal else 'not causal'} | {' | '.join(titles)} |"
     yield "|---" * (1 + len(titles)) + "|"
-    for label in dict.fromkeys(record.cell.label for record in mine):
+    for label in dict.fromkeys(_place(record)[0] for record in mine):
         found = [
             _text(cells.get((label, *column, engine)), cells.get((label, *column, engines[0])))
             for column in columns
@@ -101,8 +101,9 @@ def table(profiles: Sequence[Profile], engines: Sequence[str], *, causal: bool) 
 
 
 def _place(record: Record) -> tuple[str, str, int, str]:
-    cell = record.cell
-    return cell.label, cell.setting.phase, cell.seq, cell.setting.engine
+    cell, setting = record.cell, record.cell.setting
+    scope = "" if setting.scope == "layer" else f" ({setting.scope})"
+    return cell.label + scope, setting.phase, cell.seq, setting.engine
 
 
 def _text(record: Record | None, first: Record | None) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from effattn_cli import catalog, engines
 from effattn_cli.engine_names import SCRATCH
+from effattn_cli.engines.graphs import onnx
 from effattn_cli.engines.graphs.flat import Flat
 from effattn_cli.engines.graphs.onnx import exported
 from effattn_cli.errors import Unsupported
@@ -136,6 +137,19 @@ def test_processes_of_a_sweep_export_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert (first.export_seconds is None, second.export_seconds is None) == (False, True)
     assert held(a_cell(seq=48, engine="onnxruntime", **SMALL)).preparation != second
     assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_what_is_kept_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCRATCH, str(tmp_path))
+    monkeypatch.setattr(onnx, "KEPT", 40_000)  # the weights of a layer are 16 KiB
+    for seq in (16, 32, 48, 64):
+        held(a_cell(seq=seq, engine="onnxruntime", **SMALL))
+        graphs = [folder / "graph.onnx" for folder in tmp_path.iterdir()]
+        assert all(graph.exists() for graph in graphs)
+        assert len(graphs) <= 2
+    again = held(a_cell(seq=64, engine="onnxruntime", **SMALL)).preparation
+    assert again is not None
+    assert again.export_seconds is None
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", with_openvino])

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import tempfile
 import time
 import warnings
@@ -26,12 +27,12 @@ from effattn_cli.records import Preparation
 #: Softmax attention is one node from 23 on.
 OPSET = 23
 NAME = "graph.onnx"
-
-
 #: Loads the graph of a file; gives what calls it, on its inputs and outputs, which come by name.
 Load = Callable[[Path, Mapping[str, Tensor], Mapping[str, Tensor]], Callable[[], Any]]
 #: Bytes of weights from which on they lie in a file beside the graph: a protobuf ends at 2 GiB.
 LARGE = 3 * 2**29
+#: Bytes of graphs that a sweep keeps for its processes.
+KEPT = 2 * 2**30
 
 
 def prepared(program: Program, load: Load, *, operators: bool) -> Prepared:
@@ -113,9 +114,23 @@ def _write(flat: Flat, folder: Path, *, operators: bool) -> float:
     made = exported(flat, operators=operators)
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
     made.save(str(unfinished / NAME), external_data=True)
+    _make_room(folder.parent)
     with contextlib.suppress(OSError):  # another process was faster
         unfinished.rename(folder)
     return time.perf_counter() - started
+
+
+def _make_room(shared: Path) -> None:
+    """Takes away the oldest graphs while all together are too large; they can be made again."""
+    sizes = {
+        folder: sum(file.stat().st_size for file in folder.iterdir())
+        for folder in sorted(shared.iterdir(), key=lambda each: each.stat().st_mtime)
+        if folder.is_dir()
+    }
+    for folder, size in [*sizes.items()][:-1]:  # the last one is the new one
+        if sum(sizes.values()) > KEPT:
+            shutil.rmtree(folder, ignore_errors=True)
+            sizes[folder] -= size
 
 
 def exported(flat: Flat, *, operators: bool) -> Any:
