@@ -71,7 +71,6 @@ def load(name: str) -> Engine:
     """The engine of that name.
 
     Raises:
-        UsageError: there is none; a profile may name one that is not installed here.
+        UsageError: there is none.
     """
-    engine_names.read(name, "--engine")
-    return cast("Engine", importlib.import_module(engine_names.modules()[name]))
+    return cast("Engine", importlib.import_module(engine_names.module(name)))

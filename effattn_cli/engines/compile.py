@@ -3,19 +3,13 @@
 from collections.abc import Iterator
 
 from effattn_cli.engines import Prepared, Program
+from effattn_cli.engines.eager import STATIC, fingerprint, missing
+
+__all__ = ["STATIC", "fingerprint", "missing"]
 
 PREPARING = 300.0
 ROOM = 0
 RUNS_EAGERLY = False
-STATIC = False
-
-
-def missing(device: str) -> str | None:  # noqa: ARG001
-    return None
-
-
-def fingerprint() -> str:
-    return ""
 
 
 def prepare(program: Program) -> Prepared:

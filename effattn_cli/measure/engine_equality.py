@@ -1,6 +1,6 @@
 """Whether an engine gives what eager torch gives: before that is known, nothing of it is timed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
@@ -22,19 +22,16 @@ class NotEqual(EffattnError):
     """The engine's output is not that of eager torch."""
 
 
-def outputs(subject: Subject) -> list[list[Tensor]]:
-    """Copies of what each call of a period gives: the output, and in decoding the state."""
-    return [[tensor.detach().clone() for tensor in leaves(made)] for made in _calls(subject)]
-
-
-def check(subject: Subject, expected: Sequence[Sequence[Tensor]], cell: Cell) -> None:
-    """Holds the engine's outputs to eager torch's, call by call.
+def check(subject: Subject, eager: Subject, cell: Cell) -> None:
+    """Holds the engine's outputs, and in decoding its states, to eager torch's, call by call: the
+    states of a whole period are more than memory holds.
 
     Raises:
         NotEqual: one differs by more than the tolerance of the dtype.
     """
-    for made, wanted in zip(_calls(subject), expected, strict=True):
-        for place, (mine, theirs) in enumerate(zip(leaves(made), wanted, strict=True)):
+    for made, wanted in zip(_calls(subject), _calls(eager), strict=True):
+        pairs = zip(leaves(made), leaves(wanted), strict=True)
+        for place, (mine, theirs) in enumerate(pairs):
             error = _error(mine, theirs)
             if not error <= TOLERANCES[cell.setting.dtype]:
                 raise NotEqual(f"its {'state' if place else 'output'} {_wrong(error)}")
@@ -57,6 +54,6 @@ def _error(mine: Tensor, theirs: Tensor) -> float:
     if not theirs.is_floating_point():
         return 0.0 if torch.equal(mine, theirs) else 1.0
     wide = torch.promote_types(theirs.dtype, torch.float32)
-    norm = theirs.to(wide).norm().item()
-    difference = (mine.detach().to(wide) - theirs.to(wide)).norm().item()
+    mine, theirs = mine.detach().to(wide), theirs.detach().to(wide)
+    norm, difference = theirs.norm().item(), (mine - theirs).norm().item()
     return difference / norm if norm else difference

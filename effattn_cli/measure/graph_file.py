@@ -28,9 +28,9 @@ def write(
     engine = engines.load(cell.setting.engine)
     if not engine.STATIC:
         raise Unsupported(f"{cell.setting.engine} runs no graph that could be a file")
-    eager = engine_equality.outputs(build(variant, cell, seed=seed, eager=True))
-    if len(eager) > 1:
-        raise Unsupported(f"each of {len(eager)} steps in turn is another graph")
+    eager = build(variant, cell, seed=seed, eager=True)
+    if eager.steps > 1:
+        raise Unsupported(f"each of {eager.steps} steps in turn is another graph")
     subject = build(variant, cell, seed=seed)
     engine_equality.check(subject, eager, cell)
     assert subject.program is not None

@@ -54,17 +54,15 @@ def measure(
     """
     heap.return_freed_memory()
     engine = engines.load(cell.setting.engine)
-    eager = None
-    if not engine.RUNS_EAGERLY:
-        eager = engine_equality.outputs(build(variant, cell, seed=sampling.seed, eager=True))
     subject = build(variant, cell, seed=sampling.seed, watched=True)
     first = _First()
     long = (
         cell.setting.device == "cpu" and cell.setting.phase != "train" and (expected or 0.0) >= LONG
     )
-    if eager is not None:
+    if not engine.RUNS_EAGERLY:
+        eager = build(variant, cell, seed=sampling.seed, eager=True)
         engine_equality.check(subject, eager, cell)
-        eager.clear()
+        del eager  # before memory is looked at
     elif not long:
         first = _first(subject, cell)
     watch = _on_cpu if cell.setting.device == "cpu" else _on_accelerator
