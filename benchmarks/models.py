@@ -164,8 +164,10 @@ def main(names: list[str]) -> None:
     print(f"{'model':18} {'phase':8} {'tokens':>6} {'{:>10} {:>10} {:>7}'.format(*titles)}  theirs")
     for name in names or [*LAYERS, *SMALL]:
         config = config_of(name)
-        most = (understood(config, name).context or 2**31) * 3 // 4  # a step of theirs adds a token
-        for found in estimates(name, config, sorted({min(each, most) for each in CONTEXTS})):
+        maximum = (
+            (understood(config, name).context or 2**31) * 3 // 4
+        )  # a step of theirs adds a token
+        for found in estimates(name, config, sorted({min(each, maximum) for each in CONTEXTS})):
             assert found.total is not None
             setting = base(found.setting)
             whole = Whole(understood(config, name), found.seq, setting)

@@ -34,7 +34,7 @@ class Nothing(Attention):
     class Config(Attention.Config):
         mark: int = 0
 
-    def attend(self, q_BHTK, k_BHTK, v_BHTK, real_BT=None):
+    def attend(self, q_BHTK, k_BHTK, v_BHTK, valid_BT=None):
         return v_BHTK
 '''
 

@@ -36,7 +36,7 @@ class Kept(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     what: What
     numbers: Count  # of an entry
     every: Count | None = None  # tokens for which there is an entry; None: one, whatever the length
-    most: Count | None = None  # tokens of which it keeps entries, at most: a window
+    max_tokens: Count | None = None  # tokens of which it keeps entries, at most: a window
     dtype: Dtype | None = None  # where it is not that of the cache, as for recurrent states
     source: bool = False  # of the encoder's output, to which a decoder attends: not of the sequence
 
@@ -45,7 +45,7 @@ class Kept(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.every is None:
             return 1
         held = source if self.source and source is not None else tokens
-        held = held if self.most is None else min(held, self.most)
+        held = held if self.max_tokens is None else min(held, self.max_tokens)
         return held // self.every
 
     def number_bytes(self, cache: CacheForm, plain: Dtype) -> float:

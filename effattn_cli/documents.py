@@ -159,16 +159,16 @@ def _expected(message: str, info: Any, value: Any) -> str:
 
 def _bounds(info: Any, value: Any) -> str:
     """`1 or more`, `0 or more and below 1`, `at least one`: the range of a number or a list."""
-    least, below, most = (getattr(info, name, None) for name in ("ge", "lt", "le"))
+    minimum, below, maximum = (getattr(info, name, None) for name in ("ge", "lt", "le"))
     if getattr(info, "min_length", None):
         return "at least one"
-    if least is None:
+    if minimum is None:
         return ""
-    text = "a number above 0" if 0 < least < 1 else f"{least} or more"
+    text = "a number above 0" if 0 < minimum < 1 else f"{minimum} or more"
     if below is not None:
         return f"{text} and below {below}"
-    beyond = most is not None and isinstance(value, int | float) and value > most
-    return f"{text}, at most {most:g}" if beyond else text
+    beyond = maximum is not None and isinstance(value, int | float) and value > maximum
+    return f"{text}, at most {maximum:g}" if beyond else text
 
 
 def _nearest(name: str, valid: Iterable[str]) -> str:

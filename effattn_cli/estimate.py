@@ -22,19 +22,19 @@ class Estimate:
     high: float
     basis: Basis
     sources: tuple[int, ...]  # the lengths whose values it came from
-    growth: float | None = None  # the exponent of the length by which it was carried on
+    exponent: float | None = None  # the exponent of the length by which it was carried on
     known: bool = True  # the interval comes from samples, and is no guess
     busy: bool = False  # other processes kept the machine busy: a latency may be too high
 
     def probability(self, limit: float) -> float:
         """That the amount is at most `limit`, the logarithm being normal on either side."""
-        most = CERTAIN[self.basis]
+        maximum = CERTAIN[self.basis]
         distance = math.log(limit / self.value)
         spread = math.log(self.high / self.value if distance > 0 else self.value / self.low)
         if distance == 0:
             return 0.5
         at_most = _NORMAL.cdf(SIGMAS * distance / spread) if spread > 0 else float(distance > 0)
-        return min(max(at_most, 1 - most), most)
+        return min(max(at_most, 1 - maximum), maximum)
 
     def within(self, probability: float) -> float:
         """The limit that is kept with this probability."""

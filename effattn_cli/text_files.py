@@ -7,7 +7,7 @@ from effattn_cli.errors import UsageError
 MAX_BYTES = 1 << 20
 
 
-def small_text(path: Path, most: int = MAX_BYTES) -> str:
+def small_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
     """The text of a file of at most so many bytes.
 
     Raises:
@@ -16,8 +16,8 @@ def small_text(path: Path, most: int = MAX_BYTES) -> str:
     try:
         if not path.is_file():
             raise UsageError(f"there is no file {str(path)!r}")
-        if path.stat().st_size > most:
-            raise UsageError(f"{path}: larger than {most >> 20} MiB")
+        if path.stat().st_size > max_bytes:
+            raise UsageError(f"{path}: larger than {max_bytes >> 20} MiB")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not text"

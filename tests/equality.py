@@ -34,9 +34,9 @@ def equals_its_reference(
     """
     tokens = layer.config.tokens if tokens is None else tokens
     inputs = leaves_of(layer, tokens, scale)
-    real_BT = torch.arange(tokens) < torch.tensor([[tokens], [-(-2 * tokens // 5)]])
-    keep_BT = layer.output_mask(real_BT if padded else torch.ones_like(real_BT))
-    mask_BT = real_BT if padded else None
+    valid_BT = torch.arange(tokens) < torch.tensor([[tokens], [-(-2 * tokens // 5)]])
+    keep_BT = layer.output_mask(valid_BT if padded else torch.ones_like(valid_BT))
+    mask_BT = valid_BT if padded else None
     both = layer.attend(*inputs, mask_BT), reference(layer, *inputs, mask_BT)
     assert both[0].isfinite().all()  # at padding too
     outs = [out_BHTK.transpose(1, 2)[keep_BT] for out_BHTK in both]

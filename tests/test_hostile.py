@@ -242,7 +242,7 @@ class Mine(Attention):
     card = Card(title="Mine", families=("own",), paper="", year=2026, time="N", memory="N",
                 causal="never", kind="own mechanism")
 
-    def attend(self, q, k, v, real=None):
+    def attend(self, q, k, v, valid=None):
         return v
 """
 

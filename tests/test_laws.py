@@ -81,9 +81,9 @@ def test_equals_its_reference(name: str, tokens: int) -> None:
     variant, (reference, options) = catalog.load(name, kind=Layer), reference_of(name)
     for causal, padded in cases(variant):
         layer = laws.make(variant, tokens, dtype=torch.float64, causal=causal, **options)
-        real_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, 2 * tokens // 3)]])
-        mask = real_BT if padded else None
-        keep_BT = layer.output_mask(real_BT if padded else torch.ones_like(real_BT))
+        valid_BT = torch.arange(tokens) < torch.tensor([[tokens], [max(1, 2 * tokens // 3)]])
+        mask = valid_BT if padded else None
+        keep_BT = layer.output_mask(valid_BT if padded else torch.ones_like(valid_BT))
         ours, inputs = subject(layer, tokens, torch.float64)
         got, want = (
             tokens_first(out)[keep_BT]

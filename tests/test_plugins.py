@@ -35,10 +35,10 @@ def mine(q, k, v):
 
 @variant(card=CARD)
 def running_mean(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, real: torch.Tensor | None, causal: bool
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, valid: torch.Tensor | None, causal: bool
 ) -> torch.Tensor:
     """Every token receives a gated mean of the values."""
-    weights = k.sigmoid() if real is None else k.sigmoid() * real[:, None, :, None]
+    weights = k.sigmoid() if valid is None else k.sigmoid() * valid[:, None, :, None]
     if causal:
         above, below = (weights * v).cumsum(2), weights.cumsum(2)
     else:

@@ -34,7 +34,7 @@ class Plain(Attention):
     config: Any
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         return scaled_dot_product_attention(q_BHTK * self.temperature, k_BHTK, v_BHTK)
 
@@ -62,18 +62,18 @@ class Projected(Plain):
     def output(self, y_BHTV: Tensor) -> Tensor:
         return super().output(y_BHTV)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
-        return super().forward(x_BTD, real_BT) + 1e-6 * x_BTD
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
+        return super().forward(x_BTD, valid_BT) + 1e-6 * x_BTD
 
 
 class Windowed(Plain):
     """Exact as long as nobody looks farther back than 256 tokens."""
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        place_T = torch.arange(q_BHTK.shape[2])
-        near_TT = (place_T[:, None] - place_T).abs() < 256
+        position_T = torch.arange(q_BHTK.shape[2])
+        near_TT = (position_T[:, None] - position_T).abs() < 256
         return scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, near_TT)
 
 
@@ -89,8 +89,8 @@ class Nearer(Plain):
 
 
 class Shorter(Plain):
-    def output_mask(self, real_BT: Tensor) -> Tensor:
-        return real_BT[:, ::2]
+    def output_mask(self, valid_BT: Tensor) -> Tensor:
+        return valid_BT[:, ::2]
 
     def attend(self, *inputs: Any, **more: Any) -> Tensor:
         return super().attend(*inputs, **more)[:, :, ::2]

@@ -52,14 +52,14 @@ class AdaptiveSpan(Decodable[Ring]):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        for name, least in (("span", 1), ("ramp", 1)):
-            if getattr(config, name) < least:
-                raise Unsupported(f"{name} {getattr(config, name)} is below {least}")
+        for name, minimum in (("span", 1), ("ramp", 1)):
+            if getattr(config, name) < minimum:
+                raise Unsupported(f"{name} {getattr(config, name)} is below {minimum}")
         self.span, self.ramp, self.horizon = config.span, config.ramp, config.span
         self.span_H = nn.Parameter(torch.linspace(0, 1, self.heads))  # z / S
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         B, H, T, K = q_BHTK.shape  # padding trails: no real query sees it
         before = min(self.span, T) - 1
@@ -75,7 +75,7 @@ class AdaptiveSpan(Decodable[Ring]):
         at_S = torch.arange(-behind * block, block, device=q_BHTK.device)
         at_C1 = at_S[-block:, None]
         mask_PCS = self._log_weight(at_C1 - at_S, q_BHTK.dtype).repeat(B, 1, 1)
-        # The first blocks see places before the first token too.
+        # The first blocks see positions before the first token too.
         at_Z11 = torch.arange(behind, device=at_S.device)[:, None, None] * block
         lost_Z1S = at_Z11 + at_S < 0
         early = mask_PCS + hide(lost_Z1S, q_BHTK).unsqueeze(1)
@@ -102,10 +102,10 @@ class AdaptiveSpan(Decodable[Ring]):
         return Ring.init(self, batch, context, last=self.span, heads=self.heads)
 
     def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Ring) -> tuple[Tensor, Ring]:
-        place_R = torch.arange(min(state.length + 1, self.span), device=q_BHK.device)
-        distance_1R = (state.length - place_R)[None] % self.span
+        position_R = torch.arange(min(state.length + 1, self.span), device=q_BHK.device)
+        distance_1R = (state.length - position_R)[None] % self.span
         state = state.append(k_BHK, v_BHK)
-        k_BHRK, v_BHRK = (x[:, :, : len(place_R)] for x in (state.k_BGRK, state.v_BGRK))
+        k_BHRK, v_BHRK = (x[:, :, : len(position_R)] for x in (state.k_BGRK, state.v_BGRK))
         mask_H1R = self._log_weight(distance_1R, q_BHK.dtype)
         y_BHxK = scaled_dot_product_attention(
             q_BHK.unsqueeze(2), k_BHRK, v_BHRK, attn_mask=mask_H1R

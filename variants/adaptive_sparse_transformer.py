@@ -58,12 +58,12 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
             self.alpha_H11 = nn.Parameter(torch.randn(self.heads, 1, 1))
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         alpha = self._alpha()
         return by_rows(
-            q_BHTK, k_BHTK, v_BHTK, real_BT,
-            causal=self.causal, logits=self._scores, weigh=lambda x: entmax(x, alpha), least=ROWS,
+            q_BHTK, k_BHTK, v_BHTK, valid_BT,
+            causal=self.causal, logits=self._scores, weigh=lambda x: entmax(x, alpha), min_rows=ROWS,
         )  # fmt: skip
 
     def _scores(self, q_BHCK: Tensor, k_BHSK: Tensor, _: int) -> Tensor:

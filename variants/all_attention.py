@@ -56,15 +56,15 @@ class AllAttention(Decodable[Cache]):
         self.v_HMK = nn.Parameter(torch.randn(self.heads, config.vectors, self.head_dim))
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         k_BHMK, v_BHMK = (x.expand(len(q_BHTK), -1, -1, -1) for x in (self.k_HMK, self.v_HMK))
         if self.causal:  # padding trails: no real query sees it
             parts = [Part(causal=True), Part(source=1)]
             return union(q_BHTK, [(k_BHTK, v_BHTK), (k_BHMK, v_BHMK)], parts)
-        real_BS = None if real_BT is None else pad(real_BT, (self.k_HMK.shape[1], 0), value=True)
+        valid_BS = None if valid_BT is None else pad(valid_BT, (self.k_HMK.shape[1], 0), value=True)
         k_BHSK, v_BHSK = torch.cat([k_BHMK, k_BHTK], dim=2), torch.cat([v_BHMK, v_BHTK], dim=2)
-        return exact(q_BHTK, k_BHSK, v_BHSK, real_BS)
+        return exact(q_BHTK, k_BHSK, v_BHSK, valid_BS)
 
     def init_state(self, batch: int, context: int) -> Cache:
         """The persistent vectors as the first tokens."""

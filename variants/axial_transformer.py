@@ -28,7 +28,7 @@ class Grid:
     mixed_BHRK: Tensor  # values that attention along whole rows has mixed
     q_BHWK: Tensor  # of the newest row, as far as it has come
     v_BHWK: Tensor
-    above_BHWK: Tensor  # what the rows above give to each place of it
+    above_BHWK: Tensor  # what the rows above give to each position of it
     length: int
 
 
@@ -74,12 +74,12 @@ class AxialTransformer(Decodable[Grid]):
         self.width = self.period = config.width or near_root(config.tokens)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T, W = q_BHTK.shape[2], self.width
         q_BHTK, k_BHTK, v_BHTK = (even(x, W) for x in (q_BHTK, k_BHTK, v_BHTK))
         if not self.causal:
-            mask = key_mask(q_BHTK, T, real_BT)
+            mask = key_mask(q_BHTK, T, valid_BT)
             mixed_BHTK = self._rows(q_BHTK, k_BHTK, v_BHTK, mask)
             return self._columns(q_BHTK, k_BHTK, mixed_BHTK, mask)[:, :, :T]
         # Padding trails: no row above a real query has any.
@@ -120,14 +120,14 @@ class AxialTransformer(Decodable[Grid]):
         )
 
     def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Grid) -> tuple[Tensor, Grid]:
-        place, W = state.length % self.width, self.width
-        first, end = state.length - place, state.length + 1
+        position, W = state.length % self.width, self.width
+        first, end = state.length - position, state.length + 1
         state.k_BHRK[:, :, state.length] = k_BHK
-        state.q_BHWK[:, :, place] = q_BHK
-        state.v_BHWK[:, :, place] = v_BHK
-        v_BHSK = state.v_BHWK[:, :, : place + 1] + state.above_BHWK[:, :, : place + 1]
+        state.q_BHWK[:, :, position] = q_BHK
+        state.v_BHWK[:, :, position] = v_BHK
+        v_BHSK = state.v_BHWK[:, :, : position + 1] + state.above_BHWK[:, :, : position + 1]
         y_BHxK = exact(q_BHK.unsqueeze(2), state.k_BHRK[:, :, first:end], v_BHSK)
-        above_BHWK = self._above(state, first, end) if place == W - 1 else state.above_BHWK
+        above_BHWK = self._above(state, first, end) if position == W - 1 else state.above_BHWK
         return y_BHxK.squeeze(2), replace(state, above_BHWK=above_BHWK, length=end)
 
     def _above(self, state: Grid, first: int, end: int) -> Tensor:

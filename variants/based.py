@@ -76,7 +76,7 @@ class Based(DecodableKernel):
 def _products(x_BHTK: Tensor) -> Tensor:
     """Each product of two of the numbers [1, x], once.
 
-    There is an odd number L of them. Of two places on a circle of L, one is at most L // 2 steps
+    There is an odd number L of them. Of two positions on a circle of L, one is at most L // 2 steps
     after the other: S = 1 + L // 2 shifted windows, each times the numbers themselves, have all.
     """
     one_BHTL = pad(x_BHTK, (1, 0), value=1.0)

@@ -67,43 +67,43 @@ class BigBird(Rotary):
         self.register_buffer("draws_HZR", torch.randint(2**31, (self.heads, rows, self.random)))
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T = q_BHTK.shape[2]
         blocks = -(-T // self.block)
         if blocks < self.random + NEAR:
-            return exact(q_BHTK, k_BHTK, v_BHTK, real_BT)
+            return exact(q_BHTK, k_BHTK, v_BHTK, valid_BT)
         end = blocks * self.block - T
         if end:
-            real_BT = q_BHTK.new_ones(len(q_BHTK), T).bool() if real_BT is None else real_BT
-            real_BT = pad(real_BT, (0, end))
+            valid_BT = q_BHTK.new_ones(len(q_BHTK), T).bool() if valid_BT is None else valid_BT
+            valid_BT = pad(valid_BT, (0, end))
             q_BHTK, k_BHTK, v_BHTK = (pad(x, (0, 0, 0, end)) for x in (q_BHTK, k_BHTK, v_BHTK))
         q_BHEK = torch.cat([q_BHTK[:, :, : self.block], q_BHTK[:, :, -self.block :]], dim=2)
-        ends_BHEK = exact(q_BHEK, k_BHTK, v_BHTK, real_BT)
-        rows_BHTK = self._rows(q_BHTK, k_BHTK, v_BHTK, real_BT)
+        ends_BHEK = exact(q_BHEK, k_BHTK, v_BHTK, valid_BT)
+        rows_BHTK = self._rows(q_BHTK, k_BHTK, v_BHTK, valid_BT)
         both = (ends_BHEK[:, :, : self.block], rows_BHTK, ends_BHEK[:, :, self.block :])
         return torch.cat(both, dim=2)[:, :, :T]
 
     def _rows(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
     ) -> Tensor:
         """The blocks between the first and the last: G rows in all, each sees L blocks of C."""
         B, H, T, K = q_BHTK.shape
         blocks = T // self.block
         looks_HZL, once_ZL = self._looks(blocks)
         seen_BHZLC = once_ZL[None, None, :, :, None].expand(B, H, -1, -1, self.block)
-        if real_BT is not None:
-            seen_BHZLC = seen_BHZLC & real_BT.view(B, blocks, self.block)[:, looks_HZL]
+        if valid_BT is not None:
+            seen_BHZLC = seen_BHZLC & valid_BT.view(B, blocks, self.block)[:, looks_HZL]
         begin_BH11 = torch.arange(0, B * H * blocks, blocks, device=q_BHTK.device).view(B, H, 1, 1)
-        place_GL = (looks_HZL + begin_BH11).flatten(0, 2)
-        seen_GxxS = seen_BHZLC.flatten(3).reshape(len(place_GL), 1, 1, -1)
+        position_GL = (looks_HZL + begin_BH11).flatten(0, 2)
+        seen_GxxS = seen_BHZLC.flatten(3).reshape(len(position_GL), 1, 1, -1)
         q_GxCK = q_BHTK[:, :, self.block : -self.block].reshape(-1, 1, self.block, K)
         k_ZCK, v_ZCK = (x.reshape(-1, self.block, K) for x in (k_BHTK, v_BHTK))
         # In training all at once: each piece would have a gradient of all keys.
         learns = torch.is_grad_enabled() and k_BHTK.requires_grad
         few = pieces_pay(q_BHTK) and not learns
         rows = CACHED // (seen_GxxS.shape[3] * K) if few else len(q_GxCK)
-        parts = (torch.split(x, max(1, rows)) for x in (q_GxCK, place_GL, seen_GxxS))
+        parts = (torch.split(x, max(1, rows)) for x in (q_GxCK, position_GL, seen_GxxS))
         outs = [_gathered(q, k_ZCK, v_ZCK, *rest) for q, *rest in zip(*parts, strict=True)]
         return torch.cat(outs).view(B, H, -1, K)
 
@@ -140,10 +140,10 @@ class BigBird(Rotary):
 
 
 def _gathered(
-    q_GxCK: Tensor, k_ZCK: Tensor, v_ZCK: Tensor, place_GL: Tensor, seen_GxxS: Tensor
+    q_GxCK: Tensor, k_ZCK: Tensor, v_ZCK: Tensor, position_GL: Tensor, seen_GxxS: Tensor
 ) -> Tensor:
-    """Rows of queries on the blocks at their places."""
+    """Rows of queries on the blocks at their positions."""
     G, K = len(q_GxCK), q_GxCK.shape[-1]
-    place = place_GL.flatten()
-    k_GxSK, v_GxSK = (x.index_select(0, place).view(G, 1, -1, K) for x in (k_ZCK, v_ZCK))
+    position = position_GL.flatten()
+    k_GxSK, v_GxSK = (x.index_select(0, position).view(G, 1, -1, K) for x in (k_ZCK, v_ZCK))
     return scaled_dot_product_attention(q_GxCK, k_GxSK, v_GxSK, attn_mask=seen_GxxS)

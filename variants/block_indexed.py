@@ -76,7 +76,7 @@ class BlockIndexed(Indexed, Decodable[IndexedBlocks]):
         """Blocks that a query attends: its own among them, but beside them with pool mean."""
         pool: Literal["max", "mean"] = "max"
         """A block is as good as its best token, as in MiniMax-M3; or as the mean of its keys, which
-        is normalised and turned by the place of its first token, as in Qwen4-Exp."""
+        is normalised and rotated by the position of its first token, as in Qwen4-Exp."""
         index_heads: int | None = None
         """Query heads of the index: one for each kv head, or any number with pool mean."""
         index_width: int = 64
@@ -99,12 +99,12 @@ class BlockIndexed(Indexed, Decodable[IndexedBlocks]):
         self.means, self.others = config.pool == "mean", config.top - (config.pool == "max")
         self.whole = self.horizon = (self.others + 1) * self.block  # here a query sees all before
 
-    def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
+    def _rotated(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         *kept, q_BITW, k_BTW = inputs
         q_BITW = self.turn_index(unit(q_BITW), first)
         if not self.means:  # a mean is normalised and turned when there is one
             k_BTW = self.turn_index(unit(k_BTW), first)
-        return *super()._placed(tuple(kept), first), q_BITW, k_BTW
+        return *super()._rotated(tuple(kept), first), q_BITW, k_BTW
 
     def attend(self, *given: Any) -> Tensor:
         """Padding trails: no real query sees it."""

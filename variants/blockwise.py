@@ -60,14 +60,14 @@ class Blockwise(Rotary):
         self.blocks, self.still = config.blocks, self.heads - shifted
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         B, _, T, _ = q_BHTK.shape
         block = -(-T // self.blocks)
         q, k, v = (even(x, block) for x in (q_BHTK, k_BHTK, v_BHTK))
-        mask = key_mask(q, T, real_BT)
-        if real_BT is not None:  # where a head has padding only to see, its mean is 0
-            v = v * even(real_BT[:, None, :, None], block)
+        mask = key_mask(q, T, valid_BT)
+        if valid_BT is not None:  # where a head has padding only to see, its mean is 0
+            v = v * even(valid_BT[:, None, :, None], block)
         k, v = self._shift(k, block), self._shift(v, block)
         if mask is not None:
             mask = mask[:, None, :, None].expand(-1, self.heads, -1, 1)

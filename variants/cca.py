@@ -85,7 +85,7 @@ class CompressedConvolutional(Rotary, Decodable[Memory]):
         return tuple(x_BHxK.squeeze(2) for x_BHxK in made), replace(state, tail=tail)
 
     def _latents(self, x_BTD: Tensor, tail: Tail, first: int) -> tuple[tuple[Tensor, ...], Tail]:
-        """q, k and v of tokens that follow those of the tail, and theirs; `first`: their place."""
+        """q, k and v of tokens that follow those of the tail, and theirs, from `first` on."""
         q_BTE, k_BTE, v_BTE = (self.projections[name](x_BTD) for name in "qkv")
         qk_BSE = torch.cat([tail.qk_BSE, torch.cat([q_BTE, k_BTE], dim=2)], dim=1)
         q_BHTK, k_BGTK = self._mixed(qk_BSE)
@@ -115,7 +115,7 @@ class CompressedConvolutional(Rotary, Decodable[Memory]):
         return (normalize(wide(x_BHTK), dim=-1) * self.head_dim**0.5).to(x_BHTK.dtype)
 
     def attend(
-        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         return exact(q_BHTK, k_BGTK, v_BGTK, causal=True)  # padding trails
 

@@ -37,7 +37,8 @@ class Charformer(TokenMixer):
         shortens="always",
         notes=(
             "the core is GBST alone, on the values with heads merged; it has no projections; the"
-            " convolution before it, which tells places in a block apart, is left to the embedding",
+            " convolution before it, which tells positions in a block apart, is left to the"
+            " embedding",
             "what it saves is in the layers after it, which run on N / S tokens",
             "w is one for all sizes, as in the paper; the authors' code has one for each",
             "means are of real tokens: at the end a block or a run may have fewer",
@@ -70,42 +71,42 @@ class Charformer(TokenMixer):
         same_MLL = (block_ML[:, :, None] == block_ML[:, None, :]).float()
         self.register_buffer("same_MLL", same_MLL, persistent=False)
 
-    def mix_tokens(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def mix_tokens(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """As a matrix for each period, N / L of them: no pooled or repeated copy of x is made."""
         T = x_BTD.shape[1]
         wide = torch.promote_types(x_BTD.dtype, torch.float32)
-        if real_BT is None:
-            real_BT = torch.ones(1, T, dtype=torch.bool, device=x_BTD.device)
-        real_BZL = self._periods(real_BT.to(wide).unsqueeze(2)).squeeze(3)
+        if valid_BT is None:
+            valid_BT = torch.ones(1, T, dtype=torch.bool, device=x_BTD.device)
+        valid_BZL = self._periods(valid_BT.to(wide).unsqueeze(2)).squeeze(3)
         same_MLL = self.same_MLL.to(wide)
 
         def sums(s_BZL: Tensor) -> Tensor:
             return torch.einsum("bzj,mij->bzim", s_BZL, same_MLL)
 
-        count_BZLM = sums(real_BZL).clamp(min=1)
-        score_BZL = self._periods(self.score(x_BTD).to(wide)).squeeze(3) * real_BZL
+        count_BZLM = sums(valid_BZL).clamp(min=1)
+        score_BZL = self._periods(self.score(x_BTD).to(wide)).squeeze(3) * valid_BZL
         share_BZLM = (sums(score_BZL) / count_BZLM).softmax(-1)
         if self.calibrate:
-            share_BZLM = self._calibrated(share_BZLM, real_BT)
+            share_BZLM = self._calibrated(share_BZLM, valid_BT)
         # Of the mean over a run: each real character's part.
-        part_BZL1 = (real_BZL / count_BZLM[..., self.downsample - 1]).unsqueeze(-1)
+        part_BZL1 = (valid_BZL / count_BZLM[..., self.downsample - 1]).unsqueeze(-1)
         mix_BZLL = torch.einsum("bzim,mij->bzij", part_BZL1 * share_BZLM / count_BZLM, same_MLL)
-        runs_BZRL = torch.unflatten(mix_BZLL, 2, (-1, self.downsample)).sum(3) * real_BZL.unsqueeze(
-            2
-        )
+        runs_BZRL = torch.unflatten(mix_BZLL, 2, (-1, self.downsample)).sum(
+            3
+        ) * valid_BZL.unsqueeze(2)
         out_BRD = (runs_BZRL.to(x_BTD.dtype) @ self._periods(x_BTD)).flatten(1, 2)
         return out_BRD[:, : -(-T // self.downsample)]
 
-    def output_mask(self, real_BT: Tensor) -> Tensor:
-        return real_BT[:, :: self.downsample]  # padding trails
+    def output_mask(self, valid_BT: Tensor) -> Tensor:
+        return valid_BT[:, :: self.downsample]  # padding trails
 
     def _periods(self, x_BTE: Tensor) -> Tensor:
         missing = -x_BTE.shape[1] % self.period
         x_BTE = pad(x_BTE, (0, 0, 0, missing)) if missing else x_BTE
         return torch.unflatten(x_BTE, 1, (-1, self.period))
 
-    def _calibrated(self, share_BZLM: Tensor, real_BT: Tensor) -> Tensor:
-        share_BxTM = share_BZLM.flatten(1, 2)[:, None, : real_BT.shape[1]]
+    def _calibrated(self, share_BZLM: Tensor, valid_BT: Tensor) -> Tensor:
+        share_BxTM = share_BZLM.flatten(1, 2)[:, None, : valid_BT.shape[1]]
         # `exact` divides the logits by sqrt M.
         query_BxTM = share_BxTM * share_BxTM.shape[-1] ** 0.5
-        return self._periods(exact(query_BxTM, share_BxTM, share_BxTM, real_BT).squeeze(1))
+        return self._periods(exact(query_BxTM, share_BxTM, share_BxTM, valid_BT).squeeze(1))

@@ -14,7 +14,7 @@ from effattn_cli.parts.rotary import Rotary
 
 @dataclass(frozen=True)
 class Chunk:
-    """What decoding keeps: keys and values of the chunk at work, by their place in it."""
+    """What decoding keeps: keys and values of the chunk at work, by their position in it."""
 
     k_BGCK: Tensor
     v_BGCK: Tensor
@@ -69,7 +69,7 @@ class ChunkedAttention(Rotary, Decodable[Chunk]):
         self.chunk = self.period = self.horizon = config.chunk
 
     def attend(
-        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         # Padding trails: no real query sees it.
         B, _, T, _ = q_BHTK.shape

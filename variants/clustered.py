@@ -72,33 +72,33 @@ class Clustered(Attention):
         self.register_buffer("planes_LS", torch.randn(self.head_dim + 1, config.bits))
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         H, T, K = q_BHTK.shape[1:]
         C = min(self.clusters, T)
-        real_GT = None if real_BT is None else real_BT.repeat_interleave(H, dim=0)
+        valid_GT = None if valid_BT is None else valid_BT.repeat_interleave(H, dim=0)
         q_GTK = q_BHTK.flatten(0, 1)
-        cluster_GT = self._clusters(q_GTK, real_GT)
-        mean_BHCK = _means(q_GTK, cluster_GT, C, real_GT).view(-1, H, C, K)
+        cluster_GT = self._clusters(q_GTK, valid_GT)
+        mean_BHCK = _means(q_GTK, cluster_GT, C, valid_GT).view(-1, H, C, K)
         if self.topk:
             mean_GCK, k_GTK, v_GTK = (x.flatten(0, 1) for x in (mean_BHCK, k_BHTK, v_BHTK))
-            out_GTK = self._improved(q_GTK, cluster_GT, mean_GCK, k_GTK, v_GTK, real_GT)
+            out_GTK = self._improved(q_GTK, cluster_GT, mean_GCK, k_GTK, v_GTK, valid_GT)
             return out_GTK.view_as(q_BHTK)
-        out_BHCK = exact(mean_BHCK, k_BHTK, v_BHTK, real_BT)
+        out_BHCK = exact(mean_BHCK, k_BHTK, v_BHTK, valid_BT)
         return take(out_BHCK.flatten(0, 1), cluster_GT.unsqueeze(1)).view_as(q_BHTK)
 
     @torch.no_grad()
-    def _clusters(self, q_GTK: Tensor, real_GT: Tensor | None) -> Tensor:
+    def _clusters(self, q_GTK: Tensor, valid_GT: Tensor | None) -> Tensor:
         """Hashed in float32 at least: rounding could change a bit."""
         planes_LS = self.planes_LS.to(torch.promote_types(q_GTK.dtype, torch.float32))
         bit_GTS = (q_GTK.to(planes_LS.dtype) @ planes_LS[:-1] + planes_LS[-1] > 0).float() * 2 - 1
         G, T, _ = q_GTK.shape
         group = max(1, CACHED // (T * self.clusters)) if pieces_pay(q_GTK) else G
-        reals = [None] * G if real_GT is None else torch.split(real_GT, group)
+        masks = [None] * G if valid_GT is None else torch.split(valid_GT, group)
         return torch.cat(
             [
-                hamming_clusters(part, self.clusters, self.iterations, real)
-                for part, real in zip(torch.split(bit_GTS, group), reals, strict=False)
+                hamming_clusters(part, self.clusters, self.iterations, mask)
+                for part, mask in zip(torch.split(bit_GTS, group), masks, strict=False)
             ]
         )
 
@@ -109,12 +109,12 @@ class Clustered(Attention):
         mean_GCK: Tensor,
         k_GTK: Tensor,
         v_GTK: Tensor,
-        real_GT: Tensor | None,
+        valid_GT: Tensor | None,
     ) -> Tensor:
         (G, T, K), C = q_GTK.shape, mean_GCK.shape[1]
         logits_GCT = mean_GCK @ k_GTK.mT * K**-0.5
-        if real_GT is not None:
-            logits_GCT = logits_GCT.masked_fill(~real_GT.unsqueeze(1), lowest(logits_GCT))
+        if valid_GT is not None:
+            logits_GCT = logits_GCT.masked_fill(~valid_GT.unsqueeze(1), lowest(logits_GCT))
         weights_GCT = logits_GCT.softmax(-1)
         top_GCN = logits_GCT.detach().topk(min(self.topk, T), sorted=False).indices
         mass_GC1 = weights_GCT.gather(-1, top_GCN).sum(-1, keepdim=True)
@@ -127,9 +127,9 @@ class Clustered(Attention):
         kv_GCNE = take(torch.cat([k_GTK, v_GTK], dim=-1), top_GCN)
         kv_GZNE = take(kv_GCNE.flatten(2), of_GZ.unsqueeze(1)).view(G, -1, *kv_GCNE.shape[2:])
         mask = None
-        if real_GT is not None:
-            real_GCN = take(real_GT.unsqueeze(-1), top_GCN).squeeze(-1)
-            mask = take(real_GCN, of_GZ.unsqueeze(1)).transpose(1, 2)
+        if valid_GT is not None:
+            valid_GCN = take(valid_GT.unsqueeze(-1), top_GCN).squeeze(-1)
+            mask = take(valid_GCN, of_GZ.unsqueeze(1)).transpose(1, 2)
         k_GZNK, v_GZNK = kv_GZNE.chunk(2, dim=-1)
         out_GZSK = scaled_dot_product_attention(q_GZSK, k_GZNK, v_GZNK, attn_mask=mask)
         top_GTK = take(out_GZSK.flatten(1, 2), slot_GT.unsqueeze(1)).squeeze(1)
@@ -138,11 +138,11 @@ class Clustered(Attention):
         return rest_GTK + mass_GT1 * top_GTK
 
 
-def _means(q_GTK: Tensor, cluster_GT: Tensor, clusters: int, real_GT: Tensor | None) -> Tensor:
+def _means(q_GTK: Tensor, cluster_GT: Tensor, clusters: int, valid_GT: Tensor | None) -> Tensor:
     G, _, K = q_GTK.shape
     row_GTE = pad(q_GTK.to(torch.promote_types(q_GTK.dtype, torch.float32)), (0, 1), value=1.0)
-    if real_GT is not None:
-        row_GTE = row_GTE * real_GT.unsqueeze(-1)
+    if valid_GT is not None:
+        row_GTE = row_GTE * valid_GT.unsqueeze(-1)
     first_G1 = torch.arange(0, G * clusters, clusters, device=q_GTK.device).unsqueeze(1)
     to_S = (cluster_GT + first_G1).flatten()
     sums_ZE = row_GTE.new_zeros(G * clusters, K + 1).index_add(0, to_S, row_GTE.flatten(0, 1))

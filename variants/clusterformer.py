@@ -63,39 +63,39 @@ class Clusterformer(Attention):
         self.register_buffer("centre_EC", centre_EC)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         B, H, T, K = q_BHTK.shape
         chunk = min(self.chunk, T)
         q_BTE, k_BTE, v_BTE = map(merge_heads, (q_BHTK, k_BHTK, v_BHTK))
-        order_BT = by_bucket(self._nearest(k_BTE, real_BT))
-        place_BZC = pad(order_BT, (0, -T % chunk)).view(B, -1, chunk)
+        order_BT = by_bucket(self._nearest(k_BTE, valid_BT))
+        position_BZC = pad(order_BT, (0, -T % chunk)).view(B, -1, chunk)
         q_GHCK, k_GHCK, v_GHCK = (
-            take(x_BTE, place_BZC).view(-1, chunk, H, K).transpose(1, 2)
+            take(x_BTE, position_BZC).view(-1, chunk, H, K).transpose(1, 2)
             for x_BTE in (q_BTE, k_BTE, v_BTE)
         )
-        mask = _mask(q_BHTK, place_BZC, real_BT) if real_BT is not None or T % chunk else None
+        mask = _mask(q_BHTK, position_BZC, valid_BT) if valid_BT is not None or T % chunk else None
         out_GHCK = scaled_dot_product_attention(q_GHCK, k_GHCK, v_GHCK, attn_mask=mask)
         out_BTE = out_GHCK.transpose(1, 2).reshape(B, -1, H * K)
         rank_BT = order_BT.argsort(-1)
         return take(out_BTE, rank_BT.unsqueeze(1)).view(B, T, H, K).transpose(1, 2)
 
     @torch.no_grad()
-    def _nearest(self, k_BTE: Tensor, real_BT: Tensor | None) -> Tensor:
+    def _nearest(self, k_BTE: Tensor, valid_BT: Tensor | None) -> Tensor:
         """The centre of each token, found in float32 at least; padding is behind all others."""
         dtype = torch.promote_types(k_BTE.dtype, torch.float32)
         centre_BT = (k_BTE.to(dtype) @ self.centre_EC.to(dtype)).argmax(-1)
-        if real_BT is None:
+        if valid_BT is None:
             return centre_BT
-        return centre_BT.masked_fill(~real_BT, self.centre_EC.shape[1])
+        return centre_BT.masked_fill(~valid_BT, self.centre_EC.shape[1])
 
 
-def _mask(q_BHTK: Tensor, place_BZC: Tensor, real_BT: Tensor | None) -> Tensor:
+def _mask(q_BHTK: Tensor, position_BZC: Tensor, valid_BT: Tensor | None) -> Tensor:
     """What to add to the scores (B Z, 1, 1, C): the real tokens come first in the order."""
     B, _, T, _ = q_BHTK.shape
-    rank_ZC = torch.arange(place_BZC[0].numel(), device=q_BHTK.device).view_as(place_BZC[0])
-    if real_BT is None:
+    rank_ZC = torch.arange(position_BZC[0].numel(), device=q_BHTK.device).view_as(position_BZC[0])
+    if valid_BT is None:
         seen_BZC = (rank_ZC < T).expand(B, -1, -1)
     else:
-        seen_BZC = rank_ZC < real_BT.sum(1)[:, None, None]
+        seen_BZC = rank_ZC < valid_BT.sum(1)[:, None, None]
     return hiding(seen_BZC, q_BHTK).flatten(0, 1)[:, None, None]

@@ -56,10 +56,12 @@ class CompressiveTransformer(DecodableSegments):
         """Tokens that become one; a divisor of the segment (c in the paper)."""
 
     def __init__(self, config: Config) -> None:
-        for name, least in (("memory", 0), ("compressed", 0), ("compression", 1)):
-            if getattr(config, name) < least:
-                raise Unsupported(f"{name} {getattr(config, name)} is below {least}")
-        super().__init__(config, segment=config.segment, most=config.memory + config.compressed)
+        for name, minimum in (("memory", 0), ("compressed", 0), ("compression", 1)):
+            if getattr(config, name) < minimum:
+                raise Unsupported(f"{name} {getattr(config, name)} is below {minimum}")
+        super().__init__(
+            config, segment=config.segment, max_memory=config.memory + config.compressed
+        )
         if config.memory % config.segment:
             raise Unsupported(f"memory {config.memory} is not a multiple of the segment")
         if config.segment % config.compression:
@@ -73,7 +75,7 @@ class CompressiveTransformer(DecodableSegments):
 
     def remembered(self, passed: int) -> int:
         left = max(0, passed - self.memory)
-        return min(passed, self.memory) + min(left // self.ratio, self.most - self.memory)
+        return min(passed, self.memory) + min(left // self.ratio, self.max_memory - self.memory)
 
     def remember(self, k_BHSK: Tensor, v_BHSK: Tensor, passed: int) -> tuple[Tensor, Tensor]:
         if passed <= self.memory:  # nothing leaves

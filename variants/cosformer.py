@@ -1,4 +1,4 @@
-"""cosFormer: rectified features, turned by the places of their tokens."""
+"""cosFormer: rectified features, rotated by the positions of their tokens."""
 
 import math
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class CosFormer(DecodableKernel):
         it is given."""
 
     epsilon = 0.0
-    placed = True
+    positional = True
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

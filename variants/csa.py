@@ -17,12 +17,12 @@ from effattn_cli.parts.shared_rows import near_and_before
 class CompressedSparse(SharedKeyValue):
     """Near tokens each by itself, and before them the best entries of 4 tokens, for each query.
 
-    out_h = softmax over j of (q_h c_j / sqrt K, s_h) c_j, turned back by the query's place. c_j is
-    the row RMSNorm(x W) of one of the last W tokens, or a chosen entry w, RMSNorm(sum of softmax(g
-    + b) e) over the tokens of window w, and over those of w - 1 with other projections e and g of
-    x, softmax in each channel; s_h is a sink. Chosen are the k entries w < (t + 1) // R of the
-    highest sum over i of u_i relu(p_i d_w), d being narrow entries of the same form, and u and p
-    made of the query's x (DeepSeek-V4, DeepSeek-AI, released in April 2026; the indexer after
+    out_h = softmax over j of (q_h c_j / sqrt K, s_h) c_j, rotated back by the query's position. c_j
+    is the row RMSNorm(x W) of one of the last W tokens, or a chosen entry w, RMSNorm(sum of
+    softmax(g + b) e) over the tokens of window w, and over those of w - 1 with other projections e
+    and g of x, softmax in each channel; s_h is a sink. Chosen are the k entries w < (t + 1) // R of
+    the highest sum over i of u_i relu(p_i d_w), d being narrow entries of the same form, and u and
+    p made of the query's x (DeepSeek-V4, DeepSeek-AI, released in April 2026; the indexer after
     DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556).
     """
 
@@ -106,7 +106,7 @@ class CompressedSparse(SharedKeyValue):
         index_weight_BIT: Tensor,
         index_BTE: Tensor,
         index_gate_BTE: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         """The first queries see all of the entries before them. Padding trails: none sees it."""
         entry_BZK = self.entries(self.compressor, entry_BTE, gate_BTE)
@@ -139,12 +139,12 @@ class CompressedSparse(SharedKeyValue):
         index_gate_BE: Tensor,
         state: Recent,
     ) -> tuple[Tensor, Recent]:
-        place, state = state.length, state.append(kv_BK)
+        position, state = state.length, state.append(kv_BK)
         assert state.index is not None
-        before_BZK = self.take_up(self.compressor, state.entries, entry_BE, gate_BE, place)
-        key_BZX = self.take_up(self.indexer, state.index, index_BE, index_gate_BE, place)
+        before_BZK = self.take_up(self.compressor, state.entries, entry_BE, gate_BE, position)
+        key_BZX = self.take_up(self.indexer, state.index, index_BE, index_gate_BE, position)
         if before_BZK.shape[1] > self.top:
             choice_BN = choose_now(self.top, index_q_BIX, key_BZX, index_weight_BI)
             sequence_B1 = torch.arange(len(choice_BN), device=choice_BN.device)[:, None]
             before_BZK = before_BZK[sequence_B1, choice_BN]
-        return self.from_rows(q_BHK, [state.near, before_BZK], place), state
+        return self.from_rows(q_BHK, [state.near, before_BZK], position), state

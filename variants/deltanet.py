@@ -49,11 +49,11 @@ class DeltaNet(Convolved):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.most = 2 if config.negative else 1
+        self.max_beta = 2 if config.negative else 1
         self.norm_V = nn.Parameter(torch.ones(self.head_dim))
 
     def activated(self, name: str, y: Tensor) -> Tensor:
-        return self.most * torch.sigmoid(y) if name == "beta" else y
+        return self.max_beta * torch.sigmoid(y) if name == "beta" else y
 
     def attend(
         self,
@@ -61,7 +61,7 @@ class DeltaNet(Convolved):
         k_BHTK: Tensor,
         v_BHTV: Tensor,
         beta_BHT: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         q_BHTK = unit(q_BHTK) * self.head_dim**-0.5
         nothing_BHT = torch.zeros_like(beta_BHT)

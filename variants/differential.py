@@ -79,8 +79,8 @@ class Differential(Rotary, Decodable[Cache]):
     def attend(self, q: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, *more: Any) -> Tensor:
         """`more`: lambda in version 2, and the mask."""
         if not self.paired:
-            real_BT = more[1] if len(more) > 1 else None
-            y_BFTK = exact(q, k_BGTK, v_BGTK, real_BT, causal=self.causal)
+            valid_BT = more[1] if len(more) > 1 else None
+            y_BFTK = exact(q, k_BGTK, v_BGTK, valid_BT, causal=self.causal)
             return self._difference(y_BFTK, more[0])
         mask = more[0][:, None, None] if more and more[0] is not None and not self.causal else None
         P, K = self.heads // 2, self.head_dim

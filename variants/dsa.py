@@ -26,10 +26,10 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
 
     I_ts = sum_j w_tj relu(a_tj b_s) for s <= t, with queries a and weights w of index head j, and
     one key b a token; out_t = softmax(q_t k_s^T / sqrt K) v_s over the `top` s with the highest
-    I_ts, the same for all heads (DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556). With pools,
-    b is one key of R tokens, the mean of theirs by softmax(g + c) in each channel, g made of a
-    token's x and c of its place in the pool: the best pools are attended, and the tokens after the
-    last full one.
+    I_ts, the same for all heads (DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556). With pools, b
+    is one key of R tokens, the mean of theirs by softmax(g + c) in each channel, g made of a
+    token's x and c of its position in the pool: the best pools are attended, and the tokens after
+    the last full one.
     """
 
     grouped = True
@@ -115,28 +115,28 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
             if config.rotary:
                 raise Unsupported("rotary belongs to over gqa; mla has rope")
 
-    def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
+    def _rotated(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         kept, index = self.parted(inputs)
         turn = partial(self.turn_index, first=first)
         mla = isinstance(self.over, Latents)
-        kept = self.over.placed(*kept, turn) if mla else super()._placed(kept, first)
+        kept = self.over.rotated(*kept, turn) if mla else super()._rotated(kept, first)
         if index:
             q_BITW, k_BTW, *rest = index
             k_BTW = layer_norm(k_BTW, k_BTW.shape[-1:], eps=1e-6)
             index = turn(q_BITW), turn(k_BTW), *rest
         return *kept, *index
 
-    def attend(self, *given: Any, place_BTP: Tensor | None = None) -> Tensor:
-        """Padding trails: no real query sees it. Another layer's places are given by their name."""
+    def attend(self, *given: Any, position_BTP: Tensor | None = None) -> Tensor:
+        """Padding trails: no real query sees it. Another layer's positions are named."""
         (q_BHTK, *kept), index = self.parted(given[: len(self.inputs)])
         first = self.index.early
         early_BHTV: Tensor = self.over.causal(*(x[..., :first, :] for x in (q_BHTK, *kept)))
         if first >= q_BHTK.shape[2]:
             return early_BHTV
-        if place_BTP is None:
-            place_BTP = self.index.choose(q_BHTK, *index)
+        if position_BTP is None:
+            position_BTP = self.index.choose(q_BHTK, *index)
         few, late_BHTK = self.index.pool > 1, q_BHTK[:, :, first:]
-        late_BHTV = self.over.at(place_BTP, late_BHTK, *kept, some=few)
+        late_BHTV = self.over.at(position_BTP, late_BHTK, *kept, some=few)
         both = early_BHTV.transpose(1, 2), late_BHTV.transpose(1, 2)
         return torch.cat(both, dim=1).transpose(1, 2)
 
@@ -146,5 +146,5 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
     def step(self, *given: Any) -> tuple[Tensor, Past]:
         (q_BHK, *kept), index = self.parted(given[:-1])
         state = given[-1].append(kept)
-        place_BP = self.index.choose_now(state, q_BHK, *index)
-        return self.over.now(q_BHK, *state.read(place_BP)), state
+        position_BP = self.index.choose_now(state, q_BHK, *index)
+        return self.over.now(q_BHK, *state.read(position_BP)), state

@@ -71,40 +71,40 @@ class Etc(Attention):
         self.labels_HKL = nn.Parameter(labels_HKL)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         B, H, T, K = q_BHTK.shape
         q_BHTK = q_BHTK * K**-0.5
         label_BHTL = q_BHTK @ self.labels_HKL
-        real_BT = q_BHTK.new_ones(B, T) if real_BT is None else real_BT.to(q_BHTK.dtype)
-        real_BHT = real_BT.unsqueeze(1).expand(-1, H, -1)
-        first_BHMK = self._global_rows(q_BHTK, k_BHTK, v_BHTK, label_BHTL, real_BHT)
+        valid_BT = q_BHTK.new_ones(B, T) if valid_BT is None else valid_BT.to(q_BHTK.dtype)
+        valid_BHT = valid_BT.unsqueeze(1).expand(-1, H, -1)
+        first_BHMK = self._global_rows(q_BHTK, k_BHTK, v_BHTK, label_BHTL, valid_BHT)
         if self.first >= T:
             return first_BHMK
         long = T - self.first
         group = B * H
         if pieces_pay(q_BHTK):
             group = max(1, CACHED // (long * (3 * self.radius + self.first)))
-        flat = (x.flatten(0, 1) for x in (q_BHTK, k_BHTK, v_BHTK, label_BHTL, real_BHT))
+        flat = (x.flatten(0, 1) for x in (q_BHTK, k_BHTK, v_BHTK, label_BHTL, valid_BHT))
         parts = zip(*(torch.split(x, group) for x in flat), strict=True)
         long_PNK = torch.cat([self._long_rows(*part) for part in parts])
         return torch.cat([first_BHMK, long_PNK.view(B, H, long, K)], dim=2)
 
     def _global_rows(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, label_BHTL: Tensor, real_BHT: Tensor
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, label_BHTL: Tensor, valid_BHT: Tensor
     ) -> Tensor:
         first = min(self.first, q_BHTK.shape[2])
         label_BHML = label_BHTL[:, :, :first]
         bias_BHMM = by_distance(label_BHML, self.clip, looks=first, reach=0)
         same_NM = self._same_segment(q_BHTK.shape[2] - first, first)
         bias_BHMN = self._by_segment(label_BHML, same_NM.mT)
-        hidden_BHxT = (1 - real_BHT.unsqueeze(2)) * lowest(q_BHTK)
+        hidden_BHxT = (1 - valid_BHT.unsqueeze(2)) * lowest(q_BHTK)
         bias_BHMT = torch.cat([bias_BHMM, bias_BHMN], dim=3) + hidden_BHxT
         q_BHMK = q_BHTK[:, :, :first]
         return scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, bias_BHMT, scale=1.0)
 
     def _long_rows(
-        self, q_PTK: Tensor, k_PTK: Tensor, v_PTK: Tensor, label_PTL: Tensor, real_PT: Tensor
+        self, q_PTK: Tensor, k_PTK: Tensor, v_PTK: Tensor, label_PTL: Tensor, valid_PT: Tensor
     ) -> Tensor:
         """By blocks of C queries, which look at S long tokens around them and the M global ones."""
         P, T, _ = q_PTK.shape
@@ -122,14 +122,14 @@ class Etc(Attention):
 
         near_PZCS = q_PZCK @ around(k_PTK).mT
         near_PZCS += by_distance(label_PZCL, self.clip, looks, reach)
-        near_PZCS += (1 - around(real_PT.unsqueeze(2)).mT) * nothing
+        near_PZCS += (1 - around(valid_PT.unsqueeze(2)).mT) * nothing
         at_S, at_C1 = (torch.arange(n, device=q_PTK.device) for n in (looks, block))
         far_CS = (at_S - reach - at_C1[:, None]).abs() > radius
         near_PZCS += far_CS.to(q_PTK.dtype) * nothing
         first_PZCM = (q_PZCK.flatten(1, 2) @ k_PTK[:, :first].mT).view(P, blocks, block, first)
         same_ZCM = self._same_segment(blocks * block, first).view(blocks, block, first)
         first_PZCM += self._by_segment(label_PZCL, same_ZCM)
-        first_PZCM += (1 - real_PT[:, None, None, :first]) * nothing
+        first_PZCM += (1 - valid_PT[:, None, None, :first]) * nothing
         weights = torch.cat([near_PZCS, first_PZCM], dim=3).softmax(-1)
         near_PZCS, first_PZCM = torch.split(weights, [looks, first], dim=3)
         y_PNK = (near_PZCS @ around(v_PTK)).flatten(1, 2)

@@ -37,7 +37,7 @@ class FNet(TokenMixer):
 
     # Inductor has no code for complex numbers, and there is nothing to fuse.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def mix_tokens(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def mix_tokens(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         return _Fourier.apply(x_BTD)  # type: ignore[no-untyped-call]
 
 

@@ -73,7 +73,7 @@ class Forgetting(Decodable[Faded]):
         k_BGTK: Tensor,
         v_BGTK: Tensor,
         gate_BHT: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         # Padding trails: no real query sees it.
         k_BHTK, v_BHTK = (repeat_kv(x, self.heads) for x in (k_BGTK, v_BGTK))

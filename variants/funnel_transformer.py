@@ -52,29 +52,29 @@ class FunnelTransformer(Attention):
         self.positions = RelativeScores(config.dim, self.heads, self.head_dim)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        return self._mixed(self._pooled(q_BHTK), k_BHTK, v_BHTK, real_BT)
+        return self._mixed(self._pooled(q_BHTK), k_BHTK, v_BHTK, valid_BT)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """Pools, then projects to queries: that is linear, and half as many are to be made."""
         x_BPD = self._pooled(x_BTD[:, None])[:, 0]
         inputs = self.project_each({"q": x_BPD, "k": x_BTD, "v": x_BTD})
         q_BHPK, k_BHTK, v_BHTK = self.repeated(inputs)
-        return self.output(self._mixed(q_BHPK, k_BHTK, v_BHTK, real_BT))
+        return self.output(self._mixed(q_BHPK, k_BHTK, v_BHTK, valid_BT))
 
     def _mixed(
-        self, q_BHPK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHPK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T, pairs = k_BHTK.shape[2], q_BHPK.shape[2]
         # With [CLS] apart, tokens 1 and 2 are the second pair: the first stands at -1.
         start = -1 if self.separate else 0
         r_HWK = self.positions.embedded(start + 2 * (pairs - 1), T + 2 * pairs)
-        inputs = q_BHPK, k_BHTK, v_BHTK, r_HWK, real_BT
+        inputs = q_BHPK, k_BHTK, v_BHTK, r_HWK, valid_BT
         return self.positions.attend(*inputs, start=start, stride=2, aside=self.separate)
 
-    def output_mask(self, real_BT: Tensor) -> Tensor:
-        return self._pooled(real_BT.float()[:, None, :, None])[:, 0, :, 0] == 1
+    def output_mask(self, valid_BT: Tensor) -> Tensor:
+        return self._pooled(valid_BT.float()[:, None, :, None])[:, 0, :, 0] == 1
 
     def _pooled(self, x_BHTE: Tensor) -> Tensor:
         """Means of pairs, the last of which may be single: (B, H, P, E)."""

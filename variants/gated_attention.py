@@ -63,9 +63,9 @@ class GatedAttention(Prepared, Decodable[Cache]):
         k_BGTK: Tensor,
         v_BGTK: Tensor,
         gate_BHT: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
-        y_BHTK = exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
+        y_BHTK = exact(q_BHTK, k_BGTK, v_BGTK, valid_BT, causal=self.causal)
         return output_gate.gated(self.gate, y_BHTK, gate_BHT)
 
     def init_state(self, batch: int, context: int) -> Cache:

@@ -76,14 +76,14 @@ class GatedDeltaNet(Convolved):
             raise Unsupported(f"gate {config.gate!r} is neither silu nor sigmoid")
         super().__init__(config)
         self.epsilon = config.epsilon
-        self.most = 2 if config.negative else 1
+        self.max_beta = 2 if config.negative else 1
         self.gated = silu if config.gate == "silu" else torch.sigmoid
         self.decay = None if config.core else Decay(self.heads)
         self.norm_V = nn.Parameter(torch.ones(self.value_width))
 
     def activated(self, name: str, y: Tensor) -> Tensor:
         if name == "beta":
-            return self.most * torch.sigmoid(y)
+            return self.max_beta * torch.sigmoid(y)
         if name == "decay":
             assert self.decay is not None
             made: Tensor = self.decay(y)
@@ -98,7 +98,7 @@ class GatedDeltaNet(Convolved):
         decay_BHT: Tensor,
         beta_BHT: Tensor,
         gate_BHTV: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         q_BGTK = unit(q_BGTK) * self.head_dim**-0.5
         y_BHTV = delta_rule(q_BGTK, unit(k_BGTK), v_BHTV, beta_BHT, decay_BHT)

@@ -71,7 +71,7 @@ class GatedDeltaNet2(Convolved):
         self.key_heads = key_heads_of(config.heads, config.key_heads)
         self.value_width = at_least_one("value_width", config.value_width, config.head_width)
         super().__init__(config)
-        self.most = 2 if config.negative else 1
+        self.max_erase = 2 if config.negative else 1
         self.decay = None if config.core else Decay(self.key_heads, self.head_dim)
         self.norm_V = nn.Parameter(torch.ones(self.value_width))
 
@@ -88,7 +88,7 @@ class GatedDeltaNet2(Convolved):
             made: Tensor = self.decay(y)
             return made
         if name in {"erase", "write"}:
-            return torch.sigmoid(y) * (self.most if name == "erase" else 1)
+            return torch.sigmoid(y) * (self.max_erase if name == "erase" else 1)
         return y
 
     @property
@@ -105,7 +105,7 @@ class GatedDeltaNet2(Convolved):
         erase_BGTK: Tensor,
         write_BHTV: Tensor,
         gate_BHTV: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         q_BGTK, k_BGTK = unit(q_BGTK) * self.head_dim**-0.5, unit(k_BGTK)
         new_BGRTV = (v_BHTV * write_BHTV).unflatten(1, (self.key_heads, -1))

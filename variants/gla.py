@@ -81,7 +81,7 @@ class GatedLinearAttention(Recurrent):
         v_BHTV: Tensor,
         decay_BHTK: Tensor,
         gate_BHTV: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         y_BHTV = decay_scan(q_BHTK * self.key_width**-0.5, k_BHTK, v_BHTV, decay_BHTK)
         return normed(y_BHTV, self.norm_V, 1e-5) * silu(gate_BHTV)

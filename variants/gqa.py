@@ -63,16 +63,16 @@ class GroupedQuery(Prepared, Decodable[Cache]):
         self.sink_H = nn.Parameter(torch.randn(self.heads)) if config.sinks else None
 
     def attend(
-        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         if self.softcap:
             k_BHTK, v_BHTK = repeat_kv(k_BGTK, self.heads), repeat_kv(v_BGTK, self.heads)
             cap, causal = self.softcap, self.causal
-            return capped(q_BHTK, k_BHTK, v_BHTK, real_BT, cap=cap, causal=causal)
+            return capped(q_BHTK, k_BHTK, v_BHTK, valid_BT, cap=cap, causal=causal)
         if self.sink_H is not None:
             kv = repeat_kv(k_BGTK, self.heads), repeat_kv(v_BGTK, self.heads)
             return union(q_BHTK, [kv], [Part(causal=True)], self.sink_H)
-        return exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
+        return exact(q_BHTK, k_BGTK, v_BGTK, valid_BT, causal=self.causal)
 
     def init_state(self, batch: int, context: int) -> Cache:
         return Cache.init(self, batch, context)

@@ -76,11 +76,11 @@ class HTransformer1D(Decodable[Pyramid]):
         self.rank = self.period = config.rank
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         if self.causal:  # padding trails: no real query sees it
             return backwards(q_BHTK, k_BHTK, v_BHTK, block=self.rank)
-        return both_ways(q_BHTK, k_BHTK, v_BHTK, real_BT, block=self.rank)
+        return both_ways(q_BHTK, k_BHTK, v_BHTK, valid_BT, block=self.rank)
 
     def init_state(self, batch: int, context: int) -> Pyramid:
         room, levels = max(self.config.tokens, context + 1), 1
@@ -118,14 +118,16 @@ class HTransformer1D(Decodable[Pyramid]):
     def _seen(self, at: int, levels: int) -> tuple[list[tuple[int, slice]], list[float]]:
         """Level and rows of what the token sees, and the logarithm of what each stands for."""
         C = self.rank
-        block, place = divmod(at, C)
+        block, position = divmod(at, C)
         own = block % 2 * C
-        rows = [(0, slice(own, own + place + 1))]
+        rows = [(0, slice(own, own + position + 1))]
         for level in range(levels):
-            block, place = divmod(at, C * 2**level)
+            block, position = divmod(at, C * 2**level)
             if block:
                 before = (block - 1) % 2 * C
-                near = level and 2 * place < C * 2**level  # half of it is seen at the level below
+                near = (
+                    level and 2 * position < C * 2**level
+                )  # half of it is seen at the level below
                 rows.append((level, slice(before, before + (C // 2 if near else C))))
         shifts = [level * math.log(2) for level, row in rows for _ in range(row.stop - row.start)]
         return rows, shifts

@@ -13,11 +13,11 @@ from effattn_cli.parts.shared_rows import near_and_before
 class HeavilyCompressed(SharedKeyValue):
     """Near tokens each by itself, and one entry for every 128 before, all under one softmax.
 
-    out_h = softmax over j of (q_h c_j / sqrt K, s_h) c_j, turned back by the query's place. c_j is
-    the row RMSNorm(x W) of one of the last W tokens, or the entry of a full window w of R tokens,
-    RMSNorm(sum over i in w of softmax(x_i W_g + b) x_i W_e), softmax in each channel; s_h is a
-    sink. Query t sees entries w < (t + 1) // R (DeepSeek-V4, DeepSeek-AI, released in April 2026;
-    the report before it is that of DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556).
+    out_h = softmax over j of (q_h c_j / sqrt K, s_h) c_j, rotated back by the query's position. c_j
+    is the row RMSNorm(x W) of one of the last W tokens, or the entry of a full window w of R
+    tokens, RMSNorm(sum over i in w of softmax(x_i W_g + b) x_i W_e), softmax in each channel; s_h
+    is a sink. Query t sees entries w < (t + 1) // R (DeepSeek-V4, DeepSeek-AI, released in April
+    2026; the report before it is that of DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556).
     """
 
     card = Card(
@@ -58,7 +58,7 @@ class HeavilyCompressed(SharedKeyValue):
         kv_BTK: Tensor,
         entry_BTK: Tensor,
         gate_BTK: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         """Padding trails: no real query sees it."""
         y_BTHK = near_and_before(
@@ -74,6 +74,6 @@ class HeavilyCompressed(SharedKeyValue):
     def step(
         self, q_BHK: Tensor, kv_BK: Tensor, entry_BK: Tensor, gate_BK: Tensor, state: Recent
     ) -> tuple[Tensor, Recent]:
-        place, state = state.length, state.append(kv_BK)
-        before_BZK = self.take_up(self.compressor, state.entries, entry_BK, gate_BK, place)
-        return self.from_rows(q_BHK, [state.near, before_BZK], place), state
+        position, state = state.length, state.append(kv_BK)
+        before_BZK = self.take_up(self.compressor, state.entries, entry_BK, gate_BK, position)
+        return self.from_rows(q_BHK, [state.near, before_BZK], position), state

@@ -61,7 +61,7 @@ class HGRN2(Recurrent):
         return y
 
     def attend(
-        self, q_BHTK: Tensor, decay_BHTK: Tensor, v_BHTV: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, decay_BHTK: Tensor, v_BHTV: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         k_BHTK = -torch.expm1(wide(decay_BHTK)).to(q_BHTK.dtype)
         return self._finish(decay_scan(q_BHTK, k_BHTK, v_BHTV, decay_BHTK))

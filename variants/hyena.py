@@ -69,7 +69,7 @@ class Hyena(Decodable[Past]):
         filter_layers: int = 3
         """How many hidden layers it has."""
         filter_features: int = 33
-        """Numbers that it is told of a place: t / L, and as many cosines as sines; odd."""
+        """Numbers that it is given for a position: t / L, and as many cosines as sines; odd."""
         frequency: float = 14.0
         """What is multiplied before its sines, to begin with (w in the authors' code)."""
 
@@ -104,7 +104,7 @@ class Hyena(Decodable[Past]):
         return tuple(short_convolution(*given) for given in each)
 
     def attend(
-        self, gate_BTC: Tensor, inner_BTC: Tensor, value_BTC: Tensor, real_BT: Tensor | None = None
+        self, gate_BTC: Tensor, inner_BTC: Tensor, value_BTC: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         """Padding trails: no real output sees it."""
         u_BTC = wide(inner_BTC) * value_BTC

@@ -66,7 +66,7 @@ class ImageTransformer(Decodable[Cache]):
         self.horizon = self.memory + self.block
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         if not self.across:  # padding trails: no real query sees it
             return blocked_causal(q_BHTK, k_BHTK, v_BHTK, block=self.block, memory=self.memory)
@@ -100,11 +100,11 @@ class ImageTransformer(Decodable[Cache]):
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Cache
     ) -> tuple[Tensor, Cache]:
         block, rest = divmod(state.length, self.block)
-        place, kept = self.memory + rest, (state.k_BGRK, state.v_BGRK)
+        position, kept = self.memory + rest, (state.k_BGRK, state.v_BGRK)
         for x_BHRK, new_BHK in zip(kept, (k_BHK, v_BHK), strict=True):
-            x_BHRK[:, :, place] = new_BHK
+            x_BHRK[:, :, position] = new_BHK
         first = max(0, self.memory - block * self.block)  # nothing was before it
-        spans = [slice(max(first, i), max(first, j)) for i, j in self._seen(block, place + 1)]
+        spans = [slice(max(first, i), max(first, j)) for i, j in self._seen(block, position + 1)]
         k_BHSK, v_BHSK = (_taken(x_BHRK, spans) for x_BHRK in kept)
         y_BHK = exact(q_BHK.unsqueeze(2), k_BHSK, v_BHSK).squeeze(2)
         if rest == self.block - 1:  # the block becomes memory
@@ -112,7 +112,7 @@ class ImageTransformer(Decodable[Cache]):
         return y_BHK, Cache(*kept, state.length + 1)
 
     def _seen(self, block: int, end: int) -> list[tuple[int, int]]:
-        """The places in the state that a query of the block sees."""
+        """The positions in the state that a query of the block sees."""
         if not self.across:
             return [(0, end)]
         column = block % self.across

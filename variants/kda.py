@@ -94,7 +94,7 @@ class KimiDeltaAttention(Convolved):
         decay_BHTK: Tensor,
         beta_BHT: Tensor,
         gate_BHTV: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         q_BHTK, k_BHTK = (repeat_kv(unit(x), self.heads) for x in (q_BGTK, k_BGTK))
         q_BHTK = q_BHTK * self.head_dim**-0.5

@@ -78,15 +78,15 @@ class KVSharing(Decodable[Lent]):
         self.register_buffer("k_1GTK", torch.randn(shape), persistent=False)
         self.register_buffer("v_1GTK", torch.randn(shape), persistent=False)
 
-    def attend(self, q_BHTK: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def attend(self, q_BHTK: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         B, _, T, _ = q_BHTK.shape
         k_BGTK, v_BGTK = (x[:, :, :T].expand(B, -1, -1, -1) for x in (self.k_1GTK, self.v_1GTK))
         if self.window is None:
-            return exact(q_BHTK, k_BGTK, v_BGTK, real_BT, causal=self.causal)
+            return exact(q_BHTK, k_BGTK, v_BGTK, valid_BT, causal=self.causal)
         if self.causal:  # padding trails: no real query sees it
             return banded(q_BHTK, k_BGTK, v_BGTK, before=self.window - 1, after=0)
         reach = self.window // 2
-        return banded(q_BHTK, k_BGTK, v_BGTK, real_BT, before=reach, after=reach)
+        return banded(q_BHTK, k_BGTK, v_BGTK, valid_BT, before=reach, after=reach)
 
     def init_state(self, batch: int, context: int) -> Lent:
         first = self._first(context + 1)

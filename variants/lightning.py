@@ -41,7 +41,7 @@ class Lightning(Recurrent):
     @dataclass(frozen=True, kw_only=True)
     class Config(Recurrent.Config):
         depth: float = 0.0
-        """The place of the layer in its model, l / (L - 1): 0 is the first, 1 the last."""
+        """The position of the layer in its model, l / (L - 1): 0 is the first, 1 the last."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -62,7 +62,7 @@ class Lightning(Recurrent):
         k_BHTK: Tensor,
         v_BHTV: Tensor,
         gate_BHTV: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         return self._finish(decay_scan(q_BHTK, k_BHTK, v_BHTV, self.decay_H), gate_BHTV)
 

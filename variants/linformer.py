@@ -54,17 +54,17 @@ class Linformer(Attention):
             self.mix_v = nn.Parameter(torch.randn(*shape).mul_(config.rank**-0.5))
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        k_BHRK = _mixed(self.mix_k, k_BHTK, real_BT)
-        return exact(q_BHTK, k_BHRK, _mixed(self.mix_v, v_BHTK, real_BT))
+        k_BHRK = _mixed(self.mix_k, k_BHTK, valid_BT)
+        return exact(q_BHTK, k_BHRK, _mixed(self.mix_v, v_BHTK, valid_BT))
 
 
-def _mixed(mix_TR: Tensor, x_BHTK: Tensor, real_BT: Tensor | None) -> Tensor:
+def _mixed(mix_TR: Tensor, x_BHTK: Tensor, valid_BT: Tensor | None) -> Tensor:
     B, H, T, K = x_BHTK.shape
     mix_TR = mix_TR[..., :T, :]
-    if real_BT is not None:
-        x_BHTK = x_BHTK * real_BT[:, None, :, None]
+    if valid_BT is not None:
+        x_BHTK = x_BHTK * valid_BT[:, None, :, None]
     if mix_TR.ndim == 3:  # one mixture a head
         return mix_TR.mT @ x_BHTK
     # One product for all heads: (R, T) by (T, H K), a view of what the projection made.

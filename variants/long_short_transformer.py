@@ -70,22 +70,22 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         self.near_norm, self.far_norm = nn.LayerNorm(wide), nn.LayerNorm(wide)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         B, H, T, _ = q_BHTK.shape
-        real_BT = None if self.causal else real_BT  # padding trails: no real query sees it
+        valid_BT = None if self.causal else valid_BT  # padding trails: no real query sees it
         size = self.chunk if self.causal else T
         logits_BTHR = self.logits(merge_heads(k_BHTK)).view(B, T, H, -1)
         logits_BHZRS = stretches(logits_BTHR.transpose(1, 2), size).mT
-        there_BxZS = present(T, size, real_BT=real_BT, like=q_BHTK)
+        there_BxZS = present(T, size, valid_BT=valid_BT, like=q_BHTK)
 
         def mixed(x_BHTK: Tensor) -> Tensor:
-            x_BHZRK = mixture(stretches(x_BHTK, size, real_BT=real_BT), there_BxZS, logits_BHZRS)
+            x_BHZRK = mixture(stretches(x_BHTK, size, valid_BT=valid_BT), there_BxZS, logits_BHZRS)
             return self._norm(self.far_norm, x_BHZRK.flatten(2, 3))
 
         near = self._norm(self.near_norm, k_BHTK), self._norm(self.near_norm, v_BHTK)
         three = q_BHTK, near, (mixed(k_BHTK), mixed(v_BHTK))
-        return self._causal(*three) if self.causal else self._centred(*three, real_BT)
+        return self._causal(*three) if self.causal else self._centred(*three, valid_BT)
 
     def _norm(self, norm: nn.Module, x_BHTK: Tensor) -> Tensor:
         return self.split("q", norm(merge_heads(x_BHTK)))
@@ -98,7 +98,9 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         parts = [*sliding(q_BHTK, window), Part(source=1, mask=hide(unmade_TF, q_BHTK))]
         return union(q_BHTK, [near, far], parts)[:, :, :T]
 
-    def _centred(self, q_BHTK: Tensor, near: Source, far: Source, real_BT: Tensor | None) -> Tensor:
+    def _centred(
+        self, q_BHTK: Tensor, near: Source, far: Source, valid_BT: Tensor | None
+    ) -> Tensor:
         """Every query of a segment sees the same near keys."""
         B, H, T, K = q_BHTK.shape
         window, segments = min(self.window, T), -(-T // self.window)
@@ -111,7 +113,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
             far_BHZFK = far_BHFK.unsqueeze(2).expand(-1, -1, segments, -1, -1)
             return _folded(torch.cat([around(near_BHTK), far_BHZFK], dim=3))
 
-        real_BHT1 = present(T, 1, real_BT=real_BT, like=q_BHTK).expand(B, H, -1, -1)
+        real_BHT1 = present(T, 1, valid_BT=valid_BT, like=q_BHTK).expand(B, H, -1, -1)
         seen_ZPxS = pad(_folded(around(real_BHT1)).mT, (0, far[0].shape[2]), value=True)
         k_ZPSK, v_ZPSK = (slots(*both) for both in zip(near, far, strict=True))
         q_ZPCK = _folded(stretches(q_BHTK, window))

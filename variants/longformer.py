@@ -73,7 +73,7 @@ class Longformer(Rotary, Decodable[Ring]):
         q_BHTK: Tensor,
         k_BGTK: Tensor,
         v_BGTK: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
         rows: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> Tensor:
         """`rows`: the queries of the global rows and the keys and values for them, if others."""
@@ -84,21 +84,21 @@ class Longformer(Rotary, Decodable[Ring]):
             first_BHMK = exact(q_BHMK, k_BGMK, v_BGMK, causal=True)
             y_BHTK = banded(*band, before=self.reach, after=0, always=self.first)
         else:
-            first_BHMK = exact(*(rows or (q_BHMK, k_BGTK, v_BGTK)), real_BT)
-            y_BHTK = banded(*band, real_BT, before=self.reach, after=self.reach, always=self.first)
+            first_BHMK = exact(*(rows or (q_BHMK, k_BGTK, v_BGTK)), valid_BT)
+            y_BHTK = banded(*band, valid_BT, before=self.reach, after=self.reach, always=self.first)
         return torch.cat([first_BHMK, y_BHTK[:, :, self.first :]], dim=2)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """Global rows read keys and values from their own projections, local rows never do."""
         if self.causal:
-            return super().forward(x_BTD, real_BT)
+            return super().forward(x_BTD, valid_BT)
         rows = (
             self.at(self.split("q", self.projections["global_q"](x_BTD[:, : self.first]))),
             self.at(self.split("k", self.projections["global_k"](x_BTD))),
             self.split("v", self.projections["global_v"](x_BTD)),
         )
         q_BHTK, k_BGTK, v_BGTK = self.project(x_BTD)
-        return self.output(self.attend(q_BHTK, k_BGTK, v_BGTK, real_BT, rows))
+        return self.output(self.attend(q_BHTK, k_BGTK, v_BGTK, valid_BT, rows))
 
     def init_state(self, batch: int, context: int) -> Ring:
         return Ring.init(self, batch, context, last=self.reach + 1, always=self.first)

@@ -65,10 +65,10 @@ class LongNet(Rotary, Decodable[Segments]):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        for name, least in (("segment", 1), ("growth", 2), ("patterns", 1)):
+        for name, minimum in (("segment", 1), ("growth", 2), ("patterns", 1)):
             value = getattr(config, name)
-            if value is not None and value < least:
-                raise Unsupported(f"{name} {value} is below {least}")
+            if value is not None and value < minimum:
+                raise Unsupported(f"{name} {value} is below {minimum}")
         number = config.patterns
         if number is None:
             number = 1
@@ -80,9 +80,9 @@ class LongNet(Rotary, Decodable[Segments]):
         self.period, self.horizon = config.segment, 4 * config.segment
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        return dilated(q_BHTK, k_BHTK, v_BHTK, real_BT, patterns=self.patterns, causal=self.causal)
+        return dilated(q_BHTK, k_BHTK, v_BHTK, valid_BT, patterns=self.patterns, causal=self.causal)
 
     def init_state(self, batch: int, context: int) -> Segments:
         room = max(self.config.tokens, context + 1)

@@ -67,12 +67,12 @@ class Luna(Decodable[Packed]):
         self.context = None if self.causal else nn.Linear(width, width, bias=False)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         if self.context is None:  # causal; padding trails: no real query sees it
             return self._causal(q_BHTK, k_BHTK, v_BHTK)
         pack_BHLK = self.pack_HLK.expand(q_BHTK.shape[0], -1, -1, -1)
-        packed_BHLK = exact(pack_BHLK, k_BHTK, v_BHTK, real_BT)
+        packed_BHLK = exact(pack_BHLK, k_BHTK, v_BHTK, valid_BT)
         c_BHLK = self.split("q", self.context(merge_heads(packed_BHLK)))
         return exact(q_BHTK, c_BHLK, c_BHLK)
 

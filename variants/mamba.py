@@ -65,9 +65,9 @@ class Mamba(Convolved):
 
     def __init__(self, config: Config) -> None:
         self.rank = math.ceil(config.dim / 16) if config.dt_rank is None else config.dt_rank
-        for name, least in (("state", config.state), ("dt_rank", self.rank)):
-            if least < 1:
-                raise Unsupported(f"{name} {least} is below 1")
+        for name, minimum in (("state", config.state), ("dt_rank", self.rank)):
+            if minimum < 1:
+                raise Unsupported(f"{name} {minimum} is below 1")
         self.state, self.normed = config.state, config.normed
         self.channels = config.heads * config.head_width
         super().__init__(config)
@@ -107,7 +107,7 @@ class Mamba(Convolved):
         B_BTN: Tensor,
         C_BTN: Tensor,
         z_BTD: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         y_BTD = selective_scan(x_BTD, dt_BTD, self._rates, B_BTN, C_BTN)
         y_BTD = torch.addcmul(y_BTD, x_BTD, self.direct_D) * silu(z_BTD)

@@ -88,7 +88,7 @@ class Mamba2(Convolved):
         C_BGTN: Tensor,
         dt_BHT: Tensor,
         z_BHTP: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         rate_H1 = wide(self.log_rate_H).exp()[:, None]
         step_BHT1 = dt_BHT.unsqueeze(-1).to(x_BHTP.dtype)

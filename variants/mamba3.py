@@ -19,7 +19,7 @@ class Mamba3(Recurrent):
     """Each head's state fades and turns as the token chooses, and takes up this token and the last.
 
     S_t = a S_(t-1) + (1 - l) d a B_(t-1) x_(t-1)^T + l d B_t x_t^T and y_t = C_t S_t + E x_t, with
-    B and C normed, moved by a bias of each head and turned by the sum of d pi tanh(th) so far, d =
+    B and C normed, moved by a bias of each head and rotated by the sum of d pi tanh(th) so far, d =
     softplus(u W + c), a = exp(-d softplus(u W')), l = sigmoid(u W''), and out = y silu(z). With
     rank R there are R of B, C and x a token (Mamba-3, Lahoti et al. 2026, arXiv:2603.15569).
     """
@@ -118,7 +118,7 @@ class Mamba3(Recurrent):
         share_BHT: Tensor,
         angle_BxTS: Tensor,
         z_BHTP: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         v_BHTRP = self._values(x_BHTP)
         times = Times(*(wide(x) for x in (step_BHT, share_BHT, decay_BHT, angle_BxTS)))

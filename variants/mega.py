@@ -97,13 +97,13 @@ class Mega(Decodable[Chunk]):
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         return x_BTD, silu(self.projections["v"](x_BTD))
 
-    def attend(self, x_BTD: Tensor, v_BTV: Tensor, real_BT: Tensor | None = None) -> Tensor:
-        return self.head(self.average(x_BTD, real_BT), v_BTV, real_BT).unsqueeze(1)
+    def attend(self, x_BTD: Tensor, v_BTV: Tensor, valid_BT: Tensor | None = None) -> Tensor:
+        return self.head(self.average(x_BTD, valid_BT), v_BTV, valid_BT).unsqueeze(1)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         x_BTD, v_BTV = self.project(x_BTD)
-        a_BTD = self.average(x_BTD, real_BT)
-        return self._gated(x_BTD, a_BTD, self.head(a_BTD, v_BTV, real_BT))
+        a_BTD = self.average(x_BTD, valid_BT)
+        return self._gated(x_BTD, a_BTD, self.head(a_BTD, v_BTV, valid_BT))
 
     def _gated(self, x: Tensor, a: Tensor, o: Tensor) -> Tensor:
         reset, update, own = self.projections["gates"](a).split(

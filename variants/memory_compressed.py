@@ -80,19 +80,19 @@ class MemoryCompressed(Decodable[Ring | Memory]):
             self.squeeze_k_HJK, self.squeeze_v_HJK = self._kernel(), self._kernel()
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         if self.local:
-            return self._within_blocks(q_BHTK, k_BHTK, v_BHTK, real_BT)
-        real_BT = None if self.causal else real_BT  # padding trails: no real query sees it
-        k_BHZK, v_BHZK = self._squeeze(k_BHTK, v_BHTK, real_BT)
+            return self._within_blocks(q_BHTK, k_BHTK, v_BHTK, valid_BT)
+        valid_BT = None if self.causal else valid_BT  # padding trails: no real query sees it
+        k_BHZK, v_BHZK = self._squeeze(k_BHTK, v_BHTK, valid_BT)
         if self.causal:  # the queries of stretch z see the first z + 1 slots
             k_BHZK = torch.cat([k_BHTK[:, :, :1], k_BHZK[:, :, :-1]], dim=2)
             v_BHZK = torch.cat([v_BHTK[:, :, :1], v_BHZK[:, :, :-1]], dim=2)
             y_BFZK = exact(by_place(q_BHTK, self.stride), k_BHZK, v_BHZK, causal=True)
             return in_order(y_BFZK, self.stride, q_BHTK.shape[2])
         # Padding trails: a stretch holds a token if its first is one.
-        some_BZ = None if real_BT is None else real_BT[:, :: self.stride]
+        some_BZ = None if valid_BT is None else valid_BT[:, :: self.stride]
         return exact(q_BHTK, k_BHZK, v_BHZK, some_BZ)
 
     def _kernel(self) -> nn.Parameter:
@@ -101,21 +101,21 @@ class MemoryCompressed(Decodable[Ring | Memory]):
         return nn.Parameter(torch.empty(self.heads, width, self.head_dim).uniform_(-bound, bound))
 
     def _squeeze(
-        self, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        k_BHZSK, v_BHZSK = (stretches(x, self.stride, real_BT=real_BT) for x in (k_BHTK, v_BHTK))
+        k_BHZSK, v_BHZSK = (stretches(x, self.stride, valid_BT=valid_BT) for x in (k_BHTK, v_BHTK))
         return convolved(k_BHZSK, self.squeeze_k_HJK), convolved(v_BHZSK, self.squeeze_v_HJK)
 
     def _within_blocks(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
     ) -> Tensor:
         B, H, T, K = q_BHTK.shape
         block = min(self.block, T)
         q, k, v = (stretches(x, block).flatten(1, 2) for x in (q_BHTK, k_BHTK, v_BHTK))
         mask = None
-        if not self.causal and (real_BT is not None or T % block):
-            real_BT = torch.ones(B, T, device=q.device).bool() if real_BT is None else real_BT
-            seen_BxZC = pad(real_BT, (0, -T % block)).view(B, 1, -1, block)
+        if not self.causal and (valid_BT is not None or T % block):
+            valid_BT = torch.ones(B, T, device=q.device).bool() if valid_BT is None else valid_BT
+            seen_BxZC = pad(valid_BT, (0, -T % block)).view(B, 1, -1, block)
             seen_BxZC = seen_BxZC | ~seen_BxZC[..., :1]  # a block of padding sees itself: no NaN
             mask = seen_BxZC.expand(-1, H, -1, -1).reshape(B, -1, 1, block)
         y = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
@@ -137,13 +137,13 @@ class MemoryCompressed(Decodable[Ring | Memory]):
         if isinstance(state, Ring):  # it goes round at the end of a block
             state = replace(state, length=state.length % self.block).append(k_BHK, v_BHK)
             return state.attend(q_BHK), state
-        seen, place = 1 + state.length // self.stride, state.length % self.stride
-        state.new_k_BHCK[:, :, place], state.new_v_BHCK[:, :, place] = k_BHK, v_BHK
+        seen, position = 1 + state.length // self.stride, state.length % self.stride
+        state.new_k_BHCK[:, :, position], state.new_v_BHCK[:, :, position] = k_BHK, v_BHK
         if state.length == 0:
             state.k_BHRK[:, :, 0], state.v_BHRK[:, :, 0] = k_BHK, v_BHK
         kept = state.k_BHRK[:, :, :seen], state.v_BHRK[:, :, :seen]
         y_BHxK = exact(q_BHK.unsqueeze(2), *kept)
-        if place == self.stride - 1:
+        if position == self.stride - 1:
             made = self._squeeze(state.new_k_BHCK, state.new_v_BHCK)
             state.k_BHRK[:, :, seen], state.v_BHRK[:, :, seen] = (x.squeeze(2) for x in made)
         return y_BHxK.squeeze(2), replace(state, length=state.length + 1)

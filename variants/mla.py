@@ -16,7 +16,7 @@ class MultiHeadLatent(Decodable[Rows]):
     """Keys and values of every head are made from one latent, which is all that decoding keeps.
 
     c = RMSNorm(x W_c), k_h = [c W_uk_h, turn(x W_r)], v_h = c W_uv_h, and out_h = softmax(q_h k_h^T
-    / sqrt(N + R)) v_h, the last R numbers of q and k being turned by their place; q = RMSNorm(x
+    / sqrt(N + R)) v_h, the last R numbers of q and k being rotated by their position; q = RMSNorm(x
     W_dq) W_uq where it has a rank (DeepSeek-V2, DeepSeek-AI 2024, arXiv:2405.04434). A step takes
     W_uk into the query and W_uv to the mixture, and reads the C + R numbers of each token once.
     """
@@ -52,7 +52,7 @@ class MultiHeadLatent(Decodable[Rows]):
         rope: int = 64
         """Width of the part that has (R): one key for all heads; 0 in GLM-5.3."""
         turn: bool = True
-        """Whether the last R numbers are turned by their place; not in Kimi Linear."""
+        """Whether the last R numbers are rotated by their position; not in Kimi Linear."""
         value: int | None = None
         """Width of a head's value (V), head_dim unless given."""
         query_rank: int = 0
@@ -64,10 +64,10 @@ class MultiHeadLatent(Decodable[Rows]):
         usual = config.head_width
         nope = usual if config.nope is None else config.nope
         value = usual if config.value is None else config.value
-        least = {"latent": 1, "value": 1, "rope": 0, "nope": 0, "query_rank": 0}
+        minimum = {"latent": 1, "value": 1, "rope": 0, "nope": 0, "query_rank": 0}
         for name, number in (("value", value), ("nope", nope), *vars(config).items()):
-            if number is not None and name in least and number < least[name]:
-                raise Unsupported(f"{name} {number} is below {least[name]}")
+            if number is not None and name in minimum and number < minimum[name]:
+                raise Unsupported(f"{name} {number} is below {minimum[name]}")
         if config.rope % 2 or nope + config.rope == 0:
             raise Unsupported(f"rope {config.rope} is not even, or there is no width at all")
         self.query_width, self.row_width = nope + config.rope, config.latent + config.rope
@@ -96,13 +96,13 @@ class MultiHeadLatent(Decodable[Rows]):
         return made
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
-        return self._placed(super().project(x_BTD), 0)
+        return self._rotated(super().project(x_BTD), 0)
 
     def project_step(self, x_BD: Tensor, state: Rows) -> tuple[tuple[Tensor, ...], Rows]:
-        q_BHxK, row_BxE = self._placed(super().project(x_BD.unsqueeze(1)), state.length)
+        q_BHxK, row_BxE = self._rotated(super().project(x_BD.unsqueeze(1)), state.length)
         return (q_BHxK.squeeze(2), row_BxE.squeeze(1)), state
 
-    def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
+    def _rotated(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         (q_BHTK, row_BTE), nope = inputs, self.up.key_HCN.shape[2]
         at = slice(first, first + row_BTE.shape[1])
         cos_TR, sin_TR, latent = self.cos_TR[at], self.sin_TR[at], self.up.latent
@@ -111,8 +111,8 @@ class MultiHeadLatent(Decodable[Rows]):
         q = [q_BHTK[..., :nope], turned(q_BHTK[..., nope:], cos_TR, sin_TR)]
         return torch.cat(q, dim=-1), torch.cat(row, dim=-1)
 
-    def attend(self, q_BHTK: Tensor, row_BTE: Tensor, real_BT: Tensor | None = None) -> Tensor:
-        return self.up.expanded(q_BHTK, row_BTE, real_BT, causal=self.causal)
+    def attend(self, q_BHTK: Tensor, row_BTE: Tensor, valid_BT: Tensor | None = None) -> Tensor:
+        return self.up.expanded(q_BHTK, row_BTE, valid_BT, causal=self.causal)
 
     def init_state(self, batch: int, context: int) -> Rows:
         return Rows.init(self, batch, context, self.row_width)

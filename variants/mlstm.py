@@ -100,7 +100,7 @@ class MatrixLstm(Decodable[Memory]):
         v_BHTV: Tensor,
         in_BHT: Tensor,
         keep_BHT: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         """Padding trails: no real query sees it."""
         dtype = q_BHTF.dtype
@@ -122,8 +122,8 @@ class MatrixLstm(Decodable[Memory]):
         q_BHF, k_BHF, v_BHV, in_BH, keep_BH, state = inputs
         return state.step(q_BHF, k_BHF, v_BHV, wide(in_BH), self._kept(keep_BH))
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
-        return self._gated(x_BTD, self.mix(*self.project(x_BTD), real_BT))
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
+        return self._gated(x_BTD, self.mix(*self.project(x_BTD), valid_BT))
 
     def decode(self, x_BD: Tensor, state: Memory) -> tuple[Tensor, Memory]:
         inputs, state = self.project_step(x_BD, state)

@@ -79,7 +79,7 @@ class MixtureOfBlocks(Rotary, Decodable[Gated]):
         self.horizon = self.whole
 
     def attend(
-        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         qkv = q_BHTK, k_BGTK, v_BGTK
         return exact_until(self.whole, *qkv, block=self.block, late=self._chosen)
@@ -103,8 +103,8 @@ class MixtureOfBlocks(Rotary, Decodable[Gated]):
         step = rows_at_once(q_BHTK, mean_BGZK.shape[2])
         for first in range(0, T, step):
             q_BHCK = q_BHTK[:, :, first : first + step]
-            places = torch.arange(first, first + q_BHCK.shape[2], device=q_BHTK.device)
-            own_C1 = self.top + places[:, None] // self.block
+            positions = torch.arange(first, first + q_BHCK.shape[2], device=q_BHTK.device)
+            own_C1 = self.top + positions[:, None] // self.block
             before = self.top + (first + q_BHCK.shape[2] - 1) // self.block
             gate_BHCZ = _gate(q_BHCK, mean_BGZK[:, :, :before])
             later_CZ = torch.arange(before, device=q_BHTK.device) >= own_C1

@@ -66,19 +66,19 @@ class Nystromformer(Attention):
         self.filter_HW = nn.Parameter(weights_HW * config.kernel**-0.5) if config.kernel else None
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         M = min(self.landmarks, q_BHTK.shape[2])
-        q_BHMK, k_BHMK = (segment_means(x, M, real_BT) for x in (q_BHTK, k_BHTK))
-        filled_BM = None if real_BT is None else filled(real_BT, M)
+        q_BHMK, k_BHMK = (segment_means(x, M, valid_BT) for x in (q_BHTK, k_BHTK))
+        filled_BM = None if valid_BT is None else filled(valid_BT, M)
         inverse_BHMM = _pseudo_inverse(_kernel(q_BHMK, k_BHMK, filled_BM), self.iterations)
-        summary_BHMK = exact(q_BHMK, k_BHTK, v_BHTK, real_BT)
+        summary_BHMK = exact(q_BHMK, k_BHTK, v_BHTK, valid_BT)
         # From the right, so that S(q, k') is a factor of plain attention and never exists.
         summary_BHMK = (inverse_BHMM @ summary_BHMK.to(inverse_BHMM.dtype)).to(v_BHTK.dtype)
         out_BHTK = exact(q_BHTK, k_BHMK, summary_BHMK, filled_BM)
         if self.filter_HW is None:
             return out_BHTK
-        v_BHTK = v_BHTK if real_BT is None else v_BHTK * real_BT[:, None, :, None]
+        v_BHTK = v_BHTK if valid_BT is None else v_BHTK * valid_BT[:, None, :, None]
         return _filtered(v_BHTK, self.filter_HW) + out_BHTK
 
 

@@ -89,31 +89,31 @@ class Perceiver(Decodable[Latents]):
         self.layers = nn.ModuleList(LatentLayer(width, self.head_dim) for _ in range(config.layers))
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         if self.causal:
-            place_BM = last_places(self.latents, q_BHTK[:, 0], real_BT)
-            q_BHMK = q_BHTK.take_along_dim(place_BM[:, None, :, None], dim=2)
-            return self._read(q_BHMK, k_BHTK, v_BHTK, place_BM)
+            position_BM = last_places(self.latents, q_BHTK[:, 0], valid_BT)
+            q_BHMK = q_BHTK.take_along_dim(position_BM[:, None, :, None], dim=2)
+            return self._read(q_BHMK, k_BHTK, v_BHTK, position_BM)
         q_BHMK = self.split("q", self.query(self.latents_MD.unsqueeze(0)))
-        y_BHMK = exact(q_BHMK.expand(len(q_BHTK), -1, -1, -1), k_BHTK, v_BHTK, real_BT)
+        y_BHMK = exact(q_BHMK.expand(len(q_BHTK), -1, -1, -1), k_BHTK, v_BHTK, valid_BT)
         z_BMD = self.norm(self._work(self.latents_MD + self.read(merge_heads(y_BHMK))))
         return exact(q_BHTK, self.split("q", self.key(z_BMD)), self.split("q", self.value(z_BMD)))
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """Causal: only the last tokens ask, so only they are projected to queries."""
         if not self.causal:
-            return super().forward(x_BTD, real_BT)
-        place_BM = last_places(self.latents, x_BTD, real_BT)
-        x_BMD = x_BTD.take_along_dim(place_BM[..., None], dim=1)
+            return super().forward(x_BTD, valid_BT)
+        position_BM = last_places(self.latents, x_BTD, valid_BT)
+        x_BMD = x_BTD.take_along_dim(position_BM[..., None], dim=1)
         inputs = self.project_each({"q": x_BMD, "k": x_BTD, "v": x_BTD})
         q_BHMK, k_BHTK, v_BHTK = self.repeated(inputs)
-        return self.output(self._read(q_BHMK, k_BHTK, v_BHTK, place_BM))
+        return self.output(self._read(q_BHMK, k_BHTK, v_BHTK, position_BM))
 
-    def _read(self, q_BHMK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, place_BM: Tensor) -> Tensor:
+    def _read(self, q_BHMK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, position_BM: Tensor) -> Tensor:
         """Latents of what each of the last tokens reads up to itself."""
         at_T = torch.arange(k_BHTK.shape[2], device=k_BHTK.device)
-        seen_BxMT = (at_T <= place_BM.unsqueeze(2)).unsqueeze(1)
+        seen_BxMT = (at_T <= position_BM.unsqueeze(2)).unsqueeze(1)
         y_BHMK = scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, attn_mask=seen_BxMT)
         return self.split("q", self._work(self.read(merge_heads(y_BHMK))))
 
@@ -123,9 +123,9 @@ class Perceiver(Decodable[Latents]):
             z_BMD = layer(z_BMD, causal=self.causal)
         return z_BMD
 
-    def output_mask(self, real_BT: Tensor) -> Tensor:
+    def output_mask(self, valid_BT: Tensor) -> Tensor:
         """Causal: the last real tokens come first, and padding trails again."""
-        return real_BT[:, : self.latents] if self.causal else real_BT
+        return valid_BT[:, : self.latents] if self.causal else valid_BT
 
     def init_state(self, batch: int, context: int) -> Latents:
         inputs = (batch, self.heads, max(self.config.tokens, context + 1), self.head_dim)

@@ -87,23 +87,23 @@ class Poolingformer(Attention):
         return nn.Parameter(torch.randn(self.heads, width, self.size) * width**-0.5)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T = q_BHTK.shape[2]
-        y_BHTK = banded(q_BHTK, k_BHTK, v_BHTK, real_BT, before=self.near, after=self.near)
+        y_BHTK = banded(q_BHTK, k_BHTK, v_BHTK, valid_BT, before=self.near, after=self.near)
         y_BTE = merge_heads(y_BHTK)
         q_BHTK, k_BHTK, v_BHTK = (self.split("q", self.again[name](y_BTE)) for name in "qkv")
-        k_BHZK, v_BHZK = self._pool(k_BHTK, "k", real_BT), self._pool(v_BHTK, "v", real_BT)
+        k_BHZK, v_BHZK = self._pool(k_BHTK, "k", valid_BT), self._pool(v_BHTK, "v", valid_BT)
         # Padding trails: a stretch holds a token if its first is one.
-        some_BZ = None if real_BT is None else real_BT[:, :: self.stride]
+        some_BZ = None if valid_BT is None else valid_BT[:, :: self.stride]
         q_BFZK = by_place(q_BHTK, self.stride)
         z_BFZK = banded(q_BFZK, k_BHZK, v_BHZK, some_BZ, before=self.far, after=self.far)
         return y_BHTK + in_order(z_BFZK, self.stride, T)
 
-    def _pool(self, x_BHTK: Tensor, name: str, real_BT: Tensor | None) -> Tensor:
+    def _pool(self, x_BHTK: Tensor, name: str, valid_BT: Tensor | None) -> Tensor:
         T = x_BHTK.shape[2]
-        x_BHZSK = stretches(x_BHTK, self.size, self.stride, real_BT)
-        there_BxZS = present(T, self.size, self.stride, real_BT, like=x_BHTK)
+        x_BHZSK = stretches(x_BHTK, self.size, self.stride, valid_BT)
+        there_BxZS = present(T, self.size, self.stride, valid_BT, like=x_BHTK)
         if self.pooling == "mean":
             return mean(x_BHZSK, there_BxZS)
         if self.pooling == "max":

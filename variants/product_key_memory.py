@@ -73,7 +73,7 @@ class ProductKeyMemory(FeedForward):
         for name, column in zip(("first_C", "second_C"), zip(*ranks, strict=True), strict=True):
             self.register_buffer(name, torch.tensor(column), persistent=False)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         slot_NHS, score_NHS = self._found(x_BTD.flatten(0, 1))
         weight_NHS = score_NHS.softmax(-1).to(x_BTD.dtype)
         slot_NE, weight_NE = slot_NHS.flatten(1), weight_NHS.flatten(1)
@@ -102,7 +102,7 @@ class ProductKeyMemory(FeedForward):
         at_HNS = pair_HNC.topk(self.best, sorted=False).indices
         return i_HNS.gather(-1, self.first_C[at_HNS]), j_HNS.gather(-1, self.second_C[at_HNS])
 
-    def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:
+    def usage(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Usage:
         weights = sum(weight.numel() for weight in self.parameters()) - self.values_SD.numel()
         H = self.keys_ZPJ.shape[0] // 2
         return Usage(

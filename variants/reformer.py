@@ -82,24 +82,24 @@ class Reformer(Decodable[Sorted]):
         self.hash = CrossPolytope(self.head_dim, config.hashes, bits)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         if q_BHTK.dtype == torch.float16:  # too short a range for the weights
-            return self.attend(q_BHTK.float(), k_BHTK.float(), v_BHTK.float(), real_BT).half()
+            return self.attend(q_BHTK.float(), k_BHTK.float(), v_BHTK.float(), valid_BT).half()
         B, H, T, _ = q_BHTK.shape
         chunk = min(self.chunk, T)
         bucket_BHRT = self.hash(q_BHTK)
-        if real_BT is not None:  # padding has a bucket of its own, behind all others
-            bucket_BHRT = bucket_BHRT.masked_fill(~real_BT[:, None, None], self.hash.buckets)
+        if valid_BT is not None:  # padding has a bucket of its own, behind all others
+            bucket_BHRT = bucket_BHRT.masked_fill(~valid_BT[:, None, None], self.hash.buckets)
         order_BHRT = by_bucket(pad(bucket_BHRT, (0, -T % chunk), value=self.hash.buckets))
         # Zeros for what fills up the last chunk, and for what the first sees before it.
-        rows_BHTE = pad(self._rows(q_BHTK, v_BHTK, real_BT), (0, 0, 0, -T % chunk + 1))
+        rows_BHTE = pad(self._rows(q_BHTK, v_BHTK, valid_BT), (0, 0, 0, -T % chunk + 1))
         group = max(1, CACHED // (2 * chunk * T)) if pieces_pay(q_BHTK) else B * H
         parts = (torch.split(x.flatten(0, 1), group) for x in (rows_BHTE, order_BHRT))
         sums = [self._rounds(rows, order, chunk) for rows, order in zip(*parts, strict=True)]
         return quotient(torch.cat(sums)[:, :T].view(B, H, T, -1), v_BHTK)
 
-    def _rows(self, q_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def _rows(self, q_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """What sorting moves of each token: k; v and 1, zeros for padding; its logits' scale.
 
         The logit of i and j is k_i k_j times the scale of i, hence at most the scale, which is
@@ -107,8 +107,8 @@ class Reformer(Decodable[Sorted]):
         """
         scale_BHT1 = q_BHTK.norm(dim=-1, keepdim=True) * (math.log2(math.e) * self.head_dim**-0.5)
         one_BHT1 = torch.ones_like(scale_BHT1)
-        if real_BT is not None:
-            one_BHT1 = one_BHT1 * real_BT[:, None, :, None]
+        if valid_BT is not None:
+            one_BHT1 = one_BHT1 * valid_BT[:, None, :, None]
             v_BHTK = v_BHTK * one_BHT1
         unit_BHTK = normalize(q_BHTK, dim=-1, eps=1e-6)
         return torch.cat([unit_BHTK, v_BHTK, one_BHT1, scale_BHT1], dim=-1)

@@ -17,9 +17,9 @@ class RetNet(Recurrent):
     """Linear attention in which a token's weight fades and turns with its distance.
 
     S_t = g_h S_(t-1) + k_t v_t^T and y_t = S_t^T q_t, with g_h = 1 - 2^(-5 - h) for heads h = 0 ..
-    H - 1, q and k turned by the angles t 10000^(-r / (K/2 - 1)) of their pairs r of channels, and k
-    divided by sqrt K; out = (y over its root mean square in each head) silu(x W)
-    (Retentive Network, Sun et al. 2023, arXiv:2307.08621). Values are twice as wide as keys.
+    H - 1, q and k turned by the angles t 10000^(-r / (K/2 - 1)) of their pairs r of channels, and
+    k divided by sqrt K; out = (y over its root mean square in each head) silu(x W) (Retentive
+    Network, Sun et al. 2023, arXiv:2307.08621). Values are twice as wide as keys.
     """
 
     card = Card(
@@ -70,10 +70,10 @@ class RetNet(Recurrent):
         return tuple(x_BHxK.squeeze(2) for x_BHxK in inputs), state
 
     def _turned(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
-        """With q and k of the tokens from place `first` on turned, pairs of neighbours each."""
+        """With q and k of the tokens from position `first` on turned, pairs of neighbours each."""
         q_BHTK, k_BHTK, *rest = inputs
-        place_T = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device)
-        angle_TR = place_T[:, None] * self.rate_R.double()
+        position_T = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device)
+        angle_TR = position_T[:, None] * self.rate_R.double()
         cos_TR, sin_TR = angle_TR.cos().to(q_BHTK.dtype), angle_TR.sin().to(q_BHTK.dtype)
 
         def turned(x_BHTK: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class RetNet(Recurrent):
         k_BHTK: Tensor,
         v_BHTV: Tensor,
         gate_BHTV: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         y_BHTV = decay_scan(q_BHTK, k_BHTK * self.head_dim**-0.5, v_BHTV, self.decay_H)
         return normed(y_BHTV, None) * silu(gate_BHTV)

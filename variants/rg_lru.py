@@ -68,7 +68,7 @@ class RGLRU(Convolved):
     def state_shape(self) -> tuple[int, int, int]:
         return self.heads, 1, self.head_dim
 
-    def attend(self, x_BHTK: Tensor, branch_BHTK: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def attend(self, x_BHTK: Tensor, branch_BHTK: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         B, H, T, K = x_BHTK.shape
         tokens = max(64, CACHED // (4 * B * H * K)) if pieces_pay(x_BHTK) else T
         now_BHK, outs = wide(x_BHTK.new_zeros(B, H, K)), list[Tensor]()

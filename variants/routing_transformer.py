@@ -84,7 +84,7 @@ class RoutingTransformer(Decodable[Members]):
         return q_BHTK, q_BHTK, v_BGTK
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         B, H, T, _ = q_BHTK.shape
         centre_HCK = self.centre_HCK.to(torch.promote_types(q_BHTK.dtype, torch.float32))
@@ -94,10 +94,10 @@ class RoutingTransformer(Decodable[Members]):
             q_GTK if self.share_qk else normal(k_BHTK).flatten(0, 1),
             v_BHTK.flatten(0, 1),
             centre_HCK.expand(B, -1, -1, -1).flatten(0, 1),
-            *([] if real_BT is None else [real_BT.repeat_interleave(H, dim=0)]),
+            *([] if valid_BT is None else [valid_BT.repeat_interleave(H, dim=0)]),
         ]
-        most = CACHED if pieces_pay(q_BHTK) else ROOM
-        group = max(1, most // (centre_HCK.shape[1] * T))
+        maximum = CACHED if pieces_pay(q_BHTK) else ROOM
+        group = max(1, maximum // (centre_HCK.shape[1] * T))
         parts = zip(*(torch.split(x, group) for x in whole), strict=True)
         return torch.cat([self._routed(*part) for part in parts]).view_as(q_BHTK)
 
@@ -107,24 +107,24 @@ class RoutingTransformer(Decodable[Members]):
         k_GTK: Tensor,
         v_GTK: Tensor,
         centre_GCK: Tensor,
-        real_GT: Tensor | None = None,
+        valid_GT: Tensor | None = None,
     ) -> Tensor:
         members = min(self.window, q_GTK.shape[1])
-        key_GCW = nearest(k_GTK, centre_GCK, members, real_GT)
+        key_GCW = nearest(k_GTK, centre_GCK, members, valid_GT)
         k_GCWK, v_GCWK = (take(x.to(v_GTK.dtype), key_GCW) for x in (k_GTK, v_GTK))
         query_GCW, q_GCWK = key_GCW, k_GCWK
         if not self.share_qk:
-            query_GCW = nearest(q_GTK, centre_GCK, members, real_GT)
+            query_GCW = nearest(q_GTK, centre_GCK, members, valid_GT)
             q_GCWK = take(q_GTK.to(v_GTK.dtype), query_GCW)
         mask, counts_GCW = None, torch.ones_like(q_GCWK[..., 0])
-        # Places ascend: among shared ones, a rank is as good as a position, and padding is last.
+        # Positions ascend: among shared ones, a rank is as good as a position, and padding is last.
         in_order = self.causal and self.share_qk
         if self.causal and not self.share_qk:
             seen_GCWW = query_GCW.unsqueeze(-1) >= key_GCW.unsqueeze(-2)
             counts_GCW = seen_GCWW[..., 0].to(v_GTK.dtype)
             mask = hiding(seen_GCWW, v_GTK)
-        elif real_GT is not None and not self.causal:
-            mask = hiding(take(real_GT.unsqueeze(-1), key_GCW).mT, v_GTK)
+        elif valid_GT is not None and not self.causal:
+            mask = hiding(take(valid_GT.unsqueeze(-1), key_GCW).mT, v_GTK)
         out_GCWK = scaled_dot_product_attention(q_GCWK, k_GCWK, v_GCWK, mask, is_causal=in_order)
         if self.causal and not self.share_qk:
             out_GCWK = out_GCWK * counts_GCW.unsqueeze(-1)

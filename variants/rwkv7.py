@@ -102,7 +102,7 @@ class RWKV7(Shifted):
         v_BHTV: Tensor,
         rate_BHTK: Tensor,
         gate_BHTV: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         z_BHTK, k_BHTK = self._keys(k_BHTK, rate_BHTK)
         e_BHTK = z_BHTK * rate_BHTK

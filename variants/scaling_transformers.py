@@ -70,7 +70,7 @@ class ScalingTransformers(FeedForward):
         self.up_FD = nn.Parameter(torch.empty(F, D).uniform_(-1, 1) * D**-0.5)
         self.down_FD = nn.Parameter(torch.empty(F, D).uniform_(-1, 1) * F**-0.5)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         x_ND = x_BTD.flatten(0, 1)
         logits_NJU = self._logits(x_ND)
         if self.training:
@@ -107,7 +107,7 @@ class ScalingTransformers(FeedForward):
         h_NJU = (x_ND @ self.up_FD.mT).view_as(mask_NJU) * mask_NJU
         return h_NJU.relu().flatten(1) @ self.down_FD
 
-    def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:
+    def usage(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Usage:
         F, D = self.up_FD.shape
         total = sum(weight.numel() for weight in self.parameters())
         return Usage(

@@ -55,10 +55,10 @@ class SDPA(Prepared, Decodable[Cache]):
         self.backend = BACKENDS.get(config.backend)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         with nullcontext() if self.backend is None else sdpa_kernel(self.backend):
-            return exact(q_BHTK, k_BHTK, v_BHTK, real_BT, causal=self.causal)
+            return exact(q_BHTK, k_BHTK, v_BHTK, valid_BT, causal=self.causal)
 
     def init_state(self, batch: int, context: int) -> Cache:
         return Cache.init(self, batch, context)

@@ -53,12 +53,12 @@ class SetTransformer(Attention):
         self.summary_v = nn.Linear(width, width, bias=False)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         # `exact` divides by sqrt K; what is left of sqrt D goes to the smaller operand.
         rest = self.heads**-0.5
         points_BHMK = (self.points_HMK * rest).expand(q_BHTK.shape[0], -1, -1, -1)
-        summary_BHMK = exact(points_BHMK, k_BHTK, v_BHTK, real_BT)
+        summary_BHMK = exact(points_BHMK, k_BHTK, v_BHTK, valid_BT)
         summary_BMD = merge_heads(summary_BHMK)
         k_BHMK = self.split("q", self.summary_k(summary_BMD)) * rest
         return exact(q_BHTK, k_BHMK, self.split("q", self.summary_v(summary_BMD)))

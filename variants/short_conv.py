@@ -56,7 +56,7 @@ class GatedShortConv(Decodable[Recent]):
         self.conv = ShortConv(channels, config.taps, bias=config.bias, activate=False)
 
     def attend(
-        self, B_BHTK: Tensor, C_BHTK: Tensor, x_BHTK: Tensor, real_BT: Tensor | None = None
+        self, B_BHTK: Tensor, C_BHTK: Tensor, x_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         gated_BTE = (B_BHTK * x_BHTK).transpose(1, 2).flatten(2)
         y_BTE: Tensor = self.conv(gated_BTE)

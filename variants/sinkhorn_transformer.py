@@ -72,10 +72,10 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.block = self.period = config.block_size or near_root(config.tokens)
-        for name, least in (("block_size", 1), ("iterations", 1), ("sortcut", 0)):
+        for name, minimum in (("block_size", 1), ("iterations", 1), ("sortcut", 0)):
             given = getattr(config, name)
-            if given is not None and given < least:
-                raise Unsupported(f"{name} {given} is below {least}")
+            if given is not None and given < minimum:
+                raise Unsupported(f"{name} {given} is below {minimum}")
         if config.temperature <= 0:
             raise Unsupported(f"temperature {config.temperature} is not above 0")
         if config.sortcut and config.causal:
@@ -85,23 +85,23 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         self.sort = SortingNetwork(self.heads, self.head_dim, self.blocks, balance)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T = q_BHTK.shape[2]
         if self.causal:  # padding trails: no real query sees it, nor does the sum of one
-            real_BT = None
-        elif real_BT is None and T % self.block:
-            real_BT = torch.ones(1, T, dtype=torch.bool, device=q_BHTK.device)
+            valid_BT = None
+        elif valid_BT is None and T % self.block:
+            valid_BT = torch.ones(1, T, dtype=torch.bool, device=q_BHTK.device)
         q, k, v = (self._cut(x) for x in (q_BHTK, k_BHTK, v_BHTK))  # (B, H, Z, C, K)
-        real_BxZC, mask = None, self._past(q) if self.causal else None
-        if real_BT is not None:
-            real_BxZC = self._cut(real_BT[:, None, :, None]).squeeze(-1)
-            k, v = (x.masked_fill(~real_BxZC.unsqueeze(-1), 0) for x in (k, v))
-        sort_BHYZ = self.sort(q, k, real_BxZC)[:, :, : self.sortcut or None]
+        valid_BxZC, mask = None, self._past(q) if self.causal else None
+        if valid_BT is not None:
+            valid_BxZC = self._cut(valid_BT[:, None, :, None]).squeeze(-1)
+            k, v = (x.masked_fill(~valid_BxZC.unsqueeze(-1), 0) for x in (k, v))
+        sort_BHYZ = self.sort(q, k, valid_BxZC)[:, :, : self.sortcut or None]
         sees = mixed if self.sortcut else beside
         k, v = sees(sort_BHYZ, k), sees(sort_BHYZ, v)  # (B, H, Y, S, K)
-        if real_BxZC is not None:
-            share_BHYS1 = shares(sort_BHYZ, real_BxZC, own=not self.sortcut)
+        if valid_BxZC is not None:
+            share_BHYS1 = shares(sort_BHYZ, valid_BxZC, own=not self.sortcut)
             whole_BHYS1 = share_BHYS1.masked_fill(share_BHYS1 <= FAINT, 1)  # FAINT may be 0 in x
             k, v = (x / whole_BHYS1.to(x.dtype) for x in (k, v))
             mask = (share_BHYS1.log().to(q.dtype) + hiding(share_BHYS1 > FAINT, q)).flatten(0, 1).mT
@@ -131,11 +131,11 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: SortedBlocks
     ) -> tuple[Tensor, SortedBlocks]:
-        block, place = divmod(state.length, self.block)
+        block, position = divmod(state.length, self.block)
         state.row_BHSE[:, :, state.length] = torch.cat([k_BHK, v_BHK], dim=-1)
         sum_BHE = state.sum_BHE + wide(torch.cat([q_BHK, k_BHK], dim=-1))
         near_BHCE = state.near_BHCE
-        if block and not place:
+        if block and not position:
             logits_BHxZ = self.sort.logits(sum_BHE.unsqueeze(2), block)
             state.logits_BHZZ[:, :, block - 1 : block, :block] = logits_BHxZ
             sort_BHZZ = self.sort.past(state.logits_BHZZ[:, :, :block, :block])

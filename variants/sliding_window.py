@@ -94,14 +94,14 @@ class SlidingWindow(Prepared, Decodable[Ring]):
         return output_gate.gated(self.gate, self._attend(q_BHTK, k_BGTK, v_BGTK, *mask), gate_BHT)
 
     def _attend(
-        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         if self.sink_H is not None:
             return windowed(q_BHTK, k_BGTK, v_BGTK, window=self.window, sink_H=self.sink_H)
         qkv, first = (q_BHTK, k_BGTK, v_BGTK), self.first
         if not self.causal:
             reach = self.window // 2
-            return banded(*qkv, real_BT, before=reach, after=reach, always=first)
+            return banded(*qkv, valid_BT, before=reach, after=reach, always=first)
         # Padding trails: no real query sees it.
         y_BHTK = banded(*qkv, before=self.window - 1, after=0, always=first)
         if not first:

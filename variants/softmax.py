@@ -37,14 +37,14 @@ class Softmax(Prepared, Decodable[Cache]):
     )
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         hidden = None
         if self.causal:  # padding trails: no real query sees it
             T = q_BHTK.shape[2]
             hidden = torch.ones(T, T, dtype=torch.bool, device=q_BHTK.device).triu_(1)
-        elif real_BT is not None:
-            hidden = ~real_BT[:, None, None, None, :]
+        elif valid_BT is not None:
+            hidden = ~valid_BT[:, None, None, None, :]
         return _attention(q_BHTK, k_BHTK, v_BHTK, hidden)
 
     def init_state(self, batch: int, context: int) -> Cache:

@@ -72,7 +72,7 @@ class SparseTransformer(Rotary, Decodable[Cache]):
         self.summary = min(config.summary, self.stride)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T = q_BHTK.shape[2]  # padding trails: no real query sees it
         group = max(1, -(-T // self.stride) // CHUNKS) if self.fixed else 1  # blocks of a chunk

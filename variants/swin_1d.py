@@ -58,29 +58,29 @@ class Swin1D(Attention):
         nn.init.normal_(self.bias, std=0.02)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T = q_BHTK.shape[2]
         end = self.shift + max(0, T - self.shift) // self.window * self.window
         out = []
         for i, j in ((0, min(self.shift, T)), (self.shift, end), (end, T)):
             if i < j:  # a short window, all whole ones, a short window
-                real = None if real_BT is None else real_BT[:, i:j]
+                valid = None if valid_BT is None else valid_BT[:, i:j]
                 q, k, v = (x[:, :, i:j] for x in (q_BHTK, k_BHTK, v_BHTK))
-                out.append(self._within(q, k, v, real, min(self.window, j - i)))
+                out.append(self._within(q, k, v, valid, min(self.window, j - i)))
         return out[0] if len(out) == 1 else torch.cat(out, dim=2)
 
     def _within(
-        self, q: Tensor, k: Tensor, v: Tensor, real_BT: Tensor | None, window: int
+        self, q: Tensor, k: Tensor, v: Tensor, valid_BT: Tensor | None, window: int
     ) -> Tensor:
         mask = self._bias(window)
-        if real_BT is not None:
-            mask = mask + hide(~real_BT.reshape(-1, 1, 1, window), mask)
+        if valid_BT is not None:
+            mask = mask + hide(~valid_BT.reshape(-1, 1, 1, window), mask)
         q_XHCK, k_XHCK, v_XHCK = (fold(x, window) for x in (q, k, v))
         return unfold(within(q_XHCK, k_XHCK, v_XHCK, mask), len(q))
 
     def _bias(self, window: int) -> Tensor:
-        """The bias of each head between the places of a window, (1, H, W, W)."""
+        """The bias of each head between the positions of a window, (1, H, W, W)."""
         at_W = torch.arange(window, device=self.bias.device)
         away_WW = at_W[:, None] - at_W + self.reach - 1
         # Contiguous, or a CPU's fused kernel would not take it.

@@ -95,10 +95,10 @@ class Synthesizer(Decodable[Cache]):
         return q_BHTK, made.get("k", v_BGTK), v_BGTK
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         return by_rows(
-            q_BHTK, k_BHTK, v_BHTK, real_BT,
+            q_BHTK, k_BHTK, v_BHTK, valid_BT,
             causal=self.causal, logits=self._logits, weigh=partial(torch.softmax, dim=-1),
         )  # fmt: skip
 

@@ -64,18 +64,18 @@ class TokenLearner(TokenMixer):
             self.between = nn.Linear(config.learned, config.learned)
             self.renorm = nn.LayerNorm(config.dim, eps=1e-6)
 
-    def mix_tokens(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def mix_tokens(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         weights_BST = self.weigh(x_BTD).mT
-        if real_BT is not None:
-            weights_BST = weights_BST.masked_fill(~real_BT.unsqueeze(1), lowest(weights_BST))
+        if valid_BT is not None:
+            weights_BST = weights_BST.masked_fill(~valid_BT.unsqueeze(1), lowest(weights_BST))
         learned_BSD = weights_BST.softmax(-1) @ x_BTD
         if not self.fuse:
             return learned_BSD
         mixed_BSD = self.renorm(self.between(self.norm(learned_BSD).mT).mT)
         return self.gate(x_BTD).sigmoid() @ mixed_BSD
 
-    def output_mask(self, real_BT: Tensor) -> Tensor:
-        return real_BT if self.fuse else real_BT.new_ones(len(real_BT), self.learned)
+    def output_mask(self, valid_BT: Tensor) -> Tensor:
+        return valid_BT if self.fuse else valid_BT.new_ones(len(valid_BT), self.learned)
 
 
 def _mlp(dim: int, narrow: int, out: int, *, bias: bool) -> nn.Sequential:

@@ -53,10 +53,10 @@ class TransformerXL(DecodableSegments):
     def __init__(self, config: Config) -> None:
         if config.memory < 0:
             raise Unsupported(f"memory {config.memory} is below 0")
-        super().__init__(config, segment=config.segment, most=config.memory)
+        super().__init__(config, segment=config.segment, max_memory=config.memory)
 
     def remembered(self, passed: int) -> int:
-        return min(passed, self.most)
+        return min(passed, self.max_memory)
 
     def remember(self, k_BHSK: Tensor, v_BHSK: Tensor, passed: int) -> tuple[Tensor, Tensor]:
         first = k_BHSK.shape[2] - self.remembered(passed)

@@ -67,16 +67,16 @@ class Option:
         return self.layout.deployment.batch / self.token.value if self.token else None
 
     @property
-    def chances(self) -> Mapping[Resource, float | None]:
+    def probabilities(self) -> Mapping[Resource, float | None]:
         """That each limit is kept; None where it is not known."""
         limits, found = self.limits, dict[Resource, float | None]()
         if limits.memory is not None:
             found["memory"] = 1.0 if self.memory.total <= limits.memory else 0.0
         if limits.prefill is not None:
-            found["prefill"] = _chance(self.prefill, limits.prefill)
+            found["prefill"] = _probability(self.prefill, limits.prefill)
         if limits.tokens_per_second is not None:
             seconds = self.layout.deployment.batch / limits.tokens_per_second
-            found["tokens/s"] = _chance(self.token, seconds)
+            found["tokens/s"] = _probability(self.token, seconds)
         return {**found, **self.proven}
 
     @property
@@ -94,22 +94,22 @@ class Option:
         return float(all(one is not None and one.meets(limit) for one in known))
 
     @property
-    def chance(self) -> float | None:
+    def probability(self) -> float | None:
         """That all limits are kept; None where one of them is not known and none is broken."""
-        chances = list(self.chances.values())
-        if any(chance == 0 for chance in chances):
+        probabilities = list(self.probabilities.values())
+        if any(each == 0 for each in probabilities):
             return 0.0
-        known = [chance for chance in chances if chance is not None]
-        return None if len(known) < len(chances) else prod(known)
+        known = [each for each in probabilities if each is not None]
+        return None if len(known) < len(probabilities) else prod(known)
 
     @property
     def fits(self) -> bool:
-        return self.chance is not None and self.chance >= self.limits.confidence
+        return self.probability is not None and self.probability >= self.limits.confidence
 
     @property
     def binding(self) -> Resource | None:
         """The limit that is least likely to be kept, of those that are known."""
-        known = {name: chance for name, chance in self.chances.items() if chance is not None}
+        known = {name: each for name, each in self.probabilities.items() if each is not None}
         return min(known, key=lambda name: known[name], default=None)
 
     @property
@@ -123,7 +123,7 @@ class Option:
         return SWAPS.index(layout.swap), -layout.kept, -weights, -cache, -layout.window
 
 
-def _chance(estimate: Estimate | None, limit: float) -> float | None:
+def _probability(estimate: Estimate | None, limit: float) -> float | None:
     return min(SURE, estimate.probability(limit)) if estimate is not None else None
 
 

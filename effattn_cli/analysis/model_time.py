@@ -105,7 +105,7 @@ class Pass:
         return min(1.0, seconds / self.total.value)
 
     @property
-    def most(self) -> float | None:
+    def max_speedup(self) -> float | None:
         """How many times as fast the model could be if its mixers took no time."""
         mixing = self.mixing
         return 1 / (1 - mixing) if mixing is not None and mixing < 1 else None

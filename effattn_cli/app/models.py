@@ -100,9 +100,9 @@ def _contexts(text: str | None, model: Model) -> Sequence[int]:
     return sorted({max(1, end >> halvings) for halvings in range(4)})
 
 
-def _few(values: Sequence[int], most: int, flag: str) -> Sequence[int]:
-    if len(values) > most:
-        raise UsageError(f"{flag}: {len(values)} values are too many for one table, give {most}")
+def _few(values: Sequence[int], maximum: int, flag: str) -> Sequence[int]:
+    if len(values) > maximum:
+        raise UsageError(f"{flag}: {len(values)} values are too many for one table, give {maximum}")
     return values
 
 

@@ -86,7 +86,7 @@ def leaves(tree: object) -> list[Tensor]:
 
 
 def leaf_names(tree: object, name: str) -> list[str]:
-    """A name for each of the `leaves`: `state.k_BGRK`, by fields, keys and places."""
+    """A name for each of the `leaves`: `state.k_BGRK`, by fields, keys and positions."""
     if isinstance(tree, Tensor):
         return [name]
     if is_dataclass(tree) and not isinstance(tree, type):
@@ -94,7 +94,7 @@ def leaf_names(tree: object, name: str) -> list[str]:
     elif isinstance(tree, Mapping):
         parts = dict(tree)
     elif isinstance(tree, list | tuple):
-        parts = {str(place): part for place, part in enumerate(tree)}
+        parts = {str(position): part for position, part in enumerate(tree)}
     else:
         return []
     return [leaf for key, part in parts.items() for leaf in leaf_names(part, f"{name}.{key}")]

@@ -15,7 +15,7 @@ def variant(
 ) -> Callable[[Callable[..., Tensor]], type[Attention]]:
     """Makes a variant of a plain function of q, k and v, which has no options and no weights.
 
-    The function takes its inputs by position, in the order of `inputs`. It may also take `real`,
+    The function takes its inputs by position, in the order of `inputs`. It may also take `valid`,
     the mask of `attend`, and `causal`, by these names.
     """
 
@@ -23,8 +23,8 @@ def variant(
         asked = inspect.signature(function).parameters
 
         def attend(self: Attention, *given: Tensor | None) -> Tensor:
-            *tensors, real = given if len(given) > len(inputs) else (*given, None)
-            extras = {"real": real, "causal": self.causal}
+            *tensors, valid = given if len(given) > len(inputs) else (*given, None)
+            extras = {"valid": valid, "causal": self.causal}
             return function(*tensors, **{name: extras[name] for name in extras if name in asked})
 
         own = {"card": card, "inputs": inputs, "attend": attend}

@@ -41,9 +41,9 @@ class Layer(nn.Module):
             raise Unsupported(f"{self.card.title} is always causal")
         self.register_buffer("like", torch.empty(0), persistent=False)
 
-    def output_mask(self, real_BT: Tensor) -> Tensor:
+    def output_mask(self, valid_BT: Tensor) -> Tensor:
         """Which outputs are real, (B, T'): the inputs that are, unless the variant downsamples."""
-        return real_BT
+        return valid_BT
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class FeedForward(Layer):
     the same expert. Its card's kind is "feed-forward".
     """
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """(B, T, D) to (B, T, D), without the residual; padded rows may hold anything finite."""
         raise NotImplementedError
 
@@ -72,7 +72,7 @@ class FeedForward(Layer):
         """One token of each sequence: (B, D) to (B, D)."""
         return self(x_BD.unsqueeze(1)).squeeze(1)
 
-    def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:  # noqa: ARG002
+    def usage(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Usage:  # noqa: ARG002
         """How much of it these tokens used: all, unless the variant knows better."""
         everything = sum(weight.numel() for weight in self.parameters())
         return Usage(total_parameters=everything, active_parameters=everything)
@@ -96,7 +96,7 @@ class ModelPart(Layer):
         """A random input of so many tokens: (B, T, D)."""
         return torch.randn(batch, tokens, self.config.dim, device=device, dtype=dtype)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         raise NotImplementedError
 
     def decode(self, x_BD: Tensor) -> Tensor:

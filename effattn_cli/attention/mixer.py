@@ -84,7 +84,7 @@ class Attention(Layer):
         return Attention.Config
 
     def attend(self, *inputs: Any, **more: Any) -> Tensor:
-        """The mechanism itself: `attend(q_BHTK, k_BHTK, v_BHTK, real_BT)` gives the mixed values,
+        """The mechanism itself: `attend(q_BHTK, k_BHTK, v_BHTK, valid_BT)` gives the mixed values,
         (B, H, T', V), V being the width of a value.
 
         The inputs come in the order in which `inputs` declares them, and then the mask, which may
@@ -129,9 +129,9 @@ class Attention(Layer):
         out: Tensor = self.projections["out"](merge_heads(y_BHTV))
         return out
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """The whole layer: project, mix, merge the heads, project."""
-        return self.output(self.mix(*self.project(x_BTD), real_BT))
+        return self.output(self.mix(*self.project(x_BTD), valid_BT))
 
 
 def repeat_kv(x_BGTK: Tensor, heads: int) -> Tensor:

@@ -66,9 +66,9 @@ class PlainModule(Layer):
             return config.head_dim or config.dim // config.heads
         return getattr(config, name)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """What the module gives, or the first of several things that it gives."""
-        if real_BT is not None:
+        if valid_BT is not None:
             raise Unsupported(f"{self.card.title} cannot be given padding")
         y = self.module(x_BTD)
         return y[0] if isinstance(y, tuple | list) else y

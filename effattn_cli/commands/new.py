@@ -49,12 +49,12 @@ class {class_name}(Attention):
         self.sharpness = config.sharpness
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         """Queries, keys and values, each (batch, heads, tokens, head width), to mixed values."""
         weights = (self.sharpness * k_BHTK.tanh()).exp()
-        if real_BT is not None:  # True where a token is real; padding stands at the end
-            weights = weights * real_BT[:, None, :, None]
+        if valid_BT is not None:  # True where a token is real; padding stands at the end
+            weights = weights * valid_BT[:, None, :, None]
         if self.causal:
             above, below = (weights * v_BHTK).cumsum(2), weights.cumsum(2)
         else:

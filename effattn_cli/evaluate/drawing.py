@@ -61,9 +61,9 @@ def draw(
     return Drawn(q_GRTK.flatten(0, 1)[None], k_GTK[None], v_GTK[None])
 
 
-def rows(tokens: int, most: int) -> Tensor:
-    """Places of queries, evenly spaced, the first and the last among them."""
-    return torch.linspace(0, tokens - 1, min(tokens, most), dtype=torch.float64).round().long()
+def rows(tokens: int, maximum: int) -> Tensor:
+    """Positions of queries, evenly spaced, the first and the last among them."""
+    return torch.linspace(0, tokens - 1, min(tokens, maximum), dtype=torch.float64).round().long()
 
 
 def _structured(
@@ -80,9 +80,9 @@ def _structured(
         x_NTr[:] = _process(head.correlation, _normal(generator, tokens, rank))
         v_TK = _process(head.correlation, v_TK)
     if head.clusters:
-        place_T = torch.randint(head.clusters, (tokens,), generator=generator)
-        x_NTr = _about(_normal(generator, head.clusters, rank)[place_T], x_NTr)
-        v_TK = _about(_normal(generator, head.clusters, width)[place_T], v_TK)
+        position_T = torch.randint(head.clusters, (tokens,), generator=generator)
+        x_NTr = _about(_normal(generator, head.clusters, rank)[position_T], x_NTr)
+        v_TK = _about(_normal(generator, head.clusters, width)[position_T], v_TK)
     x_NTK = x_NTr @ basis_KR.mT
     mean_K = normalize(_normal(generator, width), dim=0)
     return x_NTK[:-1], x_NTK[-1], v_TK + _offset(head.value_cosine, width) * mean_K
@@ -169,9 +169,11 @@ class _Scores:
         return (entropy_GRN / self.most_N).mean((1, 2))
 
 
-def _root(rising: Callable[[Tensor], Tensor], most: float, number: int) -> Tensor:
+def _root(rising: Callable[[Tensor], Tensor], maximum: float, number: int) -> Tensor:
     """Where so many rising functions are 0, between -most and most, by halves."""
-    low_G, high_G = torch.full((2, number), most, dtype=torch.float64) * torch.tensor([[-1], [1]])
+    low_G, high_G = torch.full((2, number), maximum, dtype=torch.float64) * torch.tensor(
+        [[-1], [1]]
+    )
     for _ in range(STEPS):
         middle_G = (low_G + high_G) / 2
         above_G = rising(middle_G) > 0

@@ -195,12 +195,12 @@ def overlaps(exact_BHNT: Tensor, own_BHNT: Tensor, seen_NT: Tensor) -> Tensor:
     """The share of the largest exact weights that are among the variant's largest, mean over the
     queries (B, H). A query that sees fewer than ten keys has as many to be found.
 
-    A weight of nothing is never one of the largest. Of weights that tie for the last places, each
-    counts in part: as likely as it would be taken if a few of them were, by lot.
+    A weight of nothing is never one of the largest. Of weights that tie for the last ranks,
+    each counts in part: as likely as it would be taken if a few of them were, by lot.
     """
     number_N1 = seen_NT.sum(1, keepdim=True).clamp(max=LARGEST)
     top = min(LARGEST, seen_NT.shape[1])
-    place_BHNL = exact_BHNT.topk(top, dim=-1).indices
+    position_BHNL = exact_BHNT.topk(top, dim=-1).indices
     counts_NL = torch.arange(top) < number_N1
     best_BHNL = own_BHNT.topk(top, dim=-1).values
     least_BHN1 = best_BHNL.gather(-1, (number_N1 - 1).expand(*best_BHNL.shape[:3], 1))
@@ -210,7 +210,7 @@ def overlaps(exact_BHNT: Tensor, own_BHNT: Tensor, seen_NT: Tensor) -> Tensor:
     room_BHN1 = number_N1 - is_more.sum(-1, keepdim=True)
     ties_BHN1 = is_tied.sum(-1, keepdim=True).clamp(min=1)
     chance_BHNT = is_more + is_tied * (room_BHN1 / ties_BHN1).clamp(max=1)
-    taken_BHNL = chance_BHNT.gather(-1, place_BHNL) * counts_NL
+    taken_BHNL = chance_BHNT.gather(-1, position_BHNL) * counts_NL
     return (taken_BHNL.sum(-1) / number_N1[:, 0]).mean(-1).clamp(0, 1)
 
 

@@ -20,8 +20,8 @@ class TinyModel(nn.Module):
     """Fixed embeddings, a norm, the mixer with a residual, a norm, and a head where it is asked.
 
     An embedding is that of the key, then that of the value, then, where the task has positions,
-    sines and cosines of the token's place, the same for every mixer. A mixer adds none of its own,
-    unless one of its options does.
+    sines and cosines of the token's position, the same for every mixer. A mixer adds none of its
+    own, unless one of its options does.
 
     Raises:
         Unsupported: the variant mixes no tokens, or cannot be made as the cell asks.
@@ -34,15 +34,15 @@ class TinyModel(nn.Module):
         if task.is_prefix and not cell.setting.causal:
             raise Unsupported(f"{task.name} asks after each token: it needs a causal mask")
         dim = cell.setting.dim
-        places = POSITIONS if task.positions else 0
-        width = (dim - places) // 2
+        positions = POSITIONS if task.positions else 0
+        width = (dim - positions) // 2
         tables = _pairs(task.symbols, width), _with_none(_sphere(task.values, width))
         self.keys_SE: Tensor
         self.values_SE: Tensor
         self.positions_TE: Tensor
         self.register_buffer("keys_SE", tables[0])
         self.register_buffer("values_SE", tables[1])
-        self.register_buffer("positions_TE", _waves(cell.seq, places))
+        self.register_buffer("positions_TE", _waves(cell.seq, positions))
         self.norm_in, self.norm_out = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.mixer = variant(workload.config(variant, cell))
         self.head = nn.Linear(dim, task.values)
@@ -53,8 +53,9 @@ class TinyModel(nn.Module):
         Raises:
             Unsupported: the mixer gives another number of tokens than it takes.
         """
-        place_BTE = self.positions_TE[: batch.keys_BT.shape[1]].expand(len(batch.keys_BT), -1, -1)
-        parts = self.keys_SE[batch.keys_BT], self.values_SE[batch.values_BT], place_BTE
+        B, T = batch.keys_BT.shape
+        position_BTE = self.positions_TE[:T].expand(B, -1, -1)
+        parts = self.keys_SE[batch.keys_BT], self.values_SE[batch.values_BT], position_BTE
         x_BTD = torch.cat(parts, dim=-1)
         y_BTD = self.mixer(self.norm_in(x_BTD))
         if y_BTD.shape != x_BTD.shape:

@@ -24,7 +24,7 @@ class Task:
     room: int  # tokens that a sequence needs for each unit of its load
     symbols: int  # a key is a pair of symbols, so that keys resemble one another
     values: int
-    positions: bool  # whether every mixer is told the places of the tokens, in the same way
+    positions: bool  # whether every mixer is told the positions of the tokens, in the same way
     is_prefix: bool = False  # asked after each token, about those so far: it needs a causal mask
     trained: float = 1.0  # the longest training sequence, as a share of a test sequence
 

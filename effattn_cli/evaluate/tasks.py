@@ -3,7 +3,7 @@
 Each token holds a key and a value at once, so that one layer of a mixer can solve a task without a
 convolution in front of it. Key 0 and value 0 say that a token has none.
 
-B sequences of T tokens; R places of the first half.
+B sequences of T tokens; R positions of the first half.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ def _update(task: Task, loads_B: Tensor, tokens: int, generator: Generator) -> B
 def _pairs(task: Task, loads_B: Tensor, tokens: int, generator: Generator, times: int) -> Batch:
     """Pairs of a key and a value in the first half, questions in the second: each key once.
 
-    Both are at random places of their half, in a random order; the other tokens are empty.
+    Both are at random positions of their half, in a random order; the other tokens are empty.
     """
     B, half = len(loads_B), tokens // 2
     keys_BK = 1 + _orders(B, max(task.keys, half), generator).remainder(task.keys)
@@ -60,8 +60,8 @@ def _pairs(task: Task, loads_B: Tensor, tokens: int, generator: Generator, times
     is_pair_BR, is_asked_BR = pair_BR >= 0, asked_BR >= 0
     which_BR = pair_BR.clamp(0) % loads_B[:, None]
     values_BR = torch.randint(1, task.values + 1, (B, half), generator=generator) * is_pair_BR
-    place_BR = torch.where(is_pair_BR, torch.arange(half), -1)
-    last_BR = torch.full_like(place_BR, -1).scatter_reduce(1, which_BR, place_BR, "amax")
+    position_BR = torch.where(is_pair_BR, torch.arange(half), -1)
+    last_BR = torch.full_like(position_BR, -1).scatter_reduce(1, which_BR, position_BR, "amax")
     answer_BR = values_BR.gather(1, last_BR.gather(1, asked_BR.clamp(0)).clamp(0))
     key_BR = keys_BK.gather(1, which_BR) * is_pair_BR
     question_BR = keys_BK.gather(1, asked_BR.clamp(0)) * is_asked_BR
@@ -94,9 +94,9 @@ def _orders(rows: int, columns: int, generator: Generator) -> Tensor:
     return torch.rand(rows, columns, generator=generator).argsort(-1)
 
 
-def _scattered(number_B: Tensor, places: int, generator: Generator) -> Tensor:
-    """The numbers from 0 to `number_B` at random places of each row; -1 at the others."""
-    order_BR = _orders(len(number_B), places, generator)
+def _scattered(number_B: Tensor, positions: int, generator: Generator) -> Tensor:
+    """The numbers from 0 to `number_B` at random positions of each row; -1 at the others."""
+    order_BR = _orders(len(number_B), positions, generator)
     return torch.where(order_BR < number_B[:, None], order_BR, NOT_ASKED)
 
 

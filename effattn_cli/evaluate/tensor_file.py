@@ -1,7 +1,8 @@
 """Queries, keys and values that a user captured, in a `.safetensors` file.
 
 The format: 8 bytes with the length of a header, little endian; the header, JSON, with dtype, shape
-and place of each tensor; then the tensors. Only what stands here is read, and nothing is unpickled.
+and position of each tensor; then the tensors. Only what stands here is read, and nothing is
+unpickled.
 """
 
 import hashlib

@@ -13,16 +13,16 @@ def padding(variant: type[Layer]) -> str | None:
     """What stands at padded positions changes nothing at real ones."""
     if not variant.card.padding:
         return "the card says that it takes no padding"
-    real_BT = torch.arange(90) < torch.tensor([[90], [61]])
+    valid_BT = torch.arange(90) < torch.tensor([[90], [61]])
     for causal in modes(variant):
         layer = make(variant, 90, dtype=torch.float64, causal=causal)
         x = tokens_in(90, dtype=torch.float64)
-        noise = torch.where(real_BT[..., None], x, 5 + 3 * tokens_in(90, dtype=x.dtype, seed=2))
-        y, z = layer(x, real_BT), layer(noise, real_BT)
+        noise = torch.where(valid_BT[..., None], x, 5 + 3 * tokens_in(90, dtype=x.dtype, seed=2))
+        y, z = layer(x, valid_BT), layer(noise, valid_BT)
         require(bool(y.isfinite().all()), "padding makes the output not finite")
-        keep_BT = layer.output_mask(real_BT)
+        keep_BT = layer.output_mask(valid_BT)
         close(y[keep_BT], z[keep_BT], "an output at a real position changes with the padding")
-        everything = layer(x, torch.ones_like(real_BT))
+        everything = layer(x, torch.ones_like(valid_BT))
         close(everything, layer(x), "a mask without padding changes the output")
     return None
 
@@ -32,10 +32,10 @@ def empty_sequences(variant: type[Layer]) -> str | None:
     """A sequence of nothing but padding gives something finite, and spoils no weight's gradient."""
     if not variant.card.padding:
         return "the card says that it takes no padding"
-    real_BT = torch.ones(B, 40, dtype=torch.bool) & torch.tensor([[True], [False]])
+    valid_BT = torch.ones(B, 40, dtype=torch.bool) & torch.tensor([[True], [False]])
     for causal in modes(variant):
         layer = make(variant, 40, dtype=torch.float64, causal=causal)
-        y: Tensor = layer(tokens_in(40, dtype=torch.float64), real_BT)
+        y: Tensor = layer(tokens_in(40, dtype=torch.float64), valid_BT)
         require(bool(y.isfinite().all()), "a sequence without a token is not finite")
         weights = [weight for weight in layer.parameters() if weight.requires_grad]
         for grad in torch.autograd.grad(y[0].sum(), weights, allow_unused=True):

@@ -108,10 +108,10 @@ def _is_softmax(variant: type[Attention], tolerance: float, *, causal: bool) -> 
         whole = layer(tokens_in(TOKENS, dtype=torch.float64))
         _near(whole, layer.output(softmax(*qkv, causal=causal)), tolerance, "the whole layer")
         if layer.card.padding:
-            real_BT = torch.arange(TOKENS) < torch.tensor([[TOKENS], [TOKENS // 3]])
-            got, want = layer.mix(*qkv, real_BT), softmax(*qkv, real_BT, causal=causal)
-            real_BxTx = real_BT[:, None, :, None]
-            _near(got * real_BxTx, want * real_BxTx, tolerance, "padding")
+            valid_BT = torch.arange(TOKENS) < torch.tensor([[TOKENS], [TOKENS // 3]])
+            got, want = layer.mix(*qkv, valid_BT), softmax(*qkv, valid_BT, causal=causal)
+            valid_BxTx = valid_BT[:, None, :, None]
+            _near(got * valid_BxTx, want * valid_BxTx, tolerance, "padding")
 
 
 def _sees_far(variant: type[Attention], tokens: int, *, causal: bool) -> None:
@@ -147,7 +147,7 @@ def softmax(
     q_BHTK: Tensor,
     k_BGTK: Tensor,
     v_BGTK: Tensor,
-    real_BT: Tensor | None = None,
+    valid_BT: Tensor | None = None,
     *,
     causal: bool,
 ) -> Tensor:
@@ -157,8 +157,8 @@ def softmax(
     if causal:
         later_TT = torch.ones(scores_BHTT.shape[-2:], dtype=torch.bool).triu(1)
         scores_BHTT = scores_BHTT.masked_fill(later_TT, -torch.inf)
-    if real_BT is not None:
-        scores_BHTT = scores_BHTT.masked_fill(~real_BT[:, None, None], -torch.inf)
+    if valid_BT is not None:
+        scores_BHTT = scores_BHTT.masked_fill(~valid_BT[:, None, None], -torch.inf)
     return scores_BHTT.softmax(-1) @ v_BHTK
 
 

@@ -45,15 +45,15 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
     call = copies.in_turn(subjects)
     time_some = block(device, call, overwriting(device) if overwrites else None)
     periods = Periods(time_some, subjects[0].steps, len(subjects))
-    most = 1 if device == "cpu" else BLOCK_CALLS
+    max_calls = 1 if device == "cpu" else BLOCK_CALLS
     before = reference_kernel.seconds(device)
     meter = None if overwrites else Meter.start(device)  # overwriting draws energy too
-    run = periods.per_call(sample(periods.time, sampling, most, faults))
+    run = periods.per_call(sample(periods.time, sampling, max_calls, faults))
     if meter is not None:
         run = replace(run, joules=meter.joules(periods.calls, run.median))
     spent = time.monotonic() - started
     if run.is_busy and spent < sampling.time_limit / 2:  # the heap has grown by now
-        run = _quieter(run, periods.per_call(sample(periods.time, sampling, most)))
+        run = _quieter(run, periods.per_call(sample(periods.time, sampling, max_calls)))
     for subject in subjects:
         check(subject.call(), cell, subject.width)  # which many calls may have spoilt
     kernel = (before + reference_kernel.seconds(device)) / 2
@@ -121,9 +121,9 @@ def _quieter(first: Run, again: Run) -> Run:
 
 
 def sample(
-    time_some: Block, sampling: Sampling, most: int = 1, faults: Callable[[], int] = int
+    time_some: Block, sampling: Sampling, max_calls: int = 1, faults: Callable[[], int] = int
 ) -> Run:
-    """Has the subject run and timed, in blocks of up to `most` calls, until it is enough.
+    """Has the subject run and timed, in blocks of up to `max_calls` calls, until it is enough.
 
     `faults` tells how many pages the process was given so far.
     """
@@ -134,7 +134,7 @@ def sample(
         pages = faults() - before
         quiet = 0 if pages * FAULT > STEADY * warm[-1] else quiet + 1
         large = large or pages > LARGE
-    size = _size(warm[-1], most)
+    size = _size(warm[-1], max_calls)
     samples: list[float] = []
     launches: list[float] = []
     load, stopped = BackgroundLoad(), ""
@@ -153,9 +153,9 @@ def sample(
     )
 
 
-def _size(seconds: float, most: int) -> int:
+def _size(seconds: float, max_calls: int) -> int:
     """Calls of a block: a power of two, so that sampling is looked at whenever it has doubled."""
-    fitting = max(1, min(most, int(BLOCK_SECONDS / seconds) if seconds > 0 else most))
+    fitting = max(1, min(max_calls, int(BLOCK_SECONDS / seconds) if seconds > 0 else max_calls))
     return 1 << (fitting.bit_length() - 1)
 
 

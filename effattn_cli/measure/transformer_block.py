@@ -27,9 +27,9 @@ class Block(nn.Module):
         self.norm_mixer = NORMS[norm](dim) if mixer is not None else None
         self.norm_feed = NORMS[norm](dim) if feed is not None else None
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         if self.mixer is not None and self.norm_mixer is not None:
-            mixed_BTD = self.mixer(self.norm_mixer(x_BTD), real_BT)
+            mixed_BTD = self.mixer(self.norm_mixer(x_BTD), valid_BT)
             if mixed_BTD.shape != x_BTD.shape:
                 tokens, given = mixed_BTD.shape[1], x_BTD.shape[1]
                 why = f"{tokens} tokens of {given}, so that no residual can go around it"
@@ -37,7 +37,7 @@ class Block(nn.Module):
             x_BTD = x_BTD + mixed_BTD
         if self.feed is None or self.norm_feed is None:
             return x_BTD
-        return x_BTD + self.feed(self.norm_feed(x_BTD), real_BT)
+        return x_BTD + self.feed(self.norm_feed(x_BTD), valid_BT)
 
     def decode(self, x_BD: Tensor, state: Any = None) -> Any:
         """One token, as in `Decodable.decode`, by a mixer that is decodable; without a mixer there

@@ -105,21 +105,21 @@ def build(
     module.train(cell.setting.phase == "train")
     if cell.setting.phase == "decode":
         return _decoding(module, cell, place, dtype, prepare)
-    real_BT = _real(cell, place)
-    if real_BT is not None and not variant.card.padding:
+    valid_BT = _real(cell, place)
+    if valid_BT is not None and not variant.card.padding:
         raise Unsupported(f"{variant.card.title} cannot be given padding")
     run, given = _whole(module, cell, device=place, dtype=dtype)
     training = cell.setting.phase == "train"
     inputs = tuple(x.requires_grad_(training and x.is_floating_point()) for x in given.values())
-    program = prepare.program(run, given | {"real": real_BT})
+    program = prepare.program(run, given | {"valid": valid_BT})
     prepared = prepare.engine.prepare(program)
     if cell.setting.phase == "train":
-        call = _training(prepared.run, inputs, list(module.parameters()), real_BT)
+        call = _training(prepared.run, inputs, list(module.parameters()), valid_BT)
     elif prepare.engine.STATIC:
         call = prepared.run  # it has its inputs, and no gradients
     else:
-        call = torch.no_grad()(partial(prepared.run, *inputs, real_BT))
-    masks = () if real_BT is None else (real_BT,)
+        call = torch.no_grad()(partial(prepared.run, *inputs, valid_BT))
+    masks = () if valid_BT is None else (valid_BT,)
     width, preparation = _width(module, cell), prepared.preparation
     tensors = inputs + masks
     return Subject(call, module, width, tensors, program=program, preparation=preparation)
@@ -244,21 +244,21 @@ def config(variant: type[Layer], cell: Cell) -> Any:
 def _real(cell: Cell, device: torch.device) -> Tensor | None:
     if not cell.setting.padding:
         return None
-    real = max(1, cell.seq - round(cell.seq * cell.setting.padding))
-    return (torch.arange(cell.seq, device=device) < real).expand(cell.setting.batch, -1)
+    valid = max(1, cell.seq - round(cell.seq * cell.setting.padding))
+    return (torch.arange(cell.seq, device=device) < valid).expand(cell.setting.batch, -1)
 
 
 def _training(
     run: Callable[..., Tensor],
     inputs: tuple[Tensor, ...],
     weights: list[nn.Parameter],
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Callable[[], Tensor]:
     wanted = [weight for weight in (*inputs, *weights) if weight.requires_grad]
     upstream: list[Tensor] = []  # made at the first call, when the output's shape is known
 
     def train() -> Tensor:
-        out = run(*inputs, real_BT)
+        out = run(*inputs, valid_BT)
         if not upstream:
             upstream.append(torch.randn_like(out))
         torch.autograd.grad(out, wanted, upstream[0], allow_unused=True)

@@ -169,13 +169,13 @@ def _layer_pages(
     if not a_token:
         return fixed
     in_page = max(PAGE_TOKENS, int(page / a_token) // PAGE_TOKENS * PAGE_TOKENS)
-    window = max((part.most or tokens for part in grows), default=tokens)
+    window = max((part.max_tokens or tokens for part in grows), default=tokens)
     held = min(tokens, window + in_page - 1 if window < tokens else window)
     return fixed + -(-held // in_page)
 
 
 def longest(
-    model: Model, deployment: Deployment, limit: int, *, most: int = 2**31, paged: bool = False
+    model: Model, deployment: Deployment, limit: int, *, maximum: int = 2**31, paged: bool = False
 ) -> int:
     """The longest context whose memory is at most `limit` bytes; 0 where none fits. By bisection:
     what grows with the length never shrinks.
@@ -187,9 +187,9 @@ def longest(
 
     if not fits(1):
         return 0
-    if fits(most):
-        return most
-    low, high = 1, most
+    if fits(maximum):
+        return maximum
+    low, high = 1, maximum
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)

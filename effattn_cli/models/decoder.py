@@ -171,7 +171,7 @@ def left_out(layers: int) -> str:
 def unmeasured(keys: Keys, mixers: list[Mixer]) -> tuple[str, ...]:
     """What the layers compute beyond their variants of the catalogue."""
     windowed = any(mixer.variant in {"sliding-window", "chunked"} for mixer in mixers)
-    further = keys.count("num_nextn_predict_layers", "num_mtp_layers", default=0, least=0)
+    further = keys.count("num_nextn_predict_layers", "num_mtp_layers", default=0, minimum=0)
     notes = {
         left_out(further): further,
         "a window layer's soft cap of scores is not part of its variant":
@@ -208,7 +208,7 @@ def decoder(keys: Keys, style: Style, mixers: Halves = mixers, feeds: FeedHalves
         Layer(mixer=mixer, feed=feed, norm=style.norm, parameters=outside, parallel=style.parallel)
         for mixer, feed in zip(order, feeds(keys, style), strict=True)
     )
-    positions = keys.count(*POSITIONS, default=0, least=0)
+    positions = keys.count(*POSITIONS, default=0, minimum=0)
     rows = 0 if style.learned_positions is None else positions + style.learned_positions
     tied = keys.flag("tie_word_embeddings", default=style.tied)
     around = int(style.final_norm) + int(style.embedding_norm)

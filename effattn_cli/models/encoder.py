@@ -93,13 +93,13 @@ def encoder(
         Layer(mixer=mixer, feed=feed, norm=style.norm, parameters=outside, stack=stack_of(mixer))
         for mixer, feed in zip(mixers(keys, style), feeds(keys, style), strict=True)
     )
-    positions = keys.count(*POSITIONS, default=0, least=0)
+    positions = keys.count(*POSITIONS, default=0, minimum=0)
     unused = 0  # rows of the table that no token is given: those up to the padding token's
     if style.padding is not None:
-        unused = 1 + keys.count("pad_token_id", default=style.padding, least=0)
+        unused = 1 + keys.count("pad_token_id", default=style.padding, minimum=0)
     rows = 0 if style.learned_positions is None else positions + style.learned_positions
     if style.types is not None:
-        rows += keys.count("type_vocab_size", default=style.types, least=0)
+        rows += keys.count("type_vocab_size", default=style.types, minimum=0)
     tied = keys.flag("tie_word_embeddings", default=style.tied)
     other = style.final_norm * norm(dim, style.norm, bias=style.norm_bias)
     other += style.embedding_norm * norm(wide, style.norm, bias=style.norm_bias)

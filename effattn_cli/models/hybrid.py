@@ -66,7 +66,7 @@ def mixers(keys: Keys, order: Sequence[str], makers: Mapping[str, Make]) -> list
 def sparse_layers(keys: Keys, first: int = 0) -> list[bool]:
     """Which layers have experts: from `mlp_layer_types`, or all but the first few."""
     count, given = keys.count(LAYERS), keys.items("mlp_layer_types")
-    few = keys.count("first_k_dense_replace", default=first, least=0)
+    few = keys.count("first_k_dense_replace", default=first, minimum=0)
     every = keys.get("moe_layer_freq", default=1)
     if given is not None:
         known = {"dense": False, "sparse": True}
@@ -107,7 +107,7 @@ def expert_feed(
     dim, hidden = keys.count("hidden_size"), keys.count(*width)
     keys.skip("moe_renormalize", "num_expert_group", "moe_router_activation_func")
     if shared is None:
-        shared = keys.count(*SHARED, default=0, least=0) * hidden
+        shared = keys.count(*SHARED, default=0, minimum=0) * hidden
     return experts(
         dim, hidden, keys.word("hidden_act", default="silu"), count=keys.count(*EXPERTS),
         chosen=keys.count(*CHOSEN), shared=shared, extra=extra,
@@ -153,7 +153,7 @@ def whole(
     return Model.of(
         name="", family="", dim=dim, layers=layers, vocab=vocab, embedding=vocab * dim,
         head=0 if tied or headless else vocab * dim, tied=tied, other=norm(dim, norm_kind) + other,
-        context=keys.count(*POSITIONS, default=0, least=0) or None, notes=tuple(notes),
+        context=keys.count(*POSITIONS, default=0, minimum=0) or None, notes=tuple(notes),
     )  # fmt: skip
 
 

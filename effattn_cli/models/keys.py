@@ -80,7 +80,7 @@ class Keys:
         """The one of these keys that is there and not null; the first, where none is."""
         return next((key for key in names if self._data.get(key) is not None), names[0])
 
-    def count(self, *names: str, default: int | None = None, least: int = 1) -> int:
+    def count(self, *names: str, default: int | None = None, minimum: int = 1) -> int:
         """A whole number.
 
         Raises:
@@ -93,10 +93,10 @@ class Keys:
         key = self.named(*names)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        most = MOST.get(names[0], 2**31)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        maximum = MOST.get(names[0], 2**31)
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
             shown = str(value)[:60]
-            bound = f" of at most {most}" if isinstance(value, int) and value > most else ""
+            bound = f" of at most {maximum}" if isinstance(value, int) and value > maximum else ""
             why = f"expected a positive whole number{bound}, got {shown}"
             raise UsageError(f"{self.name}: {key}: {why}")
         return value

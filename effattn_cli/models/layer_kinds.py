@@ -51,7 +51,7 @@ def full_where(full: Callable[[int, int], bool]) -> Layout:
 def from_a_depth(keys: Keys, count: int) -> list[str]:
     """As Qwen2: windows only where they are switched on, and from a layer on."""
     on = keys.flag("use_sliding_window") and keys.get("sliding_window")
-    depth = keys.count("max_window_layers", default=count, least=0)
+    depth = keys.count("max_window_layers", default=count, minimum=0)
     return [SLIDING if on and layer >= depth else FULL for layer in range(count)]
 
 

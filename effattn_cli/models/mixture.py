@@ -23,7 +23,7 @@ def first(usual: int, *names: str) -> Dense:
     """The first few layers are dense; `names`: keys that say how many."""
 
     def dense(keys: Keys, count: int) -> list[bool]:
-        few = keys.count(*names, default=usual, least=0) if names else usual
+        few = keys.count(*names, default=usual, minimum=0) if names else usual
         made = [layer < few for layer in range(count)]
         if keys.get("moe_layer_freq", default=1) not in (1, [int(not plain) for plain in made]):
             raise keys.refuse("moe_layer_freq", f"the family has experts in all layers from {few}")
@@ -36,7 +36,7 @@ def stepped(keys: Keys, count: int) -> list[bool]:
     """As Qwen2-MoE: every so many layers have experts, and a list names those that do not."""
     step = keys.count("decoder_sparse_step", default=1)
     excepted = set(keys.numbers("mlp_only_layers") or ())
-    none = not keys.count(*EXPERTS, least=0)
+    none = not keys.count(*EXPERTS, minimum=0)
     return [none or layer in excepted or bool((layer + 1) % step) for layer in range(count)]
 
 
@@ -120,7 +120,7 @@ def _experts(keys: Keys, style: Style, how: Mixture) -> Feed:
 def _shared(keys: Keys, how: Mixture, width: int) -> int:
     """Hidden units of the shared experts."""
     if how.shared_width:
-        return keys.count(*how.shared_width, default=0, least=0)
+        return keys.count(*how.shared_width, default=0, minimum=0)
     if how.shared_count is not None:
         return how.shared_count * width
-    return keys.count(*SHARED, default=0, least=0) * width
+    return keys.count(*SHARED, default=0, minimum=0) * width

@@ -59,7 +59,7 @@ def softmax(
     given = dict(options or {})
     if window and variant is None:
         given = {"window": window, **given}
-    kept = Kept(what="kv cache", numbers=key + value, every=1, most=window, source=source)
+    kept = Kept(what="kv cache", numbers=key + value, every=1, max_tokens=window, source=source)
     return Mixer(
         kind=kind, variant=chosen, options=given, heads=heads, kv_heads=kv_heads,
         head_dim=head_dim, parameters=parameters,

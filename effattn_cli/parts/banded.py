@@ -19,7 +19,7 @@ def banded(
     q_BHTK: Tensor,
     k_BGTK: Tensor,
     v_BGTK: Tensor,
-    real_BT: Tensor | None = None,
+    valid_BT: Tensor | None = None,
     *,
     before: int,
     after: int,
@@ -37,7 +37,7 @@ def banded(
         cut.queries(q_BHTK),
         cut.slots(k_BHTK, k_BHTK[:, :, :always]),
         cut.slots(v_BHTK, v_BHTK[:, :, :always]),
-        attn_mask=_mask(cut, q_BHTK, real_BT),
+        attn_mask=_mask(cut, q_BHTK, valid_BT),
     )
     out_TPK = out_ZPCK.transpose(1, 2).flatten(0, 1)[:T]
     return out_TPK.view(T, B, H, K).permute(1, 2, 0, 3)
@@ -99,7 +99,7 @@ def _cut(tokens: int, before: int, after: int, always: int) -> _Cut:
     return _Cut(tokens, before, after, min(always, tokens), block)
 
 
-def _mask(cut: _Cut, q_BHTK: Tensor, real_BT: Tensor | None) -> Tensor:
+def _mask(cut: _Cut, q_BHTK: Tensor, valid_BT: Tensor | None) -> Tensor:
     """To be added to the scores, (Z, P or 1, C, S): the band, less padding and double keys."""
     B, H, T, _ = q_BHTK.shape
     device = q_BHTK.device
@@ -110,15 +110,15 @@ def _mask(cut: _Cut, q_BHTK: Tensor, real_BT: Tensor | None) -> Tensor:
     own_CRA = (at_R1 == 0).expand(cut.block, -1, cut.always)
     band_CS = torch.cat([band_CRC, own_CRA], dim=2).flatten(1)
     real_BHT1 = torch.ones(1, 1, T, 1, dtype=torch.bool, device=device)
-    if real_BT is not None:
-        real_BHT1 = real_BT[:, None, :, None].expand(B, H if B > 1 else 1, T, 1)
+    if valid_BT is not None:
+        real_BHT1 = valid_BT[:, None, :, None].expand(B, H if B > 1 else 1, T, 1)
     once_T1 = torch.arange(T, device=device)[:, None] >= cut.always
-    real_ZPS = cut.slots(real_BHT1 & once_T1, real_BHT1[:, :, : cut.always]).squeeze(-1)
+    valid_ZPS = cut.slots(real_BHT1 & once_T1, real_BHT1[:, :, : cut.always]).squeeze(-1)
     # Finite, so that a query with nothing to see (in the last block's rest) gets no NaN gradient;
     # half the lowest number, so that two of them can be added.
     lowest = torch.finfo(q_BHTK.dtype).min / 2
     seen = torch.zeros((), dtype=q_BHTK.dtype, device=device)
-    return torch.where(band_CS, seen, lowest) + torch.where(real_ZPS, seen, lowest).unsqueeze(2)
+    return torch.where(band_CS, seen, lowest) + torch.where(valid_ZPS, seen, lowest).unsqueeze(2)
 
 
 def overlapping(x_PTE: Tensor, step: int, looks: int) -> Tensor:

@@ -21,7 +21,7 @@ def blocked(
     q_BHTK: Tensor,
     k_BHTK: Tensor,
     v_BHTK: Tensor,
-    real_BT: Tensor | None = None,
+    valid_BT: Tensor | None = None,
     *,
     block: int,
     before: int = 0,
@@ -34,7 +34,7 @@ def blocked(
     B, H, T, K = q_BHTK.shape
     block, looks = min(block, T), before + 1 + after
     q_BHTK, k_BHTK, v_BHTK = (even(x, block) for x in (q_BHTK, k_BHTK, v_BHTK))
-    mask = key_mask(q_BHTK, T, real_BT)
+    mask = key_mask(q_BHTK, T, valid_BT)
     if looks == 1:
         mask_XC = None if mask is None else mask.view(-1, 1, 1, block)
         q_XHCK, k_XHCK, v_XHCK = (fold(x, block) for x in (q_BHTK, k_BHTK, v_BHTK))
@@ -122,14 +122,14 @@ def even(x_BHTE: Tensor, block: int) -> Tensor:
     return pad(x_BHTE, (0, 0, 0, missing)) if missing else x_BHTE
 
 
-def key_mask(q_BHTK: Tensor, tokens: int, real_BT: Tensor | None) -> Tensor | None:
+def key_mask(q_BHTK: Tensor, tokens: int, valid_BT: Tensor | None) -> Tensor | None:
     """To be added to the scores of a key, (B, T) over the evened length; None if all count."""
     evened = q_BHTK.shape[2]
-    if real_BT is None:
+    if valid_BT is None:
         if tokens == evened:
             return None
-        real_BT = torch.ones(q_BHTK.shape[0], tokens, dtype=torch.bool, device=q_BHTK.device)
-    return hide(~pad(real_BT, (0, evened - tokens)), q_BHTK)
+        valid_BT = torch.ones(q_BHTK.shape[0], tokens, dtype=torch.bool, device=q_BHTK.device)
+    return hide(~pad(valid_BT, (0, evened - tokens)), q_BHTK)
 
 
 def near_root(tokens: int) -> int:

@@ -28,7 +28,7 @@ class Sums:
     """What decoding keeps, however long the context: the sum of [v, 1]^T phi(k) so far."""
 
     sum_BHEF: Tensor
-    length: int = 0  # tokens so far, where features depend on a token's place
+    length: int = 0  # tokens so far, where features depend on a token's position
 
 
 class DecodableKernel(Decodable[Sums]):
@@ -43,8 +43,8 @@ class DecodableKernel(Decodable[Sums]):
     #: Where features can be negative: the least that one token can add to the denominator if they
     #: tell the truth. It is never less.
     floor: float = 0.0
-    #: Whether features depend on a token's place; then a variant gives `query_at` and `key_at`.
-    placed: ClassVar[bool] = False
+    #: Whether features depend on a token's position; then a variant gives `query_at` and `key_at`.
+    positional: ClassVar[bool] = False
 
     def __init__(self, config: Decodable.Config) -> None:
         super().__init__(config)
@@ -61,15 +61,15 @@ class DecodableKernel(Decodable[Sums]):
         raise NotImplementedError
 
     def query_at(self, q_BHTK: Tensor, first: int) -> Tensor:  # noqa: ARG002
-        """The features of queries, of which the first stands at that place."""
+        """The features of queries, of which the first stands at that position."""
         return self.query(q_BHTK)
 
     def key_at(self, k_BHTK: Tensor, first: int) -> Tensor:  # noqa: ARG002
-        """The features of keys, of which the first stands at that place."""
+        """The features of keys, of which the first stands at that position."""
         return self.key(k_BHTK)
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         """Sees one piece after another.
 
@@ -78,18 +78,18 @@ class DecodableKernel(Decodable[Sums]):
         of running sums at most.
         """
         if q_BHTK.dtype == torch.float16:  # too short a range for exponentials and long sums
-            return self.attend(q_BHTK.float(), k_BHTK.float(), v_BHTK.float(), real_BT).half()
+            return self.attend(q_BHTK.float(), k_BHTK.float(), v_BHTK.float(), valid_BT).half()
         tokens = _piece(q_BHTK, self.width, causal=self.causal)
         q, k, v = (torch.split(x, tokens, dim=2) for x in (q_BHTK, k_BHTK, v_BHTK))
         if self.causal:  # padding trails: no real query sees it
             return torch.cat(list(_causal(self, q, k, v)), dim=2)
-        real = None if real_BT is None else torch.split(real_BT, tokens, dim=1)
-        return torch.cat(list(_bidirectional(self, q, k, v, real)), dim=2)
+        valid = None if valid_BT is None else torch.split(valid_BT, tokens, dim=1)
+        return torch.cat(list(_bidirectional(self, q, k, v, valid)), dim=2)
 
     def init_state(self, batch: int, context: int) -> Sums:
         shape = (batch, self.heads, self.head_dim + 1, self.width)
         sum_BHEF = wide(self.blank(*shape, random=context > 0)).abs() * context
-        return Sums(sum_BHEF, context if self.placed else 0)
+        return Sums(sum_BHEF, context if self.positional else 0)
 
     def step(self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Sums) -> tuple[Tensor, Sums]:
         q_BHxK, k_BHxK, v_BHxK = (wide(x).unsqueeze(2) for x in (q_BHK, k_BHK, v_BHK))
@@ -100,18 +100,18 @@ class DecodableKernel(Decodable[Sums]):
         sum_BHEF = torch.addcmul(sum_BHEF, v_BHxE.mT, self.key_at(k_BHxK, state.length))
         q_BHxF = self.query_at(q_BHxK, state.length)
         out_BHxK = _quotient(self, q_BHxF @ sum_BHEF.mT, gate_BHx1)
-        length = state.length + 1 if self.placed else 0
+        length = state.length + 1 if self.positional else 0
         return out_BHxK.squeeze(2).to(v_BHK.dtype), Sums(sum_BHEF, length)
 
 
 def _bidirectional(
-    layer: DecodableKernel, q: Pieces, k: Pieces, v: Pieces, real: Pieces | None
+    layer: DecodableKernel, q: Pieces, k: Pieces, v: Pieces, valid: Pieces | None
 ) -> Iterator[Tensor]:
     state_BHEF, piece = _nothing(v[0], layer.width), v[0].shape[2]
     for i, (k_BHTK, v_BHTK) in enumerate(zip(k, v, strict=True)):
         v_BHTE = _with_one(v_BHTK)
-        if real is not None:  # phi(0) is not 0: the values have to go
-            v_BHTE = v_BHTE * real[i][:, None, :, None]
+        if valid is not None:  # phi(0) is not 0: the values have to go
+            v_BHTE = v_BHTE * valid[i][:, None, :, None]
         state_BHEF = state_BHEF + v_BHTE.mT @ layer.key_at(k_BHTK, i * piece)
     state_BHFE = state_BHEF.to(v[0].dtype).mT.contiguous()
     for i, q_BHTK in enumerate(q):

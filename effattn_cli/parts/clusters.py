@@ -17,15 +17,15 @@ def normal(x: Tensor) -> Tensor:
     return layer_norm(x.to(torch.promote_types(x.dtype, torch.float32)), x.shape[-1:])
 
 
-def nearest(x_GTK: Tensor, centre_GCK: Tensor, members: int, real_GT: Tensor | None) -> Tensor:
-    """The places (G, C, W) of the tokens with the largest products with each centre, ascending.
+def nearest(x_GTK: Tensor, centre_GCK: Tensor, members: int, valid_GT: Tensor | None) -> Tensor:
+    """The positions (G, C, W) of the tokens with the largest products with each centre, ascending.
 
     Padding comes last, so it is there only where there are fewer tokens than members.
     """
     with torch.no_grad():
         score_GCT = centre_GCK @ x_GTK.mT
-        if real_GT is not None:
-            score_GCT.masked_fill_(~real_GT.unsqueeze(1), -torch.inf)
+        if valid_GT is not None:
+            score_GCT.masked_fill_(~valid_GT.unsqueeze(1), -torch.inf)
         return score_GCT.topk(members, sorted=False).indices.sort(-1).values
 
 
@@ -36,7 +36,7 @@ class Members:
     k_BHSK: Tensor  # by position, the first `length` of S filled
     v_BHSK: Tensor
     score_BHCW: Tensor  # of each member with the centre; -inf where there is none yet
-    place_BHCW: Tensor
+    position_BHCW: Tensor
     length: int
 
     @classmethod
@@ -47,9 +47,9 @@ class Members:
         score_BHCW = torch.randn(B, H, C, W, device=k_BHSK.device, dtype=wide)
         first_C1 = torch.randint(max(1, length), (C, 1), device=k_BHSK.device)
         at_W = torch.arange(W, device=k_BHSK.device)
-        place_CW = (first_C1 + at_W) % max(1, length)
+        position_CW = (first_C1 + at_W) % max(1, length)
         score_BHCW.masked_fill_(at_W >= length, -torch.inf)
-        return cls(k_BHSK, v_BHSK, score_BHCW, place_CW.expand(B, H, C, W), length)
+        return cls(k_BHSK, v_BHSK, score_BHCW, position_CW.expand(B, H, C, W), length)
 
     def add(self, k_BHK: Tensor, v_BHK: Tensor, score_BHC: Tensor) -> tuple[Tensor, "Members"]:
         """With one token more, in place of the lowest of each cluster that it enters (B, H, C)."""
@@ -60,8 +60,8 @@ class Members:
         at_W = torch.arange(self.score_BHCW.shape[-1], device=slot_BHC.device)
         new_BHCW = (at_W == slot_BHC.unsqueeze(-1)) & enters_BHC.unsqueeze(-1)
         score_BHCW = torch.where(new_BHCW, score_BHC.unsqueeze(-1), self.score_BHCW)
-        place_BHCW = self.place_BHCW.masked_fill(new_BHCW, self.length)
-        state = Members(self.k_BHSK, self.v_BHSK, score_BHCW, place_BHCW, self.length + 1)
+        position_BHCW = self.position_BHCW.masked_fill(new_BHCW, self.length)
+        state = Members(self.k_BHSK, self.v_BHSK, score_BHCW, position_BHCW, self.length + 1)
         return enters_BHC, state
 
     def attend(self, q_BHK: Tensor, enters_BHC: Tensor) -> Tensor:
@@ -72,21 +72,21 @@ class Members:
         """
         k_BHTK, v_BHTK = (x[:, :, : self.length] for x in (self.k_BHSK, self.v_BHSK))
         exps_BHT = (k_BHTK.to(q_BHK.dtype) @ q_BHK.unsqueeze(-1)).squeeze(-1).exp()
-        place_BHN = self.place_BHCW.flatten(2)
-        exps_BHCW = exps_BHT.gather(-1, place_BHN).view_as(self.score_BHCW)
+        position_BHN = self.position_BHCW.flatten(2)
+        exps_BHCW = exps_BHT.gather(-1, position_BHN).view_as(self.score_BHCW)
         exps_BHCW = exps_BHCW * self.score_BHCW.isfinite()
         enters_BHC = enters_BHC.to(exps_BHT.dtype)
         share_BHC = enters_BHC / enters_BHC.sum(-1, keepdim=True).clamp(min=1)
         weights_BHCW = exps_BHCW * (share_BHC / exps_BHCW.sum(-1)).unsqueeze(-1)
         weights_BHT = torch.zeros_like(exps_BHT).scatter_add_(
-            -1, place_BHN, weights_BHCW.flatten(2)
+            -1, position_BHN, weights_BHCW.flatten(2)
         )
         return (weights_BHT.unsqueeze(2).to(v_BHTK.dtype) @ v_BHTK).squeeze(2)
 
 
 @torch.no_grad()
 def hamming_clusters(
-    hash_GTS: Tensor, clusters: int, rounds: int, real_GT: Tensor | None
+    hash_GTS: Tensor, clusters: int, rounds: int, valid_GT: Tensor | None
 ) -> Tensor:
     """The cluster (G, T) of each hash of bits 1 and -1, after `rounds` assignments of k-means.
 
@@ -97,9 +97,9 @@ def hamming_clusters(
     C = min(clusters, T)
     row_GTE = pad(hash_GTS.float(), (0, 1), value=1.0)
     missing_GC1 = row_GTE.new_zeros(G, C, 1)
-    if real_GT is not None:
-        row_GTE = row_GTE * real_GT.unsqueeze(-1)
-        missing_GC1 = (~real_GT[:, :C]).unsqueeze(-1).float()
+    if valid_GT is not None:
+        row_GTE = row_GTE * valid_GT.unsqueeze(-1)
+        missing_GC1 = (~valid_GT[:, :C]).unsqueeze(-1).float()
     # One product holds the nearness and, in its lower digits, the centre: to find the largest
     # number is three times as fast as to find its place. All are whole, and exact in float32.
     base = 2 ** (C - 1).bit_length()

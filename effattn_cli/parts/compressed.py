@@ -29,21 +29,21 @@ class Cut:
         return max(0, (tokens - self.size) // self.stride + 1)
 
     def best(self, weight_BGTZ: Tensor, first: int, count: int) -> Tensor:
-        """Of the query at place `first` and those after it, the `count` blocks (B, G, T, N) with
+        """Of the query at position `first` and those after it, the `count` blocks (B, G, T, N) with
         the largest shares of their weights.
 
         Neither the first block is among them nor the query's own nor the one before: all see these.
         """
         last = first + weight_BGTZ.shape[2] - 1
-        place_T1 = torch.arange(first, last + 1, device=weight_BGTZ.device)[:, None]
+        position_T1 = torch.arange(first, last + 1, device=weight_BGTZ.device)[:, None]
         share_BGTY = self.shares(weight_BGTZ, last // self.block - 1)
         block_Y = torch.arange(share_BGTY.shape[3], device=weight_BGTZ.device)
-        seen_TY = (block_Y == 0) | (block_Y >= place_T1 // self.block - 1)
+        seen_TY = (block_Y == 0) | (block_Y >= position_T1 // self.block - 1)
         return share_BGTY.masked_fill(seen_TY, -torch.inf).topk(count, sorted=False).indices
 
     def seen(self, weight_BGxZ: Tensor, t: int, count: int) -> Tensor:
-        """Of the query at place t, the best blocks (B, G, N) and those that all see, but its own;
-        all before it while they are no more.
+        """Of the query at position t, the best blocks (B, G, N) and those that all see, but its
+        own; all before it while they are no more.
         """
         own, shape = t // self.block, (*weight_BGxZ.shape[:2], -1)
         if own <= count + 2:
@@ -66,7 +66,7 @@ class Cut:
 
 
 class Compressor(nn.Module):
-    """Makes one token of the S tokens of a block, end to end, each with a vector of its place.
+    """Makes one token of the S tokens of a block, end to end, each with a vector of its position.
 
     W' gelu(W [x_1 + p_1, ..., x_S + p_S] + b) + b', each head with weights of its own, in float32
     at least: rounding could change what the weights of blocks choose.
@@ -76,7 +76,7 @@ class Compressor(nn.Module):
         super().__init__()
         G, S, K, E = heads, cut.size, width, width
         self.cut, self.looks = cut, cut.size // cut.stride
-        self.place_GSK = nn.Parameter(torch.randn(G, S, K) * 0.02)
+        self.position_GSK = nn.Parameter(torch.randn(G, S, K) * 0.02)
         self.inner_GSKE = nn.Parameter(torch.randn(G, S, K, E) * (S * K) ** -0.5)
         self.inner_GxE = nn.Parameter(torch.zeros(G, 1, E))
         self.outer_GEK = nn.Parameter(torch.randn(G, E, K) * E**-0.5)
@@ -113,9 +113,9 @@ class Compressor(nn.Module):
         return pad(sum_BGRE[:, :, :-1], (0, 0, 1, 0)), made_BGK
 
     def _made(self, sum_BGZE: Tensor) -> Tensor:
-        place_GxJ = wide(self.place_GSK).flatten(1).unsqueeze(1)
-        place_GxE = place_GxJ @ wide(self.inner_GSKE).flatten(1, 2) + wide(self.inner_GxE)
-        return gelu(sum_BGZE + place_GxE) @ wide(self.outer_GEK) + wide(self.outer_GxK)
+        position_GxJ = wide(self.position_GSK).flatten(1).unsqueeze(1)
+        position_GxE = position_GxJ @ wide(self.inner_GSKE).flatten(1, 2) + wide(self.inner_GxE)
+        return gelu(sum_BGZE + position_GxE) @ wide(self.outer_GEK) + wide(self.outer_GxK)
 
 
 def coarse(q_BHTK: Tensor, k_BGZK: Tensor, v_BGZK: Tensor, cut: Cut) -> Tensor:

@@ -40,7 +40,7 @@ class Compressor(nn.Module):
 
     With one series the slots are the tokens of the window. With two, a and b, they are a of window
     w - 1 and b of window w, so that each token is in two entries; a and b stand in this order. The
-    bias b is one for each place in a window. RMSNorm has a weight, or there is no norm.
+    bias b is one for each position in a window. RMSNorm has a weight, or there is no norm.
     """
 
     def __init__(self, width: int, ratio: int, *, series: int = 1, norm: bool = True) -> None:
@@ -66,9 +66,9 @@ class Compressor(nn.Module):
         x_BZMK = self._overlapping(x_BZRE, 0.0)
         return self._pooled(x_BZMK, self._overlapping(gate_BZRE, -torch.inf))
 
-    def step(self, entries: Entries, x_BE: Tensor, gate_BE: Tensor, place: int) -> Tensor | None:
-        """Takes up the token of that place. The entry (B, K) of its window, if it is the last."""
-        slot, at = place % self.slots, place % self.ratio
+    def step(self, entries: Entries, x_BE: Tensor, gate_BE: Tensor, position: int) -> Tensor | None:
+        """Takes up the token there. The entry (B, K) of its window, if it is the last."""
+        slot, at = position % self.slots, position % self.ratio
         entries.x_BME[:, slot] = x_BE.to(entries.x_BME.dtype)
         entries.gate_BME[:, slot] = wide(gate_BE) + wide(self.bias_RE[at])
         if at < self.ratio - 1:

@@ -26,14 +26,14 @@ Pattern = tuple[int, int]  # tokens of a segment, and from one that is picked to
 class _How:
     patterns: tuple[Pattern, ...]
     causal: bool
-    real_BT: Tensor | None
+    valid_BT: Tensor | None
 
 
 def dilated(
     q_BHTK: Tensor,
     k_BHTK: Tensor,
     v_BHTK: Tensor,
-    real_BT: Tensor | None = None,
+    valid_BT: Tensor | None = None,
     *,
     patterns: Sequence[Pattern],
     causal: bool,
@@ -41,7 +41,7 @@ def dilated(
     """softmax(q k^T / sqrt K) v over the keys of all patterns; the first picks every token."""
     tensors = [x.transpose(1, 2).contiguous() for x in (q_BHTK, k_BHTK, v_BHTK)]
     # Padding trails: no real query of a causal form sees it.
-    how = _How(tuple(patterns), causal, None if causal else real_BT)
+    how = _How(tuple(patterns), causal, None if causal else valid_BT)
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
         merge: Any = _Dilated.apply
         return merge(how, *tensors).transpose(1, 2)
@@ -64,7 +64,7 @@ class _Dilated(torch.autograd.Function):
         for part in _parts(ctx.how, q):
             folded = [part.take(x).transpose(1, 2) for x in whole]
             log_sum_XJS = part.take(total_BTHx).squeeze(-1).transpose(1, 2)
-            mask = part.mask(ctx.how.real_BT, q)
+            mask = part.mask(ctx.how.valid_BT, q)
             pieces = fused.backward(
                 folded[0], folded[1], folded[2], folded[3], folded[4], log_sum_XJS, mask,
                 causal=ctx.how.causal, scale=q.shape[3] ** -0.5,
@@ -102,12 +102,12 @@ class _Part:
         x_BRE, new_BRE = x_BTHE.flatten(1, 2), new_XSJE.reshape(B, -1, E)
         (x_BRE.index_add_ if add else x_BRE.index_copy_)(1, self.rows, new_BRE)
 
-    def mask(self, real_BT: Tensor | None, q_BTHK: Tensor) -> Tensor | None:
+    def mask(self, valid_BT: Tensor | None, q_BTHK: Tensor) -> Tensor | None:
         """(X, J or 1, 1, S), to be added to scores."""
-        if real_BT is None:
+        if valid_BT is None:
             return None
         Z, S = self.shape
-        seen = real_BT[:, self.span if self.rows is None else self.rows // q_BTHK.shape[2]]
+        seen = valid_BT[:, self.span if self.rows is None else self.rows // q_BTHK.shape[2]]
         lost_XJxS = ~seen.reshape(len(seen) * Z, S, -1).mT.unsqueeze(2)
         return hide(lost_XJxS.contiguous(), q_BTHK)
 
@@ -149,7 +149,7 @@ def _merged(how: _How, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]
     for part in _parts(how, q):
         folded = [part.take(x).transpose(1, 2) for x in (q, k, v)]
         out, log_sum = fused.forward(
-            folded[0], folded[1], folded[2], part.mask(how.real_BT, q),
+            folded[0], folded[1], folded[2], part.mask(how.valid_BT, q),
             causal=how.causal, scale=q.shape[3] ** -0.5,
         )  # fmt: skip
         out_XSJK, total_XSJx = out.transpose(1, 2), log_sum.transpose(1, 2).unsqueeze(-1)

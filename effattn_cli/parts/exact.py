@@ -12,7 +12,7 @@ def exact(
     q_BHTK: Tensor,
     k_BGSK: Tensor,
     v_BGSK: Tensor,
-    real_BS: Tensor | None = None,
+    valid_BS: Tensor | None = None,
     *,
     causal: bool = False,
 ) -> Tensor:
@@ -21,7 +21,7 @@ def exact(
     With fewer key-value heads, query head h uses kv head h // (H / G). Since padding trails, a
     causal query at a real position never sees it: no mask is needed, and no N x N one is built.
     """
-    mask = None if real_BS is None or causal else real_BS[:, None, None, :]
+    mask = None if valid_BS is None or causal else valid_BS[:, None, None, :]
     grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
     if grouped and q_BHTK.device.type == "cuda":
         half = q_BHTK.dtype in {torch.float16, torch.bfloat16}

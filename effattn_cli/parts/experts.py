@@ -51,13 +51,15 @@ def seated(chosen_BCT: Tensor, gate_BCT: Tensor, *, experts: int, group: int, ro
     row_GP = torch.where(seated_GP, row_GP, pairs)
     # Where the pair is in (C, B T), the padding of the groups left out.
     group_G1 = torch.arange(len(pair_GP), device=pair_GP.device).unsqueeze(1)
-    place_GP = group_G1 * group + pair_GP % group
-    place_GP = place_GP - place_GP // (T + more) * more + pair_GP // group * (B * T)
-    place_R = place_GP.new_zeros(pairs + 1).scatter_(0, row_GP.flatten(), place_GP.flatten())
-    place_R = place_R[: min(pairs, wanted_GE.numel() * room)]
-    busy_R = torch.arange(len(place_R), device=place_R.device) < end_EG[-1, -1]
-    gate_R = gate_BCT.transpose(0, 1).flatten()[place_R] * busy_R
-    return Seats(place_R % (B * T), gate_R, end_EG[:, -1].contiguous(), wanted_GE)
+    position_GP = group_G1 * group + pair_GP % group
+    position_GP = position_GP - position_GP // (T + more) * more + pair_GP // group * (B * T)
+    position_R = position_GP.new_zeros(pairs + 1).scatter_(
+        0, row_GP.flatten(), position_GP.flatten()
+    )
+    position_R = position_R[: min(pairs, wanted_GE.numel() * room)]
+    busy_R = torch.arange(len(position_R), device=position_R.device) < end_EG[-1, -1]
+    gate_R = gate_BCT.transpose(0, 1).flatten()[position_R] * busy_R
+    return Seats(position_R % (B * T), gate_R, end_EG[:, -1].contiguous(), wanted_GE)
 
 
 def _in_groups(x_BCT: Tensor, group: int) -> Tensor:
@@ -132,19 +134,19 @@ class Mixture(FeedForward):
             raise Unsupported(f"group {group} is below 1")
         self.router_DE = nn.Parameter(torch.randn(config.dim, self.number) * config.dim**-0.5)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         x_ND = x_BTD.flatten(0, 1)
-        seats = self._seats(x_BTD, real_BT)
+        seats = self._seats(x_BTD, valid_BT)
         y_RD = self.experts(x_ND.index_select(0, seats.token_R), seats.end_E)
         y_RD = y_RD * seats.gate_R.unsqueeze(-1).to(x_BTD.dtype)
         return torch.zeros_like(x_ND).index_add_(0, seats.token_R, y_RD).view_as(x_BTD)
 
-    def _seats(self, x_BTD: Tensor, real_BT: Tensor | None) -> Seats:
+    def _seats(self, x_BTD: Tensor, valid_BT: Tensor | None) -> Seats:
         group, room = self._room(x_BTD.shape[1])
-        choices = self._choose(x_BTD, real_BT)
+        choices = self._choose(x_BTD, valid_BT)
         return seated(*choices, experts=self.number, group=group, room=room)
 
-    def _choose(self, x_BTD: Tensor, real_BT: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _choose(self, x_BTD: Tensor, valid_BT: Tensor | None) -> tuple[Tensor, Tensor]:
         """Experts in the order of choice, E for none, and the weights of what they will give."""
         dtype = torch.promote_types(x_BTD.dtype, torch.float32)
         x_BTD = x_BTD.to(dtype)
@@ -158,8 +160,8 @@ class Mixture(FeedForward):
             if self.training:  # the first choice weighs a half at least, so it is always made
                 left = torch.rand_like(gate_BCT) * self.sure >= gate_BCT
                 chosen_BCT = chosen_BCT.masked_fill(left, self.number)
-        if real_BT is not None:
-            chosen_BCT = chosen_BCT.masked_fill(~real_BT.unsqueeze(1), self.number)
+        if valid_BT is not None:
+            chosen_BCT = chosen_BCT.masked_fill(~valid_BT.unsqueeze(1), self.number)
         return chosen_BCT, gate_BCT
 
     def _room(self, tokens: int) -> tuple[int, int]:
@@ -169,8 +171,8 @@ class Mixture(FeedForward):
         return group, min(group, max(LEAST_ROOM, int(group * share / self.number)))
 
     @torch.no_grad()
-    def usage(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Usage:
-        seats = self._seats(x_BTD, real_BT)
+    def usage(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Usage:
+        seats = self._seats(x_BTD, valid_BT)
         wanted_E = seats.wanted_GE.sum(0)
         wanted = int(wanted_E.sum())
         made = max(1, wanted)  # nothing is, where all is padding

@@ -43,8 +43,8 @@ def fading(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, gate_BHT: Tensor) -> 
 
 def running(gate: Tensor, dim: int) -> Tensor:
     """Running sums, in float64 where there is one, so that differences have all digits."""
-    most = torch.float32 if gate.device.type == "mps" else torch.float64
-    return gate.to(most).cumsum(dim)
+    maximum = torch.float32 if gate.device.type == "mps" else torch.float64
+    return gate.to(maximum).cumsum(dim)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""Attention of each query to a few tokens whose places are given, no two queries' alike.
+"""Attention of each query to a few tokens whose positions are given, no two queries' alike.
 
 What is there is gathered for some queries at a time, forward and backward, so that no more than a
 piece of it is ever held.
 
-P places of a query, G kv heads, E width of a row. N queries of a piece, R of a kv head.
+P positions of a query, G kv heads, E width of a row. N queries of a piece, R of a kv head.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +34,9 @@ class KeysAndValues(nn.Module):
         """All tokens up to the query."""
         return exact(q_BHTK, k_BGTK, v_BGTK, causal=True)
 
-    def at(self, place_BTP: Tensor, q_BHTK: Tensor, *kv: Tensor, some: bool = False) -> Tensor:
-        """Those at each query's places, some of which may be none."""
-        return gathered(q_BHTK, kv, place_BTP, q_BHTK.shape[3] ** -0.5, some=some)
+    def at(self, position_BTP: Tensor, q_BHTK: Tensor, *kv: Tensor, some: bool = False) -> Tensor:
+        """Those at each query's positions, some of which may be none."""
+        return gathered(q_BHTK, kv, position_BTP, q_BHTK.shape[3] ** -0.5, some=some)
 
     def now(self, q_BHK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor) -> Tensor:
         """All that is given, for one query."""
@@ -56,7 +56,7 @@ class Latents(nn.Module):
         self.up = UpProjection(heads, latent, width, width)
         self.norm = nn.RMSNorm(latent, eps=1e-6) if norm else None
 
-    def placed(
+    def rotated(
         self, q_BHTK: Tensor, row_BTE: Tensor, turn: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, ...]:
         """What a layer does to its projections, `turn` being that of their last numbers."""
@@ -70,12 +70,12 @@ class Latents(nn.Module):
         return self.up.expanded(q_BHTK, row_BTE, causal=True)
 
     def at(
-        self, place_BTP: Tensor, q_BHTK: Tensor, row_BTE: Tensor, *, some: bool = False
+        self, position_BTP: Tensor, q_BHTK: Tensor, row_BTE: Tensor, *, some: bool = False
     ) -> Tensor:
         width, scale = self.up.key_HCN.shape[2], q_BHTK.shape[3] ** -0.5
         latent_BHTC = q_BHTK[..., :width] @ self.up.key_HCN.mT
         q_BHTE = torch.cat([latent_BHTC, q_BHTK[..., width:]], dim=-1)
-        mixed_BHTE = gathered(q_BHTE, [row_BTE.unsqueeze(1)], place_BTP, scale, some=some)
+        mixed_BHTE = gathered(q_BHTE, [row_BTE.unsqueeze(1)], position_BTP, scale, some=some)
         return mixed_BHTE[..., : self.up.latent] @ self.up.value_HCV
 
     def now(self, q_BHK: Tensor, row_BxSE: Tensor) -> Tensor:
@@ -85,15 +85,15 @@ class Latents(nn.Module):
 def gathered(
     q_BHTE: Tensor,
     sources: Sequence[Tensor],
-    place_BTP: Tensor,
+    position_BTP: Tensor,
     scale: float,
     sink_H: Tensor | None = None,
     *,
     some: bool = False,
 ) -> Tensor:
-    """softmax(scale q k^T) v over the rows of k and v at each query's places, (B, H, T, E).
+    """softmax(scale q k^T) v over the rows of k and v at each query's positions, (B, H, T, E).
 
-    The sources are k (B, G, S, E) and v (B, G, S, E), or one that is both. With `some`, a place
+    The sources are k (B, G, S, E) and v (B, G, S, E), or one that is both. With `some`, a position
     below 0 is none. A sink is one logit more, whose value is 0.
     """
     # Rows are picked: they have to lie in memory as (B, S, G, E).
@@ -101,8 +101,8 @@ def gathered(
     learned = [x for x in (*tensors, sink_H) if x is not None and x.requires_grad]
     if torch.is_grad_enabled() and learned:
         run: Any = _Gathered.apply
-        return run(place_BTP, scale, some, sink_H, *tensors).transpose(1, 2)
-    return _mixed(place_BTP, scale, some, sink_H, tensors)[0].transpose(1, 2)
+        return run(position_BTP, scale, some, sink_H, *tensors).transpose(1, 2)
+    return _mixed(position_BTP, scale, some, sink_H, tensors)[0].transpose(1, 2)
 
 
 class _Gathered(torch.autograd.Function):
@@ -111,24 +111,24 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        place_BTP: Tensor,
+        position_BTP: Tensor,
         scale: float,
         some: bool,  # noqa: FBT001
         sink_H: Tensor | None,
         *tensors: Tensor,
     ) -> Tensor:
-        out_BTHE, sum_BTH1 = _mixed(place_BTP, scale, some, sink_H, tensors)
+        out_BTHE, sum_BTH1 = _mixed(position_BTP, scale, some, sink_H, tensors)
         ctx.scale, ctx.some = scale, some
-        ctx.save_for_backward(place_BTP, sink_H, out_BTHE, sum_BTH1, *tensors)
+        ctx.save_for_backward(position_BTP, sink_H, out_BTHE, sum_BTH1, *tensors)
         return out_BTHE
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        place_BTP, sink_H, out_BTHE, sum_BTH1, q_BTHE, *sources = ctx.saved_tensors
+        position_BTP, sink_H, out_BTHE, sum_BTH1, q_BTHE, *sources = ctx.saved_tensors
         to_q_BTHE = torch.empty_like(q_BTHE)
         totals = [torch.zeros_like(x.flatten(0, 1), dtype=wide(x).dtype) for x in sources]
         of_q = grads[0].contiguous(), q_BTHE, out_BTHE, sum_BTH1.squeeze(3), to_q_BTHE
-        pieces = _pieces(place_BTP, sources, *of_q, some=ctx.some, held=2)
+        pieces = _pieces(position_BTP, sources, *of_q, some=ctx.some, held=2)
         for row_NP, mask, taken, grad, q, out, sums, into_NGRE in pieces:
             back: Any = fused.backward_of_one if len(sources) == 1 else fused.backward
             to_q_NGRE, *of_rows = back(grad, q, *taken, out, sums, mask, scale=ctx.scale)
@@ -143,7 +143,7 @@ class _Gathered(torch.autograd.Function):
 
 
 def _mixed(
-    place_BTP: Tensor,
+    position_BTP: Tensor,
     scale: float,
     some: bool,  # noqa: FBT001
     sink_H: Tensor | None,
@@ -154,7 +154,9 @@ def _mixed(
     out_BTHE = torch.empty_like(q_BTHE)
     sum_BTH1 = torch.empty_like(q_BTHE[..., :1], dtype=wide(q_BTHE).dtype)
     of_q = q_BTHE, out_BTHE, sum_BTH1.squeeze(3)
-    for _, mask, taken, q_NGRE, into_NGRE, sum_NGR in _pieces(place_BTP, sources, *of_q, some=some):
+    for _, mask, taken, q_NGRE, into_NGRE, sum_NGR in _pieces(
+        position_BTP, sources, *of_q, some=some
+    ):
         out_NGRE, log_NGR = fused.forward(q_NGRE, taken[0], taken[-1], mask, scale=scale)
         into_NGRE.copy_(out_NGRE)
         sum_NGR.copy_(log_NGR)
@@ -162,27 +164,27 @@ def _mixed(
 
 
 def _pieces(
-    place_BTP: Tensor, sources: Sequence[Tensor], *of_queries: Tensor, some: bool, held: int = 1
+    position_BTP: Tensor, sources: Sequence[Tensor], *of_queries: Tensor, some: bool, held: int = 1
 ) -> Iterator[tuple[Any, ...]]:
     """For some queries after others: their rows among those of all sequences, a mask of those that
     there are, what is in these (N, G, P, E) of each source, and what there is of the queries
     themselves, (N, G, R, ...) each. `held`: how many times what is taken is held at once.
     """
-    B, T, P = place_BTP.shape
+    B, T, P = position_BTP.shape
     S, G = sources[0].shape[1:3]
-    numbers = CACHED if pieces_pay(place_BTP) else AT_ONCE
+    numbers = CACHED if pieces_pay(position_BTP) else AT_ONCE
     size = max(1, numbers // (held * P * sum(x[0, 0].numel() for x in sources)))
-    first_B = torch.arange(0, B * S, S, dtype=place_BTP.dtype, device=place_BTP.device)
+    first_B = torch.arange(0, B * S, S, dtype=position_BTP.dtype, device=position_BTP.device)
     tables = [x.flatten(0, 1).flatten(1) for x in sources]
     by_group = (x.flatten(0, 1).unflatten(1, (G, -1)) for x in of_queries)
     first_BT1 = first_B[:, None].expand(B, T).reshape(-1, 1)
-    split = (torch.split(x, size) for x in (place_BTP.reshape(B * T, P), first_BT1, *by_group))
-    for place_NP, first_N1, *rest in zip(*split, strict=True):
+    split = (torch.split(x, size) for x in (position_BTP.reshape(B * T, P), first_BT1, *by_group))
+    for position_NP, first_N1, *rest in zip(*split, strict=True):
         mask = None
         if some:
-            mask = hide(place_NP < 0, of_queries[0])[:, None, None]
-            place_NP = place_NP.clamp(min=0)  # noqa: PLW2901
-        row_NP = place_NP + first_N1 if B > 1 else place_NP
+            mask = hide(position_NP < 0, of_queries[0])[:, None, None]
+            position_NP = position_NP.clamp(min=0)  # noqa: PLW2901
+        row_NP = position_NP + first_N1 if B > 1 else position_NP
         taken = (
             embedding(row_NP, table).view(*row_NP.shape, G, -1).transpose(1, 2) for table in tables
         )

@@ -78,21 +78,21 @@ def others(window_GZW: Tensor, *, causal: bool) -> Tensor:
 
     By arithmetic on the positions: to compare them and to fill takes a CPU longer.
     """
-    place_GZW = window_GZW.float()
-    place_GZC = place_GZW[:, :, place_GZW.shape[2] // 2 :]
-    apart_GZCW = place_GZC.unsqueeze(3) - place_GZW.unsqueeze(2)
+    position_GZW = window_GZW.float()
+    position_GZC = position_GZW[:, :, position_GZW.shape[2] // 2 :]
+    apart_GZCW = position_GZC.unsqueeze(3) - position_GZW.unsqueeze(2)
     return (apart_GZCW if causal else apart_GZCW.abs_()).clamp_(0, 1)
 
 
-def take(x_GTE: Tensor, place_GZW: Tensor) -> Tensor:
+def take(x_GTE: Tensor, position_GZW: Tensor) -> Tensor:
     """Rows of each sequence, (G, Z, W, E)."""
-    rows = x_GTE.flatten(0, 1).index_select(0, _flat(place_GZW, x_GTE.shape[1]))
-    return rows.view(*place_GZW.shape, x_GTE.shape[2])
+    rows = x_GTE.flatten(0, 1).index_select(0, _flat(position_GZW, x_GTE.shape[1]))
+    return rows.view(*position_GZW.shape, x_GTE.shape[2])
 
 
-def add_back(total_GTE: Tensor, place_GZC: Tensor, x_GZCE: Tensor) -> None:
-    """Adds rows to the places of their sequence that they came from."""
-    index = _flat(place_GZC, total_GTE.shape[1])
+def add_back(total_GTE: Tensor, position_GZC: Tensor, x_GZCE: Tensor) -> None:
+    """Adds rows to the positions of their sequence that they came from."""
+    index = _flat(position_GZC, total_GTE.shape[1])
     total_GTE.flatten(0, 1).index_add_(0, index, x_GZCE.flatten(0, 2))
 
 
@@ -106,10 +106,10 @@ def quotient(sums_BHTE: Tensor, v_BHTK: Tensor) -> Tensor:
     return (top_BHTK / sums_BHTE[..., -1:].clamp(min=FAINT)).to(v_BHTK.dtype)
 
 
-def _flat(place_GZW: Tensor, tokens: int) -> Tensor:
-    """Places in each sequence as places in all of them on end."""
-    first_G = torch.arange(0, len(place_GZW) * tokens, tokens, device=place_GZW.device)
-    return (place_GZW + first_G[:, None, None]).flatten()
+def _flat(position_GZW: Tensor, tokens: int) -> Tensor:
+    """Positions in each sequence as positions in all of them on end."""
+    first_G = torch.arange(0, len(position_GZW) * tokens, tokens, device=position_GZW.device)
+    return (position_GZW + first_G[:, None, None]).flatten()
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class Sorted:
         """The first `context` rows as tokens in random buckets."""
         B, H, S, _ = row_BHSE.shape
         bucket_BHRT = torch.randint(buckets, (B, H, rounds, context), device=row_BHSE.device)
-        place_T = torch.arange(context, device=row_BHSE.device)
-        key_BHRT = (bucket_BHRT * S + place_T).sort().values
+        position_T = torch.arange(context, device=row_BHSE.device)
+        key_BHRT = (bucket_BHRT * S + position_T).sort().values
         return cls(row_BHSE, pad(key_BHRT, (0, S - context), value=buckets * S), context)
 
     def add(self, row_BHxE: Tensor, bucket_BHRx: Tensor) -> "Sorted":
@@ -148,8 +148,8 @@ class Sorted:
             -chunk, chunk, device=mine_BHRx.device
         )
         other = (rank_BHRW >= 0) & (rank_BHRW < self.length) & (rank_BHRW != rank_BHRx)
-        place_BHRW = self.key_BHRS.gather(-1, rank_BHRW.clamp(0, S - 1)) % S
-        rows_GRWE = take(self.row_BHSE.flatten(0, 1), place_BHRW.flatten(0, 1))
+        position_BHRW = self.key_BHRS.gather(-1, rank_BHRW.clamp(0, S - 1)) % S
+        rows_GRWE = take(self.row_BHSE.flatten(0, 1), position_BHRW.flatten(0, 1))
         return rows_GRWE.view(*other.shape[:2], -1, rows_GRWE.shape[-1]), other.flatten(2)
 
 

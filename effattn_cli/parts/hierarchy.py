@@ -25,11 +25,11 @@ from effattn_cli.parts.precision import wide
 
 
 def both_ways(
-    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None, *, block: int
+    q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None, *, block: int
 ) -> Tensor:
     """Not causal: queries are means too, and what one gets is for all tokens of its group."""
     qkv = q_BHTK, k_BHTK, v_BHTK
-    levels = _Levels.of(q_BHTK, real_BT, block)
+    levels = _Levels.of(q_BHTK, valid_BT, block)
     if torch.is_grad_enabled() and any(x.requires_grad for x in qkv):
         look: Any = _BothWays.apply
         return look(levels, *qkv)
@@ -40,19 +40,19 @@ def both_ways(
 class _Levels:
     block: int
     counts: tuple[Tensor, ...]  # of how many tokens a mean is, (1 or B, 1, T, 1) at each level
-    real_BxTx: Tensor | None  # none where all are
+    valid_BxTx: Tensor | None  # none where all are
     mask_MxCS: Tensor
 
     @classmethod
-    def of(cls, q_BHTK: Tensor, real_BT: Tensor | None, block: int) -> "_Levels":
+    def of(cls, q_BHTK: Tensor, valid_BT: Tensor | None, block: int) -> "_Levels":
         """The last has two blocks at most, which see each other."""
-        ones_BT = q_BHTK.new_ones(1, q_BHTK.shape[2]) if real_BT is None else real_BT
-        real_BxTx = wide(ones_BT.to(q_BHTK.dtype))[:, None, :, None]
-        counts = [even(real_BxTx, block)]
+        ones_BT = q_BHTK.new_ones(1, q_BHTK.shape[2]) if valid_BT is None else valid_BT
+        valid_BxTx = wide(ones_BT.to(q_BHTK.dtype))[:, None, :, None]
+        counts = [even(valid_BxTx, block)]
         while counts[-1].shape[2] > 2 * block:
             counts.append(_pairs(counts[-1], block))
         mask = _mask(counts, block, q_BHTK)
-        return cls(block, tuple(counts), None if real_BT is None else real_BxTx, mask)
+        return cls(block, tuple(counts), None if valid_BT is None else valid_BxTx, mask)
 
     @property
     def rows(self) -> list[slice]:
@@ -71,7 +71,7 @@ class _Levels:
         flat[:edge] = flat[-edge:] = 0
         x_BHUK = self.apart(flat[edge:-edge].view(B, H, groups, K))
         x_BHUK[:, :, :T], x_BHUK[:, :, T : self.rows[0].stop] = x_BHTK, 0
-        sums = wide(x_BHTK) if self.real_BxTx is None else wide(x_BHTK) * self.real_BxTx
+        sums = wide(x_BHTK) if self.valid_BxTx is None else wide(x_BHTK) * self.valid_BxTx
         for rows, count in zip(self.rows[1:], self.counts[1:], strict=True):
             sums = _pairs(sums, edge)
             x_BHUK[:, :, rows] = sums / count.clamp(min=1)
@@ -93,7 +93,7 @@ class _Levels:
         if far is None:
             return grad_BHTK
         far = _doubled(far, tokens)
-        far = far if self.real_BxTx is None else far * self.real_BxTx
+        far = far if self.valid_BxTx is None else far * self.valid_BxTx
         return (grad_BHTK + far).to(grad_BHUK.dtype)
 
     def shares(self, total_BHUx: Tensor) -> list[Tensor]:

@@ -1,8 +1,8 @@
 """A cheap index that finds the few tokens, or blocks of tokens, which a query attends.
 
-Its scores are made for some queries at a time, and only the places of the highest stay.
+Its scores are made for some queries at a time, and only the positions of the highest stay.
 
-P places of a query. I heads of the index, W their width, one key for all of them. Z blocks.
+P positions of a query. I heads of the index, W their width, one key for all of them. Z blocks.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from effattn_cli.parts.rotary import Rotary, angles, turned
 from effattn_cli.parts.rows import rows_at_once
 from effattn_cli.parts.selected import BlockCache
 
-BELOW = 2.0**-50  # how much less a score counts with each place, as a part of it
+BELOW = 2.0**-50  # how much less a score counts with each position, as a part of it
 NOTHING = 1e-36  # the least size of a score for that: zeros differ too, and float32 holds it
 
 
@@ -59,7 +59,7 @@ def with_index(made: dict[str, nn.Module]) -> dict[str, nn.Module]:
 class Indexed(Rotary):
     """A variant with inputs for an index, whose names begin so; their projections learn nothing.
 
-    A variant sets how many numbers of the index are turned by their places, as `index_turned`,
+    A variant sets how many numbers of the index are rotated by their positions, as `index_turned`,
     before it calls the base class's constructor.
     """
 
@@ -83,7 +83,7 @@ class Indexed(Rotary):
         return inputs[:number], inputs[number:]
 
     def turn_index(self, x: Tensor, first: int, step: int = 1) -> Tensor:
-        """(..., T, W): the rows of every `step`-th token from place `first` on."""
+        """(..., T, W): the rows of every `step`-th token from position `first` on."""
         if not self.index_turned:
             return x
         at = slice(first, first + (x.shape[-2] - 1) * step + 1, step)
@@ -91,7 +91,7 @@ class Indexed(Rotary):
 
 
 def highest(score_xS: Tensor, count: int) -> Tensor:
-    """The places of the highest scores, in no order; of equal scores, the first.
+    """The positions of the highest scores, in no order; of equal scores, the first.
 
     Each score is made a little less than an equal one before it. Where few of many are wanted, the
     best of every so many are compared first: what is not below the highest of these has all.

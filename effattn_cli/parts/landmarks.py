@@ -11,16 +11,16 @@ from effattn_cli.attention import merge_heads
 from effattn_cli.parts.hashing import take
 
 
-def segment_means(x_BHTK: Tensor, segments: int, real_BT: Tensor | None = None) -> Tensor:
+def segment_means(x_BHTK: Tensor, segments: int, valid_BT: Tensor | None = None) -> Tensor:
     """(B, H, S, K), for S <= T; a segment without tokens has the mean 0."""
     x_BTE = merge_heads(x_BHTK)
-    means = _even(x_BTE, segments) if real_BT is None else _own(x_BTE, segments, real_BT)
+    means = _even(x_BTE, segments) if valid_BT is None else _own(x_BTE, segments, valid_BT)
     return torch.unflatten(means, 2, (x_BHTK.shape[1], -1)).transpose(1, 2)
 
 
-def filled(real_BT: Tensor, segments: int) -> Tensor:
+def filled(valid_BT: Tensor, segments: int) -> Tensor:
     """Which segments have a token, (B, S)."""
-    return torch.arange(segments, device=real_BT.device) < real_BT.sum(1, keepdim=True)
+    return torch.arange(segments, device=valid_BT.device) < valid_BT.sum(1, keepdim=True)
 
 
 def _even(x_BTE: Tensor, segments: int) -> Tensor:
@@ -30,9 +30,9 @@ def _even(x_BTE: Tensor, segments: int) -> Tensor:
     return torch.cat([torch.unflatten(x, 1, (n, -1)).mean(2) for x, n in parts if n], dim=1)
 
 
-def _own(x_BTE: Tensor, segments: int, real_BT: Tensor) -> Tensor:
+def _own(x_BTE: Tensor, segments: int, valid_BT: Tensor) -> Tensor:
     T, device = x_BTE.shape[1], x_BTE.device
-    real_B1 = real_BT.sum(1, keepdim=True)
+    real_B1 = valid_BT.sum(1, keepdim=True)
     short_B1, more_B1 = real_B1 // segments, real_B1 % segments
     at_S = torch.arange(segments, device=device)
     start_BS = at_S * short_B1 + torch.minimum(at_S, more_B1)

@@ -1,7 +1,7 @@
 """Latent attention: one row a token, from which every head makes its keys and values.
 
-C width of a latent, R of the part of a key that is turned by its place, E = C + R of a row; N width
-of the other part of a head's key, and V of its value.
+C width of a latent, R of the part of a key that is rotated by its position, E = C + R of a row; N
+width of the other part of a head's key, and V of its value.
 """
 
 from dataclasses import dataclass, replace
@@ -54,32 +54,32 @@ class UpProjection(nn.Module):
         self,
         q_BHTK: Tensor,
         row_BSE: Tensor,
-        real_BS: Tensor | None = None,
+        valid_BS: Tensor | None = None,
         *,
         causal: bool,
     ) -> Tensor:
         """Keys and values of all heads are made, (B, H, T, V): fewest products, most to keep."""
         H, _, V = self.value_HCV.shape
-        latent_BSC, place_BSR = row_BSE[..., : self.latent], row_BSE[..., self.latent :]
+        latent_BSC, position_BSR = row_BSE[..., : self.latent], row_BSE[..., self.latent :]
         k_BHSN, v_BHSV = (
             (latent_BSC @ x_HCN.transpose(0, 1).flatten(1)).unflatten(2, (H, -1)).transpose(1, 2)
             for x_HCN in (self.key_HCN, self.value_HCV)
         )
-        place_BHSR = place_BSR.unsqueeze(1).expand(-1, H, -1, -1)
-        k_BHSK = torch.cat([k_BHSN, place_BHSR], dim=-1)
+        position_BHSR = position_BSR.unsqueeze(1).expand(-1, H, -1, -1)
+        k_BHSK = torch.cat([k_BHSN, position_BHSR], dim=-1)
         # The fused kernels take values as wide as keys only; others hold all scores.
         width = max(k_BHSK.shape[-1], V)
         scale = (width / k_BHSK.shape[-1]) ** 0.5  # of the softmax over the padded width
         q_BHTK = pad(q_BHTK * scale, (0, width - q_BHTK.shape[-1]))
         k_BHSK, v_BHSK = (pad(x, (0, width - x.shape[-1])) for x in (k_BHSK, v_BHSV))
-        return exact(q_BHTK, k_BHSK, v_BHSK, real_BS, causal=causal)[..., :V]
+        return exact(q_BHTK, k_BHSK, v_BHSK, valid_BS, causal=causal)[..., :V]
 
     def absorbed(self, q_BHK: Tensor) -> Tensor:
         """The query as it meets rows, (B, H, E): W_uk is multiplied into it."""
         width = self.key_HCN.shape[2]
-        nope_BHN, place_BHR = q_BHK[..., :width], q_BHK[..., width:]
+        nope_BHN, position_BHR = q_BHK[..., :width], q_BHK[..., width:]
         latent_BHC = (nope_BHN.unsqueeze(2) @ self.key_HCN.mT).squeeze(2)
-        return torch.cat([latent_BHC, place_BHR], dim=-1)
+        return torch.cat([latent_BHC, position_BHR], dim=-1)
 
     def one_query(self, q_BHK: Tensor, row_BSE: Tensor) -> Tensor:
         """A query a head over all of the rows, (B, H, V), which are read once for all heads."""

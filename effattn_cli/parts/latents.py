@@ -30,13 +30,13 @@ class LatentLayer(nn.Module):
         return z_BMD + self.feed(z_BMD)
 
 
-def last_places(count: int, x_BTD: Tensor, real_BT: Tensor | None) -> Tensor:
-    """The places (B, M) of the last real tokens, at most so many; (1, M) where all are real."""
+def last_places(count: int, x_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
+    """The positions (B, M) of the last real tokens, at most so many; (1, M) where all are real."""
     T = x_BTD.shape[1]
-    place_M = torch.arange(min(count, T), device=x_BTD.device)
-    if real_BT is None:
-        return place_M[None] + (T - len(place_M))
-    return place_M + (real_BT.sum(1, keepdim=True) - len(place_M)).clamp(min=0)
+    position_M = torch.arange(min(count, T), device=x_BTD.device)
+    if valid_BT is None:
+        return position_M[None] + (T - len(position_M))
+    return position_M + (valid_BT.sum(1, keepdim=True) - len(position_M)).clamp(min=0)
 
 
 def feed_forward(width: int) -> nn.Sequential:

@@ -96,8 +96,8 @@ class _Union(torch.autograd.Function):
             of_q = [part.fold(x, part.q) for x in (tensors[0], *grads, out_BTHK, sum_BTH1)]
             of_k = [part.fold(x, part.k) for x in tensors[at : at + 2]]
             pieces = part.gradients(*of_q, *of_k)
-            places = ((0, part.q), (at, part.k), (at + 1, part.k))
-            for (i, rows), piece in zip(places, pieces, strict=True):
+            positions = ((0, part.q), (at, part.k), (at + 1, part.k))
+            for (i, rows), piece in zip(positions, pieces, strict=True):
                 totals[i] = added(totals[i], tensors[i], rows, piece)
         grad_H = None if sink_H is None else of_sink(sink_H, grads[0], out_BTHK, sum_BTH1)
         return None, grad_H, *totals

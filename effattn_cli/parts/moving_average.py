@@ -34,11 +34,11 @@ class MovingAverage(nn.Module):
         self.eta_CS = nn.Parameter(torch.randn(channels, size))
         self.omega_D = nn.Parameter(torch.randn(dim))
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """(B, T, D); what is not real counts as 0. Within, it is in float32 at least."""
         (B, T, D), x = x_BTD.shape, wide(x_BTD)
-        if real_BT is not None and not self.causal:  # padding trails
-            x = x * real_BT.unsqueeze(2)
+        if valid_BT is not None and not self.causal:  # padding trails
+            x = x * valid_BT.unsqueeze(2)
         x_CBT = _transposed(x.flatten(0, 1)).view(D, B, T)
         if self.causal:
             y_CBR = self._averaged(x_CBT)
@@ -104,9 +104,9 @@ class _Transpose(torch.autograd.Function):
 
 
 def _shifted(taps_C1L: Tensor) -> Tensor:
-    """The matrix that convolves a chunk: row j holds the taps from place j on, (C, L, L)."""
+    """The matrix that convolves a chunk: row j holds the taps from position j on, (C, L, L)."""
     C, _, L = taps_C1L.shape
-    # Rows with L zeros behind them, read as rows one shorter: each begins one place later.
+    # Rows with L zeros behind them, read as rows one shorter: each begins one position later.
     rows_CLM = pad(taps_C1L.expand(-1, L, -1), (0, L))
     return rows_CLM.flatten(1)[:, :-L].view(C, L, 2 * L - 1)[..., :L]
 

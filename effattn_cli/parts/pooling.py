@@ -16,11 +16,11 @@ from effattn_cli.parts.precision import lowest
 
 
 def stretches(
-    x_BHTK: Tensor, size: int, stride: int | None = None, real_BT: Tensor | None = None
+    x_BHTK: Tensor, size: int, stride: int | None = None, valid_BT: Tensor | None = None
 ) -> Tensor:
     """The tokens of each stretch, (B, H, Z, S, K); without a stride they lie end to end."""
-    if real_BT is not None:
-        x_BHTK = x_BHTK * real_BT[:, None, :, None]
+    if valid_BT is not None:
+        x_BHTK = x_BHTK * valid_BT[:, None, :, None]
     return _cut(x_BHTK, size, stride or size, dim=2)
 
 
@@ -28,14 +28,14 @@ def present(
     tokens: int,
     size: int,
     stride: int | None = None,
-    real_BT: Tensor | None = None,
+    valid_BT: Tensor | None = None,
     *,
     like: Tensor,
 ) -> Tensor:
     """Which of them are tokens and not padding, (1 or B, 1, Z, S), on the device of `like`."""
-    if real_BT is None:
-        real_BT = torch.ones(1, tokens, dtype=torch.bool, device=like.device)
-    return _cut(real_BT, size, stride or size, dim=1).unsqueeze(1)
+    if valid_BT is None:
+        valid_BT = torch.ones(1, tokens, dtype=torch.bool, device=like.device)
+    return _cut(valid_BT, size, stride or size, dim=1).unsqueeze(1)
 
 
 def mean(x_BHZSK: Tensor, there_BxZS: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def convolved(x_BHZSK: Tensor, weight_HJE: Tensor) -> Tensor:
 
 
 def by_place(x_BHTK: Tensor, size: int) -> Tensor:
-    """The tokens at the same place of every stretch as a head of their own, (B, H S, Z, K).
+    """The tokens at the same position of every stretch as a head of their own, (B, H S, Z, K).
 
     Where all queries of a stretch see the same keys, no mask over tokens is needed then.
     """

@@ -39,7 +39,7 @@ class RelativeScores(nn.Module):
         k_BHSK: Tensor,
         v_BHSK: Tensor,
         r_HWK: Tensor,
-        real_BS: Tensor | None = None,
+        valid_BS: Tensor | None = None,
         *,
         start: int,
         stride: int = 1,
@@ -69,8 +69,8 @@ class RelativeScores(nn.Module):
             if causal and C > 1:
                 later_Cx = torch.ones(C, C - 1, dtype=torch.bool, device=q_BHCK.device).triu_()
                 scores_BHCS[..., at + 1 :].masked_fill_(later_Cx, -torch.inf)
-            elif real_BS is not None:
-                scores_BHCS.masked_fill_(~real_BS[:, None, None], lowest(scores_BHCS))
+            elif valid_BS is not None:
+                scores_BHCS.masked_fill_(~valid_BS[:, None, None], lowest(scores_BHCS))
             k_BHSK_, v_BHSK_ = k_BHSK[:, :, :seen], v_BHSK[:, :, :seen]
             content_BHCK = q_BHCK + self.content_H1K
             outs.append(

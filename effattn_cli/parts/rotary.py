@@ -14,9 +14,9 @@ class Rotary(Attention):
     """Turns q and k after their projections, where the option `rotary` asks for it.
 
     Of a head's first R numbers, a = x_r and b = x_(r + R/2) become a cos - b sin and b cos + a sin
-    of the angle t base^(-2 r / R) at place t, so that a score depends on the distance of two tokens
-    (RoFormer, Su et al. 2021, arXiv:2104.09864; halves in place of neighbours, and a part of the
-    width only, as in GPT-NeoX and Llama). The core knows nothing of it.
+    of the angle t base^(-2 r / R) at position t, so that a score depends on the distance of two
+    tokens (RoFormer, Su et al. 2021, arXiv:2104.09864; halves in place of neighbours, and a part of
+    the width only, as in GPT-NeoX and Llama). The core knows nothing of it.
     """
 
     cos_TR: Tensor
@@ -25,7 +25,7 @@ class Rotary(Attention):
     @dataclass(frozen=True, kw_only=True)
     class Config(Attention.Config):
         rotary: float = 0.0
-        """The part of a head's width that is turned by its position: 1 in Llama, 0.25 in GPT-NeoX
+        """The part of a head's width that is rotated by its position: 1 in Llama, 0.25 in GPT-NeoX
         and in Qwen3-Next; 0 for none."""
         rotary_base: float = 10_000.0
         """The angles go from 1 down to about 1 / base; 500000 in Llama 3."""
@@ -45,29 +45,29 @@ class Rotary(Attention):
             self.register_buffer("sin_TR", sin_TR, persistent=False)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
-        return self._placed(super().project(x_BTD), 0)
+        return self._rotated(super().project(x_BTD), 0)
 
     def project_step(self, x_BD: Tensor, state: Any) -> tuple[tuple[Tensor, ...], Any]:
         """A state of such a variant says how many tokens it holds, as its `length`."""
-        given = self._placed(super().project(x_BD.unsqueeze(1)), state.length)
+        given = self._rotated(super().project(x_BD.unsqueeze(1)), state.length)
         pairs = zip(self.inputs.values(), given, strict=True)
         return tuple(spec.of_token(x) for spec, x in pairs), state
 
-    def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
+    def _rotated(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         q_BHTK, k_BGTK, *rest = inputs
         return self.at(q_BHTK, first), self.at(k_BGTK, first), *rest
 
     def at(self, x_BHTK: Tensor, first: int = 0) -> Tensor:
-        """Queries or keys of the tokens from place `first` on, turned."""
+        """Queries or keys of the tokens from position `first` on, turned."""
         if not self.turned:
             return x_BHTK
-        place = slice(first, first + x_BHTK.shape[2])
-        return turned(x_BHTK, self.cos_TR[place], self.sin_TR[place])
+        position = slice(first, first + x_BHTK.shape[2])
+        return turned(x_BHTK, self.cos_TR[position], self.sin_TR[position])
 
 
 class Prepared(Rotary):
-    """Besides, q and k may be normed before they are turned, and q may grow with its place after;
-    v may be of the same projection as k, and is never turned.
+    """Besides, q and k may be normed before they are turned, and q may grow with its position
+    after; v may be of the same projection as k, and is never turned.
 
     (Query-key normalisation, Henry et al. 2020, arXiv:2010.04245; as in Qwen3 and Llama 4.)
     """
@@ -78,7 +78,7 @@ class Prepared(Rotary):
         """Whether each head of q and k is divided by its root mean square and scaled, as in Qwen3
         and Gemma 3."""
         log_scale: float = 0.0
-        """Grows q at place t to 1 + log_scale log(1 + floor((t + 1) / 8192)) times, as Llama 4
+        """Grows q at position t to 1 + log_scale log(1 + floor((t + 1) / 8192)) times, as Llama 4
         does with 0.1 where it has no positions."""
         k_eq_v: bool = False
         """Whether keys and values have one projection, as in full layers of Gemma 4: a value is
@@ -101,23 +101,23 @@ class Prepared(Rotary):
         names = super().projected
         return tuple(name for name in names if name != "v" or not self.config.k_eq_v)
 
-    def _placed(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
+    def _rotated(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         q_BHTK, k_BGTK, v_BGTK, *rest = inputs
         if self.config.k_eq_v:
             v_BGTK = rms_norm(k_BGTK, k_BGTK.shape[-1:], eps=1e-6)
         if self.qk_norm:
             q_BHTK = rms_norm(q_BHTK, q_BHTK.shape[-1:], self.norm_q_K, 1e-6)
             k_BGTK = rms_norm(k_BGTK, k_BGTK.shape[-1:], self.norm_k_K, 1e-6)
-        q_BHTK, k_BGTK, *_ = super()._placed((q_BHTK, k_BGTK), first)
+        q_BHTK, k_BGTK, *_ = super()._rotated((q_BHTK, k_BGTK), first)
         if self.log_scale:
-            place_T1 = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device)[:, None]
-            growth_T1 = torch.log1p((place_T1 + 1).div(8192, rounding_mode="floor"))
+            count_T = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device) + 1
+            growth_T1 = torch.log1p(count_T.div(8192, rounding_mode="floor"))[:, None]
             q_BHTK = q_BHTK * (1 + self.log_scale * growth_T1).to(q_BHTK.dtype)
         return q_BHTK, k_BGTK, v_BGTK, *rest
 
 
 def turned(x_BHTK: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
-    """With the first R numbers turned by the angles of their tokens."""
+    """With the first R numbers rotated by the angles of their tokens."""
     half = cos_TR.shape[-1]
     a, b, rest = x_BHTK[..., :half], x_BHTK[..., half : 2 * half], x_BHTK[..., 2 * half :]
     return torch.cat([a * cos_TR - b * sin_TR, b * cos_TR + a * sin_TR, rest], dim=-1)

@@ -13,30 +13,30 @@ AT_ONCE = 2**27  # scores at a time elsewhere
 LEAST = 64  # queries that are worth a call
 
 
-def rows_at_once(q_BHTK: Tensor, keys: int, least: int | None = None) -> int:
+def rows_at_once(q_BHTK: Tensor, keys: int, min_rows: int | None = None) -> int:
     B, H, T, _ = q_BHTK.shape
     scores = CACHED if pieces_pay(q_BHTK) else AT_ONCE
-    return min(T, max(least or LEAST, scores // (B * H * keys)))
+    return min(T, max(min_rows or LEAST, scores // (B * H * keys)))
 
 
 def by_rows(
     q_BHTK: Tensor,
     k_BHTK: Tensor,
     v_BHTK: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
     *,
     causal: bool,
     logits: Callable[[Tensor, Tensor, int], Tensor],
     weigh: Callable[[Tensor], Tensor],
-    least: int | None = None,
+    min_rows: int | None = None,
 ) -> Tensor:
     """weigh(logits) v, a block of queries after another; training keeps all the weights.
 
-    `logits` takes the queries of a block, the keys that they may see, and the first one's place.
+    `logits` takes the queries of a block, the keys that they may see, and the first one's position.
     What a query may not see is -inf where it is weighed, or the lowest number if it is padding.
     """
     T, outs = q_BHTK.shape[2], []
-    block = rows_at_once(q_BHTK, T, least)
+    block = rows_at_once(q_BHTK, T, min_rows)
     for first in range(0, T, block):
         q_BHCK = q_BHTK[:, :, first : first + block]
         C = q_BHCK.shape[2]
@@ -45,8 +45,8 @@ def by_rows(
         if causal:  # padding trails: no real query sees it
             later_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device)
             logits_BHCS = logits_BHCS.masked_fill(later_CS.triu_(first + 1), -torch.inf)
-        elif real_BT is not None:
-            logits_BHCS = logits_BHCS.masked_fill(~real_BT[:, None, None], lowest(logits_BHCS))
+        elif valid_BT is not None:
+            logits_BHCS = logits_BHCS.masked_fill(~valid_BT[:, None, None], lowest(logits_BHCS))
         outs.append(weigh(logits_BHCS) @ v_BHTK[:, :, :seen])
     return torch.cat(outs, dim=2)
 
@@ -55,7 +55,7 @@ def capped(
     q_BHTK: Tensor,
     k_BHTK: Tensor,
     v_BHTK: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
     *,
     cap: float,
     causal: bool,
@@ -68,4 +68,4 @@ def capped(
     def weigh(logits_BHCS: Tensor) -> Tensor:
         return logits_BHCS.softmax(-1)
 
-    return by_rows(q_BHTK, k_BHTK, v_BHTK, real_BT, causal=causal, logits=logits, weigh=weigh)
+    return by_rows(q_BHTK, k_BHTK, v_BHTK, valid_BT, causal=causal, logits=logits, weigh=weigh)

@@ -29,16 +29,16 @@ class Segment:
 class DecodableSegments(Decodable[Segment]):
     """A variant gives the two methods that say what is remembered, and how much."""
 
-    def __init__(self, config: Decodable.Config, *, segment: int, most: int) -> None:
+    def __init__(self, config: Decodable.Config, *, segment: int, max_memory: int) -> None:
         super().__init__(config)
         if segment < 1:
             raise Unsupported(f"segment {segment} is below 1")
-        self.segment, self.period, self.most = segment, segment, most
-        self.horizon = segment + most
+        self.segment, self.period, self.max_memory = segment, segment, max_memory
+        self.horizon = segment + max_memory
         self.positions = RelativeScores(config.dim, self.heads, self.head_dim)
 
     def remembered(self, passed: int) -> int:
-        """How many keys the memory holds when `passed` tokens have passed: `most` at most."""
+        """How many keys the memory holds when `passed` tokens have passed: `max_memory` at most."""
         raise NotImplementedError
 
     def remember(self, k_BHSK: Tensor, v_BHSK: Tensor, passed: int) -> Pair:
@@ -50,7 +50,7 @@ class DecodableSegments(Decodable[Segment]):
         q_BHTK: Tensor,
         k_BHTK: Tensor,
         v_BHTK: Tensor,
-        real_BT: Tensor | None = None,  # noqa: ARG002  padding trails: no real query sees it
+        valid_BT: Tensor | None = None,  # noqa: ARG002  padding trails: no real query sees it
         stopped: Pair | None = None,
     ) -> Tensor:
         """`stopped`: keys and values for the memory, if it is not enough to detach those given."""
@@ -72,14 +72,14 @@ class DecodableSegments(Decodable[Segment]):
                 memory = self.remember(*before, i * self.segment)
         return torch.cat(outs, dim=2)
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """In training W_k and W_v learn through the memory too, but the tokens in it do not."""
         stopped = None
         if torch.is_grad_enabled():
             _, *past = self.repeated(self.project(x_BTD.detach()))
             stopped = past[0], past[1]
         q_BHTK, k_BHTK, v_BHTK = self.repeated(self.project(x_BTD))
-        return self.output(self.attend(q_BHTK, k_BHTK, v_BHTK, real_BT, stopped))
+        return self.output(self.attend(q_BHTK, k_BHTK, v_BHTK, valid_BT, stopped))
 
     def init_state(self, batch: int, context: int) -> Segment:
         passed = max(0, context - 1) // self.segment * self.segment
@@ -107,7 +107,7 @@ class DecodableSegments(Decodable[Segment]):
 
     def _positions(self) -> Tensor:
         # One distance more than there is: the shift asks for it.
-        furthest = self.most + self.segment - 1
+        furthest = self.max_memory + self.segment - 1
         return self.positions.embedded(furthest, furthest + 2)
 
 

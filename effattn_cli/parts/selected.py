@@ -6,7 +6,7 @@ the kernels of `lse_merge`. Tensors are (B, T, H, E) in memory.
 
 C tokens of a block, Z blocks of a sequence, Y of all, N picked by a query. X pickers: heads, or
 groups of R heads that pick together; U of them in all sequences. M pairs of a query and a block.
-P chunks, each of one block, with W places for pairs. L rows: queries of heads.
+P chunks, each of one block, with W positions for pairs. L rows: queries of heads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -127,11 +127,11 @@ def _merge(
 ) -> None:
     """Puts what the pairs give into what their queries have."""
     had_BTHK, had_BTH1 = (x[:, plan.tokens] for x in (out_BTHK, sum_BTH1))
-    place_LN = plan.places(had_BTHK.shape[2])
-    sum_LN = torch.cat([had_BTH1.reshape(-1, 1), more_L[place_LN]], dim=1)
+    position_LN = plan.positions(had_BTHK.shape[2])
+    sum_LN = torch.cat([had_BTH1.reshape(-1, 1), more_L[position_LN]], dim=1)
     all_L1 = sum_LN.logsumexp(1, keepdim=True)
     weight_LN = (sum_LN - all_L1).exp().to(more_LK.dtype)
-    mean_LK = embedding_bag(place_LN, more_LK, mode="sum", per_sample_weights=weight_LN[:, 1:])
+    mean_LK = embedding_bag(position_LN, more_LK, mode="sum", per_sample_weights=weight_LN[:, 1:])
     had_BTHK.mul_(weight_LN[:, :1].reshape(had_BTH1.shape)).add_(mean_LK.view(had_BTHK.shape))
     had_BTH1.copy_(all_L1.view(had_BTH1.shape))
 
@@ -159,7 +159,7 @@ def _add_gradients(
             for total, grad in zip(added_YCK, grads, strict=True):
                 total.index_add_(0, block_P, grad.squeeze(1).to(total.dtype))
         total_BTHK = totals[0][:, plan.tokens]
-        total_BTHK += embedding_bag(plan.places(H), q_LK, mode="sum").view(total_BTHK.shape)
+        total_BTHK += embedding_bag(plan.positions(H), q_LK, mode="sum").view(total_BTHK.shape)
     for total_BSHK, more in zip(totals[1:], added_YCK, strict=True):
         total_BSXK = total_BSHK[:, :, :: H // X]
         total_BSXK += more.view(len(total_BSXK), X, -1, K).transpose(1, 2)
@@ -183,14 +183,14 @@ class _Plan:
     """Where the pairs of some queries stand."""
 
     tokens: slice
-    query_PW: Tensor  # of each place, the row of its query among all (B, T, X)
-    empty_PW: Tensor  # which places have no pair; they have some query's row
+    query_PW: Tensor  # of each position, the row of its query among all (B, T, X)
+    empty_PW: Tensor  # which positions have no pair; they have some query's row
     block_P: Tensor
-    place_BTXN: Tensor  # of each pair, among P W
+    position_BTXN: Tensor  # of each pair, among P W
 
     def pieces(self, keys_YCK: Tensor, rows: int) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """As many chunks as are worked on at a time: which of the rows they are, their queries,
-        empty places and blocks.
+        empty positions and blocks.
         """
         numbers = CACHED if pieces_pay(keys_YCK) else AT_ONCE
         chunks = max(1, numbers // (3 * keys_YCK[0].numel()))  # there are as many queries, about
@@ -200,12 +200,12 @@ class _Plan:
         for i, piece in enumerate(pieces):
             yield slice(i * step, (i + 1) * step), *piece
 
-    def places(self, heads: int) -> Tensor:
+    def positions(self, heads: int) -> Tensor:
         """Of each query of each head, those of its pairs."""
-        X, N = self.place_BTXN.shape[2:]
+        X, N = self.position_BTXN.shape[2:]
         group = heads // X
-        at_R1 = torch.arange(group, device=self.place_BTXN.device)[:, None]
-        return (self.place_BTXN.unsqueeze(3) * group + at_R1).reshape(-1, N)
+        at_R1 = torch.arange(group, device=self.position_BTXN.device)[:, None]
+        return (self.position_BTXN.unsqueeze(3) * group + at_R1).reshape(-1, N)
 
 
 def _plans(pick_BXTN: Tensor, blocks: int, group: int) -> Iterator[_Plan]:
@@ -228,22 +228,22 @@ def _plan(pick_BXTN: Tensor, tokens: slice, blocks: int, width: int) -> _Plan:
     count_UZ = pick_UM.new_zeros(U, blocks).scatter_add_(1, pick_UM, torch.ones_like(pick_UM))
     room_UZ = -(-count_UZ // width) * width
     end_UZ = room_UZ.cumsum(1)
-    empty_UZ = (end_UZ - room_UZ) - (count_UZ.cumsum(1) - count_UZ)  # places before a block
+    empty_UZ = (end_UZ - room_UZ) - (count_UZ.cumsum(1) - count_UZ)  # positions before a block
     order_UM = by_bucket(pick_UM)
     rank_M = torch.arange(M, device=device)
-    place_UM = rank_M + empty_UZ.gather(1, pick_UM.gather(1, order_UM))
-    pair_US = order_UM.new_full((U, chunks * width), -1).scatter_(1, place_UM, order_UM)
+    position_UM = rank_M + empty_UZ.gather(1, pick_UM.gather(1, order_UM))
+    pair_US = order_UM.new_full((U, chunks * width), -1).scatter_(1, position_UM, order_UM)
     block_UP = owners(end_UZ // width, chunks)
     picker_U1 = torch.arange(U, device=device)[:, None]
     row_U1 = picker_U1 // X * (T * X) + picker_U1 % X
-    place_UM = torch.zeros_like(place_UM).scatter_(1, order_UM, place_UM)
-    place_BXTN = (place_UM + picker_U1 * (chunks * width)).view(B, X, -1, N)
+    position_UM = torch.zeros_like(position_UM).scatter_(1, order_UM, position_UM)
+    position_BXTN = (position_UM + picker_U1 * (chunks * width)).view(B, X, -1, N)
     return _Plan(
         tokens,
         (row_U1 + (tokens.start + pair_US.clamp(min=0) // N) * X).view(-1, width),
         (pair_US < 0).view(-1, width),
         (block_UP + picker_U1 * blocks).flatten(),
-        place_BXTN.transpose(1, 2),
+        position_BXTN.transpose(1, 2),
     )
 
 

@@ -43,8 +43,9 @@ class SharedKeyValue(Decodable[Recent]):
     """Projections, positions and output of a layer whose tokens have one row for all heads.
 
     q is divided by its root mean square in each head, the row is normed with a weight, and the last
-    numbers of both are turned by their place. What comes out of the rows, which are values too, is
-    turned back by the place of its query. A variant says what entries are made of, and attends.
+    numbers of both are rotated by their position. What comes out of the rows, which are values too,
+    is rotated back by the position of its query. A variant says what entries are made of, and
+    attends.
     """
 
     cos_TR: Tensor
@@ -59,8 +60,8 @@ class SharedKeyValue(Decodable[Recent]):
         ratio: int = 128
         """Tokens that an entry stands for."""
         rope: int | None = None
-        """How many numbers of a row are turned by its place, the last ones; an eighth unless given,
-        as 64 of 512 in DeepSeek-V4."""
+        """How many numbers of a row are rotated by its position, the last ones; an eighth unless
+        given, as 64 of 512 in DeepSeek-V4."""
         rotary_base: float = 160_000.0
         """The angles go from 1 down to about 1 / base."""
         query_rank: int = 0
@@ -75,9 +76,9 @@ class SharedKeyValue(Decodable[Recent]):
     config: Config
 
     def __init__(self, config: Config) -> None:
-        least = dict.fromkeys(("window", "ratio", "out_rank"), 1)
-        least |= dict.fromkeys(("rope", "query_rank", "out_groups"), 0)
-        for name, least_number in least.items():
+        minimum = dict.fromkeys(("window", "ratio", "out_rank"), 1)
+        minimum |= dict.fromkeys(("rope", "query_rank", "out_groups"), 0)
+        for name, least_number in minimum.items():
             number = getattr(config, name)
             if number is not None and number < least_number:
                 raise Unsupported(f"{name} {number} is below {least_number}")
@@ -124,7 +125,7 @@ class SharedKeyValue(Decodable[Recent]):
         return tuple(spec.of_token(x) for spec, x in pairs), state
 
     def _made(self, x_BTD: Tensor, at: slice) -> tuple[Tensor, ...]:
-        """The inputs of the tokens at these places."""
+        """The inputs of the tokens at these positions."""
         of_BTE = self.projections["latent"](x_BTD) if self.config.query_rank else x_BTD
         from_x = [name for name in self.inputs if name not in self.queries]
         made = {name: self.split(name, self.projections[name](x_BTD)) for name in from_x}
@@ -138,22 +139,23 @@ class SharedKeyValue(Decodable[Recent]):
         return tuple(made[name] for name in self.inputs)
 
     def turned(self, x: Tensor, at: slice, *, back: bool = False) -> Tensor:
-        """Rows of the tokens at these places, (B, T, K) or (B, T, H, K), turned by them."""
+        """Rows of the tokens at these positions, (B, T, K) or (B, T, H, K), rotated by them."""
         cos, sin = self.cos_TR[at], self.sin_TR[at]
         if x.ndim == 4:
             cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
         return turned_last(x, cos, -sin if back else sin)
 
     def entries(self, compressor: Compressor, x_BTE: Tensor, gate_BTE: Tensor) -> Tensor:
-        """(B, Z, K), each turned by the place of its window's first token."""
+        """(B, Z, K), each rotated by the position of its window's first token."""
         entry_BZK = compressor(x_BTE, gate_BTE)
         return self.turned(entry_BZK, slice(0, entry_BZK.shape[1] * self.ratio, self.ratio))
 
     def take_up(
-        self, compressor: Compressor, entries: Entries, x_BE: Tensor, gate_BE: Tensor, place: int
+        self, compressor: Compressor, entries: Entries, x_BE: Tensor, gate_BE: Tensor, position: int
     ) -> Tensor:
-        """The entries (B, Z, K) that a query at this place sees, after its token is taken up."""
-        seen, entry_BK = (place + 1) // self.ratio, compressor.step(entries, x_BE, gate_BE, place)
+        """The entries (B, Z, K) that a query at this position sees, after its token is taken up."""
+        entry_BK = compressor.step(entries, x_BE, gate_BE, position)
+        seen = (position + 1) // self.ratio
         if entry_BK is not None:
             first = (seen - 1) * self.ratio
             turned_BxK = self.turned(entry_BK.unsqueeze(1), slice(first, first + 1))
@@ -164,10 +166,10 @@ class SharedKeyValue(Decodable[Recent]):
         ring_BWK = self.blank(batch, self.window, self.head_dim, random=True)
         return Recent(ring_BWK, context, Entries.init(self, self.compressor, batch, context))
 
-    def from_rows(self, q_BHK: Tensor, rows: Sequence[Tensor], place: int) -> Tensor:
-        """What a query at this place makes of all of the rows, turned back."""
+    def from_rows(self, q_BHK: Tensor, rows: Sequence[Tensor], position: int) -> Tensor:
+        """What a query at this position makes of all of the rows, rotated back."""
         y_BxHK = one_softmax(q_BHK, rows, self.sink_H).unsqueeze(1)
-        return self.turned(y_BxHK, slice(place, place + 1), back=True).squeeze(1)
+        return self.turned(y_BxHK, slice(position, position + 1), back=True).squeeze(1)
 
 
 class GroupedOutput(nn.Module):
@@ -209,10 +211,10 @@ def near_and_chosen(
     choice, (B, T, H, K). Queries are those of the last rows; a sink has the value 0.
     """
     R, T = row_BRK.shape[1], q_BHTK.shape[2]
-    place_T1 = torch.arange(R - T, R, dtype=torch.int32, device=choice_BTN.device)[:, None]
-    near_TW = place_T1 - torch.arange(window, dtype=torch.int32, device=place_T1.device)
+    position_T1 = torch.arange(R - T, R, dtype=torch.int32, device=choice_BTN.device)[:, None]
+    near_TW = position_T1 - torch.arange(window, dtype=torch.int32, device=position_T1.device)
     near_BTW = near_TW.clamp(min=-1).expand(len(choice_BTN), -1, -1)
-    place_BTP = torch.cat([near_BTW, choice_BTN + R], dim=2)
+    position_BTP = torch.cat([near_BTW, choice_BTN + R], dim=2)
     rows, few = [torch.cat([row_BRK, entry_BZK], dim=1).unsqueeze(1)], window > R - T + 1
     scale = q_BHTK.shape[3] ** -0.5
-    return gathered(q_BHTK, rows, place_BTP, scale, sink_H, some=few).transpose(1, 2)
+    return gathered(q_BHTK, rows, position_BTP, scale, sink_H, some=few).transpose(1, 2)

@@ -1,6 +1,6 @@
 """Attention with one wide head in chunks, whose queries and keys are two scalings of one thing.
 
-E width of queries and keys, C tokens of a chunk, X chunks of all sequences, P places.
+E width of queries and keys, C tokens of a chunk, X chunks of all sequences, P positions.
 """
 
 import math
@@ -39,14 +39,14 @@ class SharedHead(nn.Module):
         q, k = (torch.addcmul(self.shift_2E[i], z, self.scale_2E[i]) for i in range(2))
         return q, k
 
-    def forward(self, a_BTD: Tensor, v_BTV: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def forward(self, a_BTD: Tensor, v_BTV: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """(B, T, V); what stands at padding is seen by no real query."""
         B, T, _ = a_BTD.shape
         C = min(self.chunk, T)
         real_X1C = None
-        if not self.causal and (real_BT is not None or T % C):  # else padding trails
-            real_BT = a_BTD.new_ones(1, T, dtype=torch.bool) if real_BT is None else real_BT
-            real_X1C = _chunks(real_BT.expand(B, -1).unsqueeze(2), C).mT
+        if not self.causal and (valid_BT is not None or T % C):  # else padding trails
+            valid_BT = a_BTD.new_ones(1, T, dtype=torch.bool) if valid_BT is None else valid_BT
+            real_X1C = _chunks(valid_BT.expand(B, -1).unsqueeze(2), C).mT
         q_XCE, k_XCE, v_XCV = (_chunks(x, C) for x in (*self.queries_and_keys(a_BTD), v_BTV))
         q_XCE = q_XCE * self._scale(C, q_XCE, real_X1C)
         scores_XCC = torch.baddbmm(self._biases(C), q_XCE, k_XCE.mT)

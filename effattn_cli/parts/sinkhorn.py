@@ -91,13 +91,13 @@ class SortingNetwork(nn.Module):
         self.inner_HEK = nn.Parameter(torch.randn(H, 2 * K, K) * (2 * K) ** -0.5)
         self.outer_HKZ = nn.Parameter(torch.randn(H, K, blocks) * K**-0.5)
 
-    def forward(self, q_BHZCK: Tensor, k_BHZCK: Tensor, real_BxZC: Tensor | None) -> Tensor:
+    def forward(self, q_BHZCK: Tensor, k_BHZCK: Tensor, valid_BxZC: Tensor | None) -> Tensor:
         """The matrix (B, H, Z, Z), in float32 at least; keys at padding are 0.
 
         Causal, a block's sums are of the tokens up to its first.
         """
-        if real_BxZC is not None:
-            q_BHZCK = q_BHZCK.masked_fill(~real_BxZC.unsqueeze(-1), 0)
+        if valid_BxZC is not None:
+            q_BHZCK = q_BHZCK.masked_fill(~valid_BxZC.unsqueeze(-1), 0)
         sums_BHZE = torch.cat([wide(x).sum(3) for x in (q_BHZCK, k_BHZCK)], dim=-1)
         Z = sums_BHZE.shape[2]
         if self.balance.causal:
@@ -105,8 +105,8 @@ class SortingNetwork(nn.Module):
             before_BHZE = sums_BHZE[:, :, :-1].cumsum(2) + first_BHZE
             return pad(self.past(self.logits(before_BHZE, Z - 1)), (0, 1, 1, 0))
         seen_BxZZ = None
-        if real_BxZC is not None:
-            there_BxZ = real_BxZC[..., 0]
+        if valid_BxZC is not None:
+            there_BxZ = valid_BxZC[..., 0]
             seen_BxZZ = there_BxZ.unsqueeze(-1) & there_BxZ.unsqueeze(-2)
         return self.balance(self.logits(sums_BHZE, Z), seen_BxZZ)
 
@@ -131,12 +131,12 @@ def beside(sort_BHYZ: Tensor, row_BHZCE: Tensor) -> Tensor:
     return torch.cat([mixed(sort_BHYZ, row_BHZCE), row_BHZCE], dim=3)
 
 
-def shares(sort_BHYZ: Tensor, real_BxZC: Tensor, *, own: bool) -> Tensor:
+def shares(sort_BHYZ: Tensor, valid_BxZC: Tensor, *, own: bool) -> Tensor:
     """The share of its weights that falls on real tokens, of each mixed one (B, H, Y, C, 1).
 
     `own`: then those of the block's tokens beside them.
     """
-    real_BxZC1 = real_BxZC.unsqueeze(-1).to(sort_BHYZ.dtype)
+    real_BxZC1 = valid_BxZC.unsqueeze(-1).to(sort_BHYZ.dtype)
     share_BHYC1 = mixed(sort_BHYZ, real_BxZC1) / sort_BHYZ.sum(-1)[..., None, None].clamp(min=FAINT)
     if own:
         share_BHYC1 = torch.cat([share_BHYC1, real_BxZC1.expand_as(share_BHYC1)], dim=3)

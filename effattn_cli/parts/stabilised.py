@@ -122,8 +122,8 @@ def _weights(own_BHZC: Tensor, top_BHZC: Tensor) -> Tensor:
 
 def _quotient(sums: Tensor, top: Tensor) -> Tensor:
     """Of rows (..., E) that are kept times exp(-m), as 1 is here."""
-    least = (-top).clamp(-MOST, MOST).exp().unsqueeze(-1)
-    return sums[..., :-1] / torch.maximum(wide(sums[..., -1:]).abs(), least).to(sums.dtype)
+    minimum = (-top).clamp(-MOST, MOST).exp().unsqueeze(-1)
+    return sums[..., :-1] / torch.maximum(wide(sums[..., -1:]).abs(), minimum).to(sums.dtype)
 
 
 def _chunks(x_BHTF: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Which tokens a query attends, by an index of tokens or of pools, and what decoding keeps for it.
 
-P places of a query, N pools that it picks, R tokens of one. G kv heads, E width of a row, W of a
+P positions of a query, N pools that it picks, R tokens of one. G kv heads, E width of a row, W of a
 key of the index.
 """
 
@@ -51,25 +51,25 @@ class Past:
         self, pooler: Compressor | None, key_BW: Tensor, gate_BW: Tensor | None = None
     ) -> Tensor:
         """The index's keys (B, S, W) that the last token sees, after its own is taken up."""
-        place = self.length - 1
+        position = self.length - 1
         if isinstance(self.index, Tensor):
-            self.index[:, place] = key_BW
+            self.index[:, position] = key_BW
             return self.index[:, : self.length]
         assert pooler is not None
         assert gate_BW is not None
         seen = self.length // pooler.ratio
-        key_of_pool_BW = pooler.step(self.index, key_BW, gate_BW, place)
+        key_of_pool_BW = pooler.step(self.index, key_BW, gate_BW, position)
         if key_of_pool_BW is not None:
             self.index.row_BZK[:, seen - 1] = key_of_pool_BW
         return self.index.row_BZK[:, :seen]
 
-    def read(self, place_BP: Tensor | None) -> list[Tensor]:
-        """What is at these places, or all of it, (B, G, S, E) each."""
-        if place_BP is None:
+    def read(self, position_BP: Tensor | None) -> list[Tensor]:
+        """What is at these positions, or all of it, (B, G, S, E) each."""
+        if position_BP is None:
             return [x_BGME[:, :, : self.length] for x_BGME in self.rows]
         B, G, M, _ = self.rows[0].shape
-        first_BGx = torch.arange(0, B * G * M, M, device=place_BP.device).view(B, G, 1)
-        row_X = (first_BGx + place_BP.unsqueeze(1)).flatten()
+        first_BGx = torch.arange(0, B * G * M, M, device=position_BP.device).view(B, G, 1)
+        row_X = (first_BGx + position_BP.unsqueeze(1)).flatten()
         return [
             x.flatten(0, 2).index_select(0, row_X).view(B, G, -1, x.shape[3]) for x in self.rows
         ]
@@ -94,7 +94,7 @@ class TokenIndex(nn.Module):
 
     @torch.no_grad()
     def choose(self, q_BHTK: Tensor, *index: Tensor) -> Tensor:
-        """The places (B, T', P) that the queries attend which do not see all; -1 for none."""
+        """The positions (B, T', P) that the queries attend which do not see all; -1 for none."""
         if index:
             q_BITW, key_BZW, weight_BIT, *gate = index
             key_BZW = key_BZW if self.pooler is None else self.pooler(key_BZW, *gate)
@@ -104,7 +104,7 @@ class TokenIndex(nn.Module):
         return self._tokens(pick_BTN, self.early)
 
     def choose_now(self, state: Past, q_BHK: Tensor, *index: Tensor) -> Tensor | None:
-        """The places (B, P) that the last token attends, or None where it sees all."""
+        """The positions (B, P) that the last token attends, or None where it sees all."""
         last = state.length - 1
         if index:
             q_BIW, key_BW, weight_BI, *gate_BW = index
@@ -115,8 +115,8 @@ class TokenIndex(nn.Module):
             pick_BN = choose_now(self.count, q_BIW, key_BZW, weight_BI)
         else:
             pick_BN = self._spread(last, last + 1, like=q_BHK).squeeze(1)
-        place_BP = self._tokens(pick_BN.unsqueeze(1), last).squeeze(1)
-        return place_BP[:, : self.top + state.length % self.pool]  # behind are none
+        position_BP = self._tokens(pick_BN.unsqueeze(1), last).squeeze(1)
+        return position_BP[:, : self.top + state.length % self.pool]  # behind are none
 
     def _spread(self, first: int, tokens: int, like: Tensor) -> Tensor:
         """Pools evenly over those that queries from `first` to before `tokens` see, the last of
@@ -129,7 +129,7 @@ class TokenIndex(nn.Module):
         return (seen_T1 - 1 - seen_T1 * at_N // self.count).expand(len(like), -1, -1)
 
     def _tokens(self, pick_BTN: Tensor, first: int) -> Tensor:
-        """The places of the tokens in these pools, and of those behind the last full one that a
+        """The positions of the tokens in these pools, and of those behind the last full one that a
         query from `first` on sees, -1 where there are less than a pool of them.
         """
         if self.pool == 1:

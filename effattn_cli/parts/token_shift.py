@@ -23,8 +23,8 @@ class Shifted(Recurrent):
     def __init__(self, config: Recurrent.Config) -> None:
         super().__init__(config)
         if not config.core:
-            place_D = torch.arange(config.dim) / config.dim
-            starts = [1 - place_D ** self.powers[name] for name in self.projected]
+            position_D = torch.arange(config.dim) / config.dim
+            starts = [1 - position_D ** self.powers[name] for name in self.projected]
             self.shift_ID = nn.Parameter(torch.stack(starts))
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:

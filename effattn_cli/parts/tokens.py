@@ -19,7 +19,7 @@ class TokenMixer(Attention):
     def make_projections(self, dim: int) -> dict[str, nn.Module]:  # noqa: ARG002
         return {}
 
-    def mix_tokens(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
+    def mix_tokens(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         """(B, T, D) to (B, T', D)."""
         raise NotImplementedError
 
@@ -28,9 +28,9 @@ class TokenMixer(Attention):
         q_BHTK: Tensor,  # noqa: ARG002
         k_BHTK: Tensor,  # noqa: ARG002
         v_BHTK: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
-        return self.split("q", self.mix_tokens(merge_heads(v_BHTK), real_BT))
+        return self.split("q", self.mix_tokens(merge_heads(v_BHTK), valid_BT))
 
-    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
-        return self.mix_tokens(x_BTD, real_BT)
+    def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
+        return self.mix_tokens(x_BTD, valid_BT)

@@ -25,7 +25,7 @@ class Column:
     right: bool = False
     extra: int = 0  # 1: left out where nothing else helps; 2: where the blanks would get narrow
     tight: bool = False  # belongs to the column before it: one blank between them
-    least: int = 0  # columns that it gets anyhow, as for words that run across
+    min_width: int = 0  # columns that it gets anyhow, as for words that run across
     folds: int = 0  # lines in place of width: 1 where all else has failed, 2 before that
 
 
@@ -92,7 +92,8 @@ class Grid:
     def _plan(self, hidden: set[int], gap: int) -> "_Layout":
         shown = [index for index in range(len(self.columns)) if index not in hidden]
         widths = [
-            max(self.columns[index].least, *map(cell_len, self._texts(index))) for index in shown
+            max(self.columns[index].min_width, *map(cell_len, self._texts(index)))
+            for index in shown
         ]
         gaps = [1 if self.columns[index].tight else gap for index in shown]
         return _Layout(self.columns, shown, widths, [0, *gaps[1:]])

@@ -120,9 +120,9 @@ def _steps(low: float, high: float, base: float) -> list[float]:
     return powers if len(powers) > 1 else sorted({low, *powers, high})
 
 
-def _thinned(values: Sequence[T], most: int) -> Sequence[T]:
-    """Every n-th, so that no more than `most` are left."""
-    return values[:: -(-len(values) // most)]
+def _thinned(values: Sequence[T], maximum: int) -> Sequence[T]:
+    """Every n-th, so that no more than `maximum` are left."""
+    return values[:: -(-len(values) // maximum)]
 
 
 def _legend(chart: Chart, width: int) -> Iterator[str]:

@@ -50,8 +50,8 @@ def read_evaluation(path: Path) -> Evaluation:
         return document(content(path), EVALUATION)
 
 
-def content(path: Path, most: int = MAX_BYTES + 1) -> bytes:
-    """The first bytes of a file, `most` of them.
+def content(path: Path, max_bytes: int = MAX_BYTES + 1) -> bytes:
+    """The first bytes of a file, `max_bytes` of them.
 
     Raises:
         UsageError: it cannot be read.
@@ -60,7 +60,7 @@ def content(path: Path, most: int = MAX_BYTES + 1) -> bytes:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise UsageError(f"cannot read {str(path)!r}: it is not a file")
         with path.open("rb") as file:
-            return file.read(most)
+            return file.read(max_bytes)
     except OSError as error:
         raise UsageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
 

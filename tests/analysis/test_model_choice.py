@@ -112,7 +112,7 @@ def test_smaller_forms_are_proposed_and_have_no_time() -> None:
     ]  # fmt: skip
     assert {layout.swap for layout in found} == {"lossy"}
     options = model_choice.options(found, Limits(prefill=100.0), TIMES, HERE)
-    assert {(option.prefill, option.rate, option.chance) for option in options} == {
+    assert {(option.prefill, option.rate, option.probability) for option in options} == {
         (None, None, None)
     }
     # Eight bits of a cache cost less than eight of the weights; int8 takes more than fp8.
@@ -149,7 +149,7 @@ def test_all_that_is_put_in_has_to_be_known_to_be_near_enough(
 ) -> None:
     layout = dataclasses.replace(LAYOUTS[0], findings=findings)
     (option,) = model_choice.options([layout], Limits(fidelity=0.05), TIMES, HERE)
-    assert option.chances == {"fidelity": chance}
+    assert option.probabilities == {"fidelity": chance}
     assert option.fits == (chance == 1)
 
 
@@ -166,9 +166,9 @@ def test_what_is_not_proven_hides_no_layout_that_is() -> None:
 
 def test_a_time_that_is_not_known_is_no_fit_and_no_miss() -> None:
     unknown = model_choice.options(LAYOUTS, Limits(prefill=5.0), TIMES, None)
-    assert {option.chance for option in unknown} == {None}
+    assert {option.probability for option in unknown} == {None}
     both = Limits(prefill=5.0, memory=1)
-    assert {o.chance for o in model_choice.options(LAYOUTS, both, TIMES, None)} == {0.0}
+    assert {o.probability for o in model_choice.options(LAYOUTS, both, TIMES, None)} == {0.0}
 
 
 @given(
@@ -202,7 +202,7 @@ def test_the_best_is_that_of_brute_force(memory_limit: int, prefill: float, rate
             fitting.append(layout.name)
     names = [layout.name for layout in LAYOUTS]
     assert best is not None or not fitting
-    if best is not None and best.chance is not None and fitting:
+    if best is not None and best.probability is not None and fitting:
         order = [option.layout.name for option in found(limits)]
         assert order.index(best.layout.name) <= min(map(order.index, fitting))
         assert best.layout.name in names

@@ -41,7 +41,7 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
     assert found.total.value == pytest.approx(4 * 0.010 + 0.001 + 0.009)
     assert found.tokens_per_second == pytest.approx(1 / 0.050)
     assert found.mixing == pytest.approx(4 * 0.004 / 0.050)
-    assert found.most == pytest.approx(1 / (1 - 0.32))
+    assert found.max_speedup == pytest.approx(1 / (1 - 0.32))
     assert found.total.basis == "measured"
 
 
@@ -63,7 +63,7 @@ def test_a_part_that_is_missing_leaves_the_whole_unknown() -> None:
     (found,) = passes(replace(profile, records=tuple(kept)))
     assert found.total is None
     assert [share.part.role for share in found.missing] == ["head"]
-    assert found.mixing is found.most is found.tokens_per_second is None
+    assert found.mixing is found.max_speedup is found.tokens_per_second is None
 
 
 def test_lengths_between_are_interpolated() -> None:

@@ -25,13 +25,13 @@ VARIANTS = variants()
 GRID = grid(noise=0.05)
 
 
-def latency(most: float, quantile: float | None = None) -> Limit:
+def latency(maximum: float, quantile: float | None = None) -> Limit:
     metric = LATENCY if quantile is None else percentile(quantile)
-    return Limit(metric=metric, max=most)
+    return Limit(metric=metric, max=maximum)
 
 
-def memory(most: float) -> Limit:
-    return Limit(metric=MEMORY, max=most)
+def memory(maximum: float) -> Limit:
+    return Limit(metric=MEMORY, max=maximum)
 
 
 def chosen(

@@ -212,7 +212,7 @@ def test_json_is_one_document(profile: str) -> None:
     asked = ["choose", profile, "--latency", "p95<=100ms", "--json"]
     document = json.loads(effattn(*asked, "-s", "32k").stdout)
     assert document["recommended"] == "performer"
-    assert document["needs"]["limits"][0]["share"] == 0.95
+    assert document["needs"]["limits"][0]["quantile"] == 0.95
     best = document["candidates"][0]
     assert best["estimates"]["latency"]["basis"] == "measured"
     assert not best["certain"]  # 24 samples do not tell a 95th percentile

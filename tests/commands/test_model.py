@@ -142,8 +142,10 @@ def test_choosing_by_evidence(config: Path) -> None:
     found = effattn(*asked, "--recall", "8", "--json")
     document = json.loads(found.stdout)
     assert document["limits"]["recall"] == 8
-    chances = {layout["layout"]: layout["chances"]["recall"] for layout in document["layouts"]}
-    assert chances == {"tiny": 1.0, "tiny, full=sliding-window": 0.0}
+    probabilities = {
+        layout["layout"]: layout["probabilities"]["recall"] for layout in document["layouts"]
+    }
+    assert probabilities == {"tiny": 1.0, "tiny, full=sliding-window": 0.0}
 
 
 def test_choosing_a_layout(config: Path, profile: Path, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_an_operator_that_onnx_lacks_is_named(tmp_path: Path) -> None:
         "    '''Solves something.'''\n"
         "    card = Card(title='Inverting', families=('test',), paper='', year=2026, time='N',\n"
         "                memory='N', causal='optional', kind='own mechanism')\n\n"
-        "    def attend(self, q, k, v, real=None):\n"
+        "    def attend(self, q, k, v, valid=None):\n"
         "        return v + torch.linalg.inv(q.mT @ q + 1)[..., :1, :1]\n"
     )
     variant = catalog.load("inverting", str(path))

@@ -8,8 +8,8 @@ def form(case: Case) -> Work:
     tokens.
     """
     C, top = case.options.block, case.options.top
-    places = range(case.tokens)
-    seen = sum(t % C + 1 + min(t // C, top - 1) * C for t in places)
-    scored = sum(t // C * C for t in places if t // C >= top)
+    positions = range(case.tokens)
+    seen = sum(t % C + 1 + min(t // C, top - 1) * C for t in positions)
+    scored = sum(t // C * C for t in positions if t // C >= top)
     index = product(scored, H // 4 * case.options.index_width, 1, learn=0)
     return at_least(attention(seen) + index)

@@ -7,7 +7,7 @@ def form(case: Case) -> Work:
     Where there are more than it picks, it is scored with the mean of each.
     """
     C, top = case.options.block, case.options.top
-    places = range(case.tokens)
-    seen = sum(t % C + 1 + min(t // C, top - 1) * C for t in places)
-    means = sum(t // C for t in places if t // C >= top)
+    positions = range(case.tokens)
+    seen = sum(t % C + 1 + min(t // C, top - 1) * C for t in positions)
+    means = sum(t // C for t in positions if t // C >= top)
     return at_least(attention(seen) + scores(means, learn=0))

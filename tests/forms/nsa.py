@@ -6,9 +6,9 @@ def form(case: Case) -> Work:
     the blocks selected; the window; and the MLPs, for two kv heads.
     """
     options, N = case.options, case.tokens
-    S, C, places = options.compressed, options.block, range(case.tokens)
-    ended = [max(0, (t + 1 - S) // options.stride + 1) for t in places]
-    selected = sum(t % C + 1 + min(t // C, options.top - 1) * C for t in places)
+    S, C, positions = options.compressed, options.block, range(case.tokens)
+    ended = [max(0, (t + 1 - S) // options.stride + 1) for t in positions]
+    selected = sum(t % C + 1 + min(t // C, options.top - 1) * C for t in positions)
     choosing = sum(ended[options.top * C :])
     made = ended[-1]
     mlp = 2 * (H // 4) * (product(made, S * K, K) + product(made, K, K))

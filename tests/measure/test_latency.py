@@ -136,23 +136,23 @@ def test_a_block_holds_as_many_calls_as_fit_and_never_more_than_are_wanted() -> 
 
         return run
 
-    found = sample(noting(1e-6, noise=0.5), Sampling(max_samples=40), most=16)
+    found = sample(noting(1e-6, noise=0.5), Sampling(max_samples=40), max_calls=16)
     assert len(found.samples) == 40
     assert sizes[found.warmup :] == [16, 16, 8]
     assert set(sizes[: found.warmup]) == {1}
     for seconds, size in ((0.0015, 4), (0.0099, 1), (4.0, 1)):
         sizes.clear()
-        sample(noting(seconds), Sampling(), most=16)
+        sample(noting(seconds), Sampling(), max_calls=16)
         assert sizes[-1] == size
 
 
 def test_sampling_in_blocks_stops_where_it_would_have_stopped_call_by_call() -> None:
-    found = sample(playing(steady(0.001)), Sampling(), most=16)
+    found = sample(playing(steady(0.001)), Sampling(), max_calls=16)
     assert (found.stopped, len(found.samples)) == ("steady", 8)
 
 
 def test_the_launch_is_the_median_of_the_samples_own_and_a_cpu_has_none() -> None:
-    assert sample(playing(steady(1e-3), launch=2e-5), Sampling(), most=16).launch == 2e-5
+    assert sample(playing(steady(1e-3), launch=2e-5), Sampling(), max_calls=16).launch == 2e-5
     assert sample(playing(steady(1e-3)), Sampling()).launch is None
 
 
@@ -224,7 +224,7 @@ def test_an_output_that_many_calls_have_spoilt_fails_the_cell() -> None:
     class Grows(Attention):
         card = catalog.load("linformer").card
 
-        def attend(self, q: Tensor, k: Tensor, v: Tensor, real: Tensor | None = None) -> Tensor:
+        def attend(self, q: Tensor, k: Tensor, v: Tensor, valid: Tensor | None = None) -> Tensor:
             return q.mul_(2) * 1  # into its input: after 128 calls it is infinite
 
     cell = Cell(variant="grows", seq=8, setting=Setting(dim=16, heads=2))

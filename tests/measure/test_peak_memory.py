@@ -28,7 +28,7 @@ class Known(Attention):
     card = Card(title="Known", families=("test",), paper="", year=2026, time="N", memory="N",
                 causal="optional", kind="own mechanism")
 
-    def attend(self, q, k, v, real=None):
+    def attend(self, q, k, v, valid=None):
         held = torch.ones({size}, dtype=torch.uint8)
         held += 1
         return v * 2

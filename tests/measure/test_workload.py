@@ -98,7 +98,7 @@ def test_a_feed_forward_alone_is_the_same_at_core_and_layer() -> None:
 class Halved(Attention):
     card = catalog.load("linformer").card
 
-    def attend(self, q: Any, k: Any, v: Any, real: Any = None) -> Any:
+    def attend(self, q: Any, k: Any, v: Any, valid: Any = None) -> Any:
         return q[:, :, ::2]
 
 

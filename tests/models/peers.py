@@ -101,6 +101,6 @@ def kept(model: Model, tokens: int = TOKENS) -> int:
     """
 
     def held(one: Kept) -> int:
-        return tokens if one.most is None else min(tokens, one.most - 1)
+        return tokens if one.max_tokens is None else min(tokens, one.max_tokens - 1)
 
     return sum(one.bytes(held(one), "float32") for layer in model.layers for one in layer.keeps)

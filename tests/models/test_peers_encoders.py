@@ -132,7 +132,7 @@ def test_a_window_of_a_decoder_with_a_source_keeps_no_more() -> None:
     assert model.parameters == parameters(config, model_class("t5gemma", config), language=False)
     assert held(cache.cross_attention_cache) == kept(model, source=True)
     windows = sum(layer.keeps[0].numbers for layer in model.layers if layer.keeps
-                  and layer.keeps[0].most)  # fmt: skip
+                  and layer.keeps[0].max_tokens)  # fmt: skip
     assert held(cache.self_attention_cache) == kept(model, source=False) - 4 * windows
 
 

@@ -227,5 +227,5 @@ def between_steps(mixer: Any, kept: Kept, taps: int | None) -> int:
         return TOKENS * (2 * kept.numbers + 1) * BYTES["bfloat16"]
     if mixer.variant == "csa" and kept.what == "recurrent state":
         return kept.numbers // 2 * BYTES["bfloat16"]
-    tokens = TOKENS if kept.most is None else min(TOKENS, kept.most - 1)
+    tokens = TOKENS if kept.max_tokens is None else min(TOKENS, kept.max_tokens - 1)
     return kept.bytes(tokens, "bfloat16")

@@ -38,11 +38,11 @@ def test_a_query_sees_its_block_and_those_beside_it(
     at_T = torch.arange(T) // block
     away_TT = at_T[:, None] - at_T
     seen_B1TT = ((away_TT <= before) & (away_TT >= -after)).expand(B, 1, T, T)
-    real_BT = torch.arange(T) < torch.tensor([[T], [33]])
+    valid_BT = torch.arange(T) < torch.tensor([[T], [33]])
     if padded:
-        seen_B1TT = seen_B1TT & real_BT[:, None, None]
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
-    got = blocked(*qkv, real_BT if padded else None, block=block, before=before, after=after)
+        seen_B1TT = seen_B1TT & valid_BT[:, None, None]
+    keep_BT = valid_BT if padded else torch.ones_like(valid_BT)
+    got = blocked(*qkv, valid_BT if padded else None, block=block, before=before, after=after)
     want = softmax_attention(*qkv, seen_B1TT | torch.eye(T).bool())
     same(got.transpose(1, 2)[keep_BT], want.transpose(1, 2)[keep_BT], qkv)
 

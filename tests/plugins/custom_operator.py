@@ -32,6 +32,6 @@ class CustomOperator(Attention):
     )
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         return mix(q_BHTK, k_BHTK, v_BHTK)

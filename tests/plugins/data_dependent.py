@@ -22,7 +22,7 @@ class DataDependent(Attention):
     )
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         some = int((k_BHTK > 0).sum().item())
         return v_BHTK + torch.ones(some, device=v_BHTK.device).mean()

@@ -22,7 +22,7 @@ class Flex(Attention):
     )
 
     def attend(
-        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None = None
+        self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         out: Tensor = flex_attention(q_BHTK, k_BHTK, v_BHTK)
         return out

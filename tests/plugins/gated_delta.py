@@ -61,7 +61,7 @@ class GatedDelta(Decodable[Memory]):
         v_BHTV: Tensor,
         decay_BHT: Tensor,
         beta_BHT: Tensor,
-        real_BT: Tensor | None = None,
+        valid_BT: Tensor | None = None,
     ) -> Tensor:
         B, H, T, K = q_BHTK.shape
         matrix_BHVK = q_BHTK.new_zeros(B, H, v_BHTV.shape[-1], K)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """Weights by exponentials, each times its head's mask, divided by their sum."""
     _, H, T, K = q_BHTK.shape

@@ -29,11 +29,11 @@ def entmax_by_bisection(z_S: Tensor, alpha: Tensor) -> Tensor:
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, H, T, K = q_BHTK.shape
     scores_BHTS = torch.einsum("bhtk,bhsk->bhts", q_BHTK, k_BHTK) / K**0.5
-    seen_BHTS = visible(T, real_BT, causal=layer.causal, batch=B)
+    seen_BHTS = visible(T, valid_BT, causal=layer.causal, batch=B)
     scores_BHTS = scores_BHTS.masked_fill(~seen_BHTS, -1e6)
     if layer.config.alpha is None:
         alpha_H = 1 + 1 / (1 + torch.exp(-layer.alpha_H11.flatten()))

@@ -7,11 +7,11 @@ from tests.references.sdpa import softmax_attention, visible
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, H, T, _ = q_BHTK.shape
     vectors = layer.config.vectors
-    seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B)
+    seen_B1TT = visible(T, valid_BT, causal=layer.causal, batch=B)
     seen_B1TS = torch.cat([seen_B1TT, torch.ones(B, 1, T, vectors, dtype=torch.bool)], dim=3)
     heads = []
     for h in range(H):

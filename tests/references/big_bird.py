@@ -6,10 +6,10 @@ from tests.references.sdpa import softmax_attention, visible
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, H, T, _ = q_BHTK.shape
-    seen_B1TT = visible(T, real_BT, batch=B)
+    seen_B1TT = visible(T, valid_BT, batch=B)
     block = layer.config.block_size  # type: ignore[attr-defined]
     blocks = -(-T // block)
     outs = []

@@ -16,7 +16,7 @@ def reference(
     v_BGTK: Tensor,
     q_BITW: Tensor,
     k_BTW: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """Query by query: its own block, the best of those before it, and one softmax a head."""
     B, H, T, K = q_BHTK.shape

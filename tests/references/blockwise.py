@@ -9,7 +9,7 @@ from tests.references.sdpa import softmax_attention
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """One pair of blocks after another; a pair without a real key gives 0."""
     B, H, T, _ = q_BHTK.shape
@@ -17,7 +17,7 @@ def reference(
     starts = range(0, T, size)
     out_BHTK = torch.zeros_like(q_BHTK)
     for b in range(B):
-        tokens = T if real_BT is None else int(real_BT[b].sum())
+        tokens = T if valid_BT is None else int(valid_BT[b].sum())
         for h in range(H):
             for i, start in enumerate(starts):
                 first = starts[(i + shift(layer, h, len(starts))) % len(starts)]

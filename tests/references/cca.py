@@ -6,9 +6,9 @@ from torch import Tensor
 from tests.references.sdpa import reference as grouped
 
 
-def reference(layer: Any, q: Tensor, k: Tensor, v: Tensor, real_BT: Tensor | None) -> Tensor:
+def reference(layer: Any, q: Tensor, k: Tensor, v: Tensor, valid_BT: Tensor | None) -> Tensor:
     """Within the latent it is exact attention with grouped heads."""
-    return grouped(layer, q, k, v, real_BT)
+    return grouped(layer, q, k, v, valid_BT)
 
 
 def whole(layer: Any, x_BTD: Tensor) -> Tensor:

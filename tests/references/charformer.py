@@ -5,14 +5,14 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """A sequence at a time, on its real characters alone; each block and run cut out of it."""
     B, H, T, K = v_BHTK.shape
     run = layer.config.downsample
     outs = []
     for b in range(B):
-        n = T if real_BT is None else int(real_BT[b].sum())
+        n = T if valid_BT is None else int(valid_BT[b].sum())
         y_TD = _blended(layer, torch.cat(list(v_BHTK[b, :, :n]), dim=1))
         runs_RD = torch.stack([part.mean(0) for part in torch.split(y_TD, run)])
         outs.append(torch.cat([runs_RD, y_TD.new_zeros(-(-T // run) - len(runs_RD), H * K)]))

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """Query by query: exponentials of its scores with the tokens of its chunk so far."""
     _, H, T, K = q_BHTK.shape

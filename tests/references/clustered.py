@@ -5,10 +5,10 @@ from effattn_cli.attention import Attention
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, H, T, _ = q_BHTK.shape
-    lengths = [T] * B if real_BT is None else real_BT.sum(1).tolist()
+    lengths = [T] * B if valid_BT is None else valid_BT.sum(1).tolist()
     outs = []
     for b in range(B):
         for h in range(H):

@@ -7,7 +7,7 @@ from tests.references.transformer_xl import relative_row
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """Each segment's memories made anew from all tokens before it."""
     L, M, C, c = (

@@ -20,7 +20,7 @@ def reference(
     index_weight_BIT: Tensor,
     index_BTE: Tensor,
     index_gate_BTE: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """Sequence by sequence and token by token: ratings, the best of them, one softmax."""
     B, _, T, _ = q_BHTK.shape

@@ -12,7 +12,7 @@ def reference(
     k_BHTK: Tensor,
     v_BHTV: Tensor,
     beta_BHT: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """The state's old value of a key is read, mixed with the new one, and put in its place."""
     B, H, T, V = v_BHTV.shape

@@ -11,9 +11,9 @@ def reference(
     layer: Any, q: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, *more: Tensor | None
 ) -> Tensor:
     """Head by head of the output, or pair by pair of heads in version 1."""
-    *shares, real_BT = more
+    *shares, valid_BT = more
     B, _, T, _ = q.shape
-    seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B)
+    seen_B1TT = visible(T, valid_BT, causal=layer.causal, batch=B)
 
     def attended(query: int, key: int, values_BxTV: Tensor) -> Tensor:
         one = slice(query, query + 1), slice(key, key + 1)

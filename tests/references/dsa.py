@@ -58,7 +58,7 @@ def evenly(layer: Any, t: int) -> list[int]:
 
 def in_pools(layer: Any, pools: list[int], t: int) -> list[int]:
     R = layer.config.pool
-    tokens = [R * pool + place for pool in pools for place in range(R)]
+    tokens = [R * pool + position for pool in pools for position in range(R)]
     return tokens + list(range((t + 1) // R * R, t + 1))
 
 
@@ -71,11 +71,11 @@ def repeated(layer: Any, *kv: Tensor) -> list[Tensor]:
 
 def made(layer: Any, row_BTE: Tensor) -> list[Tensor]:
     """Keys and values of every head out of the latent."""
-    latent_BTC, place_BTR = row_BTE.split([layer.config.latent, layer.config.rope], dim=-1)
+    latent_BTC, position_BTR = row_BTE.split([layer.config.latent, layer.config.rope], dim=-1)
     k_BHTN = torch.einsum("btc,hcn->bhtn", latent_BTC, layer.over.up.key_HCN)
     v_BHTV = torch.einsum("btc,hcv->bhtv", latent_BTC, layer.over.up.value_HCV)
-    place_BHTR = torch.stack([place_BTR] * layer.heads, dim=1)
-    return [torch.cat([k_BHTN, place_BHTR], dim=-1), v_BHTV]
+    position_BHTR = torch.stack([position_BTR] * layer.heads, dim=1)
+    return [torch.cat([k_BHTN, position_BHTR], dim=-1), v_BHTV]
 
 
 def spun(x: Tensor, layer: Any, width: int, step: int = 1) -> Tensor:
@@ -85,9 +85,9 @@ def spun(x: Tensor, layer: Any, width: int, step: int = 1) -> Tensor:
     if not width:
         return x
     a, b = x[..., :width].chunk(2, dim=-1)
-    place_T1 = step * torch.arange(x.shape[-2], dtype=torch.float64)[:, None]
+    position_T1 = step * torch.arange(x.shape[-2], dtype=torch.float64)[:, None]
     rate_R = layer.config.rotary_base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-    angle_TR = place_T1 * rate_R
+    angle_TR = position_T1 * rate_R
     turn_TR = torch.complex(*(x.float().double() for x in (angle_TR.cos(), angle_TR.sin())))
     z = torch.complex(a, b) * turn_TR
     return torch.cat([z.real, z.imag, x[..., width:]], dim=-1)
@@ -101,8 +101,8 @@ def whole(layer: Any, x_BTD: Tensor) -> Tensor:
         K, C = layer.head_dim, config.latent
         q_BHTK = torch.cat([q_BHTK[..., :K], spun(q_BHTK[..., K:], layer, config.rope)], dim=-1)
         latent_BTC = of_unit_size(given["latent"][..., :C], layer.over.norm.weight)
-        place_BTR = spun(given["latent"][..., C:], layer, config.rope)
-        kept, turned = [torch.cat([latent_BTC, place_BTR], dim=-1)], config.rope
+        position_BTR = spun(given["latent"][..., C:], layer, config.rope)
+        kept, turned = [torch.cat([latent_BTC, position_BTR], dim=-1)], config.rope
     else:
         R, turned = layer.turned, int(config.index_width * config.rotary) // 2 * 2
         k_BGTK, v_BGTK = (heads(given[name], layer.kv_heads) for name in "kv")

@@ -7,7 +7,7 @@ from tests.references.sdpa import visible
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """score(i, j) = q_i (k_j + a_label(i, j)) / sqrt K over the keys that i sees."""
     B, _, T, K = q_BHTK.shape
@@ -18,7 +18,7 @@ def reference(
     label_HLK = layer.labels_HKL.mT
     sum_BHTTK = k_BHTK[:, :, None] + label_HLK[:, label_TT]
     scores_BHTT = torch.einsum("bhik,bhijk->bhij", q_BHTK, sum_BHTTK) / K**0.5
-    hidden_B1TT = ~(seen_TT & visible(T, real_BT, batch=B)) & ~torch.eye(T, dtype=torch.bool)
+    hidden_B1TT = ~(seen_TT & visible(T, valid_BT, batch=B)) & ~torch.eye(T, dtype=torch.bool)
     return scores_BHTT.masked_fill(hidden_B1TT, -torch.inf).softmax(-1) @ v_BHTK
 
 

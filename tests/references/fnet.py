@@ -7,7 +7,7 @@ from effattn_cli.attention import Attention
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """sum over s and e of cos(2 pi (t s / T + d e / D)) x(s, e), by matrices of all angles."""
     B, H, T, K = v_BHTK.shape

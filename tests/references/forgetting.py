@@ -10,7 +10,7 @@ def reference(
     k_BGTK: Tensor,
     v_BGTK: Tensor,
     gate_BHT: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """Query by query; what is left of each key is multiplied up, gate by gate, going back."""
     _, H, T, K = q_BHTK.shape

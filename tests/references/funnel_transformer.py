@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """A query at a time; its pair listed, its distance to each key written out."""
     B, H, T, K = q_BHTK.shape
@@ -28,8 +28,8 @@ def reference(
                 if separate:
                     positions_T = positions_T * (keys > 0) * (p > 0)
                 scores_T = (k_BHTK[b, h] @ (q_K + u_K) + positions_T) / K**0.5
-                if real_BT is not None:
-                    scores_T = scores_T[real_BT[b]]
-                seen_SK = v_BHTK[b, h] if real_BT is None else v_BHTK[b, h][real_BT[b]]
+                if valid_BT is not None:
+                    scores_T = scores_T[valid_BT[b]]
+                seen_SK = v_BHTK[b, h] if valid_BT is None else v_BHTK[b, h][valid_BT[b]]
                 out_BHPK[b, h, p] = torch.softmax(scores_T, dim=0) @ seen_SK
     return out_BHPK

@@ -12,10 +12,10 @@ def reference(
     k_BGTK: Tensor,
     v_BGTK: Tensor,
     gate_BHT: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     B, H, T, _ = q_BHTK.shape
-    seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B)
+    seen_B1TT = visible(T, valid_BT, causal=layer.causal, batch=B)
     heads = []
     for h in range(H):
         g = h * layer.kv_heads // H

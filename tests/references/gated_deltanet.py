@@ -14,7 +14,7 @@ def reference(
     decay_BHT: Tensor,
     beta_BHT: Tensor,
     gate_BHTV: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """Heads and sequences one by one; S is V x K here, as in the paper."""
     B, H, T, V = v_BHTV.shape

@@ -17,7 +17,7 @@ def reference(
     erase_BGTK: Tensor,
     write_BHTV: Tensor,
     gate_BHTV: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     B, H, T, V = v_BHTV.shape
     K, R = q_BGTK.shape[-1], H // q_BGTK.shape[1]

@@ -13,7 +13,7 @@ def reference(
     v_BHTV: Tensor,
     decay_BHTK: Tensor,
     gate_BHTV: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     y_BHTV = fading_sums(q_BHTK / q_BHTK.shape[-1] ** 0.5, k_BHTK, v_BHTV, decay_BHTK)
     y_BHTV = y_BHTV / torch.sqrt(y_BHTV.square().mean(-1, keepdim=True) + 1e-5)

@@ -7,11 +7,11 @@ from tests.references.sdpa import visible
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """Head by head; a cap bends the scores, a sink is one exponential more in the sum."""
     B, H, T, K = q_BHTK.shape
-    seen_BTT = visible(T, real_BT, causal=layer.causal, batch=B)[:, 0]
+    seen_BTT = visible(T, valid_BT, causal=layer.causal, batch=B)[:, 0]
     heads = []
     for h in range(H):
         g = h * layer.kv_heads // H

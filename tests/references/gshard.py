@@ -5,9 +5,9 @@ from torch import Tensor
 from tests.references.mixture import Expert, mixture
 
 
-def reference(layer: Any, x_BTD: Tensor, real_BT: Tensor | None) -> Tensor:
+def reference(layer: Any, x_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
     group = layer.config.group
-    return mixture(layer, x_BTD, real_BT, choices=2, group=group, expert=relu_expert(layer))
+    return mixture(layer, x_BTD, valid_BT, choices=2, group=group, expert=relu_expert(layer))
 
 
 def relu_expert(layer: Any) -> Expert:

@@ -9,11 +9,11 @@ OPTIONS = {"rank": 4}
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """All pairs of tokens, the score of each from the means of its level."""
     B, _, T, K = q_BHTK.shape
-    there_BT = torch.ones(B, T, dtype=torch.bool) if real_BT is None else real_BT
+    there_BT = torch.ones(B, T, dtype=torch.bool) if valid_BT is None else valid_BT
     at_T = torch.arange(T)
     score_BHTS = torch.zeros(1, dtype=q_BHTK.dtype)
     left_TT = torch.ones(T, T, dtype=torch.bool)  # pairs that no lower level has
@@ -27,7 +27,7 @@ def reference(
         score_BHTS = score_BHTS + dots_BHTS * (near_TT & left_TT)
         left_TT = left_TT & ~near_TT
         level += 1
-    weight_BHTS = torch.exp(score_BHTS) * visible(T, real_BT, causal=layer.causal, batch=B)
+    weight_BHTS = torch.exp(score_BHTS) * visible(T, valid_BT, causal=layer.causal, batch=B)
     return torch.einsum("bhts,bhsk->bhtk", weight_BHTS / weight_BHTS.sum(-1, keepdim=True), v_BHTK)
 
 

@@ -16,7 +16,7 @@ def reference(
     kv_BTK: Tensor,
     entry_BTK: Tensor,
     gate_BTK: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """Token by token: the rows that it sees, their exponentials, their mean."""
     ratio = layer.config.ratio
@@ -43,18 +43,18 @@ def pooled(compressor: Any, slots: Sequence[Tensor], gates: Sequence[Tensor]) ->
     return of_unit_size((weight_SBK * torch.stack(list(slots))).sum(0), compressor.norm.weight)
 
 
-def seen_by(layer: Any, q_BHK: Tensor, rows: Sequence[Tensor], place: int) -> Tensor:
-    """One softmax over rows and sink, of a query at that place; what it gives is turned back."""
+def seen_by(layer: Any, q_BHK: Tensor, rows: Sequence[Tensor], position: int) -> Tensor:
+    """One softmax over rows and sink, of a query there; what it gives is rotated back."""
     row_BSK = torch.stack(list(rows), dim=1)
     logits_BHS = torch.einsum("bhk,bsk->bhs", q_BHK, row_BSK) / q_BHK.shape[-1] ** 0.5
     total_BH1 = torch.exp(logits_BHS).sum(-1, keepdim=True) + torch.exp(layer.sink_H)[:, None]
     y_BHK = torch.einsum("bhs,bsk->bhk", torch.exp(logits_BHS) / total_BH1, row_BSK)
-    return turned(layer, y_BHK, place, back=True)
+    return turned(layer, y_BHK, position, back=True)
 
 
-def turned(layer: Any, x: Tensor, place: int, *, back: bool = False) -> Tensor:
+def turned(layer: Any, x: Tensor, position: int, *, back: bool = False) -> Tensor:
     """The last numbers as complex ones, times e^(i angle)."""
-    cos, sin = layer.cos_TR[place], layer.sin_TR[place]
+    cos, sin = layer.cos_TR[position], layer.sin_TR[position]
     half = len(cos)
     if not half:
         return x

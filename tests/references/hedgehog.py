@@ -14,12 +14,12 @@ def features(x_BHTK: Tensor, map_HKK: Tensor) -> Tensor:
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """The weights of all pairs, divided by their sum."""
     B, _, T, _ = q_BHTK.shape
     q_BHTF, k_BHSF = features(q_BHTK, layer.query_HKK), features(k_BHTK, layer.key_HKK)
     weights_BHTS = torch.einsum("bhtf,bhsf->bhts", q_BHTF, k_BHSF)
-    weights_BHTS = weights_BHTS * visible(T, real_BT, causal=layer.causal, batch=B)
+    weights_BHTS = weights_BHTS * visible(T, valid_BT, causal=layer.causal, batch=B)
     weights_BHTS = weights_BHTS / weights_BHTS.sum(-1, keepdim=True)
     return torch.einsum("bhts,bhsk->bhtk", weights_BHTS, v_BHTK)

@@ -8,7 +8,7 @@ from tests.references.gla import fading_sums
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, decay_BHTK: Tensor, v_BHTV: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, decay_BHTK: Tensor, v_BHTV: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     y_BHTV = fading_sums(q_BHTK, 1 - torch.exp(decay_BHTK), v_BHTV, decay_BHTK)
     side_BTE = torch.cat(y_BHTV.unbind(1), dim=-1)

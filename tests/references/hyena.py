@@ -25,7 +25,7 @@ def taps(layer: Any, tokens: int) -> Tensor:
 
 
 def reference(
-    layer: Any, gate_BTC: Tensor, inner_BTC: Tensor, value_BTC: Tensor, real_BT: Tensor | None
+    layer: Any, gate_BTC: Tensor, inner_BTC: Tensor, value_BTC: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """The sum over the past, output by output."""
     B, T, C = value_BTC.shape

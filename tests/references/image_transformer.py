@@ -6,7 +6,7 @@ from tests.references.sdpa import softmax_attention
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     T = q_BHTK.shape[2]
     sees = sees_1d if layer.config.across is None else sees_2d  # type: ignore[attr-defined]

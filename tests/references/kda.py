@@ -16,7 +16,7 @@ def reference(
     decay_BHTK: Tensor,
     beta_BHT: Tensor,
     gate_BHTV: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     B, H, T, V = v_BHTV.shape
     K, R = q_BGTK.shape[-1], H // q_BGTK.shape[1]

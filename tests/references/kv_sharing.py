@@ -6,10 +6,10 @@ from torch import Tensor
 from tests.references.sdpa import softmax_attention, visible
 
 
-def reference(layer: Any, q_BHTK: Tensor, real_BT: Tensor | None) -> Tensor:
+def reference(layer: Any, q_BHTK: Tensor, valid_BT: Tensor | None) -> Tensor:
     """Exact attention to what the layer was given when it was made."""
     B, H, T, _ = q_BHTK.shape
-    seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B)
+    seen_B1TT = visible(T, valid_BT, causal=layer.causal, batch=B)
     if layer.config.window is not None:
         seen_B1TT = within(seen_B1TT, layer.config.window, causal=layer.causal)
     heads = []

@@ -12,7 +12,7 @@ def reference(
     k_BHTK: Tensor,
     v_BHTV: Tensor,
     gate_BHTV: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """All pairs, each with its decay; then the norm of all heads side by side."""
     _, H, T, _ = q_BHTK.shape

@@ -7,12 +7,12 @@ from tests.references.sdpa import softmax_attention
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, H, T, _ = q_BHTK.shape
     out_BHTK = torch.zeros_like(q_BHTK)
     for b in range(B):
-        real_T1 = torch.ones(T, 1).bool() if real_BT is None else real_BT[b, :, None]
+        real_T1 = torch.ones(T, 1).bool() if valid_BT is None else valid_BT[b, :, None]
         for h in range(H):
             E_TR, F_TR = (
                 (mix[h] if mix.ndim == 3 else mix)[:T] * real_T1

@@ -7,10 +7,10 @@ from tests.references.sdpa import softmax_attention
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, _, T, _ = q_BHTK.shape
-    lengths = [T] * B if real_BT is None else real_BT.sum(1).tolist()
+    lengths = [T] * B if valid_BT is None else valid_BT.sum(1).tolist()
     outs = []
     for b, length in enumerate(lengths):
         q, k, v = (x[b, :, :length] for x in (q_BHTK, k_BHTK, v_BHTK))

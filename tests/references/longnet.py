@@ -7,16 +7,16 @@ OPTIONS = {"segment": 8}
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """Sums of exponentials, of pattern after pattern over all pairs that it holds."""
     B, H, T, K = q_BHTK.shape
     score_BHTS = torch.einsum("bhtk,bhsk->bhts", q_BHTK, k_BHTK) / K**0.5
     top_BHT1 = score_BHTS.amax(-1, keepdim=True)
     times_HTT = torch.stack([torch.tensor(meetings(layer, h, T)) for h in range(H)])
-    real_BT = torch.ones(B, T, dtype=torch.bool) if real_BT is None else real_BT
+    valid_BT = torch.ones(B, T, dtype=torch.bool) if valid_BT is None else valid_BT
     # A padded query may see anything.
-    seen_BTS = (real_BT[:, None] | ~real_BT[:, :, None])[:, None]
+    seen_BTS = (valid_BT[:, None] | ~valid_BT[:, :, None])[:, None]
     weight_BHTS = torch.exp(score_BHTS - top_BHT1) * times_HTT * seen_BTS
     return torch.einsum("bhts,bhsk->bhtk", weight_BHTS / weight_BHTS.sum(-1, keepdim=True), v_BHTK)
 

@@ -5,13 +5,13 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """A sequence at a time; when causal, a token and a head at a time with its own pack."""
     B, T = q_BHTK.shape[0], q_BHTK.shape[2]
     out_BHTK = torch.zeros_like(q_BHTK)
     for b in range(B):
-        n = T if real_BT is None else int(real_BT[b].sum())
+        n = T if valid_BT is None else int(valid_BT[b].sum())
         parts = [x[b, :, :n] for x in (q_BHTK, k_BHTK, v_BHTK)]
         out_BHTK[b, :, :n] = _causal(layer, *parts) if layer.causal else _whole(layer, *parts)
     return out_BHTK

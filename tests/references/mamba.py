@@ -17,7 +17,7 @@ def reference(
     B_BTN: Tensor,
     C_BTN: Tensor,
     z_BTD: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     B, T, D = x_BTD.shape
     A_DN = -torch.exp(layer.log_rate_ND.T)

@@ -15,7 +15,7 @@ def reference(
     C_BGTN: Tensor,
     dt_BHT: Tensor,
     z_BHTP: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """Each head as the matrix of its semiseparable form: (L o C B^T) x, entry by entry."""
     H = x_BHTP.shape[1]

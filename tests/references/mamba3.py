@@ -20,7 +20,7 @@ def reference(
     share_BHT: Tensor,
     angle_BxTS: Tensor,
     z_BHTP: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     (B, H, T, P), R, N = x_BHTP.shape, layer.config.rank, layer.config.state
     one_RP = x_BHTP.new_ones(1, P)

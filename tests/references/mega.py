@@ -20,11 +20,11 @@ def one_way(average: Any, x_BTD: Tensor, which: slice) -> Tensor:
     return torch.stack(outs, dim=1)
 
 
-def averaged(layer: Any, x_BTD: Tensor, real_BT: Tensor | None) -> Tensor:
+def averaged(layer: Any, x_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
     D, average = x_BTD.shape[2], layer.average
     seen_BTD = x_BTD
-    if real_BT is not None and not layer.causal:
-        seen_BTD = torch.where(real_BT[..., None], x_BTD, 0.0)
+    if valid_BT is not None and not layer.causal:
+        seen_BTD = torch.where(valid_BT[..., None], x_BTD, 0.0)
     y_BTD = one_way(average, seen_BTD, slice(0, D))
     if not layer.causal:
         y_BTD = y_BTD + one_way(average, seen_BTD.flip(1), slice(D, None)).flip(1)
@@ -32,7 +32,7 @@ def averaged(layer: Any, x_BTD: Tensor, real_BT: Tensor | None) -> Tensor:
     return y_BTD * torch.sigmoid(y_BTD)
 
 
-def attended(layer: Any, a_BTD: Tensor, v_BTV: Tensor, real_BT: Tensor | None) -> Tensor:
+def attended(layer: Any, a_BTD: Tensor, v_BTV: Tensor, valid_BT: Tensor | None) -> Tensor:
     """Query by query, over its chunk."""
     head, (B, T, _), C = layer.head, a_BTD.shape, layer.config.chunk
     C = min(C, layer.config.tokens)
@@ -45,8 +45,8 @@ def attended(layer: Any, a_BTD: Tensor, v_BTV: Tensor, real_BT: Tensor | None) -
             keys = [
                 s for s in range(t // C * C, min(T, t // C * C + C)) if not layer.causal or s <= t
             ]
-            if real_BT is not None and not layer.causal:
-                keys = [s for s in keys if bool(real_BT[b, s])]
+            if valid_BT is not None and not layer.causal:
+                keys = [s for s in keys if bool(valid_BT[b, s])]
             if not keys:  # of padding alone: anything finite
                 rows.append(torch.zeros_like(v_BTV[b, t]))
                 continue
@@ -62,9 +62,9 @@ def attended(layer: Any, a_BTD: Tensor, v_BTV: Tensor, real_BT: Tensor | None) -
     return torch.stack(rows).view(B, T, -1)
 
 
-def reference(layer: Any, x_BTD: Tensor, v_BTV: Tensor, real_BT: Tensor | None) -> Tensor:
-    a_BTD = averaged(layer, x_BTD, real_BT)
-    return attended(layer, a_BTD, v_BTV, real_BT)[:, None]
+def reference(layer: Any, x_BTD: Tensor, v_BTV: Tensor, valid_BT: Tensor | None) -> Tensor:
+    a_BTD = averaged(layer, x_BTD, valid_BT)
+    return attended(layer, a_BTD, v_BTV, valid_BT)[:, None]
 
 
 def whole(layer: Any, x_BTD: Tensor) -> Tensor:

@@ -8,15 +8,15 @@ from tests.references.sdpa import softmax_attention
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, H, T, _ = q_BHTK.shape
-    real_BT = torch.ones(B, T, dtype=torch.bool) if real_BT is None else real_BT
+    valid_BT = torch.ones(B, T, dtype=torch.bool) if valid_BT is None else valid_BT
     if layer.config.layer == "local":
-        return _local(layer, q_BHTK, k_BHTK, v_BHTK, real_BT)
+        return _local(layer, q_BHTK, k_BHTK, v_BHTK, valid_BT)
     rows = [
         [
-            _sequence(layer, h, q_BHTK[b, h], k_BHTK[b, h], v_BHTK[b, h], real_BT[b])
+            _sequence(layer, h, q_BHTK[b, h], k_BHTK[b, h], v_BHTK[b, h], valid_BT[b])
             for h in range(H)
         ]
         for b in range(B)
@@ -25,10 +25,10 @@ def reference(
 
 
 def _sequence(
-    layer: Any, head: int, q_TK: Tensor, k_TK: Tensor, v_TK: Tensor, real_T: Tensor
+    layer: Any, head: int, q_TK: Tensor, k_TK: Tensor, v_TK: Tensor, valid_T: Tensor
 ) -> Tensor:
     C, T = layer.config.compression, len(q_TK)
-    real = int(real_T.sum())
+    real = int(valid_T.sum())
     k_ZK = _convolve(k_TK[:real], layer.squeeze_k_HJK[head], C)
     v_ZK = _convolve(v_TK[:real], layer.squeeze_v_HJK[head], C)
     if layer.causal:  # slot 0 is token 0, slot j stretch j - 1
@@ -49,12 +49,12 @@ def _convolve(x_TK: Tensor, weight_JK: Tensor, size: int) -> Tensor:
     return conv1d(torch.cat([x_TK, missing_K]).T, kernel_KKC, stride=size).T
 
 
-def _local(layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor) -> Tensor:
+def _local(layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor) -> Tensor:
     T, block = q_BHTK.shape[2], layer.config.block_size
     seen_BTT = torch.zeros(len(q_BHTK), T, T, dtype=torch.bool)
     for i in range(T):
         for j in range(T):
             if i // block == j // block and (j <= i or not layer.causal):
-                seen_BTT[:, i, j] = real_BT[:, j]
+                seen_BTT[:, i, j] = valid_BT[:, j]
         seen_BTT[:, i, i] = True  # a query at padding sees something
     return softmax_attention(q_BHTK, k_BHTK, v_BHTK, seen_BTT[:, None])

@@ -10,7 +10,7 @@ Expert = Callable[[int, Tensor], Tensor]
 
 
 def mixture(
-    layer: Any, x_BTD: Tensor, real_BT: Tensor | None, *, choices: int, group: int, expert: Expert
+    layer: Any, x_BTD: Tensor, valid_BT: Tensor | None, *, choices: int, group: int, expert: Expert
 ) -> Tensor:
     """Groups of `group` tokens; `expert(e, x)` is what expert e makes of one token."""
     B, T, _ = x_BTD.shape
@@ -18,7 +18,7 @@ def mixture(
     room = max(4, int(size * layer.config.eval_capacity / layer.config.experts))
     out = []
     for b in range(B):
-        real = T if real_BT is None else int(real_BT[b].sum())
+        real = T if valid_BT is None else int(valid_BT[b].sum())
         for begin in range(0, T, size):
             out += _group(
                 layer, x_BTD[b, begin : begin + size], real - begin, choices, room, expert

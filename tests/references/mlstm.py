@@ -11,7 +11,7 @@ def reference(
     v_BHTV: Tensor,
     in_BHT: Tensor,
     keep_BHT: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """Token by token, by the gates as they are: float64 holds their exponentials."""
     (B, H, T, F), V = q_BHTF.shape, v_BHTV.shape[3]

@@ -7,7 +7,7 @@ OPTIONS = {"block": 16, "top": 3}
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """Query by query: the means of the blocks before its own, the best of them, one softmax."""
     B, H, T, K = q_BHTK.shape

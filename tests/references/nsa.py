@@ -81,7 +81,7 @@ def _pressed(press: Any, g: int, x_TK: Tensor) -> Tensor:
     size, stride = press.cut.size, press.cut.stride
     weight_JE, made = press.inner_GSKE[g].flatten(0, 1), []
     for begin in range(0, len(x_TK) - size + 1, stride):
-        x_J = (x_TK[begin : begin + size] + press.place_GSK[g]).flatten()
+        x_J = (x_TK[begin : begin + size] + press.position_GSK[g]).flatten()
         hidden_E = gelu(x_J @ weight_JE + press.inner_GxE[g, 0])
         made.append(hidden_E @ press.outer_GEK[g] + press.outer_GxK[g, 0])
     return torch.stack(made) if made else x_TK[:0]

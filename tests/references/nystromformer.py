@@ -5,12 +5,12 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """A sequence and a head at a time, on its real tokens alone."""
     out_BHTK = torch.zeros_like(q_BHTK)
     for b in range(len(q_BHTK)):
-        n = q_BHTK.shape[2] if real_BT is None else int(real_BT[b].sum())
+        n = q_BHTK.shape[2] if valid_BT is None else int(valid_BT[b].sum())
         for h in range(q_BHTK.shape[1]):
             out_BHTK[b, h, :n] = _head(layer, h, *(x[b, h, :n] for x in (q_BHTK, k_BHTK, v_BHTK)))
     return out_BHTK

@@ -5,14 +5,14 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """A sequence at a time, on its real tokens alone."""
     T = q_BHTK.shape[2]
     rows = min(T, layer.config.latents) if layer.causal else T
     outs = []
     for b in range(len(q_BHTK)):
-        n = T if real_BT is None else int(real_BT[b].sum())
+        n = T if valid_BT is None else int(valid_BT[b].sum())
         q_HTK, k_HTK, v_HTK = (x[b, :, :n] for x in (q_BHTK, k_BHTK, v_BHTK))
         one = _autoregressive if layer.causal else _io
         out_HTK = one(layer, q_HTK, k_HTK, v_HTK)

@@ -6,7 +6,7 @@ from tests.references.sdpa import visible
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, _, T, K = q_BHTK.shape
     w_KF = layer.get_buffer("directions_KF")  # they hold the scale K^-1/4 of a query or key
@@ -19,6 +19,6 @@ def reference(
         return torch.exp(along_BHTF - half_BHT1)
 
     weights_BHTS = torch.einsum("bhtf,bhsf->bhts", features(q_BHTK), features(k_BHTK))
-    weights_BHTS = weights_BHTS * visible(T, real_BT, causal=layer.causal, batch=B)
+    weights_BHTS = weights_BHTS * visible(T, valid_BT, causal=layer.causal, batch=B)
     weights_BHTS = weights_BHTS / weights_BHTS.sum(-1, keepdim=True)
     return torch.einsum("bhts,bhsk->bhtk", weights_BHTS, v_BHTK)

@@ -7,7 +7,7 @@ from tests.references.sdpa import visible
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """The estimates as cosines of differences; the gates multiplied out, pair by pair."""
     B, H, T, _ = q_BHTK.shape
@@ -16,7 +16,7 @@ def reference(
     away_BHTSK = unit_q[:, :, :, None] - unit_k[:, :, None, :]
     # sin a sin b + cos a cos b = cos(a - b): the mean over the directions is phi(q) phi(k).
     weights_BHTS = torch.einsum("bhtsk,hrk->bhtsr", away_BHTSK, w_HRK).cos().mean(-1)
-    weights_BHTS = weights_BHTS * visible(T, real_BT, causal=layer.causal, batch=B)
+    weights_BHTS = weights_BHTS * visible(T, valid_BT, causal=layer.causal, batch=B)
     least_BHT = torch.full((B, H, T), 2.718281828459045**-2, dtype=q_BHTK.dtype)
     if layer.gate is not None:
         k_BTE = torch.cat(k_BHTK.unbind(1), dim=-1)

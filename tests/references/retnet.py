@@ -13,7 +13,7 @@ def reference(
     k_BHTK: Tensor,
     v_BHTV: Tensor,
     gate_BHTV: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     """All pairs, each with its share: (Q K^T o D) V."""
     _, H, T, K = q_BHTK.shape

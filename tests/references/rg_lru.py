@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.references.gated_deltanet import convolution, heads
 
 
-def reference(layer: Any, x_BHTK: Tensor, branch_BHTK: Tensor, real_BT: Tensor | None) -> Tensor:
+def reference(layer: Any, x_BHTK: Tensor, branch_BHTK: Tensor, valid_BT: Tensor | None) -> Tensor:
     B, H, T, K = x_BHTK.shape
     out = []
     for h in range(H):

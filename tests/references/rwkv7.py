@@ -16,7 +16,7 @@ def reference(
     v_BHTV: Tensor,
     rate_BHTK: Tensor,
     gate_BHTV: Tensor,
-    real_BT: Tensor | None,
+    valid_BT: Tensor | None,
 ) -> Tensor:
     B, H, T, V = v_BHTV.shape
     rows = []

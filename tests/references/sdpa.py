@@ -17,23 +17,23 @@ def softmax_attention(
 
 
 def visible(
-    tokens: int, real_BT: Tensor | None = None, *, causal: bool = False, batch: int = 1
+    tokens: int, valid_BT: Tensor | None = None, *, causal: bool = False, batch: int = 1
 ) -> Tensor:
     """Which key each query may see, (B, 1, T, T)."""
     seen_BTS = torch.ones(batch, tokens, tokens, dtype=torch.bool)
     if causal:
         seen_BTS &= torch.arange(tokens)[:, None] >= torch.arange(tokens)[None, :]
-    if real_BT is not None:
-        seen_BTS = seen_BTS & real_BT[:, None, :]
+    if valid_BT is not None:
+        seen_BTS = seen_BTS & valid_BT[:, None, :]
     return seen_BTS[:, None]
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     times = q_BHTK.shape[1] // k_BHTK.shape[1]
     k_BHTK, v_BHTK = (x.repeat_interleave(times, dim=1) for x in (k_BHTK, v_BHTK))
     B, _, T, _ = q_BHTK.shape
     return softmax_attention(
-        q_BHTK, k_BHTK, v_BHTK, visible(T, real_BT, causal=layer.causal, batch=B)
+        q_BHTK, k_BHTK, v_BHTK, visible(T, valid_BT, causal=layer.causal, batch=B)
     )

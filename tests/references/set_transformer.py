@@ -5,7 +5,7 @@ from effattn_cli.attention import Attention
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """The attentions of MAB(X, MAB(I, X)), a sequence and a head at a time."""
     B, H, T, K = q_BHTK.shape
@@ -19,7 +19,7 @@ def reference(
 
     outs = []
     for b in range(B):
-        keep_T = torch.ones(T, dtype=torch.bool) if real_BT is None else real_BT[b]
+        keep_T = torch.ones(T, dtype=torch.bool) if valid_BT is None else valid_BT[b]
         heads = [
             attention(points_HMK[h], k_BHTK[b, h, keep_T], v_BHTK[b, h, keep_T]) for h in range(H)
         ]

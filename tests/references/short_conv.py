@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, B_BHTK: Tensor, C_BHTK: Tensor, x_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, B_BHTK: Tensor, C_BHTK: Tensor, x_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """Token by token, the sum over the last ones."""
     _, H, T, K = x_BHTK.shape

@@ -5,10 +5,10 @@ from effattn_cli.attention import Attention
 
 
 def reference(
-    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Attention, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, H, T, _ = q_BHTK.shape
-    lengths = [T] * B if real_BT is None else real_BT.sum(1).tolist()
+    lengths = [T] * B if valid_BT is None else valid_BT.sum(1).tolist()
     outs = []
     for b in range(B):
         for h in range(H):
@@ -24,7 +24,7 @@ def _sequence(layer: Attention, head: int, q_TK: Tensor, k_TK: Tensor, v_TK: Ten
     budget: int = layer.sortcut  # type: ignore[assignment]
     T, K = q_TK.shape
     blocks = -(-T // size)
-    real_ZC = (torch.arange(blocks * size) < T).view(blocks, size).double()
+    valid_ZC = (torch.arange(blocks * size) < T).view(blocks, size).double()
     k_ZCK, v_ZCK = (
         torch.cat([x, x.new_zeros(blocks * size - T, K)]).view(blocks, size, K)
         for x in (k_TK, v_TK)
@@ -39,9 +39,9 @@ def _sequence(layer: Attention, head: int, q_TK: Tensor, k_TK: Tensor, v_TK: Ten
         for row in range(min(budget, blocks)) if budget else [block]:
             if not float(sort_ZZ[row].detach().sum()):
                 continue
-            real_C = (sort_ZZ[row][:, None] * real_ZC).sum(0)
-            there = real_C.detach() > 0
-            share_C = real_C[there] / sort_ZZ[row].sum()
+            valid_C = (sort_ZZ[row][:, None] * valid_ZC).sum(0)
+            there = valid_C.detach() > 0
+            share_C = valid_C[there] / sort_ZZ[row].sum()
             for kept, x_ZCK in ((keys, k_ZCK), (values, v_ZCK)):
                 kept.append(
                     torch.einsum("z,zck->ck", sort_ZZ[row], x_ZCK)[there] / share_C[:, None]

@@ -12,8 +12,8 @@ def reference(
     """Exponentials of all scores, those out of reach left out; a sink is added to their sum, and a
     gate is the first of `more`.
     """
-    *gate_BHT, real_BT = more
-    y_BHTK = within(layer, q_BHTK, k_BGTK, v_BGTK, real_BT)
+    *gate_BHT, valid_BT = more
+    y_BHTK = within(layer, q_BHTK, k_BGTK, v_BGTK, valid_BT)
     if not gate_BHT or gate_BHT[0] is None:
         return y_BHTK
     x = gate_BHT[0] if gate_BHT[0].ndim == 4 else gate_BHT[0][..., None]
@@ -25,13 +25,13 @@ def reference(
 
 
 def within(
-    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """Without a gate."""
     B, H, T, K = q_BHTK.shape
     k_BHTK, v_BHTK = (x.repeat_interleave(H // x.shape[1], dim=1) for x in (k_BGTK, v_BGTK))
     window, sinks = layer.config.window, layer.config.sinks
-    seen_B1TT = visible(T, real_BT, causal=layer.causal, batch=B)
+    seen_B1TT = visible(T, valid_BT, causal=layer.causal, batch=B)
     for i in range(T):
         for j in range(T):
             far = i - j >= window if layer.causal else abs(i - j) > window // 2

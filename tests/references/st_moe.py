@@ -7,7 +7,7 @@ from torch import Tensor
 from tests.references.mixture import mixture
 
 
-def reference(layer: Any, x_BTD: Tensor, real_BT: Tensor | None) -> Tensor:
+def reference(layer: Any, x_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
     weights = (layer.experts.up_EDF, layer.experts.scale_EF, layer.experts.down_EFD)
     up, scale, down = (weight.unbind() for weight in weights)
 
@@ -17,4 +17,4 @@ def reference(layer: Any, x_BTD: Tensor, real_BT: Tensor | None) -> Tensor:
         return (gelu_F * linear_F * scale[e]) @ down[e]
 
     group = layer.config.group
-    return mixture(layer, x_BTD, real_BT, choices=2, group=group, expert=expert)
+    return mixture(layer, x_BTD, valid_BT, choices=2, group=group, expert=expert)

@@ -7,7 +7,7 @@ from tests.references.sdpa import visible
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     B, H, T, K = q_BHTK.shape
 
@@ -39,6 +39,6 @@ def reference(
         for h in range(H)
     ]
     mixed_BHTS = torch.stack(sums).view(B, H, T, T) / sum(powers)  # type: ignore[arg-type]
-    weights_BHTS = torch.exp(mixed_BHTS) * visible(T, real_BT, causal=layer.causal, batch=B)
+    weights_BHTS = torch.exp(mixed_BHTS) * visible(T, valid_BT, causal=layer.causal, batch=B)
     weights_BHTS = weights_BHTS / weights_BHTS.sum(-1, keepdim=True)
     return torch.einsum("bhts,bhsk->bhtk", weights_BHTS, v_BHTK)

@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     """A sequence at a time, on its real tokens alone; a learned token at a time."""
     B, H, T, K = v_BHTK.shape
     weights = dict(layer.named_parameters())
     outs = []
     for b in range(B):
-        n = T if real_BT is None else int(real_BT[b].sum())
+        n = T if valid_BT is None else int(valid_BT[b].sum())
         x_TD = torch.cat(list(v_BHTK[b, :, :n]), dim=1)
         scores_TS = _mlp(weights, "weigh", x_TD)
         tokens = []

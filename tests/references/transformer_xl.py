@@ -17,7 +17,7 @@ def relative_row(layer: Any, h: int, q_K: Tensor, k_SK: Tensor, v_SK: Tensor) ->
 
 
 def reference(
-    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, real_BT: Tensor | None
+    layer: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
 ) -> Tensor:
     L, M = layer.config.segment, layer.config.memory
     out_BHTK = torch.zeros_like(q_BHTK)

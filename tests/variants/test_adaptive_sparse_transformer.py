@@ -54,8 +54,8 @@ def test_entmax_sums_to_one_and_solves_its_equation(alpha: float, length: int) -
         high = tau.masked_fill(p == 0, -torch.inf).amax(-1, keepdim=True)
         low = tau.masked_fill(p == 0, torch.inf).amin(-1, keepdim=True)
         torch.testing.assert_close(high, low, rtol=1e-9, atol=1e-9)
-        least = 1e-9 + 1e-300 ** (alpha - 1)  # what float64 can hold of it
-        assert ((alpha - 1) * z <= low + least)[p == 0].all()
+        minimum = 1e-9 + 1e-300 ** (alpha - 1)  # what float64 can hold of it
+        assert ((alpha - 1) * z <= low + minimum)[p == 0].all()
 
 
 def test_entmax_has_the_gradient_of_its_solution() -> None:

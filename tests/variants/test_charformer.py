@@ -16,11 +16,11 @@ def test_options_equal_the_reference(block: int, downsample: int, calibrate: boo
         block=block, downsample=downsample, calibrate=calibrate,
     )  # fmt: skip
     v_BHTK = 3 * torch.randn(2, 4, 67, 16, dtype=torch.float64)
-    real_BT = torch.arange(67) < torch.tensor([[67], [31]])
-    for mask in (None, real_BT):
+    valid_BT = torch.arange(67) < torch.tensor([[67], [31]])
+    for mask in (None, valid_BT):
         got = layer.attend(v_BHTK, v_BHTK, v_BHTK, mask)
         want = reference(layer, v_BHTK, v_BHTK, v_BHTK, mask)
-        keep_BT = layer.output_mask(torch.ones_like(real_BT) if mask is None else mask)
+        keep_BT = layer.output_mask(torch.ones_like(valid_BT) if mask is None else mask)
         got, want = (x.transpose(1, 2)[keep_BT] for x in (got, want))
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
@@ -45,8 +45,8 @@ def test_a_clear_preference_takes_one_size() -> None:
 
 def test_a_run_is_kept_if_a_character_of_it_is_real() -> None:
     layer = laws.make(Charformer, 7, downsample=3)
-    real_BT = torch.arange(7) < torch.tensor([[7], [4], [3]])
-    assert layer.output_mask(real_BT).tolist() == [
+    valid_BT = torch.arange(7) < torch.tensor([[7], [4], [3]])
+    assert layer.output_mask(valid_BT).tolist() == [
         [True] * 3,
         [True, True, False],
         [True, False, False],

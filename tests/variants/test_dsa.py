@@ -130,8 +130,8 @@ def test_a_shared_index_is_that_of_the_other_layer() -> None:
     first, second = dsa(40, **SMALL), dsa(40, **SMALL, shared=True)
     assert list(second.inputs) == ["q", "k", "v"]
     q, k, v, *index = leaves_of(first, 40)
-    place_BTP = first.index.choose(q, *index)
-    got = second.attend(q, k, v, place_BTP=place_BTP)
+    position_BTP = first.index.choose(q, *index)
+    got = second.attend(q, k, v, position_BTP=position_BTP)
     torch.testing.assert_close(got, first.attend(q, k, v, *index), rtol=0, atol=0)
 
 

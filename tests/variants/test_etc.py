@@ -38,8 +38,8 @@ def outputs(layer: Any, mask_BT: Tensor | None) -> list[Tensor]:
 )
 def test_equals_its_reference(first: int, radius: int, distance: int, padded: bool) -> None:
     layer = etc(70, global_tokens=first, radius=radius, max_distance=distance)
-    real_BT = torch.arange(70) < torch.tensor([[70], [33]])
-    got, want = outputs(layer, real_BT if padded else None)
+    valid_BT = torch.arange(70) < torch.tensor([[70], [33]])
+    got, want = outputs(layer, valid_BT if padded else None)
     torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
 

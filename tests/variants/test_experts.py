@@ -77,14 +77,14 @@ def test_other_options_equal_the_reference(name: str, options: dict[str, Any]) -
     if name == "switch-transformer":
         options = {key: value for key, value in options.items() if key != "group"}
     layer = made(name, **options)
-    real_BT = torch.arange(130) < torch.tensor([[130], [71]])
+    valid_BT = torch.arange(130) < torch.tensor([[130], [71]])
     x_BTD = laws.tokens_in(130, dtype=torch.float64)
-    got, want = (run(x_BTD, real_BT)[real_BT] for run in (layer, bound(name, layer)))
+    got, want = (run(x_BTD, valid_BT)[valid_BT] for run in (layer, bound(name, layer)))
     torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
 
 def bound(name: str, layer: Any) -> Any:
-    return lambda x_BTD, real_BT: reference_of(name)[0](layer, x_BTD, real_BT)
+    return lambda x_BTD, valid_BT: reference_of(name)[0](layer, x_BTD, valid_BT)
 
 
 @torch.no_grad()

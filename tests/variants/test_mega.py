@@ -22,9 +22,9 @@ def equals_its_reference(layer: Any, *, padded: bool = False) -> None:
         spec.random(layer, 2, tokens, dtype=torch.float64).requires_grad_()
         for spec in layer.inputs.values()
     )
-    real_BT = torch.arange(tokens) < torch.tensor([[tokens], [-(-2 * tokens // 5)]])
-    mask_BT = real_BT if padded else None
-    keep_BT = real_BT if padded else torch.ones_like(real_BT)
+    valid_BT = torch.arange(tokens) < torch.tensor([[tokens], [-(-2 * tokens // 5)]])
+    mask_BT = valid_BT if padded else None
+    keep_BT = valid_BT if padded else torch.ones_like(valid_BT)
     leaves = [x, v, *(p for name, p in layer.named_parameters() if "projections" not in name)]
     outs = [
         out[:, 0][keep_BT] for out in (layer.attend(x, v, mask_BT), reference(layer, x, v, mask_BT))
@@ -151,8 +151,8 @@ def test_stays_finite_where_it_forgets_all_or_nothing(logit: float, causal: bool
 @pytest.mark.parametrize("weights", ["softmax", "laplace"])
 def test_gradients_stay_finite_with_padding_and_empty_sequences(weights: str, causal: bool) -> None:
     layer = laws.make(Mega, 40, causal=causal, chunk=16, weights=weights)
-    real_BT = torch.arange(40) < torch.tensor([[37], [0]])
-    y = layer(laws.tokens_in(40), real_BT)
+    valid_BT = torch.arange(40) < torch.tensor([[37], [0]])
+    y = layer(laws.tokens_in(40), valid_BT)
     assert y.isfinite().all()
     for grad in torch.autograd.grad(y[0, :37].sum(), list(layer.parameters())):
         assert grad.isfinite().all()

@@ -53,17 +53,17 @@ def test_gradients_equal_those_of_the_reference(tokens: int, kernel: int) -> Non
 def test_a_padded_sequence_gives_what_it_gives_alone() -> None:
     layer = laws.make(Nystromformer, 200, dtype=torch.float64)
     x = laws.tokens_in(200).double()
-    real_BT = (torch.arange(200) < 131).expand(2, -1)
-    torch.testing.assert_close(layer(x, real_BT)[:, :131], layer(x[:, :131]))
+    valid_BT = (torch.arange(200) < 131).expand(2, -1)
+    torch.testing.assert_close(layer(x, valid_BT)[:, :131], layer(x[:, :131]))
 
 
 def test_segments_differ_by_one_token_at_most() -> None:
     x_BHTK = torch.arange(10.0).view(1, 1, 10, 1)
     assert segment_means(x_BHTK, 4).flatten().tolist() == [1, 4, 6.5, 8.5]
-    real_BT = torch.arange(10) < 5
-    assert segment_means(x_BHTK, 4, real_BT[None]).flatten().tolist() == [0.5, 2, 3, 4]
-    real_BT = torch.arange(10) < 2
-    assert segment_means(x_BHTK, 4, real_BT[None]).flatten().tolist() == [0, 1, 0, 0]
+    valid_BT = torch.arange(10) < 5
+    assert segment_means(x_BHTK, 4, valid_BT[None]).flatten().tolist() == [0.5, 2, 3, 4]
+    valid_BT = torch.arange(10) < 2
+    assert segment_means(x_BHTK, 4, valid_BT[None]).flatten().tolist() == [0, 1, 0, 0]
 
 
 @torch.no_grad()

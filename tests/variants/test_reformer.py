@@ -57,10 +57,10 @@ def test_equals_its_reference_across_chunks_and_pieces(
     monkeypatch.setattr(module, "CACHED", 1)
     shape = {"bucket_size": bucket_size, "hashes": 2, "causal": causal}
     layer = laws.make(Reformer, 150, dtype=torch.float64, **shape)
-    real_BT = torch.arange(150) < torch.tensor([[150], [83]])
+    valid_BT = torch.arange(150) < torch.tensor([[150], [83]])
     q, k, v = (x.detach().requires_grad_() for x in layer.project(laws.tokens_in(150).double()))
-    both = layer.attend(q, k, v, real_BT), reference(layer, q, k, v, real_BT)
-    outs = [out_BHTK.transpose(1, 2)[real_BT] for out_BHTK in both]
+    both = layer.attend(q, k, v, valid_BT), reference(layer, q, k, v, valid_BT)
+    outs = [out_BHTK.transpose(1, 2)[valid_BT] for out_BHTK in both]
     torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
     grads = [torch.autograd.grad(out.square().sum(), (q, v)) for out in outs]
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-9, atol=1e-9)

@@ -40,10 +40,10 @@ def test_equals_its_reference(
     monkeypatch.setattr(module, "CACHED", 3 * clusters * 90)
     shape = {"clusters": clusters, "window": window, "share_qk": share_qk, "causal": causal}
     layer = layer_of(90, **shape)
-    real_BT = torch.arange(90) < torch.tensor([[90], [53]])
+    valid_BT = torch.arange(90) < torch.tensor([[90], [53]])
     q, k, v = (x.requires_grad_() for x in inputs(90))
-    both = layer.attend(q, k, v, real_BT), reference(layer, q, k, v, real_BT)
-    outs = [out_BHTK.transpose(1, 2)[real_BT] for out_BHTK in both]
+    both = layer.attend(q, k, v, valid_BT), reference(layer, q, k, v, valid_BT)
+    outs = [out_BHTK.transpose(1, 2)[valid_BT] for out_BHTK in both]
     torch.testing.assert_close(outs[0], outs[1], rtol=1e-9, atol=1e-9)
     grads = [
         torch.autograd.grad(
@@ -108,7 +108,7 @@ def test_a_random_context_fills_clusters_with_tokens_that_are_there(context: int
     state = layer.init_state(3, context)
     filled = state.score_BHCW.isfinite()
     assert filled.sum(-1).unique().tolist() == [min(10, context)]
-    for cluster, mask in zip(state.place_BHCW.flatten(0, 2), filled.flatten(0, 2), strict=True):
+    for cluster, mask in zip(state.position_BHCW.flatten(0, 2), filled.flatten(0, 2), strict=True):
         places = cluster[mask]
         assert len(places.unique()) == len(places)
         assert (places < context).all()

@@ -35,10 +35,10 @@ def test_a_backend_that_cannot_run_here_fails_instead_of_giving_way_to_another()
 @torch.no_grad()
 @pytest.mark.parametrize("causal", [False, True])
 def test_backends_agree(causal: bool) -> None:
-    real_BT = (torch.arange(40) < 33).expand(laws.B, -1)
+    valid_BT = (torch.arange(40) < 33).expand(laws.B, -1)
     ys = [
         laws.make(SDPA, 40, dtype=torch.float64, kv_heads=2, causal=causal, backend=backend)(
-            laws.tokens_in(40).double(), real_BT
+            laws.tokens_in(40).double(), valid_BT
         )[:, :33]
         for backend in ("math", "flash")
     ]

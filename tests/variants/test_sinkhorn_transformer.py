@@ -41,11 +41,11 @@ def inputs(tokens: int) -> tuple[Tensor, ...]:
 )
 def test_equals_its_reference(shape: dict[str, Any], padded: bool) -> None:
     layer = layer_of(40, **shape)
-    real_BT = torch.arange(40) < torch.tensor([[40], [21]])
-    mask = real_BT if padded else None
+    valid_BT = torch.arange(40) < torch.tensor([[40], [21]])
+    mask = valid_BT if padded else None
     q, k, v = (x.requires_grad_() for x in inputs(40))
     both = layer.attend(q, k, v, mask), reference(layer, q, k, v, mask)
-    keep = real_BT if padded else torch.ones_like(real_BT)
+    keep = valid_BT if padded else torch.ones_like(valid_BT)
     outs = [out_BHTK.transpose(1, 2)[keep] for out_BHTK in both]
     torch.testing.assert_close(outs[0], outs[1], rtol=1e-8, atol=1e-8)
     wanted = (q, k, v, *(p for n, p in layer.named_parameters() if "projections" not in n))
@@ -60,9 +60,9 @@ def test_equals_its_reference(shape: dict[str, Any], padded: bool) -> None:
 def test_padding_is_as_good_as_a_shorter_sequence() -> None:
     layer = layer_of(50, block_size=8)
     q, k, v = inputs(50)
-    real_BT = (torch.arange(50) < 27).expand(2, -1)
+    valid_BT = (torch.arange(50) < 27).expand(2, -1)
     short = layer.attend(*(x[:, :, :27] for x in (q, k, v)))
-    torch.testing.assert_close(layer.attend(q, k, v, real_BT)[:, :, :27], short)
+    torch.testing.assert_close(layer.attend(q, k, v, valid_BT)[:, :, :27], short)
 
 
 @torch.no_grad()

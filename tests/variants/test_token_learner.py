@@ -14,11 +14,11 @@ TokenLearner = catalog.load("token-learner")
 def test_options_equal_the_reference(learned: int, fuse: bool) -> None:
     layer = laws.make(TokenLearner, 23, dtype=torch.float64, learned=learned, fuse=fuse)
     v_BHTK = torch.randn(2, 4, 23, 16, dtype=torch.float64)
-    real_BT = torch.arange(23) < torch.tensor([[23], [9]])
-    for mask in (None, real_BT):
+    valid_BT = torch.arange(23) < torch.tensor([[23], [9]])
+    for mask in (None, valid_BT):
         got = layer.attend(v_BHTK, v_BHTK, v_BHTK, mask)
         want = reference(layer, v_BHTK, v_BHTK, v_BHTK, mask)
-        keep_BT = layer.output_mask(torch.ones_like(real_BT) if mask is None else mask)
+        keep_BT = layer.output_mask(torch.ones_like(valid_BT) if mask is None else mask)
         got, want = (x.transpose(1, 2)[keep_BT] for x in (got, want))
         torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
 
@@ -27,9 +27,9 @@ def test_options_equal_the_reference(learned: int, fuse: bool) -> None:
 def test_keeps_as_many_tokens_as_it_learns_however_long_the_input() -> None:
     layer = laws.make(TokenLearner, 50, learned=5)
     for tokens in (1, 3, 50):
-        real_BT = torch.ones(2, tokens, dtype=torch.bool)
+        valid_BT = torch.ones(2, tokens, dtype=torch.bool)
         assert layer(laws.tokens_in(tokens)).shape == (2, 5, laws.D)
-        assert layer.output_mask(real_BT).tolist() == [[True] * 5] * 2
+        assert layer.output_mask(valid_BT).tolist() == [[True] * 5] * 2
 
 
 @torch.no_grad()

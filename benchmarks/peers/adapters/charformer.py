@@ -32,8 +32,8 @@ def run(module: Any, inputs: Inputs) -> Tensor:
     (x_BTD,) = inputs
     module.token_emb.x_BTD = x_BTD
     # Without a mask the zeros that fill up the last block count as characters.
-    real_BT = torch.ones(x_BTD.shape[:2], dtype=torch.bool)
-    out: Tensor = module(real_BT.long(), mask=real_BT)[0]
+    valid_BT = torch.ones(x_BTD.shape[:2], dtype=torch.bool)
+    out: Tensor = module(valid_BT.long(), mask=valid_BT)[0]
     return out
 
 

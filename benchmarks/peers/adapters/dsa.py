@@ -33,11 +33,11 @@ class Indexed(nn.Module):
     ) -> Tensor:
         kv = self.inner.expand_kv(row_BTC.unsqueeze(1), row_BTC.unsqueeze(1)[..., :0])
         there_BT = torch.ones(row_BTC.shape[:2], dtype=torch.bool)
-        place_BTP = self.inner.indexer(
+        position_BTP = self.inner.indexer(
             torch.cat([index_k_BTW, gate_BTW, weight_BIT.mT], dim=2),
             index_q_BITW.transpose(1, 2).flatten(2), there_BT, None,
         )  # fmt: skip
-        mask = self.inner.build_attention_mask_from_topk(place_BTP, q_BHTK, row_BTC.shape[1])
+        mask = self.inner.build_attention_mask_from_topk(position_BTP, q_BHTK, row_BTC.shape[1])
         y_BTHV, _ = self.attend(self.inner, q_BHTK, *kv, mask, scaling=self.inner.scaling)
         return y_BTHV.transpose(1, 2)
 

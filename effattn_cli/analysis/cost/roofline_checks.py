@@ -79,11 +79,11 @@ def _scaled(roofline: Roofline, bound: Bound, times: float, cost: Cost) -> Roofl
         )
     products = cost.matmul_flops / roofline.flops
     exponentials = cost.transcendentals / roofline.exponentials
-    least = (products + exponentials) / times  # the seconds that the cell really took
-    if products >= exponentials and least > exponentials:  # the greater part has to give way
-        return replace(roofline, flops=cost.matmul_flops / (least - exponentials))
-    if exponentials > products and least > products:
-        return replace(roofline, exponentials=cost.transcendentals / (least - products))
+    minimum = (products + exponentials) / times  # the seconds that the cell really took
+    if products >= exponentials and minimum > exponentials:  # the greater part has to give way
+        return replace(roofline, flops=cost.matmul_flops / (minimum - exponentials))
+    if exponentials > products and minimum > products:
+        return replace(roofline, exponentials=cost.transcendentals / (minimum - products))
     return replace(
         roofline, flops=roofline.flops * times, exponentials=roofline.exponentials * times
     )

@@ -46,13 +46,13 @@ def next_length(
 
 def _beside(at: float, measured: Sequence[int], first: int, last: int) -> int | None:
     """The middle of the widest gap between the lengths near the crossover; None: they will do."""
-    least, most = max(at / NEAR, first), min(at * NEAR, last)
-    near = [seq for seq in measured if least <= seq <= most]
+    minimum, maximum = max(at / NEAR, first), min(at * NEAR, last)
+    near = [seq for seq in measured if minimum <= seq <= maximum]
     if len(near) >= ENOUGH:
         return None
-    _, low, high = max((b / a, a, b) for a, b in pairwise([least, *near, most]))
+    _, low, high = max((b / a, a, b) for a, b in pairwise([minimum, *near, maximum]))
     candidate = _rounded(math.sqrt(low * high))
-    return candidate if least <= candidate <= most and candidate not in near else None
+    return candidate if minimum <= candidate <= maximum and candidate not in near else None
 
 
 def _guess(expected: Mapping[int, float], first: int, last: int) -> int:

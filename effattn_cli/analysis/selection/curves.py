@@ -192,7 +192,7 @@ class Curve:
         shorter = seq < self.seqs[0]
         place = 0 if shorter else len(self.seqs) - 1
         near, near_value = self.seqs[place], self.value(place)
-        exponent = self._growth(near, seq)
+        exponent = self._exponent(near, seq)
         if exponent is None or not near / REACH <= seq <= near * REACH:
             return None
         factor = (seq / near) ** exponent
@@ -207,11 +207,11 @@ class Curve:
             else high,  # what is done once does not shrink
             basis="predicted",
             sources=(near,),
-            growth=exponent,
+            exponent=exponent,
             known=False,
         )
 
-    def _growth(self, near: int, seq: int) -> float | None:
+    def _exponent(self, near: int, seq: int) -> float | None:
         """The exponent from one end on: of the counted cost, else of what was measured."""
         costs = [point for point in sorted(self._costs.items()) if point[1] > 0]
         costs = costs if seq > near else costs[1::-1]

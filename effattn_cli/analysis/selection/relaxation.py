@@ -52,13 +52,13 @@ class Relaxation:
         return frozenset([*kinds, *(limit.resource for limit in self.limits)])
 
 
-def max_context(one: Candidate, required: Requirements, most: int | None = None) -> MaxContext:
-    """How far the candidate goes, up to `most` tokens."""
+def max_context(one: Candidate, required: Requirements, maximum: int | None = None) -> MaxContext:
+    """How far the candidate goes, up to `maximum` tokens."""
 
     def at(seq: int) -> Evaluation:
         return evaluate(one, seq, required)
 
-    knots = _knots(one, required, most)
+    knots = _knots(one, required, maximum)
     seq = _longest(knots, at, lambda evaluation: evaluation.fits)
     after = _after(seq, knots)
     ends = None if after is None else at(after)
@@ -154,7 +154,7 @@ def unproven(choice: Choice) -> Evaluation | None:
     return ranked(freed, choice.seq, required, choice.prefer).best
 
 
-def _knots(one: Candidate, required: Requirements, most: int | None) -> list[int]:
+def _knots(one: Candidate, required: Requirements, maximum: int | None) -> list[int]:
     """The lengths between which the curves run straight, and then powers of two of the last."""
     curves = [one.curves[limit.resource] for limit in required.limits]
     measured = {seq for curve in curves for seq in curve.seqs}
@@ -167,8 +167,8 @@ def _knots(one: Candidate, required: Requirements, most: int | None) -> list[int
     while last and last * 2 <= end:
         last *= 2
         knots.append(last)
-    if most is not None:
-        knots = [*(seq for seq in knots if seq < most), most]
+    if maximum is not None:
+        knots = [*(seq for seq in knots if seq < maximum), maximum]
     return knots
 
 

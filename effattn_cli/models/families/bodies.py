@@ -27,7 +27,7 @@ def bare(model: Model, *, other: int = 0) -> Model:
 
 def dpr(keys: Keys) -> Model:
     """BERT, of which [CLS] stands for the text."""
-    if keys.count("projection_dim", default=0, least=0):
+    if keys.count("projection_dim", default=0, minimum=0):
         raise keys.refuse("projection_dim", "only 0 is understood")
     return bare(encoder(keys, BERT()))
 
@@ -118,7 +118,7 @@ def git(keys: Keys) -> Model:
     dim, part = keys.count(*DIM), keys.part("vision_config", "git_vision_model")
     seen = sight(part, CLIP)
     extra = seen.parameters + linear(seen.dim, dim, bias=True) + norm(dim, "layer")
-    extra += keys.count("num_image_with_embedding", default=0, least=0) * seen.dim
+    extra += keys.count("num_image_with_embedding", default=0, minimum=0) * seen.dim
     style = BERT(types=None, transform=False, tied=False, twin_bias=False)
 
     def causal(keys: Keys, style: Style) -> list[Mixer]:

@@ -107,7 +107,7 @@ def near(keys: Keys) -> Mixer:
     return Mixer(
         kind=NEAR, variant="sliding-window", options={"window": window, "sinks": "learned"},
         heads=heads, kv_heads=1, head_dim=width, parameters=parameters,
-        keeps=(Kept(what="kv cache", numbers=width, every=1, most=window),),
+        keeps=(Kept(what="kv cache", numbers=width, every=1, max_tokens=window),),
     )  # fmt: skip
 
 

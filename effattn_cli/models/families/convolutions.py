@@ -58,7 +58,7 @@ def lfm2(keys: Keys) -> Model:
 
 def lfm2_moe(keys: Keys) -> Model:
     """The same with experts in all but the first layers; the order of kinds must be given."""
-    count, few = keys.count("num_hidden_layers"), keys.count("num_dense_layers", least=0)
+    count, few = keys.count("num_hidden_layers"), keys.count("num_dense_layers", minimum=0)
     full = keys.numbers("full_attn_idxs")
     if full is None and "layer_types" not in keys:
         raise keys.refuse("layer_types", "the family has no usual order of kinds")

@@ -58,7 +58,7 @@ def every_fourth(keys: Keys, full: str = "full_attention") -> list[str]:
 
 def shared_experts(keys: Keys) -> Feed:
     """Experts, and one that every token meets, which has a gate of one number."""
-    shared = keys.count("shared_expert_intermediate_size", default=0, least=0)
+    shared = keys.count("shared_expert_intermediate_size", default=0, minimum=0)
     extra = keys.count("hidden_size") if shared else 0
     return expert_feed(keys, shared=shared, extra=extra)
 
@@ -67,7 +67,7 @@ def stepped(keys: Keys) -> list[bool]:
     """Experts in every so many layers, but in those that a list names."""
     step = keys.count("decoder_sparse_step", default=1)
     excepted = set(keys.numbers("mlp_only_layers") or ())
-    any_at_all = keys.count("num_experts", least=0) > 0
+    any_at_all = keys.count("num_experts", minimum=0) > 0
     return [
         any_at_all and place not in excepted and (place + 1) % step == 0
         for place in range(keys.count("num_hidden_layers"))
@@ -98,7 +98,7 @@ def lara(keys: Keys) -> Model:
     }  # fmt: skip
     count = keys.count("num_hidden_layers")
     order = kinds(keys, [period[place % 5] for place in range(count)])
-    shared = keys.count("shared_expert_intermediate_size", default=0, least=0)
+    shared = keys.count("shared_expert_intermediate_size", default=0, minimum=0)
     feed = expert_feed(keys, shared=shared)
     return whole(keys, mixers(keys, order, makers), [feed] * len(order), tied=True)
 

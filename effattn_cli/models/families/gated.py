@@ -101,8 +101,8 @@ def ernie(keys: Keys) -> Model:
     """Experts in every so many layers of a range."""
 
     def plain(keys: Keys, count: int) -> list[bool]:
-        start = keys.count("moe_layer_start_index", default=1, least=0)
-        end = keys.count("moe_layer_end_index", default=-1, least=-1)
+        start = keys.count("moe_layer_start_index", default=1, minimum=0)
+        end = keys.count("moe_layer_end_index", default=-1, minimum=-1)
         end = count - 1 if end == -1 else end
         step = keys.count("moe_layer_interval", default=1)
         return [bool((place + 1) % step) or not start <= place <= end for place in range(count)]
@@ -229,7 +229,7 @@ def molmo2(keys: Keys) -> Model:
         raise keys.refuse("qk_norm_type", "expected qwen3 or olmo")
     style = replace(ATTENTION, qk_norm="head" if kind == "qwen3" else "width", headless=True)
     model = decoder(keys, style)
-    rows = keys.count("additional_vocab_size", default=128, least=0)
+    rows = keys.count("additional_vocab_size", default=128, minimum=0)
     return altered(model, embedding=model.embedding + rows * model.dim)
 
 

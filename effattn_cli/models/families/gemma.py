@@ -61,7 +61,7 @@ class Plan:
 
 def sharing(keys: Keys, count: int) -> list[bool]:
     """Of each layer whether it reuses keys and values of an earlier one."""
-    shared = keys.count("num_kv_shared_layers", default=0, least=0)
+    shared = keys.count("num_kv_shared_layers", default=0, minimum=0)
     if shared > count:
         raise keys.refuse("num_kv_shared_layers", f"there are {count} layers")
     return [place >= count - shared for place in range(count)]
@@ -100,7 +100,10 @@ def with_layer_inputs(keys: Keys, model: Model, extra: int = 0, *, table: bool =
     """With a second embedding, of which each layer reads its own part, where there is one: a
     `table`, and a projection of the first. `extra` counts parameters of a layer's own.
     """
-    width, count = keys.count("hidden_size_per_layer_input", default=0, least=0), len(model.layers)
+    width, count = (
+        keys.count("hidden_size_per_layer_input", default=0, minimum=0),
+        len(model.layers),
+    )
     if width:
         extra += 2 * linear(model.dim, width) + norm(model.dim, "rms")
     layers = tuple(altered(layer, parameters=layer.parameters + extra) for layer in model.layers)

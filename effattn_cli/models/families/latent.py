@@ -35,8 +35,8 @@ Extra = Callable[[Keys], int]
 def latent(keys: Keys, *, extra: Extra | None = None, turned: bool = True) -> Mixer:
     """Latent attention; where nothing is turned, a key has its whole width from the latent."""
     dim, heads = keys.count("hidden_size"), keys.count("num_attention_heads")
-    rank = keys.count("q_lora_rank", default=0, least=0)
-    rope, nope = keys.count("qk_rope_head_dim", least=0), keys.count("qk_nope_head_dim")
+    rank = keys.count("q_lora_rank", default=0, minimum=0)
+    rope, nope = keys.count("qk_rope_head_dim", minimum=0), keys.count("qk_nope_head_dim")
     rope, nope = (rope, nope) if turned else (0, nope + rope)
     width, value = keys.count("kv_lora_rank"), keys.count("v_head_dim")
     if keys.count("num_key_value_heads", default=heads) != heads:
@@ -63,7 +63,7 @@ def indexed(
     before. `from_x`: its queries are made of the token itself, not of the queries' rank.
     """
     plain = latent(keys, extra=extra, turned=turned)
-    dim, rank = keys.count("hidden_size"), keys.count("q_lora_rank", default=0, least=0)
+    dim, rank = keys.count("hidden_size"), keys.count("q_lora_rank", default=0, minimum=0)
     heads, width = keys.count("index_n_heads"), keys.count("index_head_dim")
     options = {name: plain.options[name] for name in ("latent", "rope")}
     options |= {"over": "mla", "top": keys.count("index_topk"), "index_heads": heads,
@@ -87,7 +87,7 @@ def shares(keys: Keys, usual: int = 1) -> list[bool]:
     count, given = keys.count("num_hidden_layers"), keys.items("indexer_types")
     pattern = keys.word("index_topk_pattern")
     every = keys.count("index_topk_freq", default=usual)
-    offset = keys.count("index_skip_topk_offset", default=2, least=0)
+    offset = keys.count("index_skip_topk_offset", default=2, minimum=0)
     if given is None and pattern:
         given = [{"F": "full", "S": "shared"}.get(letter, letter) for letter in pattern]
     if given is None:

@@ -47,7 +47,7 @@ def mistral_large4(keys: Keys) -> Model:
 def longcat(keys: Keys) -> Model:
     """A layer is two of attention and a dense half, and experts that stand beside the second."""
     count, dim = keys.count("num_layers", "num_hidden_layers"), keys.count("hidden_size")
-    routed, none = keys.count("n_routed_experts"), keys.count("zero_expert_num", least=0)
+    routed, none = keys.count("n_routed_experts"), keys.count("zero_expert_num", minimum=0)
     width = keys.count("expert_ffn_hidden_size")
     mixed = experts(
         dim, width, keys.word("hidden_act", default="silu"), count=routed,

@@ -34,7 +34,7 @@ GLM = Mixture(dense=first(1, "first_k_dense_replace"))
 def qwen2_moe_layout(keys: Keys, count: int) -> list[str]:
     """Every other layer has a window, up to a depth, if windows are on."""
     on = keys.flag("use_sliding_window")
-    depth = keys.count("max_window_layers", default=28, least=0)
+    depth = keys.count("max_window_layers", default=28, minimum=0)
     return [SLIDING if on and place < depth and not place % 2 else FULL for place in range(count)]
 
 
@@ -115,7 +115,7 @@ def dots1(keys: Keys) -> Model:
     """Windows from a depth on, where the config has one."""
 
     def layout(keys: Keys, count: int) -> list[str]:
-        depth = keys.count("max_window_layers", default=62, least=0)
+        depth = keys.count("max_window_layers", default=62, minimum=0)
         windowed = keys.get("sliding_window") is not None
         return [SLIDING if windowed and place >= depth else FULL for place in range(count)]
 
@@ -129,7 +129,7 @@ def exaone_moe(keys: Keys) -> Model:
 
 def cohere2_moe(keys: Keys) -> Model:
     """The first layers are dense, with a pattern of windows of their own."""
-    few = keys.count("first_k_dense_replace", default=0, least=0)
+    few = keys.count("first_k_dense_replace", default=0, minimum=0)
     early = keys.count("prefix_dense_sliding_window_pattern", default=1)
     every = keys.count("sliding_window_pattern", default=4)
 
@@ -170,7 +170,7 @@ def minimax_m2(keys: Keys) -> Model:
         if not holds:
             raise keys.refuse(key, "is not understood of the family minimax_m2")
     model = with_experts(replace(BARE, qk_norm="width"), PLAIN, keys)
-    further = keys.count("num_mtp_modules", default=0, least=0)
+    further = keys.count("num_mtp_modules", default=0, minimum=0)
     keys.skip("use_mtp", "mtp_transformer_layers")
     return altered(model, notes=(*model.notes, left_out(further))) if further else model
 

@@ -55,7 +55,7 @@ def nemotron_experts(keys: Keys) -> Feed:
     dim, count = keys.count("hidden_size"), keys.count("n_routed_experts")
     narrow, bias = keys.count("moe_latent_size", default=dim), keys.flag("mlp_bias")
     act, shared = keys.word("mlp_hidden_act"), keys.count("moe_shared_expert_intermediate_size")
-    shared *= keys.count("n_shared_experts", default=1, least=0) > 0
+    shared *= keys.count("n_shared_experts", default=1, minimum=0) > 0
     one = dense(narrow, keys.count("moe_intermediate_size"), act, bias=bias)
     always = linear(dim, count)
     always += dense(dim, shared, act, bias=bias).parameters if shared else 0

@@ -154,12 +154,12 @@ def nllb_moe(keys: Keys) -> Model:
     there, here = width_of(keys, "encoder"), width_of(keys, "decoder")
     encoder = encoding(
         there.dim, [own(there, causal=False)] * there.layers,
-        _chosen(keys, there, activation, keys.count("encoder_sparse_step", default=4, least=0)),
+        _chosen(keys, there, activation, keys.count("encoder_sparse_step", default=4, minimum=0)),
         "layer",
     )  # fmt: skip
     decoder = decoding(
         here.dim, [own(here, causal=True)] * here.layers, cross(here),
-        _chosen(keys, here, activation, keys.count("decoder_sparse_step", default=4, least=0)),
+        _chosen(keys, here, activation, keys.count("decoder_sparse_step", default=4, minimum=0)),
         "layer",
     )  # fmt: skip
     return both(

@@ -48,8 +48,8 @@ def _mixer(keys: Keys, dim: int, kind: str) -> Mixer:
     heads, width = keys.count("num_attention_heads"), keys.count("attention_head_size", default=64)
     causal = keys.flag("is_decoder")
     chunk = keys.count(f"{kind}_attn_chunk_length", default=64)
-    before = keys.count(f"{kind}_num_chunks_before", default=1, least=0)
-    if keys.count(f"{kind}_num_chunks_after", default=0, least=0):
+    before = keys.count(f"{kind}_num_chunks_before", default=1, minimum=0)
+    if keys.count(f"{kind}_num_chunks_after", default=0, minimum=0):
         raise keys.refuse(f"{kind}_num_chunks_after", "the catalogue looks at no chunk behind")
     kept = [Kept(what="kv cache", numbers=dim, every=1)]
     if kind == "lsh":

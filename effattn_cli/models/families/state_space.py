@@ -166,7 +166,7 @@ def granite(keys: Keys) -> Model:
     order = kinds(keys, "linear_attention")
     makers: dict[str, Make] = {"linear_attention": mamba2, "full_attention": attention}
     shared = keys.count("shared_intermediate_size")
-    if keys.count("num_local_experts", least=0):
+    if keys.count("num_local_experts", minimum=0):
         feed = expert_feed(keys, width=("intermediate_size",), shared=shared)
     else:
         keys.skip("num_experts_per_tok")
@@ -193,10 +193,10 @@ def falcon_h1(keys: Keys) -> Model:
 def jamba(keys: Keys) -> Model:
     """Attention in every eighth layer, and experts in every other one."""
     count = keys.count("num_hidden_layers")
-    period, offset = keys.count("attn_layer_period"), keys.count("attn_layer_offset", least=0)
+    period, offset = keys.count("attn_layer_period"), keys.count("attn_layer_offset", minimum=0)
     order = ["full_attention" if place % period == offset else "linear_attention"
              for place in range(count)]  # fmt: skip
-    period, offset = keys.count("expert_layer_period"), keys.count("expert_layer_offset", least=0)
+    period, offset = keys.count("expert_layer_period"), keys.count("expert_layer_offset", minimum=0)
     sparse = [place % period == offset and keys.count("num_experts") > 1 for place in range(count)]
     makers: dict[str, Make] = {
         "linear_attention": partial(mamba, norms=1),

@@ -22,7 +22,7 @@ def own(keys: Keys, name: str, count: int) -> list[str] | None:
     """A list with an item for each layer; what it has for layers that guess further tokens is
     left out.
     """
-    items, further = keys.words(name), keys.count("num_nextn_predict_layers", default=0, least=0)
+    items, further = keys.words(name), keys.count("num_nextn_predict_layers", default=0, minimum=0)
     if items is not None and len(items) not in {count, count + further}:
         raise keys.refuse(name, f"{len(items)} items for {count} layers")
     return None if items is None else items[:count]

@@ -89,8 +89,8 @@ def switch_transformers(keys: Keys) -> Model:
     """Some layers choose one expert for a token."""
     model, (there, here) = t5(keys), widths(keys)
     halves = [
-        *_sparse(keys, there, keys.count("num_sparse_encoder_layers", default=3, least=0)),
-        *_sparse(keys, here, keys.count("num_sparse_decoder_layers", default=3, least=0)),
+        *_sparse(keys, there, keys.count("num_sparse_encoder_layers", default=3, minimum=0)),
+        *_sparse(keys, here, keys.count("num_sparse_decoder_layers", default=3, minimum=0)),
     ]
     keys.skip("encoder_sparse_step", "decoder_sparse_step")
     layers = tuple(

@@ -31,7 +31,7 @@ def dinov2(keys: Keys, *, registers: bool = False) -> Model:
     """Layers are scaled; a classifier reads [CLS] and the mean of the patches."""
     style = Sight(classes=2, scales=2)
     dim, (number, _) = keys.count("hidden_size"), patches(keys, 224, 16 if registers else 14)
-    more = keys.count("num_register_tokens", default=4, least=0) if registers else 0
+    more = keys.count("num_register_tokens", default=4, minimum=0) if registers else 0
     masked = registers or keys.flag("use_mask_token", default=True)
     feed = None
     if keys.flag("use_swiglu_ffn"):
@@ -52,7 +52,7 @@ def dinov3(keys: Keys) -> Model:
         dim, heads, heads, dim // heads, extra=sum(biases) * dim, causal=False
     )  # fmt: skip
     style = Sight(positions=False, scales=2, gated=keys.flag("use_gated_mlp"))
-    more, (number, _) = keys.count("num_register_tokens", default=0, least=0), patches(keys)
+    more, (number, _) = keys.count("num_register_tokens", default=0, minimum=0), patches(keys)
     model = sight(keys, style, attention=attention, learned=2 + more)
     return replace(model, context=number + 1 + more)
 

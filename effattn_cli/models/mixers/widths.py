@@ -47,9 +47,9 @@ class Formula:
     share: int = 1  # query heads of a kv head at least, where their number is not given
 
 
-def cache(numbers: int, most: int | None = None) -> Kept:
-    """Keys and values, so many numbers a token, of all tokens or of the last `most`."""
-    return Kept(what="kv cache", numbers=numbers, every=1, most=most)
+def cache(numbers: int, max_tokens: int | None = None) -> Kept:
+    """Keys and values, so many numbers a token, of all tokens or of the last `max_tokens`."""
+    return Kept(what="kv cache", numbers=numbers, every=1, max_tokens=max_tokens)
 
 
 def index_keys(numbers: int, every: int = 1) -> Kept:

@@ -71,7 +71,7 @@ def basis(estimate: Estimate) -> str:
     if len(sources) == 2:
         word = "interpolated" if estimate.basis == "interpolated" else "predicted"
         return f"{word} between {sources[0]} and {sources[1]}"
-    growth = "" if estimate.growth is None else f", growing like N^{estimate.growth:.2f}"
+    growth = "" if estimate.exponent is None else f", growing like N^{estimate.exponent:.2f}"
     return f"predicted from {sources[0]}{growth}"
 
 
@@ -92,38 +92,38 @@ def span(low: float, high: float, metric: Metric) -> str:
 def spare(headroom: Headroom) -> str:
     """`37.9 ms to spare (37.4 to 38.2 ms)`, or by how much it may be exceeded."""
     estimate, limited = headroom.estimate, headroom.limit
-    most, scale = limited.max, limited.metric.show
+    maximum, scale = limited.max, limited.metric.show
     if estimate is None:
         return "not known"
-    left = most - estimate.value
+    left = maximum - estimate.value
     if left < 0:
         return misses(headroom)
     text = f"{scale(left)} to spare"
-    under = scale(most - estimate.low)
-    if estimate.high > most:
-        over = scale(estimate.high - most)
+    under = scale(maximum - estimate.low)
+    if estimate.high > maximum:
+        over = scale(estimate.high - maximum)
         return f"{text} (95 % interval: {over} over to {under} under)"
-    if scale(most - estimate.high) == under:
+    if scale(maximum - estimate.high) == under:
         return text
-    return f"{text} ({span(most - estimate.high, most - estimate.low, limited.metric)})"
+    return f"{text} ({span(maximum - estimate.high, most - estimate.low, limited.metric)})"
 
 
 def misses(headroom: Headroom) -> str:
     """`misses 50 ms by 3.1 to 3.6 ms`."""
-    estimate, most = headroom.estimate, headroom.limit.max
+    estimate, maximum = headroom.estimate, headroom.limit.max
     resource, metric = headroom.limit.resource, headroom.limit.metric
     if estimate is None:
         return f"its {resource} is not known"
     named = limit(headroom.limit)
-    if estimate.value <= most:
+    if estimate.value <= maximum:
         sure = chance(headroom.probability, measured=estimate.basis == "measured")
         return f"keeps {named} with a chance of {sure} only"
     verb = f"misses {named}" if resource == "latency" else f"needs {amount(estimate, metric)}"
-    if estimate.low > most and resource == "latency":
-        return f"{verb} by {span(estimate.low - most, estimate.high - most, metric)}"
+    if estimate.low > maximum and resource == "latency":
+        return f"{verb} by {span(estimate.low - maximum, estimate.high - most, metric)}"
     if resource == "latency":
-        over = metric.show(estimate.value - most)
-        return f"{verb} by ~{over}, at most {metric.show(estimate.high - most)}"
+        over = metric.show(estimate.value - maximum)
+        return f"{verb} by ~{over}, at most {metric.show(estimate.high - maximum)}"
     return f"{verb}, more than {named}"
 
 

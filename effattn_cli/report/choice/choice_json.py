@@ -106,7 +106,7 @@ def _question(required: Requirements, setting: Setting, places: Sequence[Place])
 
 
 def _limit(limit: Limit) -> ResourceLimit:
-    return ResourceLimit(resource=limit.resource, most=limit.max, share=limit.metric.quantile)
+    return ResourceLimit(resource=limit.resource, max=limit.max, quantile=limit.metric.quantile)
 
 
 def _relaxation(change: Relaxation) -> RelaxedNeeds:
@@ -141,7 +141,7 @@ def _evaluation(one: Evaluation, chosen: Choice) -> CandidateAt:
         variant=one.candidate.variant,
         options=one.candidate.options,
         fits=one.fits,
-        verdict=recommendation.decision(one, chosen),
+        decision=recommendation.decision(one, chosen),
         probability=one.probability if one.known else None,
         certain=one.certain,
         binding=binding.limit.resource if binding and not one.rejection else None,
@@ -163,6 +163,6 @@ def _known(estimate: Estimate) -> KnownAmount:
 
 def _slack(headroom: Headroom) -> tuple[float, float, float]:
     """What is left of the limit, at the upper end of the interval, the value, the lower end."""
-    known, most = headroom.estimate, headroom.limit.max
+    known, allowed = headroom.estimate, headroom.limit.max
     assert known is not None
-    return most - known.high, most - known.value, most - known.low
+    return allowed - known.high, allowed - known.value, allowed - known.low

@@ -78,7 +78,7 @@ def _table(listed: Sequence[Evaluation], choice: Choice, *, everything: bool) ->
         Column(title="evidence", extra=2 if told else 0, folds=2),
         *(
             [
-                Column(title="verdict", least=NARROWEST if has_machines(choice) else 0),
+                Column(title="decision", min_width=NARROWEST if has_machines(choice) else 0),
                 Column(title=""),
             ]
             if told

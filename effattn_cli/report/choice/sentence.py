@@ -133,8 +133,8 @@ def _tie(best: Evaluation, choice: Choice) -> Iterator[str]:
     names = [units.clean(one.label) for one in tied[:NAMED]]
     more = [f"{len(tied) - NAMED} more"] if len(tied) > NAMED else []
     others = _listed([*names, *more])
-    least = "fastest" if best.cost is None else "cheapest"
-    yield f"tied in {choice.prefer} with {others}: the simplest, then {least}"
+    cheapest = "fastest" if best.cost is None else "cheapest"
+    yield f"tied in {choice.prefer} with {others}: the simplest, then {cheapest}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -18,8 +18,8 @@ class ResourceLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """At most so many seconds, bytes or joules."""
 
     resource: str
-    most: float
-    share: float | None  # of the calls that must keep it; null: the median call
+    max: float
+    quantile: float | None  # the share of calls that must keep it; null: the median call
 
 
 class Needs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class Needs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     weights: Weights
     fidelity: float | None  # the largest relative error of what keeps the weights
     recall: int | None  # pairs that it must recall
-    confidence: float  # the least chance to keep each limit
+    confidence: float  # the least probability of keeping each limit
 
 
 class KnownAmount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +44,7 @@ class KnownAmount(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     high: float
     basis: Basis
     sources: tuple[int, ...]  # the lengths whose values it came from
-    growth: float | None  # the exponent of the length by which it was carried on
+    exponent: float | None  # the exponent of the length by which it was carried on
     known: bool  # the interval comes from samples, and is no guess
     busy: bool  # other processes kept the machine busy
     how: str  # in words
@@ -57,7 +57,7 @@ class CandidateAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     variant: str
     options: Mapping[str, Stored]
     fits: bool
-    verdict: str  # why it lost, or how well it fits
+    decision: str  # why it lost, or how well it fits
     probability: float | None  # that all limits are kept
     certain: bool  # measured at this very length, no end of an interval above a limit
     binding: str | None  # the resource that is least likely to be kept
@@ -173,8 +173,8 @@ class LayoutAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token: Duration | None  # of a step of decoding
     tokens_per_second: float | None  # over the batch
     longest: int | None  # the longest context that fits the memory
-    chances: Mapping[model_choice.Resource, float | None]
-    chance: float | None  # that all limits are kept
+    probabilities: Mapping[model_choice.Resource, float | None]
+    probability: float | None  # that all limits are kept
     fits: bool
 
 

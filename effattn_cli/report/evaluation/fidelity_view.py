@@ -158,5 +158,5 @@ def knobs(found: Evaluation, record: Evidence) -> str:
 
 def _listed(words: Iterable[str]) -> str:
     """`a, b and c`."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

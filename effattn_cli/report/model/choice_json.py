@@ -47,8 +47,8 @@ def _option(option: Option) -> LayoutAt:
         token=_estimate(option.token),
         tokens_per_second=option.rate,
         longest=option.longest,
-        chances=option.chances,
-        chance=option.chance,
+        probabilities=option.probabilities,
+        probability=option.probability,
         fits=option.fits,
     )
 

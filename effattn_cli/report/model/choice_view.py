@@ -114,9 +114,9 @@ def _rate(rate: float | None) -> str:
 
 def chance(option: Option) -> str:
     """That all limits are kept."""
-    if option.chance is None:
+    if option.probability is None:
         return "?"
-    return f"{'>' if option.chance > 0.99 else ''}{min(99, round(100 * option.chance))} %"
+    return f"{'>' if option.probability > 0.99 else ''}{min(99, round(100 * option.probability))} %"
 
 
 def _notes(answer: Answer) -> Iterator[str]:
@@ -144,11 +144,11 @@ def sentence(answer: Answer) -> str:
         why = f"{name} as it is {shortfall(own)}"
         other = _cheaper(answer, best)
         return f"{why}. Use {words} ({amounts(best)}): it {swap}{other}."
-    if own.chance is None:
+    if own.probability is None:
         return (
             f"{name} as it is takes {amounts(own)}; its times are not known: {measuring(answer)}."
         )
-    open_ = [o for o in answer.options if o.chance is None and not o.layout.quantised]
+    open_ = [o for o in answer.options if o.probability is None and not o.layout.quantised]
     if open_:
         many = units.number(len(open_), "other layout")
         times = f"the times of {many} are not known: {measuring(answer)}"
@@ -194,7 +194,7 @@ def amounts(option: Option) -> str:
 def shortfall(option: Option) -> str:
     """Which limit it does not keep."""
     limits: Limits = option.limits
-    if option.chance is not None and option.chance >= 0.5:
+    if option.probability is not None and option.probability >= 0.5:
         sure = units.percent(limits.confidence)
         return f"keeps the limits with a chance of {chance(option)} only, and {sure} are asked for"
     if option.binding == "memory" and limits.memory is not None:
@@ -213,5 +213,5 @@ def shortfall(option: Option) -> str:
 
 def _nearest(answer: Answer) -> Option | None:
     """The likeliest; of equals the one of least memory."""
-    known = [option for option in answer.options if option.chance is not None]
-    return max(known, key=lambda o: (o.chance or 0.0, -o.memory.total), default=None)
+    known = [option for option in answer.options if option.probability is not None]
+    return max(known, key=lambda o: (o.probability or 0.0, -o.memory.total), default=None)

@@ -182,7 +182,9 @@ def kept_words(kept: Kept, cache: CacheForm, plain: Dtype) -> str:
         return f"{size} {SHORT[kept.what]}"
     token = "source token" if kept.source else "token"
     each = f"a {token}" if kept.every == 1 else f"for {kept.every} {token}s"
-    return f"{size} {each}" + (f", {units.length(kept.most)} at most" if kept.most else "")
+    return f"{size} {each}" + (
+        f", {units.length(kept.max_tokens)} at most" if kept.max_tokens else ""
+    )
 
 
 def memory(budgets: Sequence[Budget]) -> Grid:
@@ -241,22 +243,22 @@ def notes(answer: Budgets) -> Iterator[str]:
 
 
 def _fits(answer: Budgets, limit: int) -> Iterator[str]:
-    most = answer.model.context
+    limit_of_model = answer.model.context
     for fit in answer.fits:
         who = f"{fit.batch} sequences" if fit.batch > 1 else "one sequence"
         if not fit.context:
-            least = min(budget.memory.total for budget in answer.budgets)
+            smallest = min(budget.memory.total for budget in answer.budgets)
             yield (
                 f"{answer.model.name} does not fit {units.size(limit)}: its weights take"
                 f" {units.size(answer.budgets[0].memory.lines['weights'])}, all"
-                f" {units.size(least)} at least."
+                f" {units.size(smallest)} at least."
             )
             return
         text = f"{units.size(limit)} holds {who} of up to {tokens(fit.context)}"
         if fit.paged != fit.context:
             text += f" ({fit.paged:,} with pages of one size)"
-        beyond = most is not None and fit.context > most
-        yield text + (f"; the model is made for {tokens(most or 0)}." if beyond else ".")
+        beyond = limit_of_model is not None and fit.context > limit_of_model
+        yield text + (f"; the model is made for {tokens(limit_of_model or 0)}." if beyond else ".")
 
 
 def tokens(count: int) -> str:

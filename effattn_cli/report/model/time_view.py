@@ -138,9 +138,9 @@ def _finding(each: Pass) -> str:
         text = f"{name} makes a token after {seq} in {seconds} ({_rate(each)} tokens/s)"
     else:
         text = f"{name} {verb} {seq} tokens in {seconds}"
-    if each.mixing is not None and each.most is not None:
+    if each.mixing is not None and each.max_speedup is not None:
         text += (
             f"; its mixers take {units.percent(each.mixing)} of that: no other could make the"
-            f" model more than {units.ratio(each.most)} as fast"
+            f" model more than {units.ratio(each.max_speedup)} as fast"
         )
     return f"{text}."

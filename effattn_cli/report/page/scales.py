@@ -39,8 +39,8 @@ def spanning(values: Iterable[float], bounds: Iterable[float], start: float, end
     return Scale(low / lacking / pad, high * lacking * pad, start, end)
 
 
-def ticks(scale: Scale, base: float, most: int = 7) -> list[float]:
-    """Round values within the scale, `most` at most: powers of 10 or of 2, and 2 and 5 times the
+def ticks(scale: Scale, base: float, max_ticks: int = 7) -> list[float]:
+    """Round values within the scale, at most `max_ticks`: powers of 10 or of 2, and 2 and 5 times the
     powers of 10 where these are few.
 
     >>> ticks(Scale(0.0009, 0.2, 0, 1), 10)
@@ -52,7 +52,7 @@ def ticks(scale: Scale, base: float, most: int = 7) -> list[float]:
     """
     first = math.ceil(math.log(scale.low, base) - 1e-9)
     last = math.floor(math.log(scale.high, base) + 1e-9)
-    stride = max(1, math.ceil((last - first + 1) / most))
+    stride = max(1, math.ceil((last - first + 1) / max_ticks))
     powers = [power for power in range(first, last + 1) if power % stride == 0]
     if base == 2 or len(powers) > 2:
         return [_power(base, power) for power in powers]
@@ -88,14 +88,14 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     gap = min(gap, (high - low) / max(1, len(wanted) - 1))
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     places = [0.0] * len(wanted)
-    least = low
+    lowest = low
     for index in order:
-        places[index] = max(wanted[index], least)
-        least = places[index] + gap
-    most = high
+        places[index] = max(wanted[index], lowest)
+        lowest = places[index] + gap
+    highest = high
     for index in reversed(order):
-        places[index] = min(places[index], most)
-        most = places[index] - gap
+        places[index] = min(places[index], highest)
+        highest = places[index] - gap
     return places
 
 

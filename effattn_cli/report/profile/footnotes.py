@@ -27,8 +27,8 @@ def _outliers(records: Iterable[Record]) -> Iterator[str]:
     counts = [(len(outliers(each)), each) for each in records]
     number = sum(count for count, _ in counts)
     if number:
-        most, worst = max(counts, key=lambda pair: pair[0])
-        share = f"{most} of {len(worst.samples)}"
+        maximum, worst = max(counts, key=lambda pair: pair[0])
+        share = f"{maximum} of {len(worst.samples)}"
         place = f"{units.clean(worst.cell.label)} at {units.length(worst.cell.seq)}"
         yield f"outliers: {number} samples far from the rest, none dropped; most: {place} ({share})"
 
@@ -64,8 +64,8 @@ def _slow(records: Sequence[Record]) -> Iterator[str]:
     slow = slow_runs(records)
     if slow:
         share = f"{len(slow)} of {sum(len(record.runs) for record in records)} runs"
-        most = max(times for *_, times in slow)
-        yield f"slow machine: the reference kernel took longer in {share}, up to {most:.1f}x"
+        maximum = max(times for *_, times in slow)
+        yield f"slow machine: the reference kernel took longer in {share}, up to {maximum:.1f}x"
 
 
 def _masked(records: Iterable[Record]) -> Iterator[str]:

@@ -221,10 +221,10 @@ def _beyond(parts: Iterable[_Table]) -> Iterator[str]:
             elif fraction > BEYOND:
                 clean[label] = max(fraction, clean.get(label, 0.0))
         usual = max(usual, clean.get(part.baseline or "", 0.0))
-    far = {label: most for label, most in clean.items() if most > IMPLAUSIBLE * usual}
-    for label, most in far.items():
+    far = {label: maximum for label, maximum in clean.items() if maximum > IMPLAUSIBLE * usual}
+    for label, maximum in far.items():
         yield (
-            f"implausible: {units.clean(label)} is up to {most:.3g} times as fast as this device"
+            f"implausible: {units.clean(label)} is up to {maximum:.3g} times as fast as this device"
             " can do what was counted; look at what it computes: effattn check"
         )
     if busy | clean.keys() > far.keys():
