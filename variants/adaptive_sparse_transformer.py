@@ -63,7 +63,8 @@ class AdaptiveSparseTransformer(Decodable[Cache]):
         alpha = self._alpha()
         return by_rows(
             q_BHTK, k_BHTK, v_BHTK, valid_BT,
-            causal=self.causal, logits=self._scores, weigh=lambda x: entmax(x, alpha), min_rows=ROWS,
+            causal=self.causal, logits=self._scores, weigh=lambda x: entmax(x, alpha),
+            min_rows=ROWS,
         )  # fmt: skip
 
     def _scores(self, q_BHCK: Tensor, k_BHSK: Tensor, _: int) -> Tensor:

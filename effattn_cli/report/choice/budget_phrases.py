@@ -105,7 +105,7 @@ def spare(headroom: Headroom) -> str:
         return f"{text} (95 % interval: {over} over to {under} under)"
     if scale(maximum - estimate.high) == under:
         return text
-    return f"{text} ({span(maximum - estimate.high, most - estimate.low, limited.metric)})"
+    return f"{text} ({span(maximum - estimate.high, maximum - estimate.low, limited.metric)})"
 
 
 def misses(headroom: Headroom) -> str:
@@ -120,7 +120,7 @@ def misses(headroom: Headroom) -> str:
         return f"keeps {named} with a chance of {sure} only"
     verb = f"misses {named}" if resource == "latency" else f"needs {amount(estimate, metric)}"
     if estimate.low > maximum and resource == "latency":
-        return f"{verb} by {span(estimate.low - maximum, estimate.high - most, metric)}"
+        return f"{verb} by {span(estimate.low - maximum, estimate.high - maximum, metric)}"
     if resource == "latency":
         over = metric.show(estimate.value - maximum)
         return f"{verb} by ~{over}, at most {metric.show(estimate.high - maximum)}"

@@ -40,8 +40,8 @@ def spanning(values: Iterable[float], bounds: Iterable[float], start: float, end
 
 
 def ticks(scale: Scale, base: float, max_ticks: int = 7) -> list[float]:
-    """Round values within the scale, at most `max_ticks`: powers of 10 or of 2, and 2 and 5 times the
-    powers of 10 where these are few.
+    """Round values within the scale, `max_ticks` or fewer: powers of 10 or of 2, and 2 and 5 times
+    the powers of 10 where these are few.
 
     >>> ticks(Scale(0.0009, 0.2, 0, 1), 10)
     [0.001, 0.01, 0.1]
