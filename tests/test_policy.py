@@ -10,20 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from effattn_cli import store
-from effattn_cli.app import evidence
 from effattn_cli.errors import UsageError
 from effattn_cli.policy import OutsidePolicy, Policy
 from tests.analysis.grids import grid, variants
 from tests.builders import a_profile
 from tests.running import effattn
 
+pytestmark = pytest.mark.usefixtures("no_evidence")
 SHORT = (256, 512, 1024, 4096)
-
-
-@pytest.fixture(autouse=True)
-def _no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is shipped says something of these variants, with other code than that of the tests."""
-    monkeypatch.setattr(evidence, "evaluations", lambda *_: {})
 
 
 def saved(folder: Path) -> Path:

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from effattn_cli import library, store
+from effattn_cli import store
 from effattn_cli.host import processor
-from effattn_cli.store import EVALUATION
 from effattn_cli.units import number
 from tests.analysis.grids import grid, variants
 from tests.builders import (
@@ -32,17 +31,6 @@ SHIPPED = "ref:epyc-zen5-2-threads"
 @pytest.fixture(scope="module")
 def of_the_grid(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(saved(tmp_path_factory.mktemp("choosing") / "p.yaml"))
-
-
-@pytest.fixture
-def no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is shipped speaks of real variants, not of curves that bear their names."""
-    shipped = library.references
-    monkeypatch.setattr(
-        library,
-        "references",
-        lambda form=store.PROFILE: {} if form is EVALUATION else shipped(form),
-    )
 
 
 @pytest.fixture

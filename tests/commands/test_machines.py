@@ -9,26 +9,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from effattn_cli import library, store
+from effattn_cli import store
 from effattn_cli.records import Profile, Record
-from effattn_cli.store import EVALUATION
 from tests.analysis.grids import grid, variants
 from tests.builders import a_machine, a_profile
 from tests.running import Ended, effattn
 
+pytestmark = pytest.mark.usefixtures("no_evidence")
 PRICES = ["--price", "small=$0.2/h", "--price", "big=$0.53/h"]
 GPU = "NVIDIA H100 80GB HBM3"
-
-
-@pytest.fixture(autouse=True)
-def no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is shipped speaks of real variants, not of curves that bear their names."""
-    shipped = library.references
-    monkeypatch.setattr(
-        library,
-        "references",
-        lambda form=store.PROFILE: {} if form is EVALUATION else shipped(form),
-    )
 
 
 def faster(record: Record, times: float, **axes: Any) -> Record:
