@@ -39,11 +39,11 @@ ALIKE = 0.01  # means of accuracy that differ by less are equal
 def main() -> None:
     evaluation = store.read_evaluation(Path(sys.argv[1]))
     for task in ORDERS:
-        if found := _of(task, evaluation):
+        if records := _of(task, evaluation):
             print(f"\n{task}\n")
-            print("\n".join(_table(task, found)))
+            print("\n".join(_table(task, records)))
             print()
-            print("\n".join(_verdicts(task, found)))
+            print("\n".join(_verdicts(task, records)))
 
 
 def _of(task: str, evaluation: Evaluation) -> dict[str, Evidence]:
@@ -53,8 +53,8 @@ def _of(task: str, evaluation: Evaluation) -> dict[str, Evidence]:
 
 
 def _learned(task: str, record: Evidence) -> ability.Learned | None:
-    found = record.able(task)
-    return None if found is None else ability.best(found)
+    trained = record.able(task)
+    return None if trained is None else ability.best(trained)
 
 
 def _table(task: str, records: Mapping[str, Evidence]) -> Iterator[str]:
@@ -65,16 +65,16 @@ def _table(task: str, records: Mapping[str, Evidence]) -> Iterator[str]:
         learned = _learned(task, record)
         assert learned is not None
         kept = ability.state_of_one(record)
-        shares = " | ".join(_share(learned, place) for place in range(len(loads)))
+        shares = " | ".join(_share(learned, index) for index in range(len(loads)))
         steps = "-" if learned.steps_to_90 is None else f"{learned.steps_to_90:.0f}"
         state = "-" if kept is None else units.size(kept)
         rates = f"{learned.rate:g} | {len(learned.runs)}"
         yield f"| {label} | {state} | {shares} | {steps} | {rates} |"
 
 
-def _share(learned: ability.Learned, place: int) -> str:
-    low, high = learned.spread(place)
-    return f"{learned.mean(place):.2f} ({low:.2f}-{high:.2f})"
+def _share(learned: ability.Learned, index: int) -> str:
+    low, high = learned.spread(index)
+    return f"{learned.mean(index):.2f} ({low:.2f}-{high:.2f})"
 
 
 def _verdicts(task: str, records: Mapping[str, Evidence]) -> Iterator[str]:

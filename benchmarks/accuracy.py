@@ -69,14 +69,14 @@ def in_a_process(work: Callable[[Cell], Any], cell: Cell) -> Any:
     reading, writing = os.pipe()
     if os.fork() == 0:
         torch.set_num_threads(cell.setting.threads)
-        with os.fdopen(writing, "w") as told:
-            json.dump(work(cell), told)
+        with os.fdopen(writing, "w") as pipe:
+            json.dump(work(cell), pipe)
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as told:
-        found = json.load(told)
+    with os.fdopen(reading) as pipe:
+        result = json.load(pipe)
     os.wait()
-    return found
+    return result
 
 
 def latencies() -> None:
@@ -84,20 +84,20 @@ def latencies() -> None:
         Cell(variant=name, seq=seq, setting=Setting(threads=os.cpu_count() or 1, scope="core"))
         for name, seq in CELLS
     ]
-    found: dict[Cell, tuple[list[Run], list[float]]] = {cell: ([], []) for cell in cells}
+    times: dict[Cell, tuple[list[Run], list[float]]] = {cell: ([], []) for cell in cells}
     for number in range(ROUNDS):
         random.Random(number).shuffle(cells)
         for cell in cells:
             pair = [(ours, 0), (theirs, 1)]
-            for work, place in pair if number % 2 else reversed(pair):
-                told = in_a_process(work, cell)
-                if place == 0:
-                    found[cell][0].append(Run(**(told | {"samples": tuple(told["samples"])})))
+            for work, side in pair if number % 2 else reversed(pair):
+                result = in_a_process(work, cell)
+                if side == 0:
+                    times[cell][0].append(Run(**(result | {"samples": tuple(result["samples"])})))
                 else:
-                    found[cell][1].append(told)
+                    times[cell][1].append(result)
     print(f"{'cell':26} {'ours ms':>9} {'timer ms':>9} {'off':>8} {'interval':>9}  within +5 %")
     offs = []
-    for cell, (runs, others) in sorted(found.items(), key=lambda item: median(item[1][1])):
+    for cell, (runs, others) in sorted(times.items(), key=lambda item: median(item[1][1])):
         record = Record(cell=cell, runs=tuple(runs))
         mine, other, around = record.seconds, median(others), latency_interval(record)
         assert mine is not None
@@ -125,8 +125,8 @@ def peaks() -> None:
             watched = outcome.answer(server.run(job), Watched, 60.0)
             assert isinstance(watched, Watched)
             peak = watched.memory.peak_bytes
-            known = size * 10**6 + 1024 * 64 * 4
-            print(f"{known / 1e6:12.3f} {peak / 1e6:12.3f} {peak / known - 1:+9.3%}", flush=True)
+            exact = size * 10**6 + 1024 * 64 * 4
+            print(f"{exact / 1e6:12.3f} {peak / 1e6:12.3f} {peak / exact - 1:+9.3%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -95,12 +95,12 @@ def brute_force(grid: Grid, budget: Budget) -> str | None:
         scored = [each for each in fits if not 0 < each[0].published < best - 2]
         left = exact or scored
     else:
-        place = 1 if budget.prefer == "speed" else 2
-        end = min((each[place].high for each in fits), default=0.0)  # type: ignore[union-attr]
-        left = [each for each in fits if each[place].low <= end]  # type: ignore[union-attr]
+        index = 1 if budget.prefer == "speed" else 2
+        end = min((each[index].high for each in fits), default=0.0)  # type: ignore[union-attr]
+        left = [each for each in fits if each[index].low <= end]  # type: ignore[union-attr]
 
-    def order(each: tuple[Swap, Estimate, Estimate, Record]) -> tuple[object, ...]:
-        swap, time, size, record = each
+    def order(fit: tuple[Swap, Estimate, Estimate, Record]) -> tuple[object, ...]:
+        swap, time, size, record = fit
         return swap.rank, time.value, size.value, record.cell.label
 
     return min(left, key=order)[3].cell.label if left else None
@@ -134,29 +134,29 @@ def answer(records: Sequence[Record], of: Grid, budget: Budget) -> Choice:
         Limit(metric=MEMORY, max=budget.size),
     )
     needs = Requirements(limits=limits, causal=of.records[0].cell.setting.causal)
-    found = candidates(records, needs, of.variants, under=of.under)
-    return choose(found, budget.seq, needs, budget.prefer)
+    competing = candidates(records, needs, of.variants, under=of.under)
+    return choose(competing, budget.seq, needs, budget.prefer)
 
 
 def score(grid: Grid, shown: Sequence[Record], asked: Sequence[Budget]) -> Score:
     """Answers from `shown`, held against the truth in the grid."""
-    found = Score()
+    score = Score()
     truth = {(r.cell.label, r.cell.seq): r for r in grid.records}
     for budget in asked:
         choice = answer(shown, grid, budget)
         best = choice.best
-        found.asked += 1
+        score.asked += 1
         right = brute_force(grid, budget)
         tied = choice.tied if shown is not grid.records else frozenset()
-        found.agreed += right in {best.label if best else None, *tied}
+        score.agreed += right in {best.label if best else None, *tied}
         if best is not None:
-            found.fitted += 1
-            found.probabilities.append(best.probability)
-            found.kept += _keeps(truth[best.label, budget.seq], budget)
+            score.fitted += 1
+            score.probabilities.append(best.probability)
+            score.kept += _keeps(truth[best.label, budget.seq], budget)
         for one in choice.evaluations:
-            found.certain += one.certain
-            found.wrongly += one.certain and not _keeps(truth[one.label, budget.seq], budget)
-    return found
+            score.certain += one.certain
+            score.wrongly += one.certain and not _keeps(truth[one.label, budget.seq], budget)
+    return score
 
 
 def _keeps(record: Record, budget: Budget) -> bool:
@@ -222,15 +222,15 @@ def main() -> int:
     print(f"{'case':34} " + " ".join(f"{title:>7}" for title in titles))
     good = True
     for grid in grids_of(args):
-        for name, found in cases(grid, args):
-            agreed, kept = found.agreed / found.asked, found.kept / max(1, found.fitted)
-            chance = math.fsum(found.probabilities) / max(1, len(found.probabilities))
+        for name, score in cases(grid, args):
+            agreed, kept = score.agreed / score.asked, score.kept / max(1, score.fitted)
+            chance = math.fsum(score.probabilities) / max(1, len(score.probabilities))
             print(
-                f"{name:34} {found.asked:7} {agreed:7.1%} {found.fitted:7} {kept:7.1%}"
-                f" {chance:7.1%} {found.certain:7} {found.wrongly:7}"
+                f"{name:34} {score.asked:7} {agreed:7.1%} {score.fitted:7} {kept:7.1%}"
+                f" {chance:7.1%} {score.certain:7} {score.wrongly:7}"
             )
             needed = {"measured": 1.0, "between": AGREEMENT}.get(name.rpartition(", ")[2], 0.0)
-            good = good and agreed >= needed and found.wrongly == 0
+            good = good and agreed >= needed and score.wrongly == 0
     print("kept: picks that in truth keep the budget; chance: what was said of them, on average")
     print("sure: candidates said to fit for certain; wrong: of these, those that do not")
     return 0 if good else 1

@@ -61,16 +61,16 @@ class Sweep:
 
     def profile(self, rng: random.Random, noise: dict[Cell, float], *, new: bool) -> Profile:
         records = []
-        for place, cell in enumerate(CELLS):
+        for index, cell in enumerate(CELLS):
             base = 1e-6 * cell.seq
             if new:
-                base *= self.machine * (self.changed if place % 2 else 1.0)
+                base *= self.machine * (self.changed if index % 2 else 1.0)
             kernel = 1e-3 * (self.machine if new else 1.0)
             runs = []
             for number in range(self.rounds):
                 slow, more = NEIGHBOUR if rng.random() < self.beside[new] else (1.0, 1.0)
-                found = self._round(rng, base * more, noise[cell], number)
-                runs.append(replace(found, calibration=kernel * slow * rng.lognormvariate(0, 0.04)))
+                run = self._round(rng, base * more, noise[cell], number)
+                runs.append(replace(run, calibration=kernel * slow * rng.lognormvariate(0, 0.04)))
             records.append(Record(cell=cell, runs=tuple(runs)))
         return _profile(records)
 
@@ -85,12 +85,12 @@ def _profile(records: list[Record]) -> Profile:
                 causal="never", kind="own mechanism")  # fmt: skip
     machine = Machine(effattn="", python="", os="", torch="", torch_build="", cpu="", cores=2,
                       memory_bytes=2**34, load=0.0)  # fmt: skip
-    known = {
+    variants = {
         name: Variant(name=name, summary="", card=card, decode=False, options=(), origin="",
                       path="", code="") for name in VARIANTS
     }  # fmt: skip
     return Profile(created="", command="", machine=machine, sampling=Sampling(), baseline=None,
-                   variants=known, records=tuple(records), finished=True)  # fmt: skip
+                   variants=variants, records=tuple(records), finished=True)  # fmt: skip
 
 
 def compared(sweep: Sweep, sweeps: int, seed: int, *, calibrated: bool) -> Iterator[Comparison]:
@@ -117,12 +117,12 @@ def shares(sweep: Sweep, sweeps: int, seed: int, *, calibrated: bool = False) ->
     moved: list[bool] = []
     means: list[bool] = []
     same: list[bool] = []
-    for found in compared(sweep, sweeps, seed, calibrated=calibrated):
-        for place, pair in enumerate(found.pairs):
+    for comparison in compared(sweep, sweeps, seed, calibrated=calibrated):
+        for index, pair in enumerate(comparison.pairs):
             verdict = pair.changes["latency"].verdict
-            (moved if place % 2 else still).append(verdict in DIFFERENT)
+            (moved if index % 2 else still).append(verdict in DIFFERENT)
             same.append(verdict == "same")
-        means += [mean.changes["latency"].verdict in DIFFERENT for mean in found.means]
+        means += [mean.changes["latency"].verdict in DIFFERENT for mean in comparison.means]
     return Shares(
         still=100 * fmean(still), moved=100 * fmean(moved), means=100 * fmean(means),
         same=100 * fmean(same),
@@ -153,10 +153,10 @@ def false_alarms(sweeps: int, seed: int) -> None:
     print(f"{'nothing changed: called faster or slower, %':46}  cells  variants  (called same)")
     for name, sweep in NOTHING.items():
         for calibrated in (False, True) if sweep.machine != 1 or any(sweep.beside) else (False,):
-            found = shares(sweep, sweeps, seed, calibrated=calibrated)
+            rates = shares(sweep, sweeps, seed, calibrated=calibrated)
             words = f"{name}, calibrated" if calibrated else name
-            cells = (found.still + found.moved) / 2
-            print(f"{words:46} {cells:6.2f} {found.means:9.2f} {found.same:14.1f}", flush=True)
+            cells = (rates.still + rates.moved) / 2
+            print(f"{words:46} {cells:6.2f} {rates.means:9.2f} {rates.same:14.1f}", flush=True)
 
 
 def power(sweeps: int, seed: int) -> None:
@@ -166,18 +166,18 @@ def power(sweeps: int, seed: int) -> None:
     for low, high in CVS:
         for rounds in (3, 10, 30, 60):
             number = max(4, sweeps * 3 // rounds)
-            found = [
+            rates = [
                 shares(Sweep(rounds=rounds, cv=(low, high), changed=change), number, seed)
                 for change in (1.05, 1.1, 1.2, 1.5)
             ]
             words = f"CV {100 * low:.0f} to {100 * high:.0f} %, {rounds} rounds"
-            told = " ".join(f"{each.moved:6.1f}" for each in found)
-            print(f"{words:43} {told} {found[0].still:13.2f}", flush=True)
+            columns = " ".join(f"{each.moved:6.1f}" for each in rates)
+            print(f"{words:43} {columns} {rates[0].still:13.2f}", flush=True)
     print(f"\n{'all 10 cells of a variant changed: found, %':46}  5 %   10 %")
     for rounds in (3, 10):
-        found = [shares(Sweep(rounds=rounds, machine=c), sweeps, seed) for c in (1.05, 1.1)]
-        told = " ".join(f"{each.means:6.1f}" for each in found)
-        print(f"{f'CV 4 to 9 %, {rounds} rounds':43} {told}")
+        rates = [shares(Sweep(rounds=rounds, machine=c), sweeps, seed) for c in (1.05, 1.1)]
+        columns = " ".join(f"{each.means:6.1f}" for each in rates)
+        print(f"{f'CV 4 to 9 %, {rounds} rounds':43} {columns}")
 
 
 def main() -> None:

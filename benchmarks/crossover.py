@@ -40,8 +40,8 @@ def run(command: str, path: Path, *words: str) -> float:
 def crossings(path: Path) -> dict[str, float | None]:
     profile = store.read(path)
     (series,) = by_setting(profile.records)
-    found = {name: crossover(series, name, profile.baseline or "", LATENCY) for name in NAMES}
-    return {name: each.crossing.at if each else None for name, each in found.items()}
+    by_name = {name: crossover(series, name, profile.baseline or "", LATENCY) for name in NAMES}
+    return {name: each.crossing.at if each else None for name, each in by_name.items()}
 
 
 def main() -> None:
@@ -56,11 +56,11 @@ def main() -> None:
         budget = f"{BUDGET * measuring:.0f}s"
         within = ("-s", f"{SPAN[0]}..{SPAN[1]}", "--time-budget", budget, "--no-chart")
         searching = run("crossover", live, *within)
-        found, truth = crossings(live), crossings(grid)
+        searched, truth = crossings(live), crossings(grid)
         visited = len(store.read(live).records)
     print(f"{'':14} {'live':>6} {'grid':>6} {'off':>6}")
     for name in NAMES:
-        mine, theirs = found[name], truth[name]
+        mine, theirs = searched[name], truth[name]
         off = f"{mine / theirs - 1:+.1%}" if mine and theirs else ""
         print(f"{name:14} {_tokens(mine):>6} {_tokens(theirs):>6} {off:>6}")
     cells = len(LENGTHS) * (len(NAMES) + 1)

@@ -91,12 +91,12 @@ def table(profiles: Sequence[Profile], engines: Sequence[str], *, causal: bool) 
     yield f"| {'causal' if causal else 'not causal'} | {' | '.join(titles)} |"
     yield "|---" * (1 + len(titles)) + "|"
     for label in dict.fromkeys(_place(record)[0] for record in mine):
-        found = [
+        entries = [
             _text(cells.get((label, *column, engine)), cells.get((label, *column, engines[0])))
             for column in columns
             for engine in engines
         ]
-        yield f"| {label} | {' | '.join(found)} |"
+        yield f"| {label} | {' | '.join(entries)} |"
     yield ""
 
 
@@ -120,11 +120,11 @@ def _text(record: Record | None, first: Record | None) -> str:
 
 def _why(failure: Failure) -> str:
     """In two words: the operator that is missing, the graphs that it would take, the error."""
-    found = re.search(r"no operator for (\S+)", failure.message)
+    operator = re.search(r"no operator for (\S+)", failure.message)
     steps = re.search(r"(\d+) steps in turn", failure.message)
     error = re.search(r"off by (.+)", failure.message)
-    if found:
-        return f"no {found[1]}"
+    if operator:
+        return f"no {operator[1]}"
     if steps:
         return f"{steps[1]} graphs"
     return f"off {error[1]}" if error else "refused"

@@ -146,21 +146,21 @@ def _flip(data: bytearray, rng: random.Random) -> None:
 
 
 def _put(data: bytearray, rng: random.Random) -> None:
-    place = rng.randint(0, len(data))
-    data[place:place] = rng.choice(SNIPPETS).encode()
+    index = rng.randint(0, len(data))
+    data[index:index] = rng.choice(SNIPPETS).encode()
 
 
 def _cut(data: bytearray, rng: random.Random) -> None:
-    place = rng.randint(0, len(data))
-    del data[place : place + rng.choice([1, 1, 5, 50, 10_000])]
+    index = rng.randint(0, len(data))
+    del data[index : index + rng.choice([1, 1, 5, 50, 10_000])]
 
 
 def _line(data: bytearray, rng: random.Random) -> None:
     """A line is dropped, doubled, moved or indented."""
     lines = data.split(b"\n")
     line = lines.pop(rng.randrange(len(lines)))
-    place = rng.randint(0, len(lines))
-    lines[place:place] = rng.choice(
+    index = rng.randint(0, len(lines))
+    lines[index:index] = rng.choice(
         [[], [line, line], [line], [bytearray(b"  ") + line], [line.strip()]]
     )
     data[:] = b"\n".join(lines)
@@ -177,9 +177,9 @@ def _word(data: bytearray, rng: random.Random) -> None:
 
 def _number(data: bytearray, rng: random.Random) -> None:
     """A number becomes another that may well be allowed."""
-    found = list(re.finditer(rb"(?<![A-Za-z0-9])[0-9][0-9.e-]*", bytes(data)))
-    if found:
-        start, end = rng.choice(found).span()
+    numbers = list(re.finditer(rb"(?<![A-Za-z0-9])[0-9][0-9.e-]*", bytes(data)))
+    if numbers:
+        start, end = rng.choice(numbers).span()
         data[start:end] = rng.choice(NUMBERS)
 
 
@@ -204,9 +204,9 @@ def read_profile(data: bytes) -> None:
     csv_export.as_csv(profile)
     csv_export.as_markdown(profile)
     for old, new in ((profile, WHOLE), (WHOLE, profile), (profile, profile)):
-        found = {"new": compare(old, new)}
-        console.print(comparison_view.report(found, old="old", all=True))
-        comparison_json.document("old", found, {})
+        comparisons = {"new": compare(old, new)}
+        console.print(comparison_view.report(comparisons, old="old", all=True))
+        comparison_json.document("old", comparisons, {})
         with contextlib.suppress(EffattnError):
             merge([old, new], "")
 

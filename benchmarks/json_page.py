@@ -102,24 +102,24 @@ def _keys(schema: Mapping[str, Any], record: type) -> Iterator[str]:
 
 def _classes() -> dict[str, type]:
     """Every record within a document, by its name."""
-    found: dict[str, type] = {}
+    classes: dict[str, type] = {}
     for kind in KINDS.values():
-        _look(msgspec.inspect.type_info(kind.record), found)
-    return found
+        _look(msgspec.inspect.type_info(kind.record), classes)
+    return classes
 
 
-def _look(info: Any, found: dict[str, type]) -> None:
+def _look(info: Any, classes: dict[str, type]) -> None:
     cls = getattr(info, "cls", None)
     if cls is not None:
-        if cls.__name__ in found:
+        if cls.__name__ in classes:
             return
-        found[cls.__name__] = cls
+        classes[cls.__name__] = cls
     parts = [getattr(info, name, None) for name in ("item_type", "value_type")]
     parts += [*getattr(info, "types", ()), *getattr(info, "item_types", ())]
     parts += [field.type for field in getattr(info, "fields", ())]
     for part in parts:
         if part is not None:
-            _look(part, found)
+            _look(part, classes)
 
 
 def _form(part: Mapping[str, Any]) -> str:
@@ -176,11 +176,11 @@ def _above(lines: Sequence[str]) -> list[str]:
 
 def _behind(lines: Sequence[str], node: ast.AnnAssign) -> list[str]:
     """The comments at the ends of the field's own lines."""
-    found = (
+    matches = (
         re.search(r"  # (.*?)(?:  # .*)?$", line)
         for line in lines[node.lineno - 1 : node.end_lineno]
     )
-    return [match[1] for match in found if match]
+    return [match[1] for match in matches if match]
 
 
 if __name__ == "__main__":

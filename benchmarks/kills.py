@@ -78,10 +78,10 @@ def start(words: list[str], mark: str) -> subprocess.Popen[bytes]:
 def left(mark: str) -> int:
     """Waits until every process of the run has ended, and gives how many do not."""
     begun = time.monotonic()
-    while (found := running(mark)) and time.monotonic() < begun + GRACE:
+    while (alive := running(mark)) and time.monotonic() < begun + GRACE:
         time.sleep(0.05)
     ENDING.append(time.monotonic() - begun)
-    return len(found)
+    return len(alive)
 
 
 def wait_for(path: Path, run: "subprocess.Popen[bytes]") -> None:
@@ -168,9 +168,9 @@ def kills(runs: int, shards: int, seed: int) -> Counter[str]:
             counts += killed(sweep, own / "p.yaml", seconds, measuring=measuring)
         if shards and runs >= shards:
             parts = [Path(folder) / str(number) / "p.yaml" for number in range(shards)]
-            found = joined(parts, 2 * shards)
-            del found["whole profiles"]
-            counts += found
+            outcomes = joined(parts, 2 * shards)
+            del outcomes["whole profiles"]
+            counts += outcomes
     return counts
 
 

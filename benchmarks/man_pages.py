@@ -92,8 +92,8 @@ def _page(name: str, about: str, *sections: tuple[str, Iterable[str]]) -> str:
     about = about[0].lower() + about[1:].rstrip(".")
     lines += [".nh", ".ad l", ".SH NAME", f"{_plain(name)} \\- {_text(about)}"]
     for title, content in sections:
-        if found := [line if line.startswith(".") else _text(line) for line in content]:
-            lines += [f".SH {title}", *found]
+        if body := [line if line.startswith(".") else _text(line) for line in content]:
+            lines += [f".SH {title}", *body]
     return "\n".join(lines) + "\n"
 
 
@@ -105,7 +105,7 @@ def _entries(entries: Iterable[tuple[str, str]]) -> Iterator[str]:
 def _panels(options: Sequence[Any]) -> Iterator[str]:
     """The options under the headings that the help has, in its order."""
     panels = [one.rich_help_panel or "Options" for one in options]
-    order = {panel: place for place, panel in enumerate(dict.fromkeys(panels))}
+    order = {panel: index for index, panel in enumerate(dict.fromkeys(panels))}
     listed = sorted(options, key=lambda one: order[one.rich_help_panel or "Options"])
     for panel, group in groupby(listed, lambda one: one.rich_help_panel or "Options"):
         if len(order) > 1:
@@ -132,7 +132,7 @@ def _text(said: str) -> str:
     for mark, plain in MARKUP.items():
         bare = bare.replace(mark, plain)
     parts = [_plain(part) for part in bare.split("`")]
-    return "".join(f"\\fB{part}\\fR" if place % 2 else part for place, part in enumerate(parts))
+    return "".join(f"\\fB{part}\\fR" if index % 2 else part for index, part in enumerate(parts))
 
 
 def _plain(words: str) -> str:

@@ -160,15 +160,15 @@ def usual_of(kind: Any, asked: set[str]) -> dict[str, Any]:
     """Of a class of configs: the keys that are asked for and have a value where they are absent."""
     plain = (int, float, str, list, tuple)
     fields = {item.name: item.default for item in dataclasses.fields(kind) if item.name in asked}
-    found: dict[str, Any] = {
+    usual: dict[str, Any] = {
         name: value for name, value in fields.items() if isinstance(value, plain)
     }
     if "rope_parameters" in fields:  # it is filled in when a config is made
-        found["rope_parameters"] = {}
+        usual["rope_parameters"] = {}
         with contextlib.suppress(Exception):
-            share = kind().rope_parameters.get("partial_rotary_factor")
-            found["rope_parameters"] = {"partial_rotary_factor": share} if share else {}
-    return found
+            fraction = kind().rope_parameters.get("partial_rotary_factor")
+            usual["rope_parameters"] = {"partial_rotary_factor": fraction} if fraction else {}
+    return usual
 
 
 def main(families: list[str]) -> None:

@@ -82,13 +82,13 @@ class Whole(nn.Module):
 
     def __init__(self, model: Model, context: int, setting: Setting) -> None:
         super().__init__()
-        found = {
+        cells = {
             part.layer: part.cell for part in parts(model, context, setting) if part.role != "mixer"
         }
         ends = {p.role: p.cell for p in parts(model, context, setting) if p.layer is None}
         self.subjects = [
             build(catalog.load(cell.variant, kind=Layer), cell)
-            for cell in (found[layer] for layer in model.layers)
+            for cell in (cells[layer] for layer in model.layers)
         ]
         self.ends = {
             role: build(catalog.load(cell.variant, kind=Layer), cell) for role, cell in ends.items()
@@ -167,20 +167,20 @@ def main(names: list[str]) -> None:
         maximum = (
             (understood(config, name).context or 2**31) * 3 // 4
         )  # a step of theirs adds a token
-        for found in estimates(name, config, sorted({min(each, maximum) for each in CONTEXTS})):
-            assert found.total is not None
-            setting = base(found.setting)
-            whole = Whole(understood(config, name), found.seq, setting)
+        for estimate in estimates(name, config, sorted({min(each, maximum) for each in CONTEXTS})):
+            assert estimate.total is not None
+            setting = base(estimate.setting)
+            whole = Whole(understood(config, name), estimate.seq, setting)
             sides: dict[str, Callable[[], Any]] = {"ours": whole}
             with torch.no_grad():
-                sides["theirs"] = theirs(config, found.seq, setting.phase)
+                sides["theirs"] = theirs(config, estimate.seq, setting.phase)
                 for call in sides.values():
                     call()
             rounds = [{side: seconds(call) for side, call in sides.items()} for _ in range(ROUNDS)]
             ours, other = (median(each[side] for each in rounds) for side in ("ours", "theirs"))
-            errors.append(found.total.value / ours - 1)
+            errors.append(estimate.total.value / ours - 1)
             print(
-                f"{name:18} {setting.phase:8} {found.seq:6} {1e3 * found.total.value:7.1f} ms"
+                f"{name:18} {setting.phase:8} {estimate.seq:6} {1e3 * estimate.total.value:7.1f} ms"
                 f" {1e3 * ours:7.1f} ms {100 * errors[-1]:+6.1f} %  {1e3 * other:7.1f} ms"
                 f" ({other / ours:.2f}x)",
                 flush=True,

@@ -20,7 +20,7 @@ MB = 10**6
 
 def latencies(profile: Profile) -> list[tuple[float, bool, str, int]]:
     """For each prediction: measured over predicted, whether the interval holds it, and of what."""
-    found = []
+    rows = []
     for record in profile.records:
         for times in (2, 4):
             near = _at(profile, record, times)
@@ -28,13 +28,13 @@ def latencies(profile: Profile) -> list[tuple[float, bool, str, int]]:
                 continue
             under = utilisation.of(record.cell.setting, profile.rooflines) or utilisation.ANY
             expect = partial(utilisation.seconds, roofline=under)
-            told = prediction.prediction(record, [near], expect, "hidden")
-            if told is None:
+            predicted = prediction.prediction(record, [near], expect, "hidden")
+            if predicted is None:
                 continue
-            inside = told.low <= record.seconds <= told.high
+            inside = predicted.low <= record.seconds <= predicted.high
             name = f"{record.cell.label} {record.cell.setting.phase} at {record.cell.seq}"
-            found.append((record.seconds / told.seconds, inside, name, times))
-    return found
+            rows.append((record.seconds / predicted.seconds, inside, name, times))
+    return rows
 
 
 def _at(profile: Profile, record: Record, times: int) -> Record | None:
@@ -53,17 +53,17 @@ def peaks(profile: Profile) -> list[tuple[int, int, str]]:
 
 def main() -> None:
     profiles = [store.read(Path(name)) for name in sys.argv[1:]]
-    found = [item for profile in profiles for item in latencies(profile)]
+    rows = [row for profile in profiles for row in latencies(profile)]
     print(f"{'latency at':12} {'cells':>6} {'median off':>11} {'worst':>8} {'in the interval':>16}")
     for times in (2, 4):
-        own = [item for item in found if item[3] == times]
+        own = [row for row in rows if row[3] == times]
         offs = [abs(1 / ratio - 1) for ratio, *_ in own]
         inside = sum(holds for _, holds, *_ in own) / len(own)
         print(
             f"{times} times{'':5} {len(own):6} {median(offs):11.1%} {max(offs):8.1%} {inside:16.0%}"
         )
     print("\nthe worst: measured over predicted")
-    for ratio, holds, name, times in sorted(found, key=lambda item: -abs(1 / item[0] - 1))[:10]:
+    for ratio, holds, name, times in sorted(rows, key=lambda row: -abs(1 / row[0] - 1))[:10]:
         print(f"{ratio:6.2f} {'' if holds else 'outside':8} {name}, from 1/{times} of it")
     pairs = [pair for profile in profiles for pair in peaks(profile)]
     off = [p for p in pairs if abs(p[0] - p[1]) > max(0.1 * p[1], 4 * MB)]

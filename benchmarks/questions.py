@@ -66,18 +66,18 @@ def _laptop(folder: Path) -> None:
         if record.cell.seq == 8192
     ]
     machine = replace(profile.machine, cpu="a made-up laptop", cores=4)
-    found = replace(profile, machine=machine, records=tuple(slower))
-    store.Writer(folder / "laptop.yaml").write(found)
+    laptop = replace(profile, machine=machine, records=tuple(slower))
+    store.Writer(folder / "laptop.yaml").write(laptop)
 
 
 def _answer(words: Sequence[str], folder: str) -> str:
     plain = {"COLUMNS": "80", "NO_COLOR": "1", "XDG_DATA_HOME": folder}
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "effattn_cli", *words],
         capture_output=True, text=True, check=False, cwd=folder,
         env=os.environ | plain | {"PYTHONPATH": str(Path.cwd())},
     )  # fmt: skip
-    return found.stdout + found.stderr
+    return result.stdout + result.stderr
 
 
 if __name__ == "__main__":

@@ -139,8 +139,8 @@ def flat() -> None:
         taken[cells].append(sweep(cells, 1))
     own = {cells: min(wall - sampling for wall, sampling in runs) for cells, runs in taken.items()}
     for cells in (100, 2000):
-        each = (own[cells] - own[2]) / (cells - 2)
-        print(f"a sweep of {cells} cells of no work, one round: {1e3 * each:.1f} ms a cell")
+        per_cell = (own[cells] - own[2]) / (cells - 2)
+        print(f"a sweep of {cells} cells of no work, one round: {1e3 * per_cell:.1f} ms a cell")
 
 
 if __name__ == "__main__":

@@ -56,14 +56,14 @@ def swept(folder: Path, name: str, words: list[str]) -> Path:
 
 def twice(folder: Path, more: list[str]) -> None:
     sides = [store.read(swept(folder, name, [*TWICE, *more])) for name in ("first", "second")]
-    found = compare(*sides)
-    verdicts = found.count("latency")
+    comparison = compare(*sides)
+    verdicts = comparison.count("latency")
     total, wrong = sum(verdicts.values()), verdicts["worse"] + verdicts["better"]
     print(f"the same code twice, {total} cells: {wrong} called different ({wrong / total:.1%})")
-    means = [mean.changes["latency"].verdict for mean in found.means]
+    means = [mean.changes["latency"].verdict for mean in comparison.means]
     print(f"of {len(means)} means: {means.count('worse') + means.count('better')}")
-    effect = found.minimum_detectable_effect
-    print(f"between processes {found.spread:.1%}; a usual cell shows {effect:.0%}")
+    effect = comparison.minimum_detectable_effect
+    print(f"between processes {comparison.spread:.1%}; a usual cell shows {effect:.0%}")
 
 
 def plugin(folder: Path, name: str, times: float) -> Path:
@@ -76,9 +76,9 @@ def plugin(folder: Path, name: str, times: float) -> Path:
 def apart(folder: Path, number: int, times: float, words: list[str]) -> Comparison:
     """One form after the other, as a change and what was before it."""
     sides = [
-        swept(folder, f"{number}-{each}",
-              ["-v", "subject", "--plugin", str(plugin(folder, "subject", each)), *words])
-        for each in (1.0, times)
+        swept(folder, f"{number}-{factor}",
+              ["-v", "subject", "--plugin", str(plugin(folder, "subject", factor)), *words])
+        for factor in (1.0, times)
     ]  # fmt: skip
     return compare(*map(store.read, sides))
 
@@ -96,9 +96,9 @@ def slowed(found_by: Trial, folder: Path, times: float, trials: int, more: list[
     print(f"slowed {times:g} times  cells found  mean found")
     hits = 0
     for number in range(trials):
-        found = found_by(folder, number, times, ["-s", SEQ, "--baseline", "none", *more])
-        (mean,) = found.means
-        change, cells = mean.changes["latency"], found.count("latency")
+        comparison = found_by(folder, number, times, ["-s", SEQ, "--baseline", "none", *more])
+        (mean,) = comparison.means
+        change, cells = mean.changes["latency"], comparison.count("latency")
         hits += change.verdict == "worse"
         print(f"trial {number + 1:3}  {cells['worse']:7} of {sum(cells.values())}"
               f"  {change.verdict:>9} {change.ratio:.3f}", flush=True)  # fmt: skip

@@ -132,9 +132,9 @@ class Layer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def arranged(layers: Iterable[Layer]) -> dict[str, Any]:
     """The layers that differ, and the place of each among them."""
-    places: dict[Layer, int] = {}
-    order = tuple(places.setdefault(layer, len(places)) for layer in layers)
-    return {"kinds": tuple(places), "order": order}
+    indices: dict[Layer, int] = {}
+    order = tuple(indices.setdefault(layer, len(indices)) for layer in layers)
+    return {"kinds": tuple(indices), "order": order}
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,7 +171,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """In their order."""
-        return tuple(self.kinds[place] for place in self.order)
+        return tuple(self.kinds[index] for index in self.order)
 
     @property
     def parameters(self) -> int:
@@ -182,7 +182,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def distinct(self) -> dict[Layer, int]:
         """The layers that differ from one another, in order, each with how many are like it."""
         counts: dict[Layer, int] = {}
-        for place, count in Counter(self.order).items():
-            layer = replace(self.kinds[place], repeated=False)
+        for index, count in Counter(self.order).items():
+            layer = replace(self.kinds[index], repeated=False)
             counts[layer] = counts.get(layer, 0) + count
         return counts

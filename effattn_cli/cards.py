@@ -176,8 +176,8 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         usual = {option.name: option.default for option in self.options}
         spans = [options.get(name, usual.get(name)) for name in self.card.reach]
-        known = [int(span) for span in spans if span is not None]
-        return sum(known) if spans and len(known) == len(spans) else None
+        tokens = [int(span) for span in spans if span is not None]
+        return sum(tokens) if spans and len(tokens) == len(spans) else None
 
     @property
     def plugin(self) -> str | None:

@@ -152,12 +152,12 @@ def main() -> NoReturn:
 
 def _in_front(words: list[str]) -> list[str]:
     """With `--color`, which may stand anywhere, before the command."""
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         if word == "--":
             break
         count = 1 if word.startswith("--color=") else 2 if word == "--color" else 0
         if count:
-            return [*words[place : place + count], *words[:place], *words[place + count :]]
+            return [*words[index : index + count], *words[:index], *words[index + count :]]
     return words
 
 
@@ -225,11 +225,11 @@ def _words(error: Exception) -> tuple[str, str | None, int]:
     return f"internal: {type(error).__name__}: {error}", "--debug shows where", 70
 
 
-def _near(error: TyperException, told: str) -> str:
+def _near(error: TyperException, message: str) -> str:
     """The word that may have been meant, in quotes; typer tells that of a command."""
     option = getattr(error, "option_name", "").removeprefix("--")
     if option in FORMER:
         return f"'--{FORMER[option]} {option}'"
     others = {word.removeprefix("--"): word for word in getattr(error, "possibilities", ()) or ()}
     like = get_close_matches(option, others, 1, NEAR)
-    return repr(others[like[0]]) if like else told.partition(", ")[0].rstrip("?")
+    return repr(others[like[0]]) if like else message.partition(", ")[0].rstrip("?")

@@ -61,8 +61,8 @@ def converted(kind: type[T], data: Any) -> T:
 def explained(error: msgspec.ValidationError, kind: Any, data: Any) -> Wrong:
     """The error with the value that was found, or the key that comes nearest."""
     text = str(error)
-    place = _PLACE.search(text)
-    path = place[1] if place else ""
+    match = _PLACE.search(text)
+    path = match[1] if match else ""
     message = _PLACE.sub("", text)
     info, value, where = _at(msgspec.inspect.type_info(kind), data, path)
     return _worded(message, info, value).within(where)

@@ -66,7 +66,7 @@ def parse(text: str, flag: str = "--feed") -> FeedShape:
     if match is None:
         hint = "write relu, swiglu:14336, or swiglu:768*128/8 for 8 of 128 experts"
         raise UsageError(f"{flag}: {text!r:.60} is not a valid feed-forward", hint)
-    word = next((known for known in ACTIVATIONS if known == match[1]), None)
+    word = next((name for name in ACTIVATIONS if name == match[1]), None)
     if word is None:
         raise unknown("activation", match[1], (*ACTIVATIONS, NONE))
     width, experts, chosen, shared = (int(group or 0) for group in match.groups()[1:])

@@ -55,10 +55,10 @@ def expanded(names: Iterable[str]) -> list[str]:
     Raises:
         UsageError: there is no profile in a folder.
     """
-    found: list[str] = []
+    listed: list[str] = []
     for name in names:
-        found += _in_folder(Path(name)) if _is_folder(name) else [name]
-    return found
+        listed += _in_folder(Path(name)) if _is_folder(name) else [name]
+    return listed
 
 
 def _is_folder(name: str) -> bool:

@@ -81,8 +81,8 @@ class Machine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The machine in a word, for a file: `h100-80gb-hbm3`, `epyc-9b14-8-cores`."""
         chip = self.accelerator or f"{self.cpu} {self.cores} cores"
         words = re.sub(r"\(\w+\)|@.*(?= \d+ cores)|\d+-core", "", chip.lower())
-        found = re.findall(r"[a-z0-9.]+", words)
-        return "-".join(word for word in found if word not in COMMON)[:60] or "machine"
+        parts = re.findall(r"[a-z0-9.]+", words)
+        return "-".join(word for word in parts if word not in COMMON)[:60] or "machine"
 
     @property
     def words(self) -> str:

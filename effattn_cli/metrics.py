@@ -109,8 +109,8 @@ def _estimate(
     )
 
 
-def _within(share: float, *, known: bool = True) -> Callable[[Record, float], tuple[Bounds, bool]]:
-    return lambda _, value: ((value * (1 - share), value * (1 + share)), known)
+def _within(margin: float, *, known: bool = True) -> Callable[[Record, float], tuple[Bounds, bool]]:
+    return lambda _, value: ((value * (1 - margin), value * (1 + margin)), known)
 
 
 def latency_interval(record: Record) -> Bounds | None:

@@ -81,10 +81,10 @@ def parse_share(text: str, option: str) -> float:
         f"{option}: {shortened(text)} is not a valid share (examples: 5%, 0.05; from 0 to below 1)"
     )
     match = _SHARE.fullmatch(text.strip())
-    share = Fraction(match[1]) / (100 if match[2] else 1) if match else Fraction(1)
-    if share < 1:
-        return float(share)
-    percent = match is not None and not match[2] and 1 < share < 100
+    fraction = Fraction(match[1]) / (100 if match[2] else 1) if match else Fraction(1)
+    if fraction < 1:
+        return float(fraction)
+    percent = match is not None and not match[2] and 1 < fraction < 100
     raise UsageError(message, f"did you mean '{text.strip()}%'?" if percent else None)
 
 

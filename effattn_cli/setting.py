@@ -31,8 +31,8 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _padding(share: float) -> str:
-    return f"{100 * share:.3g} % padding" if share else "no padding"
+def _padding(fraction: float) -> str:
+    return f"{100 * fraction:.3g} % padding" if fraction else "no padding"
 
 
 def _is_device(here: str, wanted: str) -> bool:

@@ -75,13 +75,13 @@ def ratio(value: float) -> str:
     return f"{float(f'{value:.3g}') if value >= 100 else value:.0f}x"
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """A share, to whole per cents, or to one digit below one.
 
     >>> percent(0.843), percent(0.0041), percent(1.04)
     ('84 %', '0.4 %', '104 %')
     """
-    return f"{100 * share:.0f} %" if share >= 0.00995 else f"{100 * share:.1g} %"
+    return f"{100 * fraction:.0f} %" if fraction >= 0.00995 else f"{100 * fraction:.1g} %"
 
 
 def duration(value: float) -> str:

@@ -100,8 +100,8 @@ class Hyena(Decodable[Past]):
         return self.heads * self.head_dim
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
-        each = zip(super().project(x_BTD), self.taps_PCS, self.bias_PC, strict=True)
-        return tuple(short_convolution(*given) for given in each)
+        streams = zip(super().project(x_BTD), self.taps_PCS, self.bias_PC, strict=True)
+        return tuple(short_convolution(*given) for given in streams)
 
     def attend(
         self, gate_BTC: Tensor, inner_BTC: Tensor, value_BTC: Tensor, valid_BT: Tensor | None = None

@@ -68,11 +68,11 @@ def race(*competitors: Callable[[], Any]) -> list[float]:
     times: list[list[float]] = [[] for _ in competitors]
     begun = time.perf_counter()
     while len(times[0]) < LEAST or (time.perf_counter() - begun < SECONDS and len(times[0]) < MOST):
-        for call, found in zip(competitors, times, strict=True):
+        for call, seconds in zip(competitors, times, strict=True):
             start = time.perf_counter()
             call()
-            found.append(time.perf_counter() - start)
-    return [median(found) for found in times]
+            seconds.append(time.perf_counter() - start)
+    return [median(seconds) for seconds in times]
 
 
 def fits(call: Callable[[], Any]) -> bool:

@@ -25,31 +25,31 @@ class Learned:
     rate: float
     runs: tuple[Training, ...]  # one a seed
 
-    def mean(self, place: int) -> float:
+    def mean(self, index: int) -> float:
         """Over the seeds, of the accuracy at the load in this place."""
-        return fmean(run.accuracies[place] for run in self.runs)
+        return fmean(run.accuracies[index] for run in self.runs)
 
-    def spread(self, place: int) -> tuple[float, float]:
+    def spread(self, index: int) -> tuple[float, float]:
         """The worst and the best seed."""
-        found = [run.accuracies[place] for run in self.runs]
-        return min(found), max(found)
+        accuracies = [run.accuracies[index] for run in self.runs]
+        return min(accuracies), max(accuracies)
 
     @property
     def steps_to_90(self) -> float | None:
         """The median over the seeds; None unless all came so far."""
-        found = [run.steps_to_90 for run in self.runs if run.steps_to_90 is not None]
-        return median(found) if len(found) == len(self.runs) else None
+        steps = [run.steps_to_90 for run in self.runs if run.steps_to_90 is not None]
+        return median(steps) if len(steps) == len(self.runs) else None
 
 
 def best(ability: Ability) -> Learned | None:
     """At the learning rate with the best mean over loads and seeds, of the rates that have the most
     seeds; None where no training came to its end.
     """
-    found = _by_rate(ability)
-    if not found:
+    by_rate = _by_rate(ability)
+    if not by_rate:
         return None
-    rate = max(found, key=lambda one: (len(found[one]), _mean(found[one])))
-    return Learned(rate, tuple(found[rate]))
+    rate = max(by_rate, key=lambda one: (len(by_rate[one]), _mean(by_rate[one])))
+    return Learned(rate, tuple(by_rate[rate]))
 
 
 def rates(ability: Ability) -> dict[float, float]:
@@ -58,11 +58,11 @@ def rates(ability: Ability) -> dict[float, float]:
 
 
 def _by_rate(ability: Ability) -> dict[float, list[Training]]:
-    found: dict[float, list[Training]] = {}
+    by_rate: dict[float, list[Training]] = {}
     for run in ability.runs:
         if run.accuracies:
-            found.setdefault(run.rate, []).append(run)
-    return found
+            by_rate.setdefault(run.rate, []).append(run)
+    return by_rate
 
 
 def _mean(runs: Sequence[Training]) -> float:
@@ -77,8 +77,8 @@ def held(ability: Ability) -> int | None:
     if learned is None:
         return None
     largest = 0
-    for place, load in enumerate(ability.loads):
-        if learned.spread(place)[0] < SURE:
+    for index, load in enumerate(ability.loads):
+        if learned.spread(index)[0] < SURE:
             break
         largest = load
     return largest
@@ -105,10 +105,10 @@ def groups(records: Iterable[Evidence]) -> dict[tuple[str, Cell], list[Evidence]
     """The evidence on abilities by task, and by length and widths, which a cell without a variant
     says. What has a mask and what has none stand side by side: the task is the same.
     """
-    found: dict[tuple[str, Cell], list[Evidence]] = {}
+    grouped: dict[tuple[str, Cell], list[Evidence]] = {}
     for record in records:
         cell = replace(record.cell, variant="", options={})
         cell = replace(cell, setting=replace(cell.setting, causal=True))
         for ability in record.ability:
-            found.setdefault((ability.task, cell), []).append(record)
-    return found
+            grouped.setdefault((ability.task, cell), []).append(record)
+    return grouped

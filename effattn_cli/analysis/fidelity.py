@@ -37,20 +37,20 @@ def mean(samples: Sequence[float]) -> Mean | None:
 
 def error(record: Evidence, regime: str) -> Mean | None:
     """The relative error of the output, mean over heads and draws; None where there is none."""
-    found = of_regime(record, regime)
-    return None if found is None else mean(found.errors)
+    measured = of_regime(record, regime)
+    return None if measured is None else mean(measured.errors)
 
 
 def groups(records: Iterable[Evidence]) -> dict[Cell, list[Evidence]]:
     """The evidence on fidelity that can be compared: of one length and setting, whose cell with no
     variant is the key.
     """
-    found: dict[Cell, list[Evidence]] = {}
+    grouped: dict[Cell, list[Evidence]] = {}
     for record in records:
         if record.fidelity:
             alike = Cell(variant="", seq=record.cell.seq, setting=record.cell.setting)
-            found.setdefault(alike, []).append(record)
-    return found
+            grouped.setdefault(alike, []).append(record)
+    return grouped
 
 
 def regimes(records: Iterable[Evidence]) -> tuple[str, ...]:
@@ -85,15 +85,17 @@ def _nearness(name: str, records: list[Evidence], limit: float) -> Nearness:
     near: dict[str, Evidence] = {}
     beyond: dict[str, tuple[Evidence, float]] = {}
     for regime in regimes(records):
-        known = [
-            (record, found) for record in records if (found := error(record, regime)) is not None
+        pairs = [
+            (record, mean_error)
+            for record in records
+            if (mean_error := error(record, regime)) is not None
         ]
-        within = [record for record, found in known if found.high <= limit]
+        within = [record for record, mean_error in pairs if mean_error.high <= limit]
         if within:
             near[regime] = min(within, key=_price)
-        elif known:
-            record, found = min(known, key=lambda pair: pair[1].value)
-            beyond[regime] = record, found.value
+        elif pairs:
+            record, mean_error = min(pairs, key=lambda pair: pair[1].value)
+            beyond[regime] = record, mean_error.value
     return Nearness(name, len(records), near, beyond)
 
 

@@ -69,29 +69,29 @@ class Option:
     @property
     def probabilities(self) -> Mapping[Resource, float | None]:
         """That each limit is kept; None where it is not known."""
-        limits, found = self.limits, dict[Resource, float | None]()
+        limits, probabilities = self.limits, dict[Resource, float | None]()
         if limits.memory is not None:
-            found["memory"] = 1.0 if self.memory.total <= limits.memory else 0.0
+            probabilities["memory"] = 1.0 if self.memory.total <= limits.memory else 0.0
         if limits.prefill is not None:
-            found["prefill"] = _probability(self.prefill, limits.prefill)
+            probabilities["prefill"] = _probability(self.prefill, limits.prefill)
         if limits.tokens_per_second is not None:
             seconds = self.layout.deployment.batch / limits.tokens_per_second
-            found["tokens/s"] = _probability(self.token, seconds)
-        return {**found, **self.proven}
+            probabilities["tokens/s"] = _probability(self.token, seconds)
+        return {**probabilities, **self.proven}
 
     @property
     def proven(self) -> Mapping[Resource, float]:
         """Whether all that is put in is known to keep a limit of quality."""
-        found: dict[Resource, float] = {}
+        proven: dict[Resource, float] = {}
         if (error := self.limits.fidelity) is not None:
-            found["fidelity"] = self._meets("fidelity", error)
+            proven["fidelity"] = self._meets("fidelity", error)
         if (pairs := self.limits.recall) is not None:
-            found["recall"] = self._meets("recall", pairs)
-        return found
+            proven["recall"] = self._meets("recall", pairs)
+        return proven
 
     def _meets(self, task: Task, limit: float) -> float:
-        known = self.layout.findings.get(task, {}).values()
-        return float(all(one is not None and one.meets(limit) for one in known))
+        findings = self.layout.findings.get(task, {}).values()
+        return float(all(one is not None and one.meets(limit) for one in findings))
 
     @property
     def probability(self) -> float | None:
@@ -99,8 +99,8 @@ class Option:
         probabilities = list(self.probabilities.values())
         if any(each == 0 for each in probabilities):
             return 0.0
-        known = [each for each in probabilities if each is not None]
-        return None if len(known) < len(probabilities) else prod(known)
+        definite = [each for each in probabilities if each is not None]
+        return None if len(definite) < len(probabilities) else prod(definite)
 
     @property
     def fits(self) -> bool:
@@ -109,8 +109,8 @@ class Option:
     @property
     def binding(self) -> Resource | None:
         """The limit that is least likely to be kept, of those that are known."""
-        known = {name: each for name, each in self.probabilities.items() if each is not None}
-        return min(known, key=lambda name: known[name], default=None)
+        definite = {name: each for name, each in self.probabilities.items() if each is not None}
+        return min(definite, key=lambda name: definite[name], default=None)
 
     @property
     def order(self) -> tuple[float, ...]:
@@ -133,8 +133,8 @@ def options(
     """The layouts against the limits, what is preferred first. `setting` says where and how times
     were measured; None: nothing was.
     """
-    found = [_option(layout, limits, times, setting) for layout in layouts]
-    return sorted(found, key=lambda option: option.order)
+    judged = [_option(layout, limits, times, setting) for layout in layouts]
+    return sorted(judged, key=lambda option: option.order)
 
 
 def _option(layout: Layout, limits: Limits, times: Times, setting: Setting | None) -> Option:
@@ -178,16 +178,16 @@ def _caches(setting: Setting) -> tuple[Cache, ...]:
     return ("cold", "warm") if setting.phase == "decode" else ("warm",)
 
 
-def best(found: Sequence[Option]) -> Option | None:
+def best(options: Sequence[Option]) -> Option | None:
     """The first that fits."""
-    return next((option for option in found if option.fits), None)
+    return next((option for option in options if option.fits), None)
 
 
-def front(found: Sequence[Option]) -> list[Option]:
+def front(options: Sequence[Option]) -> list[Option]:
     """Those that no other beats: one that is preferred to it and takes no more of anything. What is
     not known counts as the worst.
     """
-    return [option for option in found if not any(_beats(other, option) for other in found)]
+    return [option for option in options if not any(_beats(other, option) for other in options)]
 
 
 def _beats(one: Option, other: Option) -> bool:

@@ -54,20 +54,20 @@ class Pass:
     @cached_property
     def total(self) -> Estimate | None:
         """Seconds of the pass; None where a part is missing."""
-        known = [(share.each, share.part.count) for share in self.shares if share.each is not None]
-        if len(known) < len(self.shares) or not known:
+        timed = [(share.each, share.part.count) for share in self.shares if share.each is not None]
+        if len(timed) < len(self.shares) or not timed:
             return None
-        value = sum(count * each.value for each, count in known)
-        down = math.hypot(*(count * (each.value - each.low) for each, count in known))
-        up = math.hypot(*(count * (each.high - each.value) for each, count in known))
+        value = sum(count * each.value for each, count in timed)
+        down = math.hypot(*(count * (each.value - each.low) for each, count in timed))
+        up = math.hypot(*(count * (each.high - each.value) for each, count in timed))
         return Estimate(
             value=value,
             low=max(value - down, value * 1e-3),
             high=value + up,
-            basis=max((each.basis for each, _ in known), key=ORDER.index),
+            basis=max((each.basis for each, _ in timed), key=ORDER.index),
             sources=(self.seq,),
-            known=all(each.known for each, _ in known),
-            busy=any(each.busy for each, _ in known),
+            known=all(each.known for each, _ in timed),
+            busy=any(each.busy for each, _ in timed),
         )
 
     @property
@@ -150,9 +150,9 @@ class Times:
 def passes(profile: Profile) -> list[Pass]:
     """The passes of each of the profile's models that its cells are parts of."""
     times = Times(profile.records, profile.rooflines)
-    found = dict.fromkeys(places(profile.records))
+    pairs = dict.fromkeys(places(profile.records))
     return [
-        times.of_pass(model, seq, setting) for setting, seq in found for model in profile.models
+        times.of_pass(model, seq, setting) for setting, seq in pairs for model in profile.models
     ]
 
 
@@ -165,7 +165,7 @@ def places(records: Iterable[Record]) -> Iterator[tuple[Setting, int]]:
 
 def by_setting(passes: Iterable[Pass]) -> Mapping[Setting, list[Pass]]:
     """The passes of each setting, in their order."""
-    found: dict[Setting, list[Pass]] = {}
+    grouped: dict[Setting, list[Pass]] = {}
     for each in passes:
-        found.setdefault(each.setting, []).append(each)
-    return found
+        grouped.setdefault(each.setting, []).append(each)
+    return grouped

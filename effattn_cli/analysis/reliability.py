@@ -32,9 +32,9 @@ def slow_runs(records: Iterable[Record]) -> list[tuple[Record, int, float]]:
     None where the sweep shows that its cells hardly follow the kernel.
     """
     timed = [
-        (record, place, run.calibration)
+        (record, index, run.calibration)
         for record in records
-        for place, run in enumerate(record.runs)
+        for index, run in enumerate(record.runs)
         if run.calibration
     ]
     best: dict[str, float] = {}
@@ -43,20 +43,20 @@ def slow_runs(records: Iterable[Record]) -> list[tuple[Record, int, float]]:
         best[device] = min(best.get(device, seconds), seconds)
     slopes = {device: _sensitivity(timed, device) for device in best}
     slow = []
-    for record, place, seconds in timed:
+    for record, index, seconds in timed:
         device = record.cell.setting.device
         times = seconds / best[device]
         if times > SLOW and times ** slopes[device] > MATTERS:
-            slow.append((record, place, times))
+            slow.append((record, index, times))
     return slow
 
 
 def _sensitivity(timed: Iterable[tuple[Record, int, float]], device: str) -> float:
     """How much of the kernel's slowness the cells of a device show; all where that is unknown."""
     runs: dict[int, list[tuple[float, float]]] = {}
-    for record, place, seconds in timed:
+    for record, index, seconds in timed:
         if record.cell.setting.device == device:
-            latency = log(record.runs[place].median)
+            latency = log(record.runs[index].median)
             runs.setdefault(id(record), []).append((log(seconds), latency))
     sensitivity = variance.sensitivity([*runs.values()])
     return 1.0 if sensitivity is None else sensitivity.slope

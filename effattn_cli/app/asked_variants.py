@@ -8,7 +8,7 @@ from effattn_cli.errors import UsageError, unknown
 from effattn_cli.plan.variant_choices import select
 
 
-def asked_for(found: Sequence[Candidate], words: Sequence[str]) -> list[Candidate]:
+def asked_for(candidates: Sequence[Candidate], words: Sequence[str]) -> list[Candidate]:
     """Those that the words name: by label, as `linformer:rank=64`, or by the name of a variant,
     with whatever options; `family:linear` and the like stand for what they do in a sweep.
 
@@ -16,16 +16,16 @@ def asked_for(found: Sequence[Candidate], words: Sequence[str]) -> list[Candidat
         UsageError: a word names none of them.
     """
     if not words:
-        return list(found)
+        return list(candidates)
     kept: set[str] = set()
     items = [item.strip() for word in words for item in word.split(",")]
     for item in _whole_labels(items):
-        names = {one.label for one in found if item in {one.label, one.variant}}
-        names = names or {one.label for one in found if one.variant in _names(item)}
+        names = {one.label for one in candidates if item in {one.label, one.variant}}
+        names = names or {one.label for one in candidates if one.variant in _names(item)}
         if not names:
-            raise unknown("variant of the profiles", item, [one.label for one in found])
+            raise unknown("variant of the profiles", item, [one.label for one in candidates])
         kept |= names
-    return [one for one in found if one.label in kept]
+    return [one for one in candidates if one.label in kept]
 
 
 def _whole_labels(items: Sequence[str]) -> list[str]:

@@ -50,7 +50,7 @@ class Assumed:
         if self.memory is not None:
             sampling = replace(sampling, memory_limit=self.memory)
         settings = {record.cell.setting for record in profile.records}
-        under = [known for setting in settings if (known := self._under(setting)) is not None]
+        under = [one for one in map(self._under, settings) if one is not None]
         kept = () if under else profile.rooflines
         return replace(profile, sampling=sampling, rooflines=(*under, *kept))
 
@@ -80,7 +80,7 @@ class Assumed:
 def _nearest(rooflines: Iterable[Roofline], setting: Setting) -> Roofline:
     """That of the dtype, if there is one; else the first."""
     every = list(rooflines)
-    return next((known for known in every if known.dtype == setting.dtype), every[0])
+    return next((roofline for roofline in every if roofline.dtype == setting.dtype), every[0])
 
 
 def assumed(text: str) -> Assumed:

@@ -100,7 +100,7 @@ def case_of(
     records = _narrowed(pooled, question, note)
     scores = joined(profiles)
     setting, variants = records[0].cell.setting, pooled.variants
-    found = candidates(
+    competing = candidates(
         records,
         question.required,
         variants,
@@ -113,26 +113,26 @@ def case_of(
             {name: variant.code for name, variant in variants.items()},
         ),
     )
-    found = asked_for(found, question.variants)
-    evidence.refuse_unknown(found, question.required)
-    _say_other_code(found, note)
+    competing = asked_for(competing, question.variants)
+    evidence.refuse_unknown(competing, question.required)
+    _say_other_code(competing, note)
     return Case(
         question=question,
         setting=setting,
         records=records,
-        candidates=found,
+        candidates=competing,
         profile=profiles[0],
         scored=scores.of if scores else None,
         plugins={
             one.label: variants[one.variant].origin
-            for one in found
+            for one in competing
             if variants[one.variant].plugin is not None
         },
     )
 
 
-def _say_other_code(found: Sequence[Candidate], note: Note) -> None:
-    if labels := evidence.of_other_code(found):
+def _say_other_code(competing: Sequence[Candidate], note: Note) -> None:
+    if labels := evidence.of_other_code(competing):
         note(f"the evidence on {', '.join(labels)} is of other code than the profile's")
 
 
@@ -174,7 +174,7 @@ def as_known_now(profile: Profile) -> Profile:
     """
     if any(variant.card.swap != "trained" for variant in profile.variants.values()):
         return profile
-    catalog, known = Catalog(), dict(profile.variants)
+    catalog, variants = Catalog(), dict(profile.variants)
     for name, variant in profile.variants.items():
         if variant.plugin is None:
             with suppress(UsageError, BrokenPlugin):
@@ -182,8 +182,8 @@ def as_known_now(profile: Profile) -> Profile:
                 facts = {fact: getattr(today, fact) for fact in FACTS}
                 if variant.card.lra is None:
                     facts["lra"] = today.lra
-                known[name] = replace(variant, card=replace(variant.card, **facts))
-    return replace(profile, variants=known)
+                variants[name] = replace(variant, card=replace(variant.card, **facts))
+    return replace(profile, variants=variants)
 
 
 def policy(case: Case, choices: Sequence[Choice]) -> Policy | None:

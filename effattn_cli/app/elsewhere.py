@@ -161,11 +161,11 @@ def measured(sweep: Ready, command: str, watch: Watch, note: Note) -> Found:
     with _held(sweep):
         codes = Supervisor(sweep.target, sweep.workers(), watch).run()
         parts = {n: w.part for n, w in sweep.workers().items() if _is_profile(w.part)}
-        found = _results(sweep, parts, command, note)
+        profiles = _results(sweep, parts, command, note)
         others = set(sweep.parts.glob("*.yaml")) - set(parts.values())  # of hosts not named now
         if not others and all(code not in (None, Stopped.exit_code) for code in codes.values()):
             shutil.rmtree(sweep.parts, ignore_errors=True)  # a job may still write its last line
-    return Found(profiles=found, codes=codes)
+    return Found(profiles=profiles, codes=codes)
 
 
 @contextmanager
@@ -206,10 +206,10 @@ def _results(
             return merging.merged(order, note)
         except UsageError as error:
             note(f"{error}; the shards stay side by side")
-    found = {}
+    profiles = {}
     for name, part in parts.items():
         profile = replace(library.read(str(part)), command=command)
         path = sweep.folder / f"{file_name(name)}.yaml"
         store.Writer(path).write(profile)
-        found[path] = profile
-    return found
+        profiles[path] = profile
+    return profiles

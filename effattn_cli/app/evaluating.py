@@ -146,8 +146,8 @@ def joined(old: Sequence[Evidence], new: Sequence[Evidence]) -> tuple[Evidence, 
 
 
 def _added(old: Evidence, new: Evidence) -> Evidence:
-    known = {(one.regime, one.data) for one in old.fidelity}
-    fidelity = (one for one in new.fidelity if (one.regime, one.data) not in known)
+    measured = {(one.regime, one.data) for one in old.fidelity}
+    fidelity = (one for one in new.fidelity if (one.regime, one.data) not in measured)
     abilities = ability_steps.joined(old.ability, new.ability)
     return replace(old, fidelity=(*old.fidelity, *fidelity), ability=abilities)
 
@@ -176,9 +176,9 @@ def _resumed(order: Order, saved: Evaluation, note: Note) -> Evaluation:
     stale = [name for name, old in saved.variants.items() if variants[name].code != old.code]
     if stale:
         note(f"evaluated again, as its code has changed: {', '.join(stale)}")
-    known = [_forgotten(one) if one.cell.variant in stale else one for one in saved.records]
+    kept = [_forgotten(one) if one.cell.variant in stale else one for one in saved.records]
     return replace(
-        saved, variants=dict(sorted(variants.items())), records=joined(known, records),
+        saved, variants=dict(sorted(variants.items())), records=joined(kept, records),
         finished=False,
     )  # fmt: skip
 

@@ -25,27 +25,29 @@ def evaluations(names: Sequence[str], tell: Note) -> dict[str, Evaluation]:
     """
     if names:
         return {name: library.read_evaluation(name) for name in names}
-    found: dict[str, Evaluation] = {}
+    newest: dict[str, Evaluation] = {}
     for name in islice(library.newest(EVALUATION), 1):
         with suppress(UsageError):  # `effattn profiles` shows it, with the reason
-            found[name] = library.read_evaluation(name)
+            newest[name] = library.read_evaluation(name)
             tell(f"evidence from {name}")
-    return found | {name: library.read_evaluation(name) for name in library.references(EVALUATION)}
+    return newest | {name: library.read_evaluation(name) for name in library.references(EVALUATION)}
 
 
-def of_other_code(found: Iterable[Candidate]) -> list[str]:
+def of_other_code(candidates: Iterable[Candidate]) -> list[str]:
     """The labels of which something was measured with other code than the profile's."""
-    return [one.label for one in found if any(not finding.same_code for finding in one.findings)]
+    return [
+        one.label for one in candidates if any(not finding.same_code for finding in one.findings)
+    ]
 
 
-def refuse_unknown(found: Sequence[Candidate], required: Requirements) -> None:
+def refuse_unknown(candidates: Sequence[Candidate], required: Requirements) -> None:
     """A limit that nothing can be held to.
 
     Raises:
         UsageError: of none of those that could be chosen is it known.
     """
     for task, limit in required.evidence.items():
-        asked = [one for one in found if one.rejection is None and _is_asked(one, task)]
+        asked = [one for one in candidates if one.rejection is None and _is_asked(one, task)]
         if asked and not any(_has(one, task) for one in asked):
             names = ",".join(one.label for one in asked[:NAMED])
             option = "" if task == "fidelity" else f" --task {task}"

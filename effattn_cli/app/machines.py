@@ -46,8 +46,8 @@ def case_of(
     if not cases:
         assert first is not None
         raise first
-    known = prices(priced, list(groups), list(cases)) if priced else {}
-    return _joined(cases, known)
+    by_name = prices(priced, list(groups), list(cases)) if priced else {}
+    return _joined(cases, by_name)
 
 
 def _once(note: Note) -> Note:
@@ -86,11 +86,11 @@ def _path(name: str) -> Path:
     )
 
 
-def _joined(cases: Mapping[str, choosing.Case], known: Mapping[str, Price]) -> choosing.Case:
+def _joined(cases: Mapping[str, choosing.Case], by_name: Mapping[str, Price]) -> choosing.Case:
     """One case, in which the candidates of all compete."""
     places = tuple(
         choosing.Place(
-            name=name, machine=case.profile.machine, setting=case.setting, price=known.get(name)
+            name=name, machine=case.profile.machine, setting=case.setting, price=by_name.get(name)
         )
         for name, case in cases.items()
     )

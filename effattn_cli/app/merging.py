@@ -44,17 +44,17 @@ def merged(order: Order, note: Note) -> dict[Path, Profile]:
     groups = by_machine(profiles) if order.into_folder else [profiles]
     joined = [_joined(group, order, note) for group in groups]
     if not order.into_folder:
-        found = {Path(order.out): joined[0]}
+        by_path = {Path(order.out): joined[0]}
     else:
         folder = files.made(Path(order.out))
-        found = {folder / f"{name}.yaml": one for name, one in _by_name(joined)}
+        by_path = {folder / f"{name}.yaml": one for name, one in _by_name(joined)}
     with ExitStack() as locks:
-        for path in found:
+        for path in by_path:
             locks.enter_context(files.locked(path))
             unless_there(path, force=order.force)
-        for path, profile in found.items():
+        for path, profile in by_path.items():
             store.Writer(path).write(profile)
-    return found
+    return by_path
 
 
 def _joined(profiles: Named, order: Order, note: Note) -> Profile:

@@ -49,20 +49,20 @@ def answer(question: Question, note: Note, tell: Note) -> Answer:
         note("no part of the model is measured: effattn profile --model ... does that")
     rooflines: tuple[Roofline, ...] = tuple(r for p in profiles for r in p.rooflines)
     times = Times(records, rooflines)
-    found = model_choice.options(
+    options = model_choice.options(
         told(question, layouts(question), tell), question.limits, times, setting
     )
     return Answer(
         question=question,
-        options=found,
+        options=options,
         setting=setting,
         machine=profiles[0].machine.words if profiles and setting is not None else None,
     )
 
 
-def policy(found: Answer) -> LayoutPolicy | None:
+def policy(answer: Answer) -> LayoutPolicy | None:
     """The best layout for a service; None where nothing fits."""
-    best, asked = found.best, found.question
+    best, asked = answer.best, answer.question
     if best is None:
         return None
     limits: dict[str, float | None] = {
@@ -74,7 +74,7 @@ def policy(found: Answer) -> LayoutPolicy | None:
     }
     return LayoutPolicy(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=found.machine,
+        machine=answer.machine,
         context=asked.deployment.context,
         batch=asked.deployment.batch,
         weights=best.layout.deployment.weights,
@@ -89,10 +89,10 @@ def _profiles(question: Question, note: Note, tell: Note) -> list[Profile]:
     """Those that are named; else the newest with a part of the model, of one machine."""
     if question.profiles:
         names = library.expanded(question.profiles)
-        found = [named_profiles.read(name, note) for name in names]
-        for other in found[1:]:
-            refuse_another_machine(found[0].machine, other.machine)
-        return found
+        profiles = [named_profiles.read(name, note) for name in names]
+        for other in profiles[1:]:
+            refuse_another_machine(profiles[0].machine, other.machine)
+        return profiles
 
     def refuse(profile: Profile) -> None:
         if _setting(question, _asked(question, profile.records)) is None:

@@ -47,17 +47,17 @@ class _Reader:
         """What is known of each thing that the layout puts in; None: nothing is. Only what keeps
         the weights has an error, and what is exact has none.
         """
-        found: dict[str, Finding | None] = {}
+        findings: dict[str, Finding | None] = {}
         asked = {"lossy"} if task == "fidelity" else {"lossy", "trained"}
         for old, new in dict.fromkeys(zip(self._model.layers, layout.model.layers, strict=True)):
             swap = "as it is" if old == new else layer_swap(old, new, self._catalog)
             if new.mixer is not None and swap in asked:
                 cell = self._cell(new.mixer, layout.deployment.context)
-                known = self._known(cell.setting, cell.variant).get(cell.label, ())
-                found[cell.label] = nearest(known, cell.seq).get(task)
+                of_cell = self._known(cell.setting, cell.variant).get(cell.label, ())
+                findings[cell.label] = nearest(of_cell, cell.seq).get(task)
         if layout.quantised and layout.swap != "as it is" and task == "fidelity":
-            found[QUANTISED] = None
-        return found
+            findings[QUANTISED] = None
+        return findings
 
     def _cell(self, mixer: Mixer, context: int) -> Cell:
         """The mixer as evaluations name it: a core, which has no options of projections."""

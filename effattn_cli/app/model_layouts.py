@@ -70,16 +70,16 @@ def _replaced(question: Question) -> Iterator[Model]:
     if FULL not in replacing.kinds(model):
         return
     own = {layer.mixer.variant for layer in model.layers if layer.mixer}
-    for share in SHARES:
+    for fraction in SHARES:
         for window in WINDOWS:
             if window < question.deployment.context:
                 options = {"window": window}
-                change = Change(kind=FULL, variant="sliding-window", options=options, keep=share)
+                change = Change(kind=FULL, variant="sliding-window", options=options, keep=fraction)
                 yield replacing.changed(model, change)
         for variant in TRAINED:
             if variant not in own:
                 yield replacing.changed(
-                    model, Change(kind=FULL, variant=variant, options={}, keep=share)
+                    model, Change(kind=FULL, variant=variant, options={}, keep=fraction)
                 )
 
 

@@ -26,16 +26,16 @@ def parts_of(profiles: Mapping[str, Profile], part: Part) -> dict[str, Profile]:
     Raises:
         UsageError: none has.
     """
-    found: dict[str, Profile] = {}
+    parts: dict[str, Profile] = {}
     first: UsageError | None = None
     for name, profile in profiles.items():
         try:
-            found[name] = part_of(profile, part)
+            parts[name] = part_of(profile, part)
         except UsageError as error:
             first = first or error
-    if first is not None and not found:
+    if first is not None and not parts:
         raise first
-    return found
+    return parts
 
 
 def part_of(profile: Profile, part: Part) -> Profile:

@@ -18,20 +18,20 @@ def reused(profile: Profile, note: Note) -> Profile:
     a warning at each record says where it is from.
     """
     open_cells = {record.cell for record in profile.records}
-    found: dict[Cell, Record] = {}
+    by_cell: dict[Cell, Record] = {}
     for name, old in _alike(profile):
-        before = len(found)
+        before = len(by_cell)
         for record in old.records:
             code = old.variants[record.cell.variant].code
-            wanted = record.cell in open_cells and record.cell not in found
+            wanted = record.cell in open_cells and record.cell not in by_cell
             if wanted and _is_whole(record, profile) and code == _code(record.cell, profile):
                 source = f"measured before, on {old.created[:10]} in {name}"
-                found[record.cell] = replace(record, warnings=(*record.warnings, source))
-        if taken := len(found) - before:
+                by_cell[record.cell] = replace(record, warnings=(*record.warnings, source))
+        if taken := len(by_cell) - before:
             note(f"{number(taken, 'cell')} reused from {name}")
-    if not found:
+    if not by_cell:
         note("no saved profile has these cells from this machine: all are measured")
-    records = tuple(found.get(record.cell, record) for record in profile.records)
+    records = tuple(by_cell.get(record.cell, record) for record in profile.records)
     return replace(profile, records=records)
 
 

@@ -146,16 +146,16 @@ def measured(
     """
     context.saver.write(profile)  # before any work: a path that cannot be written is said at once
     try:
-        found = Scheduler(profile, context, only).run()
+        result = Scheduler(profile, context, only).run()
     except KeyboardInterrupt:
         raise Interrupted(path) from None
-    higher = raised(found)
-    if higher != found.rooflines:
-        found = replace(found, rooflines=higher)
-        context.saver.write(found)
+    higher = raised(result)
+    if higher != result.rooflines:
+        result = replace(result, rooflines=higher)
+        context.saver.write(result)
         with suppress(files.CannotWrite):  # it is for the next sweep
-            kept_rooflines.keep_raised(found)
-    return found
+            kept_rooflines.keep_raised(result)
+    return result
 
 
 @contextmanager

@@ -27,10 +27,10 @@ def answer(command: Callable[[], object]) -> None:
     broken = os.environ.get(WORDS, "").split("\n")[: int(os.environ.get(PLACE, "0")) + 1]
     typed = joined(broken)
     os.environ |= {WORDS: "\n".join(typed), PLACE: str(len(typed) - 1)}
-    found = io.StringIO()
-    with contextlib.redirect_stdout(found), contextlib.suppress(SystemExit, EffattnError):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit, EffattnError):
         command()
-    sys.stdout.writelines(f"{word}\n" for word in rests(found.getvalue().splitlines(), typed[-1]))
+    sys.stdout.writelines(f"{word}\n" for word in rests(printed.getvalue().splitlines(), typed[-1]))
 
 
 def joined(broken: Sequence[str]) -> list[str]:
@@ -47,13 +47,13 @@ def joined(broken: Sequence[str]) -> list[str]:
     return typed
 
 
-def rests(found: Sequence[str], typed: str) -> list[str]:
+def rests(words: Sequence[str], typed: str) -> list[str]:
     """What stands in the place of the last part of what was typed.
 
     The same word alone is how typer says that a file is wanted: bash completes files itself where
     it gets nothing.
     """
-    if list(found) == [typed]:
+    if list(words) == [typed]:
         return []
     before = typed[: len(typed) - len(BREAKS.split(typed)[-1])]
-    return [word.removeprefix(before) for word in found]
+    return [word.removeprefix(before) for word in words]

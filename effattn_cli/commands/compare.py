@@ -86,25 +86,25 @@ def compare(
 
     form = _form(output_format, json=json, markdown=markdown)
     limits = [gate.parse(text) for text in fail_if or ()]
-    share = parse_share(threshold, "--threshold")
-    if not share:
+    fraction = parse_share(threshold, "--threshold")
+    if not fraction:
         raise UsageError(f"--threshold: {threshold!r} is not above 0", "--threshold 3%")
     old, new = _names(old, new or [])
     sides = _sides(old, new, variants, engines)
     old = _side(old, variants, engines, 0)
     metrics = {**comparing.PRIMARY, **{limit.metric.name: limit.metric for limit in limits}}
     comparisons = {
-        name: comparing.compare(*pair, threshold=share, metrics=metrics)
+        name: comparing.compare(*pair, threshold=fraction, metrics=metrics)
         for name, pair in sides.items()
     }
-    found = {
+    outcomes = {
         name: gate.outcomes(comparison, limits, strict=strict)
         for name, comparison in comparisons.items()
     }
-    _show(form, Answer(old, comparisons, found), all=all, chart=bool(chart))
-    for line in gate_phrases.lines(found, comparisons):
+    _show(form, Answer(old, comparisons, outcomes), all=all, chart=bool(chart))
+    for line in gate_phrases.lines(outcomes, comparisons):
         print(line, file=sys.stderr)
-    failed = [one for outcomes in found.values() for one in outcomes if not one.passed]
+    failed = [one for per_limit in outcomes.values() for one in per_limit if not one.passed]
     raise typer.Exit(BROKEN if failed else 0)
 
 
@@ -131,19 +131,19 @@ def _form(asked: Form | None, *, json: bool, markdown: bool) -> Form:
 
 
 def _show(form: Form, answer: Answer, *, all: bool, chart: bool) -> None:
-    old, comparisons, found = answer.old, answer.comparisons, answer.found
+    old, comparisons, outcomes = answer.old, answer.comparisons, answer.found
     if form == "json":
         from effattn_cli.report.compare import comparison_json
 
-        typer.echo(comparison_json.document(old, comparisons, found))
+        typer.echo(comparison_json.document(old, comparisons, outcomes))
     elif form == "markdown":
         from effattn_cli.report import markdown as writing
 
-        typer.echo(writing.compared(comparisons, found, old=old, all=all))
+        typer.echo(writing.compared(comparisons, outcomes, old=old, all=all))
     elif form == "github":
         from effattn_cli.report.compare import annotations
 
-        typer.echo("\n".join(annotations.lines(found, comparisons)))
+        typer.echo("\n".join(annotations.lines(outcomes, comparisons)))
     else:
         from effattn_cli.report import charts, terminal_chart
         from effattn_cli.report.compare import comparison_view
@@ -187,7 +187,7 @@ def _sides(
     }
 
 
-def _side(name: str, variants: Pair | None, engines: Pair | None, place: int) -> str:
+def _side(name: str, variants: Pair | None, engines: Pair | None, index: int) -> str:
     """What one side is called: a profile, or a variant and an engine in it."""
-    parts = [pair[place] for pair in (variants, engines) if pair is not None]
+    parts = [pair[index] for pair in (variants, engines) if pair is not None]
     return f"{' by '.join(parts)} in {name}" if parts else name

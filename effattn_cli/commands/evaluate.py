@@ -53,15 +53,15 @@ def evaluate(
     limit = parse_share(near, "--near")
     order = Order(flags=o.given(options), out=out, resume=resume, force=force)
     try:
-        found = _evaluated(order, quiet=quiet)
+        evaluation = _evaluated(order, quiet=quiet)
     except Interrupted as stopped:
         raise _how_to_go_on(stopped, order) from None
     if json:
-        typer.echo(store.as_json(found))
+        typer.echo(store.as_json(evaluation))
     else:
-        stdout().print(fidelity_view.view(found, limit))
-        stdout().print(ability_view.view(found))
-    raise typer.Exit(_exit_code(found))
+        stdout().print(fidelity_view.view(evaluation, limit))
+        stdout().print(ability_view.view(evaluation))
+    raise typer.Exit(_exit_code(evaluation))
 
 
 def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":
@@ -79,19 +79,19 @@ def _evaluated(order: "Order", *, quiet: bool) -> "Evaluation":
         wanted, before = evaluating.prepared(order, server, note)
         with evaluating.destination(order, wanted, before) as path:
             watch = partial(progress.tell, console=console)
-            found = evaluating.evaluated(order, wanted, path, server, watch)
+            evaluation = evaluating.evaluated(order, wanted, path, server, watch)
     told(f"saved: {path}")
-    return found
+    return evaluation
 
 
-def _exit_code(found: "Evaluation") -> int:
+def _exit_code(evaluation: "Evaluation") -> int:
     from effattn_cli.commands import exit_codes
 
-    compared = [one for record in found.records for one in record.fidelity]
-    trained = [run for record in found.records for one in record.ability for run in one.runs]
+    compared = [one for record in evaluation.records for one in record.fidelity]
+    trained = [run for record in evaluation.records for one in record.ability for run in one.runs]
     failures = [*(one.failure for one in compared), *(run.failure for run in trained)]
     is_there = any(one.errors for one in compared) or any(run.accuracies for run in trained)
-    return exit_codes.of(failures, found=is_there)
+    return exit_codes.of(failures, measured=is_there)
 
 
 def _how_to_go_on(stopped: "Interrupted", order: "Order") -> "Stopped":

@@ -46,11 +46,11 @@ def export(
         names = [named_profiles.single(names, "--format json")]
     part = o.part(variant, seq, options)
     loaded = parts_of({name: library.read(name) for name in names}, part)
-    found = [*loaded.values()]
+    profiles = [*loaded.values()]
     if format == "json":
-        text = store.as_json(found[0])
+        text = store.as_json(profiles[0])
     else:
-        text = exports.as_csv(*found) if format == "csv" else exports.as_markdown(*found)
+        text = exports.as_csv(*profiles) if format == "csv" else exports.as_markdown(*profiles)
     text = text.removesuffix("\n") + "\n"
     if out is None:
         _print(text, pager=not no_pager)
@@ -59,7 +59,7 @@ def export(
         named_profiles.unless_there(out, force=force)
         files.replace(out, text.encode(errors="replace"))
         if json:
-            wrote(out, "export", {"cells": sum(len(each.records) for each in found)})
+            wrote(out, "export", {"cells": sum(len(each.records) for each in profiles)})
 
 
 def _print(text: str, *, pager: bool) -> None:

@@ -48,14 +48,14 @@ def merge(
         ignore_sentinel=ignore_sentinel,
     )
     cells = runs = 0
-    found = merging.merged(order, note)
-    for path, profile in found.items():
+    merged = merging.merged(order, note)
+    for path, profile in merged.items():
         taken = sum(len(record.runs) for record in profile.records)
         told(f"saved: {path} ({number(len(profile.records), 'cell')}, {number(taken, 'run')})")
         cells, runs = cells + len(profile.records), runs + taken
     if json:
         counts = {"cells": cells, "runs": runs}
         if order.into_folder:
-            wrote(Path(out), "profiles", {"profiles": len(found), **counts})
+            wrote(Path(out), "profiles", {"profiles": len(merged), **counts})
         else:
             wrote(Path(out), "profile", counts)

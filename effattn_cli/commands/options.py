@@ -82,8 +82,8 @@ def _info(option: Option) -> Any:
 def sweep() -> tuple[Option, ...]:
     """What says which cells a sweep has: its request, with the axes behind the lengths."""
     names = [name for name in OPTIONS if name not in AXES]
-    place = names.index("seq") + 1
-    return tuple(_sweep_option(name) for name in (*names[:place], *AXES, *names[place:]))
+    index = names.index("seq") + 1
+    return tuple(_sweep_option(name) for name in (*names[:index], *AXES, *names[index:]))
 
 
 def evaluation() -> tuple[Option, ...]:

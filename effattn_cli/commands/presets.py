@@ -13,8 +13,8 @@ def presets(
     from effattn_cli.report.console import stdout
     from effattn_cli.report.model import preset_list
 
-    known = [model(name) for name in configs()]
+    models = [model(name) for name in configs()]
     if json:
-        typer.echo(preset_list.as_json(known))
+        typer.echo(preset_list.as_json(models))
         return
-    stdout().print(preset_list.table(known))
+    stdout().print(preset_list.table(models))

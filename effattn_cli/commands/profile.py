@@ -194,8 +194,8 @@ def _measured(order: "Order", *, json: bool, quiet: bool) -> int:
 def _exit_code(profile: "Profile") -> int:
     from effattn_cli.commands import exit_codes
 
-    found = any(record.status == "measured" for record in profile.records)
-    return exit_codes.of((record.failure for record in profile.records), found=found)
+    measured = any(record.status == "measured" for record in profile.records)
+    return exit_codes.of((record.failure for record in profile.records), measured=measured)
 
 
 def _show_what_there_is(stopped: "Interrupted") -> None:

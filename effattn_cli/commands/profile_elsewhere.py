@@ -29,36 +29,36 @@ def run(order: "Order", on: str, *, json: bool, dry_run: bool, quiet: bool) -> i
     with FleetProgress(stderr(), quiet=quiet) as progress:
         for name, place in places.items():
             progress.said(name, place)
-        found = elsewhere.measured(ready, command, progress, note)
+        outcome = elsewhere.measured(ready, command, progress, note)
     again = f"effattn profile --resume {shlex.quote(str(ready.folder))} --on {shlex.quote(on)}"
     if not json:
-        _show(found)
-    for path in found.profiles:
+        _show(outcome)
+    for path in outcome.profiles:
         told(f"saved: {path}")
-    _refuse_nothing(found, again)
+    _refuse_nothing(outcome, again)
     if json:
-        print(kinds.text(_fleet(ready, on, places, found)))
-    if found.lost:
-        told(f"hint: {again} goes on with {', '.join(found.lost)}")
-    return _exit_code(found)
+        print(kinds.text(_fleet(ready, on, places, outcome)))
+    if outcome.lost:
+        told(f"hint: {again} goes on with {', '.join(outcome.lost)}")
+    return _exit_code(outcome)
 
 
-def _refuse_nothing(found: "Found", again: str) -> None:
+def _refuse_nothing(outcome: "Found", again: str) -> None:
     """
     Raises:
         EffattnError: it was stopped, or there is no profile at all.
     """
     from effattn_cli.errors import NothingMeasured, Stopped, UsageError
 
-    if found.interrupted:
+    if outcome.interrupted:
         raise Stopped("interrupted; what was measured is saved", f"{again} goes on from here")
-    if not found.profiles:
-        refused = UsageError.exit_code in found.codes.values()
-        names = ", ".join(found.codes)
+    if not outcome.profiles:
+        refused = UsageError.exit_code in outcome.codes.values()
+        names = ", ".join(outcome.codes)
         raise (UsageError if refused else NothingMeasured)(f"nothing was measured on {names}")
 
 
-def _fleet(ready: "Ready", on: str, places: Mapping[str, str], found: "Found | None") -> "Fleet":
+def _fleet(ready: "Ready", on: str, places: Mapping[str, str], outcome: "Found | None") -> "Fleet":
     from effattn_cli.report.documents.fleets import Fleet, FleetWorker
     from effattn_cli.report.profile import fleet_view
 
@@ -71,11 +71,11 @@ def _fleet(ready: "Ready", on: str, places: Mapping[str, str], found: "Found | N
                 name=name,
                 place=place,
                 command=shlex.join(["effattn", *ready.words(name)]),
-                exit_code=found.codes[name] if found else None,
+                exit_code=outcome.codes[name] if outcome else None,
             )
             for name, place in places.items()
         ),
-        profiles=fleet_view.profiles(found.profiles) if found else (),
+        profiles=fleet_view.profiles(outcome.profiles) if outcome else (),
     )
 
 
@@ -90,23 +90,23 @@ def _show_plan(fleet: "Fleet", *, json: bool) -> None:
         stdout().print(fleet_view.planned(fleet), highlight=False)
 
 
-def _show(found: "Found") -> None:
+def _show(outcome: "Found") -> None:
     from effattn_cli.report.console import print_profile
 
-    for path, profile in found.profiles.items():
-        if found.interrupted and not any(record.runs for record in profile.records):
+    for path, profile in outcome.profiles.items():
+        if outcome.interrupted and not any(record.runs for record in profile.records):
             continue
-        if len(found.profiles) > 1:
+        if len(outcome.profiles) > 1:
             print(f"{path.stem}: {profile.machine.words}\n")
         print_profile(profile)
         print()
 
 
-def _exit_code(found: "Found") -> int:
+def _exit_code(outcome: "Found") -> int:
     from effattn_cli.commands import exit_codes
 
-    records = [record for profile in found.profiles.values() for record in profile.records]
+    records = [record for profile in outcome.profiles.values() for record in profile.records]
     measured = any(record.status == "measured" for record in records)
-    code = exit_codes.of((record.failure for record in records), found=measured)
-    surprising = any(code != 0 for code in found.codes.values())  # one was lost, or refused
+    code = exit_codes.of((record.failure for record in records), measured=measured)
+    surprising = any(code != 0 for code in outcome.codes.values())  # one was lost, or refused
     return code or (exit_codes.SURPRISES if surprising else 0)

@@ -36,9 +36,9 @@ def show(
 
     console = stdout()
     with paged(console, pager=not no_pager):
-        for number, (name, found) in enumerate(loaded.items()):
+        for number, (name, saved) in enumerate(loaded.items()):
             if len(names) > 1:
                 title = f"{name}\n" if not number else f"\n{name}\n"
                 console.print(title, style="bold", highlight=False, markup=False)
-            print_profile(found, console)
-            terminal_chart.show(charts.of_profile(found), console, asked=chart)
+            print_profile(saved, console)
+            terminal_chart.show(charts.of_profile(saved), console, asked=chart)

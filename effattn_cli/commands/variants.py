@@ -72,8 +72,8 @@ def _list(asked: "Iterable[str]", catalog: "Catalog", *, survey: bool, json: boo
         from effattn_cli.report.documents import kinds
         from effattn_cli.report.documents.catalogs import Variants
 
-        found = Variants(variants=tuple(listed), broken=broken, scalings=scalings)
-        typer.echo(kinds.text(found))
+        document = Variants(variants=tuple(listed), broken=broken, scalings=scalings)
+        typer.echo(kinds.text(document))
     elif scalings is not None:
         from effattn_cli.report.catalog import survey_table
 

@@ -41,10 +41,10 @@ def draw(
 
     The query heads of a kv head share its keys and values, and have queries of their own.
     """
-    kinds, each = REGIMES[regime], heads // kv_heads
+    kinds, queries = REGIMES[regime], heads // kv_heads
     generator = torch.Generator().manual_seed(seed)
     group = [kinds[number % len(kinds)] for number in range(kv_heads)]
-    made = [_structured(head, each, tokens, width, generator) for head in group]
+    made = [_structured(head, queries, tokens, width, generator) for head in group]
     q_GRTK, k_GTK, v_GTK = (torch.stack(parts) for parts in zip(*made, strict=True))
     mean_GK = normalize(_normal(generator, kv_heads, width), dim=1)
     offset_G = torch.tensor([_offset(head.cosine, width) for head in group]).double()

@@ -45,13 +45,13 @@ def measure(
         NotFinite: it gave something else than numbers.
     """
     start = time.monotonic()
-    found: list[tuple[Tensor, ...]] = []
+    draws: list[tuple[Tensor, ...]] = []
     for number in range(max(1, wanted.draws)):
         inputs = _inputs(cell, wanted.regime, seed + number, file)
         torch.manual_seed(seed + number)
         layer = core(variant, cell)
-        found.append(compare(layer, inputs.to(DTYPES[cell.setting.dtype])))
-    columns = [torch.cat([part.flatten() for part in parts]) for parts in zip(*found, strict=True)]
+        draws.append(compare(layer, inputs.to(DTYPES[cell.setting.dtype])))
+    columns = [torch.cat([part.flatten() for part in parts]) for parts in zip(*draws, strict=True)]
     errors, cosines, overlaps, spread = (tuple(column.tolist()) for column in columns)
     return replace(
         wanted, errors=errors, cosines=cosines, overlaps=overlaps, entropies=spread,

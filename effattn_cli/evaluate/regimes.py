@@ -65,10 +65,10 @@ def regimes(text: str, flag: str = "--regime") -> tuple[str, ...]:
     Raises:
         UsageError: one is unknown.
     """
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for word in (item.strip().lower() for item in text.split(",")):
         named = [name for name in REGIMES if word in {"all", name, name.partition("-")[0]}]
         if not named:
             raise unknown(flag.lstrip("-"), word, [*REGIMES, "all"])
-        found |= dict.fromkeys(named)
-    return tuple(found)
+        names |= dict.fromkeys(named)
+    return tuple(names)

@@ -76,33 +76,35 @@ def look(path: Path) -> Captured:
 def _tensors(path: Path, header: bytes, room: int) -> dict[str, Tensor]:
     try:
         raw = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
-        found = {name: msgspec.json.decode(raw[name], type=Tensor) for name in NAMES if name in raw}
+        tensors = {
+            name: msgspec.json.decode(raw[name], type=Tensor) for name in NAMES if name in raw
+        }
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _wrong(path, f"no .safetensors file: {str(error)[:100]}") from error
     for name in NAMES:
-        if name not in found:
+        if name not in tensors:
             there = ", ".join(sorted(raw.keys() - {"__metadata__"})[:5]) or "nothing"
             raise _wrong(path, f"there is no tensor {name!r}, but {there[:100]}")
-        tensor = found[name]
+        tensor = tensors[name]
         if tensor.dtype not in BYTES:
             raise _wrong(path, f"{name} is {tensor.dtype[:20]}, not one of {', '.join(BYTES)}")
         first, end = tensor.data_offsets
         if end - first != BYTES[tensor.dtype] * prod(tensor.shape) or not 0 <= first <= end <= room:
             raise _wrong(path, f"{name} does not fit where it stands")
-    _fit(path, found)
-    return found
+    _fit(path, tensors)
+    return tensors
 
 
-def _fit(path: Path, found: Mapping[str, Tensor]) -> None:
+def _fit(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Whether q, k and v can be of one attention."""
-    for name, tensor in found.items():
+    for name, tensor in tensors.items():
         shape = tensor.shape
         if len(shape) not in {3, 4} or not all(shape):
             what = "(heads, tokens, width), or has a batch before"
             raise _wrong(path, f"{name} is {_shown(shape)}; its shape is {what}")
-    q, k, v = (_four(tensor.shape) for tensor in found.values())
+    q, k, v = (_four(tensor.shape) for tensor in tensors.values())
     if k != v or (q[0], *q[2:]) != (k[0], *k[2:]):
-        shapes = ", ".join(f"{name} {_shown(found[name].shape)}" for name in NAMES)
+        shapes = ", ".join(f"{name} {_shown(tensors[name].shape)}" for name in NAMES)
         raise _wrong(path, f"batch, tokens or width differ: {shapes}")
     if q[1] % k[1]:
         raise _wrong(path, f"{q[1]} heads of q are not a multiple of {k[1]} heads of k")

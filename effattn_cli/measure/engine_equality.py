@@ -31,10 +31,10 @@ def check(subject: Subject, eager: Subject, cell: Cell) -> None:
     """
     for made, wanted in zip(_calls(subject), _calls(eager), strict=True):
         pairs = zip(leaves(made), leaves(wanted), strict=True)
-        for place, (mine, theirs) in enumerate(pairs):
+        for index, (mine, theirs) in enumerate(pairs):
             error = _error(mine, theirs)
             if not error <= TOLERANCES[cell.setting.dtype]:
-                raise NotEqual(f"its {'state' if place else 'output'} {_wrong(error)}")
+                raise NotEqual(f"its {'state' if index else 'output'} {_wrong(error)}")
 
 
 def _wrong(error: float) -> str:

@@ -76,9 +76,9 @@ class Masked(TorchDispatchMode):
             made = products(func, args, kwargs, out)
             self.flops += round(made * hidden)
             hidden = 0.0
-        elif (share := _hides(name, given, out)) is not None:
-            self.flops += round(made * share)
-            made, hidden = 0, share
+        elif (fraction := _hides(name, given, out)) is not None:
+            self.flops += round(made * fraction)
+            made, hidden = 0, fraction
         elif not is_pointwise(func.overloadpacket) and name not in PASSES:
             made, hidden = 0, 0.0
         self._made[_place(out)], self._hidden[_place(out)] = made, hidden

@@ -164,8 +164,8 @@ def _highest(events: Iterable[Any]) -> int:
 
 def _resident(subject: Subject) -> int | None:
     """The peak as the system saw it; None where it keeps no such mark."""
-    found, how = resident.growth(subject.call, subject.steps)
-    return found if how == resident.MARK else None
+    growth, how = resident.growth(subject.call, subject.steps)
+    return growth if how == resident.MARK else None
 
 
 def _by_system(subject: Subject, cell: Cell) -> _Seen:  # noqa: ARG001
@@ -175,8 +175,8 @@ def _by_system(subject: Subject, cell: Cell) -> _Seen:  # noqa: ARG001
     started = time.perf_counter()
     out = subject.call()
     seconds = time.perf_counter() - started
-    found, how = resident.growth(subject.call, subject.steps)
-    peak = found + out.nbytes
+    growth, how = resident.growth(subject.call, subject.steps)
+    peak = growth + out.nbytes
     return _Seen(out, seconds, peak, peak, [], f"{RESIDENT}, no arena, {how}")
 
 

@@ -56,8 +56,8 @@ def moved(func: Any, args: Args, ins: Sequence[Tensor], outs: Sequence[Tensor]) 
     name = str(func.overloadpacket)
     read, written = sum(map(touched, ins)), sum(map(touched, outs))
     if name in PICKED:
-        place, maximum = PICKED[name]
-        read -= max(0, touched(args[place]) - maximum(args, outs))
+        index, maximum = PICKED[name]
+        read -= max(0, touched(args[index]) - maximum(args, outs))
     elif name in PUT:
         source = args[PUT[name]]
         size = touched(source) if isinstance(source, Tensor) else _numbers(args[2], args[0])

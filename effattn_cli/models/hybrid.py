@@ -54,8 +54,8 @@ def mixers(keys: Keys, order: Sequence[str], makers: Mapping[str, Make]) -> list
         UsageError: a kind is not one of the family's.
     """
     if wrong := [kind for kind in order if kind not in makers]:
-        known = ", ".join(makers)
-        raise keys.refuse("layer_types", f"{wrong[0]!r} is not one of the family's: {known}")
+        valid = ", ".join(makers)
+        raise keys.refuse("layer_types", f"{wrong[0]!r} is not one of the family's: {valid}")
     for kind in set(makers) - set(order):
         with suppress(UsageError):  # keys of a kind that no layer has are of no account
             makers[kind](keys)
@@ -69,17 +69,17 @@ def sparse_layers(keys: Keys, first: int = 0) -> list[bool]:
     few = keys.count("first_k_dense_replace", default=first, minimum=0)
     every = keys.get("moe_layer_freq", default=1)
     if given is not None:
-        known = {"dense": False, "sparse": True}
-        if len(given) != count or set(map(str, given)) - set(known):
+        is_sparse = {"dense": False, "sparse": True}
+        if len(given) != count or set(map(str, given)) - set(is_sparse):
             raise keys.refuse("mlp_layer_types", f"expected {count} of dense and sparse")
-        return [known[kind] for kind in given]
+        return [is_sparse[kind] for kind in given]
     if isinstance(every, list):
         freq = keys.numbers("moe_layer_freq") or []
         if len(freq) != count:
             raise keys.refuse("moe_layer_freq", f"{len(freq)} numbers for {count} layers")
-        return [bool(item) and place >= few for place, item in enumerate(freq)]
+        return [bool(item) and index >= few for index, item in enumerate(freq)]
     step = keys.count("moe_layer_freq", default=1)
-    return [place >= few and place % step == 0 for place in range(count)]
+    return [index >= few and index % step == 0 for index in range(count)]
 
 
 def plain_feed(keys: Keys, *names: str, activation: str = "silu", bias: bool = False) -> Feed:
@@ -118,7 +118,7 @@ def feeds(keys: Keys, sparse: Sequence[bool], sparse_feed: Callable[[Keys], Feed
     """A dense feed-forward, or experts, in each layer; what no layer has is not asked for."""
     plain = plain_feed(keys) if not all(sparse) else None
     mixed = sparse_feed(keys) if any(sparse) else None
-    made = [mixed if place else plain for place in sparse]
+    made = [mixed if is_sparse else plain for is_sparse in sparse]
     return [feed for feed in made if feed is not None]
 
 
@@ -179,4 +179,4 @@ def nothing(keys: Keys) -> None:
 
 def every(count: int, step: int, kind: str, other: str) -> list[str]:
     """A kind in every so many layers, counted from one, and another in the rest."""
-    return [kind if (place + 1) % step == 0 else other for place in range(count)]
+    return [kind if (index + 1) % step == 0 else other for index in range(count)]

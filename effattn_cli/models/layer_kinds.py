@@ -36,8 +36,8 @@ def full_every(usual: int, *names: str, first: bool = False, last: bool = False)
 
     def kinds(keys: Keys, count: int) -> list[str]:
         every = keys.count(*names, default=usual) if names else usual
-        place = 0 if first else 1
-        made = [SLIDING if (layer + place) % every else FULL for layer in range(count)]
+        offset = 0 if first else 1
+        made = [SLIDING if (layer + offset) % every else FULL for layer in range(count)]
         return [*made[:-1], FULL] if last else made
 
     return kinds
@@ -45,7 +45,7 @@ def full_every(usual: int, *names: str, first: bool = False, last: bool = False)
 
 def full_where(full: Callable[[int, int], bool]) -> Layout:
     """Full attention where the function says so of a layer's place and the number of layers."""
-    return lambda _, count: [FULL if full(place, count) else SLIDING for place in range(count)]
+    return lambda _, count: [FULL if full(index, count) else SLIDING for index in range(count)]
 
 
 def from_a_depth(keys: Keys, count: int) -> list[str]:
@@ -56,12 +56,12 @@ def from_a_depth(keys: Keys, count: int) -> list[str]:
 
 
 def given(
-    keys: Keys, usual: Layout | None = None, known: tuple[str, ...] = (FULL, SLIDING)
+    keys: Keys, usual: Layout | None = None, allowed: tuple[str, ...] = (FULL, SLIDING)
 ) -> list[str]:
     """From `layer_types`, or the family's usual layout where there are none.
 
     Raises:
-        UsageError: a kind is not among the known ones, or their number is not that of the layers.
+        UsageError: a kind is not among the allowed ones, or their number is not that of the layers.
     """
     count = keys.count(*LAYERS)
     if usual is whole:
@@ -72,6 +72,6 @@ def given(
         return otherwise
     if len(kinds) != count:
         raise keys.refuse("layer_types", f"{len(kinds)} kinds for {count} layers")
-    if wrong := [kind for kind in kinds if kind not in known]:
+    if wrong := [kind for kind in kinds if kind not in allowed]:
         raise keys.refuse("layer_types", f"{wrong[0]!r} is not known of this family")
     return kinds

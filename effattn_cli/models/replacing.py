@@ -58,15 +58,15 @@ def changed(model: Model, change: Change) -> Model:
     Raises:
         UsageError: no layer is of that kind, or the mixer's parameters are not known.
     """
-    places = list(_places(model.layers, change.kind))
-    if not places:
+    indices = list(_places(model.layers, change.kind))
+    if not indices:
         raise UsageError(f"{model.name} has no layer of the kind {change.kind!r}")
-    kept = set(spread(len(places), change.keep))
+    kept = set(spread(len(indices), change.keep))
     layers = list(model.layers)
-    for number, place in enumerate(places):
+    for number, index in enumerate(indices):
         if number not in kept:
-            layers[place] = _with(model, layers[place], change)
-    kept_text = f", {len(kept)} of {len(places)} kept" if kept else ""
+            layers[index] = _with(model, layers[index], change)
+    kept_text = f", {len(kept)} of {len(indices)} kept" if kept else ""
     word = "all" if change.kind == ALL else change.kind.removesuffix("_attention")
     return model.having(
         name=f"{model.name}, {word}={change.label}{kept_text}", layers=tuple(layers)
@@ -74,19 +74,19 @@ def changed(model: Model, change: Change) -> Model:
 
 
 def _places(layers: Sequence[Layer], kind: str) -> Iterator[int]:
-    for place, layer in enumerate(layers):
+    for index, layer in enumerate(layers):
         if layer.mixer is not None and kind in (ALL, layer.mixer.kind):
-            yield place
+            yield index
 
 
-def spread(count: int, share: Fraction) -> Iterator[int]:
-    """Numbers below `count`, evenly spread, as many as the share makes: the last of each group, as
-    in models that are hybrids.
+def spread(count: int, fraction: Fraction) -> Iterator[int]:
+    """Numbers below `count`, evenly spread, as many as the fraction makes: the last of each group,
+    as in models that are hybrids.
 
     >>> list(spread(8, Fraction(1, 4)))
     [3, 7]
     """
-    wanted = round(count * share)
+    wanted = round(count * fraction)
     return (
         number
         for number in range(count)

@@ -16,8 +16,8 @@ TABLE = Path(__file__).parent / "usual.json"
 
 @cache
 def _table() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))
-    return found
+    table: dict[str, dict[str, Any]] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return table
 
 
 def usual(family: object) -> Mapping[str, Any]:

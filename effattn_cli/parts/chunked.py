@@ -196,9 +196,9 @@ def running(
     if left is None and not pieces_pay(now):  # a CPU's cumsum is slow, and chunks are few
         steps = torch.cat([now.unsqueeze(2), sums], dim=2).cumsum(2)
         return steps[:, :, :-1], steps[:, :, -1]
-    each: Sequence[Tensor | None] = [None] * sums.shape[2] if left is None else left.unbind(2)
+    lefts: Sequence[Tensor | None] = [None] * sums.shape[2] if left is None else left.unbind(2)
     before = []
-    for sum_, left_ in zip(sums.unbind(2), each, strict=True):
+    for sum_, left_ in zip(sums.unbind(2), lefts, strict=True):
         before.append(now)
         now = sum_ + now if left_ is None else torch.addcmul(sum_, now, left_)
     return torch.stack(before, dim=2), now

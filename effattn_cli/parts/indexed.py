@@ -119,7 +119,7 @@ def choose(count: int, q_BITW: Tensor, k_BZW: Tensor, weight_BIT: Tensor, ratio:
 
     Query t sees the keys below (t + 1) // ratio. Those are taken that see more than `count`.
     """
-    T, found = q_BITW.shape[2], []
+    T, chosen = q_BITW.shape[2], []
     q_BTIW, weight_BTI = wide(q_BITW.transpose(1, 2)), wide(weight_BIT.transpose(1, 2))
     k_BZW, step = wide(k_BZW), rows_at_once(q_BITW, k_BZW.shape[1])
     for first in range(ratio * (count + 1) - 1, T, step):
@@ -129,8 +129,8 @@ def choose(count: int, q_BITW: Tensor, k_BZW: Tensor, weight_BIT: Tensor, ratio:
         seen_C1 = torch.arange(first + 1, at.stop + 1, device=score_BCZ.device)[:, None] // ratio
         later_CZ = torch.arange(sure, seen, device=score_BCZ.device) >= seen_C1
         score_BCZ[..., sure:].masked_fill_(later_CZ, -torch.inf)
-        found.append(highest(score_BCZ, count).to(torch.int32))
-    return torch.cat(found, dim=1)
+        chosen.append(highest(score_BCZ, count).to(torch.int32))
+    return torch.cat(chosen, dim=1)
 
 
 @torch.no_grad()
@@ -155,7 +155,7 @@ def choose_blocks(
     Queries are those from block `count` + 1 on; those before see all there is. `score` takes some
     of them, and how many blocks to score, (B, G, C, Z).
     """
-    found, device = [], q_BITW.device
+    chosen, device = [], q_BITW.device
     first = (count + 1) * block
     for q_BICW in torch.split(q_BITW, rows_at_once(q_BITW, first + q_BITW.shape[2]), dim=2):
         last = first + q_BICW.shape[2]
@@ -163,9 +163,9 @@ def choose_blocks(
         before = (last - 1) // block
         later_CZ = torch.arange(before, device=device) >= own_C1
         score_BGCZ = score(q_BICW, before).masked_fill(later_CZ, -torch.inf)
-        found.append(highest(score_BGCZ, count))
+        chosen.append(highest(score_BGCZ, count))
         first = last
-    return torch.cat(found, dim=2)
+    return torch.cat(chosen, dim=2)
 
 
 def best_token(key_BSW: Tensor, block: int, q_BITW: Tensor, blocks: int) -> Tensor:

@@ -16,13 +16,13 @@ _marked: dict[Callable[..., Any], tuple[int, ...]] = {}
 _kept = False
 
 
-def operator(*places: int) -> Callable[[Function], Function]:
+def operator(*indices: int) -> Callable[[Function], Function]:
     """Marks a function of tensors whose result is shaped as the argument at that place; of several
     places, its results are, in order.
     """
 
     def mark(function: Function) -> Function:
-        _marked[function] = places
+        _marked[function] = indices
 
         @wraps(function)
         def either(*given: Any, **more: Any) -> Any:
@@ -47,10 +47,10 @@ def kept() -> Iterator[Mapping[str, Any]]:
 
 @cache
 def _named(function: Callable[..., Any]) -> Callable[..., Any]:
-    places = _marked[function]
+    indices = _marked[function]
 
     def fake(*given: Tensor, **_: Any) -> Tensor | tuple[Tensor, ...]:
-        made = tuple(torch.empty_like(given[place]) for place in places)
+        made = tuple(torch.empty_like(given[index]) for index in indices)
         return made if len(made) > 1 else made[0]
 
     named = torch.library.custom_op(f"{NAMESPACE}::{function.__name__}", function, mutates_args=())

@@ -58,15 +58,15 @@ class _SelectiveScan(torch.autograd.Function):
         x_BTD, dt_BTD, rate_ND, B_BTN, C_BTN, *before = ctx.saved_tensors
         of_rate_ND, after_BND = torch.zeros_like(rate_ND), torch.zeros_like(before[0])
         pieces = _pieces(rate_ND, x_BTD, dt_BTD, B_BTN, C_BTN, grads[0])
-        found: list[tuple[Tensor, ...]] = []
+        of_pieces: list[tuple[Tensor, ...]] = []
         for piece, state_BND in zip(reversed(pieces), reversed(before), strict=True):
             *of_inputs, more_ND, after_BND = _back(piece, rate_ND, state_BND, after_BND)
             of_rate_ND += more_ND
-            found.append(tuple(of_inputs))
+            of_pieces.append(tuple(of_inputs))
         x, dt, B, C = (
             torch.cat(parts, dim=1).to(like.dtype)
             for parts, like in zip(
-                zip(*reversed(found), strict=True), (x_BTD, dt_BTD, B_BTN, C_BTN), strict=True
+                zip(*reversed(of_pieces), strict=True), (x_BTD, dt_BTD, B_BTN, C_BTN), strict=True
             )
         )
         return x, dt, of_rate_ND, B, C

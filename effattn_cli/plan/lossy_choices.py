@@ -14,15 +14,15 @@ SIZES = (32, 128, 512)
 
 def keepers(catalog: Catalog) -> tuple[Choice, ...]:
     """The exact variants, and the lossy ones with several values of each of their knobs."""
-    found: list[Choice] = []
+    choices: list[Choice] = []
     for name in catalog.names():
         try:
             variant = catalog.variant(name)
         except BrokenPlugin:
             continue  # nobody asked for it
         if variant.card.swap != "trained":
-            found += _choices(variant)
-    return tuple(found)
+            choices += _choices(variant)
+    return tuple(choices)
 
 
 def _choices(variant: Variant) -> Iterator[Choice]:

@@ -46,12 +46,12 @@ def arranged(model: Model, replacements: Sequence[str], keep: str | None) -> tup
 
 
 def _layouts(
-    model: Model, replacements: Sequence[str], shares: Sequence[Fraction]
+    model: Model, replacements: Sequence[str], fractions: Sequence[Fraction]
 ) -> Iterator[Model]:
-    for share in shares:
+    for fraction in fractions:
         layout = model
         for text in replacements:
-            layout = replacing.changed(layout, change_of(layout, text, share))
+            layout = replacing.changed(layout, change_of(layout, text, fraction))
         yield layout
 
 
@@ -85,7 +85,7 @@ def _share(text: str) -> Fraction:
     match = re.fullmatch(r"([0-9]{1,4})\s*/\s*([1-9][0-9]{0,3})", text)
     if match is None:
         return Fraction(parse_share(text, "--keep")).limit_denominator(1000)
-    share = Fraction(int(match[1]), int(match[2]))
-    if share >= 1:
+    fraction = Fraction(int(match[1]), int(match[2]))
+    if fraction >= 1:
         raise UsageError(f"--keep: {text!r} is not a share below 1 (example: 1/4)")
-    return share
+    return fraction

@@ -27,11 +27,11 @@ def share(confidence: str) -> float:
     Raises:
         UsageError: it is no share, or out of range.
     """
-    found = parse_share(confidence, "--confidence")
-    if not 0.5 <= found <= 0.99:
+    probability = parse_share(confidence, "--confidence")
+    if not 0.5 <= probability <= 0.99:
         hint = "from 50%, the expected value, to 99%"
         raise UsageError(f"--confidence: {confidence} is out of range", hint)
-    return found
+    return probability
 
 
 def requirements(

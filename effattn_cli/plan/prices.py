@@ -68,9 +68,9 @@ def prices(
             given[name] = price(text, f"--price {name}")
         else:
             raise unknown("machine", name, machines)
-    found = {name: known for name, known in (listed | given).items() if name in machines}
-    _refuse_missing([name for name in competing if name not in found], listed)
-    priced = {name: found[name] for name in competing}
+    by_machine = {name: one for name, one in (listed | given).items() if name in machines}
+    _refuse_missing([name for name in competing if name not in by_machine], listed)
+    priced = {name: by_machine[name] for name in competing}
     _refuse_currencies(priced)
     return priced
 
@@ -102,8 +102,8 @@ def _refuse_missing(missing: Sequence[str], listed: Mapping[str, Price]) -> None
     raise UsageError(f"no price is given for {', '.join(missing)}", hint)
 
 
-def _refuse_currencies(found: Mapping[str, Price]) -> None:
-    currencies = {one.currency: f"{one.typed} of {name}" for name, one in found.items()}
+def _refuse_currencies(priced: Mapping[str, Price]) -> None:
+    currencies = {one.currency: f"{one.typed} of {name}" for name, one in priced.items()}
     if len(currencies) > 1:
         first, second, *_ = currencies.values()
         raise UsageError(f"the prices are in different currencies: {first}, {second}")

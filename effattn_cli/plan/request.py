@@ -224,7 +224,7 @@ def resampled(before: Sampling, flags: Mapping[str, Any]) -> Sampling:
 
 
 def _precision(text: str) -> float:
-    share = parse_share(text, "--precision")
-    if 0.001 <= share <= 0.5:
-        return share
+    fraction = parse_share(text, "--precision")
+    if 0.001 <= fraction <= 0.5:
+        return fraction
     raise UsageError(f"--precision: {shortened(text)} is out of range, from 0.1% to 50%")

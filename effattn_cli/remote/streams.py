@@ -38,8 +38,8 @@ def serve() -> None:
     asked = errand(sys.stdin.buffer.readline())
     signs = _Signs(sys.stdin.fileno())
     with closing(carry_out(asked, signs.there)) as events:
-        for each in events:
-            sys.stdout.buffer.write(line(each))
+        for message in events:
+            sys.stdout.buffer.write(line(message))
             sys.stdout.buffer.flush()
 
 

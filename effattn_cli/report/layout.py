@@ -125,19 +125,19 @@ class _Layout:
     def folded(self, room: int, urgency: int) -> "_Layout":
         """The same, with the columns that may fold by now as narrow as needed."""
         widths, excess = list(self.widths), self.width - room
-        for place in reversed(range(len(widths))):
-            if self.columns[self.shown[place]].folds >= urgency:
-                given = min(excess, max(0, widths[place] - NARROWEST))
-                widths[place] -= given
+        for index in reversed(range(len(widths))):
+            if self.columns[self.shown[index]].folds >= urgency:
+                given = min(excess, max(0, widths[index] - NARROWEST))
+                widths[index] -= given
                 excess -= given
         return _Layout(self.columns, self.shown, widths, self.gaps, is_folded=True)
 
     def segments(self, cells: Sequence[Text], console: Console) -> Iterator[Segment]:
         """The one line of a row that fits, for speed without what rich does to a text."""
         pieces: list[tuple[str, StyleType]] = []
-        for place, index in enumerate(self.shown):
-            before, after = self._blanks(place, cells[index])
-            pieces += [(before, ""), (cells[index].plain, cells[index].style), (after, "")]
+        for index, column in enumerate(self.shown):
+            before, after = self._blanks(index, cells[column])
+            pieces += [(before, ""), (cells[column].plain, cells[column].style), (after, "")]
         while pieces and not pieces[-1][0].strip(" "):
             pieces.pop()
         for plain, style in pieces:
@@ -149,9 +149,9 @@ class _Layout:
         folded = [_fold(cell, width) for cell, width in zip(cells, self.widths, strict=False)]
         for number in range(max(map(len, folded))):
             line = Text()
-            for place, parts in enumerate(folded):
+            for index, parts in enumerate(folded):
                 text = parts[number] if number < len(parts) else EMPTY
-                before, after = self._blanks(place, text)
+                before, after = self._blanks(index, text)
                 line.append(before).append_text(text).append(after)
             line.rstrip()
             yield line
@@ -159,7 +159,7 @@ class _Layout:
     def across(self, cells: Sequence[Text], console: Console, room: int) -> Iterator[Text]:
         """The lines of a row whose last cell takes all the room that is left."""
         *before, message = cells
-        first = [cell for index, cell in enumerate(before) if index in self.shown]
+        first = [cell for column, cell in enumerate(before) if column in self.shown]
         places = len(first)
         start = sum(self.widths[:places]) + sum(self.gaps[: places + 1])
         words = message.wrap(console, max(NARROWEST, room - start))
@@ -171,10 +171,10 @@ class _Layout:
             line.rstrip()
             yield line
 
-    def _blanks(self, place: int, text: Text) -> tuple[str, str]:
+    def _blanks(self, index: int, text: Text) -> tuple[str, str]:
         """What stands before and behind the text of a column."""
-        gap, blanks = " " * self.gaps[place], " " * (self.widths[place] - text.cell_len)
-        right = self.columns[self.shown[place]].right
+        gap, blanks = " " * self.gaps[index], " " * (self.widths[index] - text.cell_len)
+        right = self.columns[self.shown[index]].right
         return (gap + blanks, "") if right else (gap, blanks)
 
 

@@ -9,9 +9,11 @@ from effattn_cli.report.compare.gate_phrases import Outcomes
 from effattn_cli.report.layout import Grid
 
 
-def compared(comparisons: Mapping[str, Comparison], found: Outcomes, *, old: str, all: bool) -> str:
+def compared(
+    comparisons: Mapping[str, Comparison], outcomes: Outcomes, *, old: str, all: bool
+) -> str:
     """What `effattn compare` tells, the tables of cells folded away; the gate comes first."""
-    gate = [_list(line) for line in gate_phrases.lines(found, comparisons)]
+    gate = [_list(line) for line in gate_phrases.lines(outcomes, comparisons)]
     opening = map(_list, comparison_view.opening(comparisons, old))
     lines = ["### effattn compare", "", *gate, *opening]
     for block in comparison_view.blocks(comparisons, all=all):

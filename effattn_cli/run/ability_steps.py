@@ -29,8 +29,8 @@ def joined(old: tuple[Ability, ...], new: tuple[Ability, ...]) -> tuple[Ability,
     tasks = {ability.task: ability for ability in old}
     for ability in new:
         there = tasks.get(ability.task, ability)
-        known = {(run.rate, run.seed) for run in there.runs}
-        more = (run for run in ability.runs if (run.rate, run.seed) not in known)
+        done = {(run.rate, run.seed) for run in there.runs}
+        more = (run for run in ability.runs if (run.rate, run.seed) not in done)
         tasks[ability.task] = replace(there, runs=(*there.runs, *more))
     return tuple(tasks.values())
 

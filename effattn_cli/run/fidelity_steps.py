@@ -66,8 +66,8 @@ def _counted(record: Evidence, answer: Counted | Failure) -> Evidence:
 
 def _entered(record: Evidence, answer: Compared | Failure, *, wanted: Fidelity) -> Evidence:
     if isinstance(answer, Failure):
-        found, kept = replace(wanted, failure=answer), record.state_bytes
+        result, kept = replace(wanted, failure=answer), record.state_bytes
     else:
-        found, kept = answer.fidelity, answer.state_bytes
-    all_found = tuple(found if one == wanted else one for one in record.fidelity)
-    return replace(record, fidelity=all_found, state_bytes=kept)
+        result, kept = answer.fidelity, answer.state_bytes
+    results = tuple(result if one == wanted else one for one in record.fidelity)
+    return replace(record, fidelity=results, state_bytes=kept)

@@ -43,11 +43,11 @@ def keep(profile: Profile, rooflines: Iterable[Roofline]) -> Profile:
 
     What is doubtful is not kept, but stands in the profile that is returned.
     """
-    found = tuple(rooflines)
-    sound = [roofline for roofline in found if not roofline.doubts]
-    known = utilisation.joined(kept(profile.machine), sound)
-    store.Writer(files.made(files.data_folder()) / FILE).write(replace(profile, rooflines=known))
-    return replace(profile, rooflines=utilisation.joined(known, found))
+    measured = tuple(rooflines)
+    sound = [roofline for roofline in measured if not roofline.doubts]
+    saved = utilisation.joined(kept(profile.machine), sound)
+    store.Writer(files.made(files.data_folder()) / FILE).write(replace(profile, rooflines=saved))
+    return replace(profile, rooflines=utilisation.joined(saved, measured))
 
 
 def keep_raised(profile: Profile) -> None:

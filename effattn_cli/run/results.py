@@ -44,18 +44,18 @@ def timed(record: Record, answer: Timed | Failure) -> Record:
     )
 
 
-def retried(record: Record, place: int, answer: Timed | Failure) -> Record:
+def retried(record: Record, index: int, answer: Timed | Failure) -> Record:
     """After a second try of a run: the one in which the machine was faster counts, whatever the
     cell took; the samples of the other are kept apart. One that failed takes nothing away from the
     runs that did not.
     """
     if isinstance(answer, Failure):
         why = answer.message or answer.reason
-        return warned(record, f"a second try of round {place + 1} failed: {why}")
+        return warned(record, f"a second try of round {index + 1} failed: {why}")
     runs = list(record.runs)
-    first, again = runs[place], answer.run
+    first, again = runs[index], answer.run
     faster = (again.calibration or 0.0) < (first.calibration or 0.0)
-    runs[place] = again.superseding(first) if faster else first.superseding(again)
+    runs[index] = again.superseding(first) if faster else first.superseding(again)
     return replace(record, runs=tuple(runs), warnings=_joined(record.warnings, answer.warnings))
 
 

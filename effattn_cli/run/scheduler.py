@@ -166,17 +166,17 @@ class Scheduler:
     def _once_more(self) -> None:
         """A second try, once, for the runs in which the machine itself was slower."""
         slow = []
-        for record, place, _ in slow_runs(self.state.open):
-            if not record.runs[place].discarded:
-                slow.append((record.cell, place))
+        for record, index, _ in slow_runs(self.state.open):
+            if not record.runs[index].discarded:
+                slow.append((record.cell, index))
         random.Random(self._sampling.seed).shuffle(slow)
         self._retries = len(slow)
-        for cell, place in slow:
+        for cell, index in slow:
             record = self.state[cell]
             if record.failure is None and not self._out_of_time(record):
                 answer = self._time(record, RETRY)
                 self._retries -= 1
-                self._enter(results.retried(record, place, answer), RETRY)
+                self._enter(results.retried(record, index, answer), RETRY)
             else:
                 self._retries -= 1
 

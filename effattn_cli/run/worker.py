@@ -176,19 +176,19 @@ def _compare(request: jobs.MeasureFidelity, answer: Answer) -> None:
     cell = request.task.cell
     with _prepared(cell.setting, None):
         variant = _variant(request.task)
-        found = fidelity.measure(
+        result = fidelity.measure(
             variant, cell, request.wanted, seed=request.seed, file=request.file
         )
         kept = fidelity.state_bytes(variant, cell)
-    answer(jobs.Compared(fidelity=found, state_bytes=kept))
+    answer(jobs.Compared(fidelity=result, state_bytes=kept))
 
 
 def _train(request: jobs.TrainTiny, answer: Answer) -> None:
     cell = request.task.cell
     with _prepared(cell.setting, None):
         variant = _variant(request.task)
-        found = training.train(TASKS[request.synthetic], variant, cell, request.wanted)
-    answer(jobs.Trained(training=found, state_bytes=training.state_bytes(variant, cell)))
+        result = training.train(TASKS[request.synthetic], variant, cell, request.wanted)
+    answer(jobs.Trained(training=result, state_bytes=training.state_bytes(variant, cell)))
 
 
 def _write(request: jobs.WriteGraph, answer: Answer) -> None:

@@ -61,7 +61,7 @@ def renamed(document: DocumentT) -> DocumentT:
         return f"{new.get(name, name)}{colon}{options}"
 
     named = ((label(name), variant) for name, variant in document.variants.items())
-    found = replace(
+    result = replace(
         document,
         variants={name: replace(variant, name=name) for name, variant in named},
         records=tuple(
@@ -69,12 +69,12 @@ def renamed(document: DocumentT) -> DocumentT:
             for record in document.records
         ),
     )
-    if not isinstance(found, Profile):
-        return found
-    scores = found.scores
+    if not isinstance(result, Profile):
+        return result
+    scores = result.scores
     if scores is not None:
         scores = replace(scores, values={label(old): one for old, one in scores.values.items()})
-    return replace(found, scores=scores, baseline=found.baseline and label(found.baseline))
+    return replace(result, scores=scores, baseline=result.baseline and label(result.baseline))
 
 
 def policy(data: dict[str, Any]) -> dict[str, Any]:

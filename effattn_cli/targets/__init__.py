@@ -76,5 +76,5 @@ def _modules() -> Iterator[tuple[str, str]]:
 
     for entry in metadata.entry_points(group=GROUP):
         yield entry.name, entry.module
-    for found in pkgutil.iter_modules(__path__):
-        yield found.name, f"{__name__}.{found.name}"
+    for module in pkgutil.iter_modules(__path__):
+        yield module.name, f"{__name__}.{module.name}"

@@ -70,7 +70,7 @@ class Ray:
     def places(self) -> Mapping[str, str]:
         nodes = self._nodes()
         words = [f"{n['NodeManagerHostname']} ({n['NodeManagerAddress']})" for n in nodes]
-        return {name: f"node {words[place % len(nodes)]}" for place, name in enumerate(self.names)}
+        return {name: f"node {words[index % len(nodes)]}" for index, name in enumerate(self.names)}
 
     def start(self, errands: Mapping[str, Errand]) -> Mapping[str, Run]:
         nodes = self._nodes()

@@ -75,13 +75,13 @@ class _Host:
 
     @classmethod
     def read(cls, text: str) -> "_Host":
-        found = HOST.fullmatch(text)
-        if found is None:
+        match = HOST.fullmatch(text)
+        if match is None:
             raise UsageError(
                 f"--on ssh: {text[:60]!r} is no host", "host, user@host, user@host:port"
             )
-        port = ("-p", found["port"]) if found["port"] else ()
-        return cls(text, (*port, (found["user"] or "") + found["name"].strip("[]")))
+        port = ("-p", match["port"]) if match["port"] else ()
+        return cls(text, (*port, (match["user"] or "") + match["name"].strip("[]")))
 
     @property
     def shown(self) -> str:
@@ -104,8 +104,8 @@ class Ssh:
 
     def places(self) -> Mapping[str, str]:
         with ThreadPoolExecutor(len(self.names)) as pool:
-            found = pool.map(_effattn, self._hosts.values())
-            self._effattn = dict(zip(self.names, found, strict=True))
+            paths = pool.map(_effattn, self._hosts.values())
+            self._effattn = dict(zip(self.names, paths, strict=True))
         return {
             name: f"effattn {__version__}" if path else f"no effattn; {__version__} is installed"
             for name, path in self._effattn.items()
@@ -129,8 +129,8 @@ def _effattn(host: _Host) -> str | None:
     Raises:
         UsageError: there is another one, or it cannot be installed.
     """
-    found = [line.split(" ", 2) for line in _asked(host, LOOK).splitlines()]
-    there = {rest[0]: rest[-1] for mark, *rest in found if mark == MARK}
+    lines = [line.split(" ", 2) for line in _asked(host, LOOK).splitlines()]
+    there = {rest[0]: rest[-1] for mark, *rest in lines if mark == MARK}
     for path, version in there.items():
         if version == f"effattn {__version__}":
             return path
@@ -139,7 +139,7 @@ def _effattn(host: _Host) -> str | None:
             other = version.removeprefix("effattn ")
             why = f"{host.text}: {path} is effattn {other}, and {__version__} runs here"
             raise UsageError(why, "install the same version on both machines")
-    python = next((rest[0] for mark, *rest in found if mark == PYTHON), "missing")
+    python = next((rest[0] for mark, *rest in lines if mark == PYTHON), "missing")
     if python == "bare":
         why = f"{host.text}: neither effattn nor torch is installed"
         raise UsageError(
@@ -166,7 +166,7 @@ def _asked(host: _Host, script: str, data: bytes = b"", seconds: float = 120) ->
         UsageError: the host cannot be reached, the script fails, or there is no client here.
     """
     try:
-        found = subprocess.run(
+        result = subprocess.run(
             host.command(script), input=data, capture_output=True, timeout=seconds, check=False
         )
     except OSError as error:
@@ -174,16 +174,16 @@ def _asked(host: _Host, script: str, data: bytes = b"", seconds: float = 120) ->
         raise UsageError(f"--on ssh: cannot run ssh: {error.strerror}", hint) from error
     except subprocess.TimeoutExpired as error:
         raise UsageError(f"{host.text}: no answer within {seconds:.0f} s") from error
-    if found.returncode != 0:
+    if result.returncode != 0:
         why = (
-            _last(found.stderr)
-            or _last(found.stdout)
-            or f"ssh ended with exit code {found.returncode}"
+            _last(result.stderr)
+            or _last(result.stdout)
+            or f"ssh ended with exit code {result.returncode}"
         )
         raise UsageError(
             f"{host.text}: {why}", f"{host.shown} true  should work without a password"
         )
-    return found.stdout.decode(errors="replace")
+    return result.stdout.decode(errors="replace")
 
 
 def _last(said: bytes | str) -> str:

@@ -28,9 +28,9 @@ def make(_: int) -> nn.Module:
 
 def run(module: Any, inputs: Inputs) -> Tensor:
     (x_BTD,) = inputs
-    known = module.structure.init_attention_inputs(x_BTD)
-    pooled_BPD, known = module.structure.pre_attention_pooling(x_BTD, known)
-    out: Tensor = module(pooled_BPD, x_BTD, x_BTD, known)[0] - pooled_BPD
+    attention_inputs = module.structure.init_attention_inputs(x_BTD)
+    pooled_BPD, attention_inputs = module.structure.pre_attention_pooling(x_BTD, attention_inputs)
+    out: Tensor = module(pooled_BPD, x_BTD, x_BTD, attention_inputs)[0] - pooled_BPD
     return out
 
 

@@ -142,13 +142,13 @@ def _pairs(
         if name in tested:
             better_up = metric.higher_is_better
             judgements = judged([*tested[name].values()], threshold, higher_is_better=better_up)
-            for place, change in zip(tested[name], judgements, strict=True):
-                changes[place][name] = change
+            for index, change in zip(tested[name], judgements, strict=True):
+                changes[index][name] = change
             continue
-        for place, (old, new) in enumerate(both):
+        for index, (old, new) in enumerate(both):
             exact = _exact(old, new, metric, threshold)
             if exact is not None:
-                changes[place][name] = exact
+                changes[index][name] = exact
     return tuple(
         Pair(old=old, new=new, changes=mine) for (old, new), mine in zip(both, changes, strict=True)
     )
@@ -171,31 +171,31 @@ def _means(
     threshold: float,
 ) -> tuple[Mean, ...]:
     """A mean for each variant that has a change; what has noise is judged over all variants."""
-    places: dict[str, list[int]] = {}
-    for place, pair in enumerate(pairs):
+    indices: dict[str, list[int]] = {}
+    for index, pair in enumerate(pairs):
         if pair.changes:
-            places.setdefault(pair.cell.label, []).append(place)
-    cells: dict[str, dict[str, int]] = {label: {} for label in places}
-    changes: dict[str, dict[str, Change]] = {label: {} for label in places}
+            indices.setdefault(pair.cell.label, []).append(index)
+    cells: dict[str, dict[str, int]] = {label: {} for label in indices}
+    changes: dict[str, dict[str, Change]] = {label: {} for label in indices}
     for metric in metrics.values():
         means = (
-            _pooled(places, tested[metric.name], metric, threshold)
+            _pooled(indices, tested[metric.name], metric, threshold)
             if metric.name in tested
-            else _mean_counts(places, pairs, metric, threshold)
+            else _mean_counts(indices, pairs, metric, threshold)
         )
         for label, (number, change) in means.items():
             cells[label][metric.name], changes[label][metric.name] = number, change
-    return tuple(Mean(label=label, cells=cells[label], changes=changes[label]) for label in places)
+    return tuple(Mean(label=label, cells=cells[label], changes=changes[label]) for label in indices)
 
 
 def _pooled(
-    places: Mapping[str, Sequence[int]],
+    indices: Mapping[str, Sequence[int]],
     tested: Mapping[int, Trial],
     metric: Metric,
     threshold: float,
 ) -> dict[str, tuple[int, Change]]:
     """By label: over how many cells, and the mean change of what has noise."""
-    mine = {label: [tested[p] for p in here if p in tested] for label, here in places.items()}
+    mine = {label: [tested[p] for p in here if p in tested] for label, here in indices.items()}
     mine = {label: cells for label, cells in mine.items() if cells}
     judgements = judged(
         [*map(pooled, mine.values())], threshold, higher_is_better=metric.higher_is_better
@@ -207,12 +207,12 @@ def _pooled(
 
 
 def _mean_counts(
-    places: Mapping[str, Sequence[int]], pairs: Sequence[Pair], metric: Metric, threshold: float
+    indices: Mapping[str, Sequence[int]], pairs: Sequence[Pair], metric: Metric, threshold: float
 ) -> dict[str, tuple[int, Change]]:
     """The same of what has no noise; a value of nothing has no logarithm and stays out."""
     means = {}
-    for label, here in places.items():
-        changes = [pairs[place].changes.get(metric.name) for place in here]
+    for label, here in indices.items():
+        changes = [pairs[index].changes.get(metric.name) for index in here]
         logs = [(math.log(c.old), math.log(c.new)) for c in changes if c and c.old and c.new]
         if logs:
             old, new = (math.exp(fmean(side)) for side in zip(*logs, strict=True))

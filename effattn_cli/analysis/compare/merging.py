@@ -98,8 +98,8 @@ def _records(profiles: Sequence[Profile]) -> Iterator[Record]:
 
 def _in_order(records: Mapping[Cell, Record]) -> list[Record]:
     """A variant after the other, each from its shortest length on, as a sweep has them."""
-    place = {label: number for number, label in enumerate({cell.label: None for cell in records})}
-    return sorted(records.values(), key=lambda each: (place[each.cell.label], each.cell.seq))
+    order = {label: number for number, label in enumerate({cell.label: None for cell in records})}
+    return sorted(records.values(), key=lambda each: (order[each.cell.label], each.cell.seq))
 
 
 def _is_borrowed(record: Record, profile: Profile) -> bool:

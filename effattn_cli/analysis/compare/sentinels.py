@@ -40,9 +40,9 @@ def _unequal(sentinel: Cell, profiles: Mapping[str, Profile]) -> Iterator[Unequa
     others = [name for name in held if name != usual]
     pairs = [(held[usual], held[other]) for other in others]
     tested, _ = trials(pairs, LATENCY, lambda _: None)
-    for place, change in zip(tested, judged([*tested.values()], THRESHOLD), strict=True):
+    for index, change in zip(tested, judged([*tested.values()], THRESHOLD), strict=True):
         if change.verdict in {"better", "worse"}:
-            yield Unequal(sentinel=sentinel, usual=usual, other=others[place], change=change)
+            yield Unequal(sentinel=sentinel, usual=usual, other=others[index], change=change)
 
 
 def _measured(sentinel: Cell, profiles: Mapping[str, Profile]) -> Iterator[tuple[str, Record]]:

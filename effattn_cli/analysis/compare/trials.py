@@ -51,24 +51,24 @@ def trials(
     A reading of 0 is none: it has no ratio to another.
     """
     by_place: dict[object, dict[int, Sides]] = {}  # cells that share a machine's speed and noise
-    for place, (old, new) in enumerate(pairs):
+    for index, (old, new) in enumerate(pairs):
         if old.status == new.status == "measured":
             before, after = _readings(old, metric), _readings(new, metric)
             if before and after:
                 key = (new.cell.setting.device, new.cell.setting.threads)
-                by_place.setdefault(key, {})[place] = Sides(before, after)
+                by_place.setdefault(key, {})[index] = Sides(before, after)
     tested: dict[int, Trial] = {}
     slowdowns = []
     for readings in by_place.values():
-        here = [pairs[place] for place in readings]
+        here = [pairs[index] for index in readings]
         follows = calibration if metric.timed else lambda _: None
         corrected = _corrected([*readings.values()], _kernels(here, follows))
         if corrected.slowdown is not None:
             slowdowns.append((len(readings), corrected.slowdown))
         made = _together(here, [*readings.values()], corrected.logs)
-        for place, trial in zip(readings, made, strict=True):
+        for index, trial in zip(readings, made, strict=True):
             certain = replace(trial, shared=corrected.shared)
-            tested[place] = _inverse(certain) if metric.higher_is_better else certain
+            tested[index] = _inverse(certain) if metric.higher_is_better else certain
     return dict(sorted(tested.items())), max(slowdowns)[1] if slowdowns else None
 
 

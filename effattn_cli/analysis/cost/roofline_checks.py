@@ -47,8 +47,8 @@ def _raised(roofline: Roofline, profile: Profile) -> Roofline:
         if utilisation.place(record.cell.setting) != utilisation.place(roofline):
             continue
         used = utilisation.utilisation(record, (roofline,))
-        known = record.cell.label == profile.baseline
-        if used is None or used.fraction <= 1 or (used.fraction > IMPLAUSIBLE and not known):
+        is_baseline = record.cell.label == profile.baseline
+        if used is None or used.fraction <= 1 or (used.fraction > IMPLAUSIBLE and not is_baseline):
             continue
         if used.fraction > best.get(used.bound, (1.0, record))[0]:
             best[used.bound] = used.fraction, record

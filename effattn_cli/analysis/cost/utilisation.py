@@ -36,7 +36,8 @@ class Utilisation:
 
 def joined(*several: Iterable[Roofline]) -> tuple[Roofline, ...]:
     """Of a place that several know, the last one's."""
-    return tuple({place(known): known for rooflines in several for known in rooflines}.values())
+    by_place = {place(roofline): roofline for rooflines in several for roofline in rooflines}
+    return tuple(by_place.values())
 
 
 def place(where: Setting | Roofline) -> tuple[str, str, int]:
@@ -45,7 +46,7 @@ def place(where: Setting | Roofline) -> tuple[str, str, int]:
 
 def of(setting: Setting, rooflines: Iterable[Roofline]) -> Roofline | None:
     """The roofline that cells of this setting run under."""
-    return next((known for known in rooflines if place(known) == place(setting)), None)
+    return next((roofline for roofline in rooflines if place(roofline) == place(setting)), None)
 
 
 def limits(cost: Cost, roofline: Roofline) -> dict[Bound, float]:

@@ -131,10 +131,10 @@ class Candidate:
         """What is limited of the quality, and not known to be kept. Exact attention has no error;
         of what is trained in any case, none is asked.
         """
-        known = self.quality
+        quality = self.quality
         for task, limit in required.evidence.items():
-            finding = known.measured.get(task)
-            is_asked = task != "fidelity" or (known.keeps_weights and not known.exact)
+            finding = quality.measured.get(task)
+            is_asked = task != "fidelity" or (quality.keeps_weights and not quality.exact)
             if is_asked and (finding is None or not finding.meets(limit)):
                 return Rejection(
                     why="fidelity" if task == "fidelity" else "recall", finding=finding
@@ -191,13 +191,13 @@ def candidates(
     return [replace(one, findings=tuple(evidence.get(one.label, ()))) for one in everything]
 
 
-def _absent(cell: Cell, required: Requirements, variant: Variant, known: Quality) -> Candidate:
+def _absent(cell: Cell, required: Requirements, variant: Variant, quality: Quality) -> Candidate:
     return Candidate(
         label=cell.label,
         variant=cell.variant,
         options=cell.options,
-        quality=known,
-        rejection=_unable(variant, required, known) or Rejection(why="unmeasured"),
+        quality=quality,
+        rejection=_unable(variant, required, quality) or Rejection(why="unmeasured"),
         failures=(),
         curves={name: Curve((), metric) for name, metric in RESOURCES.items()},
     )
@@ -207,39 +207,39 @@ def _measured(
     records: list[Record],
     required: Requirements,
     variant: Variant,
-    known: Quality,
+    quality: Quality,
     under: Roofline | None,
 ) -> Candidate:
     records = sorted(records, key=lambda record: record.cell.seq)
     cell = records[0].cell
     failures = [(r.cell.seq, r.failure) for r in records if r.failure is not None]
     never = {failure.reason for _, failure in failures} == {"unsupported"}
-    rejection = _unable(variant, required, known)
+    rejection = _unable(variant, required, quality)
     if rejection is None and never and len(failures) == len(records):
         rejection = Rejection(why="failed", failure=failures[0][1], seq=failures[0][0])
     return Candidate(
         label=cell.label,
         variant=cell.variant,
         options=cell.options,
-        quality=known,
+        quality=quality,
         rejection=rejection,
         failures=[(seq, failure) for seq, failure in failures if failure.reason != "too-costly"],
         curves={name: Curve(records, required.metric(name), under) for name in RESOURCES},
     )
 
 
-def _unable(variant: Variant, required: Requirements, known: Quality) -> Rejection | None:
+def _unable(variant: Variant, required: Requirements, quality: Quality) -> Rejection | None:
     """What the card says that it cannot do. What could be given up comes last: there all else is
     met.
     """
     card, weights = variant.card, required.weights
     unmet: Sequence[tuple[Why, bool]] = (
-        ("place", not replaces_attention(card, causal=known.causal)),
-        ("narrow", known.sees is not None and known.sees < NARROW),
+        ("place", not replaces_attention(card, causal=quality.causal)),
+        ("narrow", quality.sees is not None and quality.sees < NARROW),
         ("decode", required.decode and not variant.decode),
         ("causal", required.causal and card.causal == "never"),
         ("padding", required.padding and not card.padding),
-        ("exact", required.exact and not known.exact),
-        ("weights", weights == "keep" and not known.keeps_weights),
+        ("exact", required.exact and not quality.exact),
+        ("weights", weights == "keep" and not quality.keeps_weights),
     )
     return next((Rejection(why=why) for why, is_so in unmet if is_so), None)

@@ -35,11 +35,11 @@ class Curve:
 
     def at(self, seq: int) -> Estimate | None:
         """None where there is nothing to go by."""
-        place = bisect_left(self.seqs, seq)
-        if place < len(self.seqs) and self.seqs[place] == seq:
-            return self.value(place)
-        if 0 < place < len(self.seqs):
-            return self._between(place - 1, seq)
+        index = bisect_left(self.seqs, seq)
+        if index < len(self.seqs) and self.seqs[index] == seq:
+            return self.value(index)
+        if 0 < index < len(self.seqs):
+            return self._between(index - 1, seq)
         return self._beyond(seq) if self.seqs else None
 
     @cached_property
@@ -49,7 +49,7 @@ class Curve:
 
     @property
     def points(self) -> list[tuple[int, Estimate]]:
-        return [(seq, self.value(place)) for place, seq in enumerate(self.seqs)]
+        return [(seq, self.value(index)) for index, seq in enumerate(self.seqs)]
 
     @property
     def longest(self) -> int:
@@ -73,20 +73,20 @@ class Curve:
     def _values(self) -> dict[int, Estimate]:
         return {}
 
-    def value(self, place: int) -> Estimate:
-        if place not in self._values:
-            self._values[place] = self._value(place)
-        return self._values[place]
+    def value(self, index: int) -> Estimate:
+        if index not in self._values:
+            self._values[index] = self._value(index)
+        return self._values[index]
 
-    def _value(self, place: int) -> Estimate:
+    def _value(self, index: int) -> Estimate:
         """A percentile where there are no samples is as far from the median as it was before."""
-        record = self._valued[place]
+        record = self._valued[index]
         own = self.metric.read(record)
         if own is not None:  # of nothing, a little: the axes are logarithmic
             return replace(own, value=max(own.value, LEAST), high=max(own.high, LEAST))
         middle = LATENCY.read(record)
         assert middle is not None
-        before = next((r for r in reversed(self._valued[:place]) if r.samples), None)
+        before = next((r for r in reversed(self._valued[:index]) if r.samples), None)
         ratio = 1.0
         if before is not None:
             high, usual = self.metric.value(before), LATENCY.value(before)
@@ -190,8 +190,8 @@ class Curve:
 
     def _beyond(self, seq: int) -> Estimate | None:
         shorter = seq < self.seqs[0]
-        place = 0 if shorter else len(self.seqs) - 1
-        near, near_value = self.seqs[place], self.value(place)
+        index = 0 if shorter else len(self.seqs) - 1
+        near, near_value = self.seqs[index], self.value(index)
         exponent = self._exponent(near, seq)
         if exponent is None or not near / REACH <= seq <= near * REACH:
             return None
@@ -223,7 +223,7 @@ class Curve:
         return max(0.0, self._slope(*ends)) if last else None
 
     def _slope(self, first: int, second: int) -> float:
-        ends = [(self.seqs[place], self.value(place).value) for place in (first, second)]
+        ends = [(self.seqs[index], self.value(index).value) for index in (first, second)]
         return scaling.power_between(*ends)
 
 

@@ -55,14 +55,14 @@ def nearest(findings: Iterable[Finding], seq: int) -> dict[Task, Finding]:
     """Of each task the finding at the length nearest to `seq`, the first of equals. What
     approximated nothing in fewer tokens says nothing of more.
     """
-    found: dict[Task, Finding] = {}
+    by_task: dict[Task, Finding] = {}
     for one in findings:
         if one.task == "fidelity" and one.high < LEAST and one.seq < seq:
             continue
-        known = found.get(one.task)
-        if known is None or _far(one.seq, seq) < _far(known.seq, seq):
-            found[one.task] = one
-    return found
+        best = by_task.get(one.task)
+        if best is None or _far(one.seq, seq) < _far(best.seq, seq):
+            by_task[one.task] = one
+    return by_task
 
 
 def _far(one: float, other: float) -> float:
@@ -79,16 +79,16 @@ def evidence(
     """
     cores = {name: _cores(one, setting) for name, one in evaluations.items()}
     regime = OWN if any(_has(OWN, some) for some in cores.values()) else CAPTURED
-    found: dict[tuple[str, Task], dict[str, list[Finding]]] = {}
+    sources: dict[tuple[str, Task], dict[str, list[Finding]]] = {}
     for name, one in evaluations.items():
-        known = [*_errors(cores[name], regime, name), *_loads(one, setting, name)]
-        for record, finding in known:
+        pairs = [*_errors(cores[name], regime, name), *_loads(one, setting, name)]
+        for record, finding in pairs:
             variant = record.cell.variant
             same = one.variants[variant].code == codes.get(variant)
-            by_source = found.setdefault((record.cell.label, finding.task), {})
+            by_source = sources.setdefault((record.cell.label, finding.task), {})
             by_source.setdefault(name, []).append(replace(finding, same_code=same))
     labels: dict[str, list[Finding]] = {}
-    for (label, _), by_source in found.items():
+    for (label, _), by_source in sources.items():
         labels.setdefault(label, []).extend(next(iter(by_source.values())))
     return labels
 

@@ -122,11 +122,11 @@ def of_lengths(records: Sequence[Record], text: str | None) -> list[Record]:
     if text is None:
         return list(records)
     wanted = set(lengths(text))
-    found = [record for record in records if record.cell.seq in wanted]
-    if not found:
+    selected = [record for record in records if record.cell.seq in wanted]
+    if not selected:
         there = ", ".join(map(str, sorted({record.cell.seq for record in records})))
         raise UsageError(f"--seq: nothing of the profile has {shortened(text)}", f"valid: {there}")
-    return found
+    return selected
 
 
 def _labels(text: str) -> list[str]:
@@ -135,13 +135,13 @@ def _labels(text: str) -> list[str]:
     >>> _labels("linformer:rank=64,sharing=1,sdpa")
     ['linformer:rank=64,sharing=1', 'sdpa']
     """
-    found: list[str] = []
+    labels: list[str] = []
     for word in text.split(","):
-        if found and "=" in word and ":" not in word:
-            found[-1] += f",{word.strip()}"
+        if labels and "=" in word and ":" not in word:
+            labels[-1] += f",{word.strip()}"
         elif word.strip():
-            found.append(word.strip())
-    return found
+            labels.append(word.strip())
+    return labels
 
 
 def _names(record: Record) -> set[str]:

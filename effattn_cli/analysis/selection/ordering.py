@@ -30,12 +30,12 @@ UNKNOWN = (-INFINITY, INFINITY)
 def tiers(fits: Sequence["Evaluation"], prefer: Preference, *, training: bool) -> list[Tier]:
     """What fits, the best first; within a tier nothing known tells them apart."""
     if prefer == "quality":
-        found = _by_quality(fits, training=training)
+        ranked = _by_quality(fits, training=training)
     else:
         resource = LEAST_OF[prefer]
         amounts = apart(fits, lambda one: one.interval(resource))
-        found = [tier for some in amounts for tier in _by_error(some, training=training)]
-    return [sorted(tier, key=lambda one: _adoption(one, training=training)) for tier in found]
+        ranked = [tier for some in amounts for tier in _by_error(some, training=training)]
+    return [sorted(tier, key=lambda one: _adoption(one, training=training)) for tier in ranked]
 
 
 def apart(
@@ -45,12 +45,12 @@ def apart(
 
     That is the one whose upper end is the lowest, so that what gets better never falls behind.
     """
-    left, found = [(interval(one), one) for one in items], []
+    left, groups = [(interval(one), one) for one in items], []
     while left:
         end = min(high for (_, high), _ in left)
-        found.append([one for (low, _), one in left if low <= end])
+        groups.append([one for (low, _), one in left if low <= end])
         left = [pair for pair in left if pair[0][0] > end]
-    return found
+    return groups
 
 
 def _adoption(one: "Evaluation", *, training: bool) -> tuple[object, ...]:
@@ -90,8 +90,8 @@ def _errors(one: "Evaluation") -> dict[int, Finding]:
     nearest = one.candidate.quality.error
     if nearest is None:
         return {}
-    found = [each for each in one.candidate.findings if each.task == "fidelity"]
-    return {each.seq: each for each in found if each.high >= LEAST or each is nearest}
+    findings = [each for each in one.candidate.findings if each.task == "fidelity"]
+    return {each.seq: each for each in findings if each.high >= LEAST or each is nearest}
 
 
 def _by_error(
@@ -113,7 +113,7 @@ def _by_error(
         (kept if is_kept else others).append(one)
 
     errors = {one.label: _errors(one) for one in kept}
-    lengths = [set(found) for found in errors.values() if found]
+    lengths = [set(by_length) for by_length in errors.values() if by_length]
     shared = set.intersection(*lengths) if lengths else set()
     longest = max(shared or set().union(*lengths), default=0)
 
@@ -121,8 +121,8 @@ def _by_error(
         nearest = one.candidate.quality.error
         if nearest is None:
             return UNKNOWN
-        found = errors[one.label].get(longest, nearest)
-        return found.low, found.high if found.seq == longest else INFINITY
+        finding = errors[one.label].get(longest, nearest)
+        return finding.low, finding.high if finding.seq == longest else INFINITY
 
     none: Tier = []
     pairs = zip_longest(apart(kept, error), apart(others, trained), fillvalue=none)

@@ -78,10 +78,10 @@ class Quality:
         """
         if self.exact:
             return (0,)
-        known = bool(self.measured) or self.published(training=training) is not None
+        has_evidence = bool(self.measured) or self.published(training=training) is not None
         if self.keeps_weights and not training:
-            return (3 if self.is_useless else 1, not known, not self.deployed)
-        return (2, self.sees is not None, not self.deployed, not known)
+            return (3 if self.is_useless else 1, not has_evidence, not self.deployed)
+        return (2, self.sees is not None, not self.deployed, not has_evidence)
 
     def at_least(self, other: "Quality", *, training: bool) -> bool:
         """Whether nothing says that it is worse."""

@@ -137,12 +137,12 @@ class Choice:
     def dominated(self) -> Mapping[str, str]:
         """Labels off the Pareto front, each with one that dominates it, the best if that does."""
         able = [one for one in self.evaluations if one.rejection is None and one.estimates]
-        training, found = self.required.training, {}
+        training, dominators = self.required.training, {}
         for one in able:
             by = (other.label for other in able if other.dominates(one, training=training))
             if (first := next(by, None)) is not None:
-                found[one.label] = first
-        return found
+                dominators[one.label] = first
+        return dominators
 
 
 def choose(

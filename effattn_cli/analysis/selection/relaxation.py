@@ -77,8 +77,8 @@ def max_contexts(candidates: Iterable[Candidate], required: Requirements) -> lis
     training = required.training
 
     def order(reach: MaxContext) -> tuple[object, ...]:
-        known = reach.candidate.quality
-        return -(reach.seq or 0), known.simplicity(training=training), reach.candidate.label
+        quality = reach.candidate.quality
+        return -(reach.seq or 0), quality.simplicity(training=training), reach.candidate.label
 
     return sorted(contexts, key=order)
 

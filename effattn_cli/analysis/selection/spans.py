@@ -21,12 +21,12 @@ def over(choices: Sequence[Choice]) -> Choice:
 
 def reaches(choices: Sequence[Choice], label: str) -> list[Choice]:
     """Those of the choices, up to the first at which it does not fit, where the variant does."""
-    found = []
+    reached = []
     for choice in choices:
         if label not in {one.label for one in choice.fitting}:
             break
-        found.append(choice)
-    return found
+        reached.append(choice)
+    return reached
 
 
 def farthest(choices: Sequence[Choice]) -> Evaluation | None:

@@ -51,17 +51,17 @@ class Flat(nn.Module):
         self.eval()
 
     def _outputs(self, before: Sequence[int]) -> Iterator[Output]:
-        places = {id(tensor): place for place, tensor in enumerate(self.inputs)}
+        indices = {id(tensor): index for index, tensor in enumerate(self.inputs)}
         names = leaf_names(self._result, "y")
         if isinstance(self._result, tuple):
             out, state = self._result
             names = [*leaf_names(out, "y"), *leaf_names(state, "new_state")]
-        for place, tensor in enumerate(leaves(self._result)):
-            source = places.get(id(tensor))
+        for index, tensor in enumerate(leaves(self._result)):
+            source = indices.get(id(tensor))
             if source is None and tensor.numel():
-                yield Output(names[place], tensor, place)
+                yield Output(names[index], tensor, index)
             elif source is not None and self.inputs[source]._version != before[source]:
-                yield Output(names[place], tensor, place, source)
+                yield Output(names[index], tensor, index, source)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         written = {output.written for output in self.outputs}

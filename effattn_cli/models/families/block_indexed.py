@@ -48,7 +48,7 @@ def minimax_m3(keys: Keys) -> Model:
     shared = keys.count("shared_intermediate_size")
     mixed = expert_feed(keys, width=("intermediate_size",), shared=shared)
     plain = plain_feed(keys, "dense_intermediate_size")
-    half = [mixed if place else plain for place in sparse]
+    half = [mixed if is_sparse else plain for is_sparse in sparse]
     notes = ["norms of q and k of block-indexed layers are counted as weights, and not measured"]
     made = mixers(keys, order, makers)
     notes = [*(notes if "minimax_m3_sparse" in order else []), *predictions(keys)]
@@ -80,8 +80,8 @@ def originally(part: Keys, keys: Keys, usual: list[str]) -> list[str]:
         "index_block_size": "sparse_block_size", "index_topk_blocks": "sparse_topk_blocks",
         "index_local_blocks": "sparse_local_block",
     }  # fmt: skip
-    found = {ours: part.get(name) for ours, name in names.items() if name in part}
-    keys.assume(found, derived=True)
+    values = {ours: part.get(name) for ours, name in names.items() if name in part}
+    keys.assume(values, derived=True)
     if part.get("sparse_init_block"):
         raise part.refuse("sparse_init_block", "the catalogue's variant has no first block")
     part.skip("use_sparse_attention", "sparse_score_type", "sparse_disable_index_value")

@@ -47,7 +47,7 @@ def ratios(keys: Keys) -> list[str]:
     """Kinds of layers by the tokens of an entry, 0 for none; or two of 128, then 4 and 128."""
     count, given = keys.count("num_hidden_layers"), keys.numbers("compress_ratios")
     if given is None:
-        return [SPARSE if place > 2 and place % 2 else HEAVY for place in range(count)]
+        return [SPARSE if index > 2 and index % 2 else HEAVY for index in range(count)]
     if wrong := [ratio for ratio in given if ratio not in BY_RATIO]:
         raise keys.refuse("compress_ratios", f"{wrong[0]!r} is none of 0, 4 and 128")
     if len(given) < count:

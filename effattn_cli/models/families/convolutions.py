@@ -41,7 +41,7 @@ def lfm2(keys: Keys) -> Model:
     """Short convolutions with attention in some layers."""
     count, full = keys.count("num_hidden_layers"), keys.numbers("full_attn_idxs")
     full = list(range(count)) if full is None else full
-    order = kinds(keys, ["full_attention" if place in full else "conv" for place in range(count)])
+    order = kinds(keys, ["full_attention" if index in full else "conv" for index in range(count)])
     width = keys.count("block_ff_dim", "intermediate_size")
     if keys.flag("block_auto_adjust_ff_dim"):
         width = int(2 * width / 3)
@@ -62,9 +62,9 @@ def lfm2_moe(keys: Keys) -> Model:
     full = keys.numbers("full_attn_idxs")
     if full is None and "layer_types" not in keys:
         raise keys.refuse("layer_types", "the family has no usual order of kinds")
-    usual = ["full_attention" if place in (full or ()) else "conv" for place in range(count)]
+    usual = ["full_attention" if index in (full or ()) else "conv" for index in range(count)]
     order = kinds(keys, usual)
-    half = [plain_feed(keys) if place < few else expert_feed(keys) for place in range(count)]
+    half = [plain_feed(keys) if index < few else expert_feed(keys) for index in range(count)]
     keys.skip("use_expert_bias")
     tied = keys.flag("tie_embedding", default=True)
     keys.assume({"tie_word_embeddings": tied}, derived=True)
@@ -75,7 +75,7 @@ def lfm3(keys: Keys) -> Model:
     """Short convolutions, windows and full attention, with norms behind each half, too."""
     period = ("sliding_attention", "conv", "full_attention", "conv")
     count = keys.count("num_hidden_layers")
-    order = kinds(keys, ["conv", *(period[place % 4] for place in range(1, count))])
+    order = kinds(keys, ["conv", *(period[index % 4] for index in range(1, count))])
     norms = 4 if keys.flag("use_sandwich_norm") else 2
     half = [plain_feed(keys)] * len(order)
     return of_convolutions(keys, order, half, norms=norms)
@@ -111,7 +111,7 @@ def recurrent_gemma(keys: Keys) -> Model:
     keys.skip("head_dim")
     period = keys.items("block_types", "_block_types") or ["recurrent", "recurrent", "attention"]
     count = keys.count("num_hidden_layers")
-    order = [str(period[place % len(period)]) for place in range(count)]
+    order = [str(period[index % len(period)]) for index in range(count)]
     makers = {"recurrent": lambda _: lru, "attention": lambda _: near}
     act = keys.word("hidden_activation", default="gelu_pytorch_tanh")
     feed = dense(dim, keys.count("intermediate_size") // 2, act, gated=True, bias=True)
@@ -158,7 +158,7 @@ def zaya(keys: Keys) -> Model:
     router += 2 * linear(hidden, hidden, bias=True) + linear(hidden, count + 1)
     first = expert_feed(keys, shared=0, extra=router - linear(dim, count))
     later = replace(first, parameters=first.parameters + hidden, always=first.always + hidden)
-    half = [later if place else first for place in range(len(order))]
+    half = [later if index else first for index in range(len(order))]
     made = mixers(keys, order, {"hybrid": lambda _: mixer})
     notes = ["one more choice of the router has no expert: such a token passes"]
     keys.skip("sliding_window")

@@ -69,8 +69,8 @@ def stepped(keys: Keys) -> list[bool]:
     excepted = set(keys.numbers("mlp_only_layers") or ())
     any_at_all = keys.count("num_experts", minimum=0) > 0
     return [
-        any_at_all and place not in excepted and (place + 1) % step == 0
-        for place in range(keys.count("num_hidden_layers"))
+        any_at_all and index not in excepted and (index + 1) % step == 0
+        for index in range(keys.count("num_hidden_layers"))
     ]
 
 
@@ -97,7 +97,7 @@ def lara(keys: Keys) -> Model:
         "sliding_attention": partial(attention, window="sliding_window"),
     }  # fmt: skip
     count = keys.count("num_hidden_layers")
-    order = kinds(keys, [period[place % 5] for place in range(count)])
+    order = kinds(keys, [period[index % 5] for index in range(count)])
     shared = keys.count("shared_expert_intermediate_size", default=0, minimum=0)
     feed = expert_feed(keys, shared=shared)
     return whole(keys, mixers(keys, order, makers), [feed] * len(order), tied=True)
@@ -122,7 +122,7 @@ def olmo(keys: Keys) -> Model:
         dim, heads, kv_heads, dim // heads, qk_norm="width", qkv_bias=biases, out_bias=biases
     )
     count = keys.count("num_hidden_layers")
-    usual = ["full_attention" if place % 4 == 3 else "linear_attention" for place in range(count)]
+    usual = ["full_attention" if index % 4 == 3 else "linear_attention" for index in range(count)]
     usual[-1:] = usual[-1:] if "full_attention" in usual else ["full_attention"]
     makers: dict[str, Make] = {
         "linear_attention": partial(gated_delta, given=given), "full_attention": lambda _: full,

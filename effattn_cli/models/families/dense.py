@@ -34,9 +34,9 @@ MISTRAL = replace(BARE, layout=None)  # a window everywhere, if there is one
 UNGATED = replace(LLAMA, gated=False)
 
 
-def full_counted_from_the_end(place: int, count: int) -> bool:
+def full_counted_from_the_end(index: int, count: int) -> bool:
     """Every fourth layer, the last among them."""
-    return (count - 1 - place) % 4 == 0
+    return (count - 1 - index) % 4 == 0
 
 
 def exaone_layout(keys: Keys, count: int) -> list[str]:
@@ -130,7 +130,7 @@ def smollm3(keys: Keys) -> Model:
     def layout(keys: Keys, count: int) -> list[str]:
         on = keys.flag("use_sliding_window") and keys.get("sliding_window")
         every = keys.count("no_rope_layer_interval", default=4)
-        turned = keys.numbers("no_rope_layers") or [(place + 1) % every for place in range(count)]
+        turned = keys.numbers("no_rope_layers") or [(index + 1) % every for index in range(count)]
         return [SLIDING if on and not turns else FULL for turns in turned]
 
     return decoder(keys, replace(LLAMA, layout=layout))

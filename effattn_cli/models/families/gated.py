@@ -105,7 +105,7 @@ def ernie(keys: Keys) -> Model:
         end = keys.count("moe_layer_end_index", default=-1, minimum=-1)
         end = count - 1 if end == -1 else end
         step = keys.count("moe_layer_interval", default=1)
-        return [bool((place + 1) % step) or not start <= place <= end for place in range(count)]
+        return [bool((index + 1) % step) or not start <= index <= end for index in range(count)]
 
     keys.skip("moe_gate", "moe_use_aux_free", "moe_dropout_prob", "moe_use_hard_gate")
     how = Mixture(dense=plain, corrected=True)
@@ -144,14 +144,14 @@ def llama4(keys: Keys) -> Model:
 
     def layout(keys: Keys, count: int) -> list[str]:
         every = keys.count("no_rope_layer_interval", default=4)
-        flags = turned or [(place + 1) % every for place in range(count)]
+        flags = turned or [(index + 1) % every for index in range(count)]
         return [CHUNKED if flag and chunk else FULL for flag in flags]
 
     def plain(keys: Keys, count: int) -> list[bool]:
         step = keys.count("interleave_moe_layer_step", default=1)
         sparse = keys.numbers("moe_layers")
         sparse = list(range(step - 1, count, step)) if sparse is None else sparse
-        return [place not in sparse for place in range(count)]
+        return [index not in sparse for index in range(count)]
 
     def mixers(keys: Keys, style: Style) -> list[Mixer]:
         shape = shape_of(keys)
@@ -173,7 +173,7 @@ def mimo(keys: Keys) -> Model:
 
     def layout(keys: Keys, count: int) -> list[str]:
         pattern = keys.numbers("hybrid_layer_pattern")
-        usual = full_where(lambda place, _: place == 0 or not (place + 1) % 6)(keys, count)
+        usual = full_where(lambda index, _: index == 0 or not (index + 1) % 6)(keys, count)
         return [SLIDING if window else FULL for window in pattern] if pattern else usual
 
     def mixers(keys: Keys, style: Style) -> list[Mixer]:
@@ -192,7 +192,7 @@ def mimo(keys: Keys) -> Model:
 
     def frequency(keys: Keys, count: int) -> list[bool]:
         experts = keys.numbers("moe_layer_freq")
-        return [not one for one in experts] if experts else [place == 0 for place in range(count)]
+        return [not one for one in experts] if experts else [index == 0 for index in range(count)]
 
     note = "keys are wider than values; in a variant, values are as wide"
     style = replace(QUERIES, sinks="sliding", layout=layout, notes=(note,))

@@ -64,7 +64,7 @@ def sharing(keys: Keys, count: int) -> list[bool]:
     shared = keys.count("num_kv_shared_layers", default=0, minimum=0)
     if shared > count:
         raise keys.refuse("num_kv_shared_layers", f"there are {count} layers")
-    return [place >= count - shared for place in range(count)]
+    return [index >= count - shared for index in range(count)]
 
 
 def mixed(keys: Keys, style: Style, plan: Plan) -> list[Mixer]:

@@ -41,7 +41,7 @@ def gemma4(keys: Keys) -> Model:
     style = replace(GEMMA2, qk_norm="head", layout=full_every(6, last=True))
     order = kinds(keys, style)
     order[-1] = FULL
-    shapes = [gemma4_shape(keys, place, kind) for place, kind in enumerate(order)]
+    shapes = [gemma4_shape(keys, index, kind) for index, kind in enumerate(order)]
     reuses = sharing(keys, len(order))
     plan = Plan(order, shapes, reuses, keys.flag("attention_k_eq_v"))
     doubled = keys.flag("use_double_wide_mlp")
@@ -53,7 +53,7 @@ def gemma4(keys: Keys) -> Model:
     return altered(model, notes=(*model.notes, SHARED)) if any(reuses) else model
 
 
-def gemma4_shape(keys: Keys, place: int, kind: str) -> Shape:
+def gemma4_shape(keys: Keys, index: int, kind: str) -> Shape:
     """The widths of a layer: `per_layer_config` has those that differ from the usual ones."""
     shape = shape_of(keys)
     configs = per_layer(keys)
@@ -63,7 +63,7 @@ def gemma4_shape(keys: Keys, place: int, kind: str) -> Shape:
         own: Mapping[str, Any] = {"head_dim": width, "num_key_value_heads": heads}
         own = own if kind == FULL else {}
     else:
-        own = configs.get(place, {})
+        own = configs.get(index, {})
     return with_widths(shape, own)
 
 
@@ -79,8 +79,8 @@ def per_layer(keys: Keys) -> dict[int, dict[str, int]] | None:
     """What differs in some layers, by their places; None where the config does not say."""
     Widths = dict[Literal["head_dim", "num_key_value_heads"], Annotated[int, Meta(ge=1)]]
     try:
-        found: Any = convert(keys.get("per_layer_config"), dict[str, Widths] | None)
-        return None if found is None else {int(place): own for place, own in found.items()}
+        widths: Any = convert(keys.get("per_layer_config"), dict[str, Widths] | None)
+        return None if widths is None else {int(index): own for index, own in widths.items()}
     except (ValidationError, ValueError) as error:
         raise keys.refuse("per_layer_config", str(error)) from error
 
@@ -115,9 +115,9 @@ def embedding_gemma2(keys: Keys) -> Model:
 
     def mixers(keys: Keys, style: Style) -> list[Mixer]:
         made = []
-        for place, kind in enumerate(order):
+        for index, kind in enumerate(order):
             usual = own if kind == FULL else {}
-            widths = usual if configs is None else configs.get(place, {})
+            widths = usual if configs is None else configs.get(index, {})
             shape = with_widths(shape_of(keys), widths)
             made.append(attention(keys, style, shape, kind, window=2 * reach))
         return made

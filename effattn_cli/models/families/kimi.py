@@ -51,7 +51,7 @@ def kimi(keys: Keys) -> Model:
             raise keys.refuse(key, "what Kimi-K3 has beyond Kimi Linear is not understood")
     makers = {"linear_attention": kimi_delta, "full_attention": unturned}
     order = kinds(keys, [
-        "full_attention" if place in full else "linear_attention" for place in range(count)
+        "full_attention" if index in full else "linear_attention" for index in range(count)
     ])  # fmt: skip
     half = feeds(keys, sparse_layers(keys, 1), expert_feed)
     return whole(keys, mixers(keys, order, makers), half, notes=predictions(keys))
@@ -61,15 +61,15 @@ def originally(part: Keys, keys: Keys, usual: set[int]) -> set[int]:
     """Takes over what the part says of delta layers; the places of the full ones."""
     names = {"head_dim": "linear_head_dim", "num_heads": "linear_num_heads",
              "short_conv_kernel_size": "linear_conv_kernel_dim"}  # fmt: skip
-    found = {ours: part.get(name) for name, ours in names.items() if name in part}
-    keys.assume(found, derived=True)
+    values = {ours: part.get(name) for name, ours in names.items() if name in part}
+    keys.assume(values, derived=True)
     full, delta = part.numbers("full_attn_layers"), part.numbers("kda_layers")
     if full is None or delta is None:
         return usual
     count = keys.count("num_hidden_layers")
     if sorted([*full, *delta]) != list(range(1, count + 1)):  # they are counted from one
         raise part.refuse("full_attn_layers", f"with kda_layers it does not make {count} layers")
-    return {place - 1 for place in full}
+    return {number - 1 for number in full}
 
 
 def bailing(keys: Keys) -> Model:
@@ -114,7 +114,7 @@ def glm5_next(keys: Keys) -> Model:
             indexed, shared=shared, turned=False)})
         for shared in (False, True)
     ]  # fmt: skip
-    mixing = [both[shared][place] for place, shared in enumerate(shares(keys))]
+    mixing = [both[shared][index] for index, shared in enumerate(shares(keys))]
     half = feeds(keys, sparse_layers(keys, 3), expert_feed)
     keys.skip("swiglu_limit")
     beside = streams(keys, combined=True)
@@ -154,7 +154,7 @@ def minimax(keys: Keys) -> Model:
 def attention_types(keys: Keys) -> list[str]:
     """By the numbers of the original file, 1 being softmax; or every other layer, as is usual."""
     count, types = keys.count("num_hidden_layers"), keys.numbers("attn_type_list")
-    types = [1 - place % 2 for place in range(count)] if types is None else types
+    types = [1 - index % 2 for index in range(count)] if types is None else types
     if len(types) != count:
         raise keys.refuse("attn_type_list", f"{len(types)} kinds for {count} layers")
     return ["full_attention" if softmax_there else "linear_attention" for softmax_there in types]

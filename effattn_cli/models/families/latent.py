@@ -91,7 +91,7 @@ def shares(keys: Keys, usual: int = 1) -> list[bool]:
     if given is None and pattern:
         given = [{"F": "full", "S": "shared"}.get(letter, letter) for letter in pattern]
     if given is None:
-        return [max(place - offset + 1, 0) % every > 0 for place in range(count)]
+        return [max(index - offset + 1, 0) % every > 0 for index in range(count)]
     if len(given) != count or set(map(str, given)) - {"full", "shared"}:
         raise keys.refuse("indexer_types", f"expected {count} of full and shared")
     return [kind == "shared" for kind in given]
@@ -117,8 +117,8 @@ def decoder(
     order = [kind] * count if dense else kinds(keys, kind)
     mixing = mixers(keys, order, {kind: partial(latent, extra=extra)})
     if kind == "indexed_attention":
-        each = {shared: indexed(keys, shared=shared, extra=extra) for shared in (False, True)}
-        mixing = [each[shared] for shared in shares(keys, every)]
+        both = {shared: indexed(keys, shared=shared, extra=extra) for shared in (False, True)}
+        mixing = [both[shared] for shared in shares(keys, every)]
     if dense:
         half = [plain_feed(keys, bias=keys.flag("mlp_bias"))] * count
     else:

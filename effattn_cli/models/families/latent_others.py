@@ -23,7 +23,7 @@ def mistral_large4(keys: Keys) -> Model:
     """Every fourth layer has no positions; queries have no rank, and scales of their own."""
     count, dim = keys.count("num_hidden_layers"), keys.count("hidden_size")
     every = keys.count("no_rope_layer_interval", default=4)
-    turned = keys.numbers("no_rope_layers") or [(place + 1) % every > 0 for place in range(count)]
+    turned = keys.numbers("no_rope_layers") or [(index + 1) % every > 0 for index in range(count)]
     sources = keys.numbers("kv_source_layers") or list(range(count))
     if sources != list(range(count)):
         raise keys.refuse("kv_source_layers", "latents shared by layers are in no variant")
@@ -39,7 +39,7 @@ def mistral_large4(keys: Keys) -> Model:
     half = feeds(keys, sparse_layers(keys, 1), expert_feed)
     notes = [NARROW, "learned scales of queries are counted as weights, and not measured"]
     pairs = zip(shares(keys), turned, strict=True)
-    made = [make(shared=shared, turned=bool(place)) for shared, place in pairs]
+    made = [make(shared=shared, turned=bool(flag)) for shared, flag in pairs]
     table = keys.count("qk_rope_head_dim") // 2
     return whole(keys, made, half, notes=notes, other=table, headless=True)
 

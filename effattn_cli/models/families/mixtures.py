@@ -35,12 +35,12 @@ def qwen2_moe_layout(keys: Keys, count: int) -> list[str]:
     """Every other layer has a window, up to a depth, if windows are on."""
     on = keys.flag("use_sliding_window")
     depth = keys.count("max_window_layers", default=28, minimum=0)
-    return [SLIDING if on and place < depth and not place % 2 else FULL for place in range(count)]
+    return [SLIDING if on and index < depth and not index % 2 else FULL for index in range(count)]
 
 
-def flint_full(place: int, count: int) -> bool:
+def flint_full(index: int, count: int) -> bool:
     """The first two layers, every fourth, and the last."""
-    return place < 2 or place % 4 == 1 or place == count - 1
+    return index < 2 or index % 4 == 1 or index == count - 1
 
 
 TABLE: Mapping[str, tuple[Style, Mixture]] = {
@@ -117,7 +117,7 @@ def dots1(keys: Keys) -> Model:
     def layout(keys: Keys, count: int) -> list[str]:
         depth = keys.count("max_window_layers", default=62, minimum=0)
         windowed = keys.get("sliding_window") is not None
-        return [SLIDING if windowed and place >= depth else FULL for place in range(count)]
+        return [SLIDING if windowed and index >= depth else FULL for index in range(count)]
 
     return with_experts(replace(ATTENTION, qk_norm="head", layout=layout), FIRST, keys)
 
@@ -134,8 +134,8 @@ def cohere2_moe(keys: Keys) -> Model:
     every = keys.count("sliding_window_pattern", default=4)
 
     def layout(_: Keys, count: int) -> list[str]:
-        turns = [(place + 1) % early for place in range(few)]
-        turns += [(place + 1) % every for place in range(count - few)]
+        turns = [(index + 1) % early for index in range(few)]
+        turns += [(index + 1) % every for index in range(count - few)]
         return [SLIDING if turn else FULL for turn in turns]
 
     how = Mixture(

@@ -207,7 +207,7 @@ def modernbert_decoder(keys: Keys) -> Model:
     """The first layer has no norm before its attention: the embedding has one."""
     half = keys.count("local_attention", default=128, minimum=0) // 2
     every = keys.count("global_attn_every_n_layers", default=3)
-    kinds = [SLIDING if place % every else FULL for place in range(keys.count(*LAYERS))]
+    kinds = [SLIDING if index % every else FULL for index in range(keys.count(*LAYERS))]
     biased = keys.flag("norm_bias")
     style = Style(
         norm="layer", norm_bias=biased, activation="gelu", tied=True, embedding_norm=True,

@@ -154,8 +154,8 @@ def original(keys: Keys) -> Model:
 def bamba(keys: Keys) -> Model:
     """Mamba-2 with attention in the layers that a list names."""
     full = set(keys.numbers("attn_layer_indices") or ())
-    order = ["full_attention" if place in full else "linear_attention"
-             for place in range(keys.count("num_hidden_layers"))]  # fmt: skip
+    order = ["full_attention" if index in full else "linear_attention"
+             for index in range(keys.count("num_hidden_layers"))]  # fmt: skip
     makers: dict[str, Make] = {"linear_attention": mamba2, "full_attention": attention}
     feed = plain_feed(keys, bias=keys.flag("mlp_bias"))
     return whole(keys, mixers(keys, order, makers), [feed] * len(order))
@@ -194,10 +194,10 @@ def jamba(keys: Keys) -> Model:
     """Attention in every eighth layer, and experts in every other one."""
     count = keys.count("num_hidden_layers")
     period, offset = keys.count("attn_layer_period"), keys.count("attn_layer_offset", minimum=0)
-    order = ["full_attention" if place % period == offset else "linear_attention"
-             for place in range(count)]  # fmt: skip
+    order = ["full_attention" if index % period == offset else "linear_attention"
+             for index in range(count)]  # fmt: skip
     period, offset = keys.count("expert_layer_period"), keys.count("expert_layer_offset", minimum=0)
-    sparse = [place % period == offset and keys.count("num_experts") > 1 for place in range(count)]
+    sparse = [index % period == offset and keys.count("num_experts") > 1 for index in range(count)]
     makers: dict[str, Make] = {
         "linear_attention": partial(mamba, norms=1),
         "full_attention": partial(attention, biased=False),
@@ -205,7 +205,7 @@ def jamba(keys: Keys) -> Model:
     plain = plain_feed(keys)
     keys.skip("num_experts_per_tok")
     mixed = expert_feed(keys, width=("intermediate_size",), shared=0) if any(sparse) else plain
-    half = [mixed if place else plain for place in sparse]
+    half = [mixed if is_sparse else plain for is_sparse in sparse]
     return whole(keys, mixers(keys, order, makers), half)
 
 

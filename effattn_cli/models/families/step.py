@@ -37,11 +37,11 @@ def heads_of_windows(keys: Keys, usual: int) -> int:
         convert(other, dict[str, Any])
     except ValidationError as error:
         raise keys.refuse("per_layer_config", str(error)) from error
-    found = {heads for own in configs.values() for heads in own.values()}
-    if len(found) > 1:
+    counts = {heads for own in configs.values() for heads in own.values()}
+    if len(counts) > 1:
         raise keys.refuse("per_layer_config", "expected one number of heads for window layers")
     named = keys.get("num_sliding_attention_heads")
-    return next(iter(found), None) or named or other.get("num_attention_heads") or usual
+    return next(iter(counts), None) or named or other.get("num_attention_heads") or usual
 
 
 def mixers(keys: Keys, style: Style) -> list[Mixer]:
@@ -74,7 +74,7 @@ def feeds(keys: Keys, style: Style) -> list[Feed]:
     named = named.split(",") if isinstance(named, str) else named
     sparse = range(DENSE, count) if named is None else {int(layer) for layer in named}
     kinds = own(keys, "mlp_layer_types", count)
-    kinds = kinds or ["sparse" if place in sparse else "dense" for place in range(count)]
+    kinds = kinds or ["sparse" if index in sparse else "dense" for index in range(count)]
     if wrong := set(kinds) - {"dense", "sparse"}:
         raise keys.refuse("mlp_layer_types", f"{min(wrong)!r} is neither dense nor sparse")
     return [mixed if kind == "sparse" else plain for kind in kinds]

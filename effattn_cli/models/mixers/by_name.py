@@ -57,8 +57,8 @@ def _formula(variant: str) -> Formula:
     if variant in FORMULAS:
         return FORMULAS[variant]
     if variant in bundled_names():
-        known = ", ".join(sorted(FORMULAS))
-        raise UsageError(f"there is no formula for the weights of {variant!r}", f"known: {known}")
+        names = ", ".join(sorted(FORMULAS))
+        raise UsageError(f"there is no formula for the weights of {variant!r}", f"known: {names}")
     raise unknown("variant", variant, FORMULAS)
 
 

@@ -111,8 +111,8 @@ def card(variant: Variant) -> RenderableType:
     """All that is known of a variant without running it."""
     table = Table.grid(padding=(0, 2))
     for name, texts in _sections(variant):
-        for place, text in enumerate(texts):
-            table.add_row(Text(name if place == 0 else "", "dim"), text)
+        for index, text in enumerate(texts):
+            table.add_row(Text(name if index == 0 else "", "dim"), text)
     heading = Text.assemble((clean(variant.card.title), "bold"), f" ({clean(variant.name)})")
     return Group(heading, Text(clean(variant.summary)), Text(), table)
 

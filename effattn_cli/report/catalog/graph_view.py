@@ -27,7 +27,7 @@ def document(path: Path, cell: Cell, written: Written) -> Graph:
 def table(graph: Graph) -> RenderableType:
     """A row for each input and output; then the file, and the command that measures it."""
     rows = [_row(port, opens=False) for port in graph.inputs]
-    rows += [_row(port, opens=not place) for place, port in enumerate(graph.outputs)]
+    rows += [_row(port, opens=not index) for index, port in enumerate(graph.outputs)]
     name = f"{units.clean(graph.variant)}, {units.length(graph.seq)} tokens, {graph.setting.title}"
     return Group(
         Text(name, "bold"),

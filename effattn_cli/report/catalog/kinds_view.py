@@ -14,10 +14,10 @@ COLUMNS = (
 NOTE = "effattn schema KIND prints the JSON Schema of a kind."
 
 
-def listing(found: Kinds) -> RenderableType:
+def listing(document: Kinds) -> RenderableType:
     """A row for each kind: its name, its version, and the commands that print it."""
     rows = [
         Row(cells=(Text(one.kind), Text(str(one.version)), Text(", ".join(one.commands))))
-        for one in found.kinds
+        for one in document.kinds
     ]
     return Group(Grid(COLUMNS, rows), Text(), Text(NOTE, "dim"))

@@ -30,13 +30,13 @@ NOTE = (
 
 def shown(machine: Machine, rooflines: Sequence[Roofline]) -> Lines:
     """The machine's facts, then a row for each roofline."""
-    known = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2))
     for name, text in facts(machine).items():
         if text:
-            known.add_row(Text(name, "dim"), Text(units.clean(text)))
+            table.add_row(Text(name, "dim"), Text(units.clean(text)))
     rows = [Row(cells=tuple(map(Text, _row(item)))) for item in rooflines]
     marks = [Text(line) for item in rooflines for line in _marks(item)]
-    return Lines(known, Text(), Grid(COLUMNS, rows), Text(), *marks, Text(NOTE, "dim"))
+    return Lines(table, Text(), Grid(COLUMNS, rows), Text(), *marks, Text(NOTE, "dim"))
 
 
 def _marks(item: Roofline) -> Iterator[str]:

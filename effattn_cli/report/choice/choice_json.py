@@ -32,25 +32,25 @@ def choice(
     chosen: Choice, setting: Setting, relaxed: Sequence[Relaxation], places: Sequence[Place] = ()
 ) -> str:
     """At one length."""
-    found = documents.Choice(
+    document = documents.Choice(
         **_question(chosen.required, setting, places),
         **fields(_choice(chosen)),
         relaxations=tuple(map(_relaxation, relaxed)),
     )
-    return kinds.text(found)
+    return kinds.text(document)
 
 
 def plan(
     choices: Sequence[Choice], single: Choice, setting: Setting, places: Sequence[Place] = ()
 ) -> str:
     """At each of several lengths, and for all of them."""
-    found = documents.Choice(
+    document = documents.Choice(
         **_question(choices[0].required, setting, places),
         answer=sentence.over(choices, single).plain,
         for_all=single.best.label if single.best else None,
         lengths=tuple(map(_choice, choices)),
     )
-    return kinds.text(found)
+    return kinds.text(document)
 
 
 def longest(
@@ -163,6 +163,6 @@ def _known(estimate: Estimate) -> KnownAmount:
 
 def _slack(headroom: Headroom) -> tuple[float, float, float]:
     """What is left of the limit, at the upper end of the interval, the value, the lower end."""
-    known, allowed = headroom.estimate, headroom.limit.max
-    assert known is not None
-    return allowed - known.high, allowed - known.value, allowed - known.low
+    estimate, allowed = headroom.estimate, headroom.limit.max
+    assert estimate is not None
+    return allowed - estimate.high, allowed - estimate.value, allowed - estimate.low

@@ -41,8 +41,8 @@ def column(one: Evaluation, choice: Choice) -> str:
 
 def _at(finding: Finding, choice: Choice) -> str:
     """` at 1k`, where it is of other lengths for others, and so is not to be compared with all."""
-    known = (one.candidate.quality.error for one in choice.evaluations if not one.rejection)
-    seqs = {error.seq for error in known if error is not None}
+    errors = (one.candidate.quality.error for one in choice.evaluations if not one.rejection)
+    seqs = {error.seq for error in errors if error is not None}
     return f" at {units.length(finding.seq)}" if finding.seq != max(seqs, default=0) else ""
 
 
@@ -78,24 +78,24 @@ def origin(finding: Finding) -> str:
 
 def cost(one: Evaluation, seq: int) -> str:
     """What a lossy variant does to a model's weights, as a part of a sentence."""
-    quality, found = one.candidate.quality, one.candidate.quality.error
-    if found is None:
+    quality, error = one.candidate.quality, one.candidate.quality.error
+    if error is None:
         name = units.clean(one.label)
         hint = f"how well is not known (effattn evaluate -v {name})"
         return f"it keeps a model's weights and approximates softmax, {hint}"
-    behind = " only" if found.seq < seq else ""
-    behind += f" (beyond {share(NEAR)} fine-tune it)" if found.low > NEAR else ""
+    behind = " only" if error.seq < seq else ""
+    behind += f" (beyond {share(NEAR)} fine-tune it)" if error.low > NEAR else ""
     if quality.is_useless:
-        return f"it takes a model's weights, which are of no use with {of_error(found)}{behind}"
-    return f"it keeps a model's weights, with {of_error(found)}{behind}"
+        return f"it takes a model's weights, which are of no use with {of_error(error)}{behind}"
+    return f"it keeps a model's weights, with {of_error(error)}{behind}"
 
 
 def learned(quality: Quality) -> Iterator[str]:
     """`it recalls 32 pairs`."""
     for task, word in LOADS.items():
-        found = quality.measured.get(task)
-        if found is not None and task == "recall":
-            yield f"a tiny model {word} {found.value:g} {PAIRS[task]} with it"
+        finding = quality.measured.get(task)
+        if finding is not None and task == "recall":
+            yield f"a tiny model {word} {finding.value:g} {PAIRS[task]} with it"
 
 
 def limits(required: Requirements) -> list[str]:

@@ -67,31 +67,31 @@ def _listed(choice: Choice, *, everything: bool) -> list[Evaluation]:
 
 def _table(listed: Sequence[Evaluation], choice: Choice, *, everything: bool) -> Grid:
     shown = resources(choice)
-    told = everything or choice.best is None
+    detailed = everything or choice.best is None
     columns = (
         Column(title="variant", folds=1),
         *([Column(title="machine", folds=1)] if has_machines(choice) else []),
-        *(_resource_column(name, choice, told=told) for name in shown),
+        *(_resource_column(name, choice, detailed=detailed) for name in shown),
         *([Column(title="cost", right=True)] if is_priced(choice) else []),
         Column(title="swap"),
         *([Column(title="chance", right=True)] if choice.required.limits else []),
-        Column(title="evidence", extra=2 if told else 0, folds=2),
+        Column(title="evidence", extra=2 if detailed else 0, folds=2),
         *(
             [
                 Column(title="decision", min_width=NARROWEST if has_machines(choice) else 0),
                 Column(title=""),
             ]
-            if told
+            if detailed
             else []
         ),
     )
-    return Grid(columns, [_row(one, choice, shown, told=told) for one in listed])
+    return Grid(columns, [_row(one, choice, shown, detailed=detailed) for one in listed])
 
 
-def _resource_column(resource: str, choice: Choice, *, told: bool) -> Column:
+def _resource_column(resource: str, choice: Choice, *, detailed: bool) -> Column:
     """What is not limited makes room for verdicts on machines."""
     limited = resource in {limit.resource for limit in choice.required.limits}
-    spare = told and has_machines(choice) and not limited
+    spare = detailed and has_machines(choice) and not limited
     return Column(title=heading(resource, choice.required), right=True, extra=1 if spare else 0)
 
 
@@ -105,7 +105,7 @@ def resources(choice: Choice) -> list[str]:
     return [name for name in RESOURCES if name in asked or name != "energy"]
 
 
-def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -> Row:
+def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, detailed: bool) -> Row:
     style = "bold" if one is choice.best else ""
     named = [Text(units.clean(one.candidate.typed), style)]
     if has_machines(choice):
@@ -115,12 +115,12 @@ def _row(one: Evaluation, choice: Choice, shown: Sequence[str], *, told: bool) -
     cells = [
         *named,
         *(Text(amount(one, name, choice)) for name in shown),
-        *([Text(cost(one) if told else cost_within(one))] if is_priced(choice) else []),
+        *([Text(cost(one) if detailed else cost_within(one))] if is_priced(choice) else []),
         Text(sentence.swap_of(one)),
         *([Text(budget_phrases.sureness(one))] if choice.required.limits else []),
         Text(evidence_words.column(one, choice)),
     ]
-    if told:
+    if detailed:
         cells.append(Text(decision(one, choice), "" if one.fits else "yellow"))
     return Row(cells=tuple(cells))
 

@@ -174,9 +174,9 @@ def _nearest(one: Evaluation, choice: Choice) -> str:
     """With the chance that it keeps the limits, where that is what it lacks."""
     within = all(headroom.used <= 1 for headroom in one.headrooms)
     sure = f", with a chance of {budget_phrases.sureness(one)}" if within else ""
-    error = None if one.candidate.quality.exact else one.candidate.quality.error
-    known = f", error {share(error.value)}" if error and not choice.required.training else ""
-    return f"{units.clean(one.label)} comes nearest ({amounts(one, choice)}{known}{sure})"
+    finding = None if one.candidate.quality.exact else one.candidate.quality.error
+    error = f", error {share(finding.value)}" if finding and not choice.required.training else ""
+    return f"{units.clean(one.label)} comes nearest ({amounts(one, choice)}{error}{sure})"
 
 
 def unknown_resources(choice: Choice) -> str:

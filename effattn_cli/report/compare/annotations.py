@@ -14,23 +14,23 @@ ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 IN_TITLES = ESCAPES | {":": "%3A", ",": "%2C"}
 
 
-def lines(found: Outcomes, comparisons: Mapping[str, Comparison]) -> Iterator[str]:
+def lines(outcomes: Outcomes, comparisons: Mapping[str, Comparison]) -> Iterator[str]:
     """Errors for what breaks a limit, warnings for what is unclear or, without limits, worse, and
     a notice with the counts.
     """
-    errors = [*_errors(found, comparisons)]
+    errors = [*_errors(outcomes, comparisons)]
     yield from _few("error", errors)
-    warnings = _unclear(found) if any(found.values()) else _worse(comparisons)
+    warnings = _unclear(outcomes) if any(outcomes.values()) else _worse(comparisons)
     yield from _few("warning", [*warnings])
-    yield from _few("notice", [*_notices(found, comparisons)])
+    yield from _few("notice", [*_notices(outcomes, comparisons)])
 
 
-def _few(level: str, told: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _few(level: str, annotations: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Of each a title and words."""
-    shown = told if len(told) <= MOST else told[: MOST - 1]
+    shown = annotations if len(annotations) <= MOST else annotations[: MOST - 1]
     for title, words in shown:
         yield f"::{level} title={_escaped(title, IN_TITLES)}::{_escaped(words, ESCAPES)}"
-    if more := len(told) - len(shown):
+    if more := len(annotations) - len(shown):
         yield f"::{level} title=effattn::and {more} more: see the log"
 
 
@@ -38,11 +38,11 @@ def _escaped(text: str, signs: Mapping[str, str]) -> str:
     return "".join(signs.get(letter, letter) for letter in units.clean(text))
 
 
-def _errors(found: Outcomes, comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, str]]:
-    for name, outcomes in found.items():
-        where = gate_phrases.in_which(name, found)
+def _errors(outcomes: Outcomes, comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, str]]:
+    for name, per_limit in outcomes.items():
+        where = gate_phrases.in_which(name, outcomes)
         settings = change_phrases.settings(comparisons[name])
-        for one in outcomes:
+        for one in per_limit:
             title = _title(one)
             for breach in one.breaches:
                 yield title, f"{gate_phrases.cell(breach, settings)}: {breach.why}{where}"
@@ -54,12 +54,12 @@ def _title(one: Outcome) -> str:
     return f"effattn: {gate_phrases.limit(one.limit)}"
 
 
-def _unclear(found: Outcomes) -> Iterator[tuple[str, str]]:
-    for name, outcomes in found.items():
-        for one in outcomes:
+def _unclear(outcomes: Outcomes) -> Iterator[tuple[str, str]]:
+    for name, per_limit in outcomes.items():
+        for one in per_limit:
             if one.unclear:
                 words = gate_phrases.outcome(one)
-                yield _title(one), words + gate_phrases.in_which(name, found)
+                yield _title(one), words + gate_phrases.in_which(name, outcomes)
 
 
 def _worse(comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, str]]:
@@ -81,11 +81,13 @@ def _changes(pair: Pair, comparison: Comparison) -> Iterator[tuple[str, str]]:
             yield metric.title, f"{place}: {amount} {metric.worse}"
 
 
-def _notices(found: Outcomes, comparisons: Mapping[str, Comparison]) -> Iterator[tuple[str, str]]:
+def _notices(
+    outcomes: Outcomes, comparisons: Mapping[str, Comparison]
+) -> Iterator[tuple[str, str]]:
     for name, comparison in comparisons.items():
         where = f", in {name}" if len(comparisons) > 1 else ""
         counts = change_phrases.counts(comparison) or "nothing that was measured in both"
         yield "effattn compare", f"{counts}{where}"
-        for one in found.get(name, ()):
+        for one in outcomes.get(name, ()):
             if one.passed:
                 yield _title(one), gate_phrases.outcome(one) + where

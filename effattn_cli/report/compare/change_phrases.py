@@ -45,9 +45,9 @@ def amount(change: Change) -> str:
     return f"{percent(change.ratio - 1)}"
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """`+7.7 %`, `-35 %`; never more than two digits, nor less than tenths."""
-    text = f"{100 * share:+.0f}" if abs(share) >= 0.0995 else f"{100 * share:+.1f}"
+    text = f"{100 * fraction:+.0f}" if abs(fraction) >= 0.0995 else f"{100 * fraction:+.1f}"
     return f"{'0' if float(text) == 0 else text} %"
 
 

@@ -23,21 +23,23 @@ from effattn_cli.report.documents.comparisons import (
 )
 
 
-def document(old: str, comparisons: Mapping[str, Comparison], found: Outcomes) -> str:
+def document(old: str, comparisons: Mapping[str, Comparison], outcomes: Outcomes) -> str:
     """One document; a ratio to nothing is null."""
-    every = [one for outcomes in found.values() for one in outcomes]
+    every = [one for per_limit in outcomes.values() for one in per_limit]
     return kinds.text(
         Comparisons(
             old=old,
             passed=all(one.passed for one in every) if every else None,
-            comparisons=tuple(_comparisons(comparisons, found)),
+            comparisons=tuple(_comparisons(comparisons, outcomes)),
         )
     )
 
 
-def _comparisons(comparisons: Mapping[str, Comparison], found: Outcomes) -> Iterator[ComparisonOf]:
+def _comparisons(
+    comparisons: Mapping[str, Comparison], outcomes: Outcomes
+) -> Iterator[ComparisonOf]:
     for name, comparison in comparisons.items():
-        outcomes = found.get(name, ())
+        per_limit = outcomes.get(name, ())
         yield ComparisonOf(
             new=name,
             differences=tuple(differences(comparison)),
@@ -52,8 +54,8 @@ def _comparisons(comparisons: Mapping[str, Comparison], found: Outcomes) -> Iter
             cells=tuple(map(_pair, comparison.pairs)),
             only_old=tuple(record.cell for record in comparison.only_old),
             only_new=tuple(record.cell for record in comparison.only_new),
-            gate=tuple(map(_outcome, outcomes)),
-            breaches=tuple(_breach(breach) for one in outcomes for breach in one.breaches),
+            gate=tuple(map(_outcome, per_limit)),
+            breaches=tuple(_breach(breach) for one in per_limit for breach in one.breaches),
         )
 
 

@@ -125,7 +125,7 @@ def _cells(
         for metric in metrics:
             if any(pair and _is_shown(pair, metric, everything) for pair in row.pairs):
                 shown[metric.name][id(row.record)] = row
-    kept = {place for places in shown.values() for place in places}
+    kept = {key for by_record in shown.values() for key in by_record}
     for series in by_setting(row.record for row in rows if id(row.record) in kept):
         for metric in metrics:
             by_record = shown[metric.name]
@@ -162,9 +162,9 @@ def _row(row: _Partners, metric: Metric) -> Row:
         cells.append(Text(phrases.value(pairs[0].new, metric)))
     changes = [pair.changes.get(metric.name) if pair else None for pair in pairs]
     texts = list(_changed(changes, metric))
-    for place, pair in enumerate(pairs):
-        if pair and changes[place] is None:
-            texts[3 * place + 2] = Text(_no_verdict(pair), "dim")
+    for index, pair in enumerate(pairs):
+        if pair and changes[index] is None:
+            texts[3 * index + 2] = Text(_no_verdict(pair), "dim")
     return Row(cells=(*cells, *texts))
 
 
@@ -261,10 +261,10 @@ def _machine_speed(slowdown: float, advice: str) -> str:
     )
 
 
-def _detectable(share: float) -> str:
-    if share >= 9:
+def _detectable(effect: float) -> str:
+    if effect >= 9:
         return "only changes of 10x or more"
-    return f"changes of about {float(f'{100 * share:.2g}'):g} % or more"
+    return f"changes of about {float(f'{100 * effect:.2g}'):g} % or more"
 
 
 def _shortened(text: str) -> str:

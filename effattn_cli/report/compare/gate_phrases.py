@@ -11,26 +11,26 @@ from effattn_cli.setting import Setting
 Outcomes = Mapping[str, Sequence[Outcome]]  # by the name of the new profile
 
 
-def lines(found: Outcomes, comparisons: Mapping[str, Comparison]) -> Iterator[str]:
+def lines(outcomes: Outcomes, comparisons: Mapping[str, Comparison]) -> Iterator[str]:
     """The cells that break limits, a line each, then a line for each limit.
 
     `gate: latency>5%: broken by 2 of 6 cells`
     """
-    for name, outcomes in found.items():
-        where = in_which(name, found)
+    for name, per_limit in outcomes.items():
+        where = in_which(name, outcomes)
         settings = change_phrases.settings(comparisons[name])
-        for one in outcomes:
+        for one in per_limit:
             for breach in one.breaches:
                 line = f"{limit(one.limit)}: {cell(breach, settings)}: {breach.why}"
                 yield units.clean(f"{line}{where}")
-    for name, outcomes in found.items():
-        for one in outcomes:
-            yield units.clean(f"gate: {limit(one.limit)}: {outcome(one)}{in_which(name, found)}")
+    for name, per_limit in outcomes.items():
+        for one in per_limit:
+            yield units.clean(f"gate: {limit(one.limit)}: {outcome(one)}{in_which(name, outcomes)}")
 
 
-def in_which(name: str, found: Outcomes) -> str:
+def in_which(name: str, outcomes: Outcomes) -> str:
     """`, in new.yaml`, where there are several."""
-    return f", in {name}" if len(found) > 1 else ""
+    return f", in {name}" if len(outcomes) > 1 else ""
 
 
 def limit(one: GateLimit) -> str:

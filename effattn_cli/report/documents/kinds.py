@@ -135,11 +135,11 @@ def _exact(part: dict[str, Any]) -> dict[str, Any]:
     """What is read may leave out a key; what is printed has all of them, usual values too."""
     if "properties" not in part:
         return part
-    told = {name: _without_default(each) for name, each in part["properties"].items()}
+    properties = {name: _without_default(each) for name, each in part["properties"].items()}
     about = {"description": " ".join(part["description"].split())} if "description" in part else {}
     return part | about | {
-        "properties": told,
-        "required": list(told),
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }  # fmt: skip
 

@@ -48,22 +48,22 @@ def _table(task: str, records: Sequence[Evidence]) -> Grid:
 
 
 def _row(task: str, record: Evidence) -> Row:
-    found = record.able(task)
-    learned = None if found is None else ability.best(found)
+    trained = record.able(task)
+    learned = None if trained is None else ability.best(trained)
     name = units.clean(record.cell.label) + ("" if record.cell.setting.causal else " (no mask)")
     kept = ability.state_of_one(record)
     first = [Text(name), Text("" if kept is None else units.size(kept))]
-    if found is None or learned is None:
-        failed = found is not None and all(run.failure for run in found.runs)
+    if trained is None or learned is None:
+        failed = trained is not None and all(run.failure for run in trained.runs)
         return Row(cells=(*first, Text("failed" if failed else "not trained yet", "dim")))
     steps = "-" if learned.steps_to_90 is None else f"{learned.steps_to_90:.0f} steps"
-    accuracies = (Text(_share(learned, place)) for place in range(len(found.loads)))
+    accuracies = (Text(_share(learned, index)) for index in range(len(trained.loads)))
     return Row(cells=(*first, *accuracies, Text(steps), Text(f"{learned.rate:g}")))
 
 
-def _share(learned: ability.Learned, place: int) -> str:
+def _share(learned: ability.Learned, index: int) -> str:
     """`97 %`, or `93-99 %` over the seeds where they differ."""
-    low, high = (round(100 * value) for value in learned.spread(place))
+    low, high = (round(100 * value) for value in learned.spread(index))
     return f"{low} %" if low == high else f"{low}-{high} %"
 
 
@@ -73,8 +73,8 @@ def _notes(
     """Why there are no values, each reason once for a variant; and what they do not tell."""
     said: dict[str, None] = {}
     for record in records:
-        found = record.able(task)
-        for run in () if found is None else found.runs:
+        trained = record.able(task)
+        for run in () if trained is None else trained.runs:
             if run.failure is not None:
                 said[f"{units.clean(record.cell.label)}: {phrases.reason(run.failure)}"] = None
         for name, value in ability.untested(record, variants[record.cell.variant]).items():
@@ -88,9 +88,9 @@ def _notes(
 def sentences(task: str, records: Iterable[Evidence]) -> Iterator[str]:
     """One for each variant: how much of it it can do."""
     for record in records:
-        found = record.able(task)
-        load = None if found is None else ability.held(found)
-        if found is None or load is None:
+        trained = record.able(task)
+        load = None if trained is None else ability.held(trained)
+        if trained is None or load is None:
             continue
         name, what = units.clean(record.cell.label), TASKS[task].load
         kept = ability.state_of_one(record)
@@ -98,4 +98,4 @@ def sentences(task: str, records: Iterable[Evidence]) -> Iterator[str]:
         if load:
             yield f"{name} gets 90 % right up to {load} {what}{state}."
         else:
-            yield f"{name} does not get 90 % right at {found.loads[0]} {what}{state}."
+            yield f"{name} does not get 90 % right at {trained.loads[0]} {what}{state}."

@@ -41,7 +41,7 @@ def _setting(cell: Cell) -> str:
     return f"{units.length(cell.seq)} tokens, {causal}, {heads} of {width}, {setting.dtype}"
 
 
-def _errors(found: Evaluation, records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
+def _errors(evaluation: Evaluation, records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
     columns = [
         Column(title="variant", folds=1),
         Column(title="FLOPs", right=True),
@@ -52,16 +52,16 @@ def _errors(found: Evaluation, records: Sequence[Evidence], regimes: Sequence[st
     for record in records:
         state = "" if record.state_bytes is None else units.size(record.state_bytes)
         flops = "" if record.cost is None else units.count(record.cost.flops)
-        cells = [Text(named(found, record)), Text(flops), Text(state)]
+        cells = [Text(named(evaluation, record)), Text(flops), Text(state)]
         cells += [_error(fidelity.of_regime(record, regime)) for regime in regimes]
         rows.append(Row(cells=tuple(cells)))
     return Grid(columns, rows)
 
 
-def _error(found: Fidelity | None) -> Text:
-    mean = None if found is None else fidelity.mean(found.errors)
-    if found is None or mean is None:
-        return Text("failed" if found is not None and found.failure else "-", "dim")
+def _error(measured: Fidelity | None) -> Text:
+    mean = None if measured is None else fidelity.mean(measured.errors)
+    if measured is None or mean is None:
+        return Text("failed" if measured is not None and measured.failure else "-", "dim")
     half = "" if mean.half is None or mean.value < LEAST else f" ±{units.percent(mean.half)}"
     return Text(share(mean.value) + half.removesuffix(" %"))
 
@@ -70,14 +70,14 @@ def share(value: float) -> str:
     return f"<{100 * LEAST:g} %" if value < LEAST else units.percent(value)
 
 
-def _overlaps(found: Evaluation, records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
+def _overlaps(evaluation: Evaluation, records: Sequence[Evidence], regimes: Sequence[str]) -> Grid:
     columns = [
         Column(title="variant", folds=1),
         *(Column(title=regime, right=True) for regime in regimes),
     ]
     rows = []
     for record in records:
-        cells = [Text(named(found, record))]
+        cells = [Text(named(evaluation, record))]
         for regime in regimes:
             one = fidelity.of_regime(record, regime)
             mean = None if one is None else fidelity.mean(one.overlaps)
@@ -97,23 +97,23 @@ def _notes(records: Iterable[Evidence]) -> Iterator[str]:
     yield from said
 
 
-def sentences(found: Evaluation, records: Sequence[Evidence], limit: float) -> Iterator[str]:
+def sentences(evaluation: Evaluation, records: Sequence[Evidence], limit: float) -> Iterator[str]:
     """One for each variant: which value of its knob a trained model can live with, and where."""
     for nearness in fidelity.nearnesses(records, limit):
         if nearness.near or nearness.beyond:
-            yield _sentence(found, nearness, limit)
+            yield _sentence(evaluation, nearness, limit)
 
 
-def _sentence(found: Evaluation, nearness: fidelity.Nearness, limit: float) -> str:
+def _sentence(evaluation: Evaluation, nearness: fidelity.Nearness, limit: float) -> str:
     name, several = units.clean(nearness.variant), nearness.choices > 1
     by_choice: dict[str, list[str]] = {}
     for regime, record in nearness.near.items():
-        knob = f"with {knobs(found, record) or 'its defaults'} " if several else ""
+        knob = f"with {knobs(evaluation, record) or 'its defaults'} " if several else ""
         by_choice.setdefault(knob, []).append(regime)
     start = f"With an error below {units.percent(limit)}, a trained model can live with {name}"
     if not nearness.near:
         regime, (record, error) = min(nearness.beyond.items(), key=lambda item: item[1][1])
-        knob = f" with {knobs(found, record)}" if several else ""
+        knob = f" with {knobs(evaluation, record)}" if several else ""
         return f"{start} nowhere: it comes nearest {_where([regime])}{knob}, {share(error)}."
     if not nearness.beyond and len(by_choice) == 1 and len(nearness.near) > 1:
         return f"{start} {next(iter(by_choice))}in every regime."
@@ -140,17 +140,17 @@ def _where(regimes: Collection[str]) -> str:
     return " and ".join(texts + ([f"in {_listed(random)}"] if random else []))
 
 
-def named(found: Evaluation, record: Evidence) -> str:
+def named(evaluation: Evaluation, record: Evidence) -> str:
     """The label, with the values of its knobs where they are usual, too."""
-    cell, text = record.cell, knobs(found, record)
+    cell, text = record.cell, knobs(evaluation, record)
     shown = {f"{name}={value}": None for name, value in cell.options.items()}
     shown |= dict.fromkeys(text.split(", ") if text else ())
     return units.clean(f"{cell.variant}:{','.join(shown)}" if shown else cell.variant)
 
 
-def knobs(found: Evaluation, record: Evidence) -> str:
+def knobs(evaluation: Evaluation, record: Evidence) -> str:
     """`window=256`; what says how near it comes."""
-    variant = found.variants[record.cell.variant]
+    variant = evaluation.variants[record.cell.variant]
     usual = {option.name: option.default for option in variant.options}
     values = {name: record.cell.options.get(name, usual.get(name)) for name in variant.card.knobs}
     return ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)

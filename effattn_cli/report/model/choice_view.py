@@ -213,5 +213,5 @@ def shortfall(option: Option) -> str:
 
 def _nearest(answer: Answer) -> Option | None:
     """The likeliest; of equals the one of least memory."""
-    known = [option for option in answer.options if option.probability is not None]
-    return max(known, key=lambda o: (o.probability or 0.0, -o.memory.total), default=None)
+    options = [option for option in answer.options if option.probability is not None]
+    return max(options, key=lambda o: (o.probability or 0.0, -o.memory.total), default=None)

@@ -20,16 +20,16 @@ def columns(answer: Answer) -> list[Column]:
 
 def cells(option: Option) -> list[str]:
     """Of the worst of the mixers that the layout puts in; nothing where it puts in none."""
-    return [_worst(task, [*found.values()]) for task, found in option.layout.findings.items()]
+    return [_worst(task, [*findings.values()]) for task, findings in option.layout.findings.items()]
 
 
-def _worst(task: Task, found: list[Finding | None]) -> str:
-    known = [one.value for one in found if one is not None]
-    if len(known) < len(found):
+def _worst(task: Task, findings: list[Finding | None]) -> str:
+    values = [one.value for one in findings if one is not None]
+    if len(values) < len(findings):
         return "?"
-    if not known:
+    if not values:
         return ""
-    return share(max(known)) if task == "fidelity" else f"{min(known):g}"
+    return share(max(values)) if task == "fidelity" else f"{min(values):g}"
 
 
 def notes(answer: Answer) -> Iterator[str]:
@@ -50,6 +50,6 @@ def notes(answer: Answer) -> Iterator[str]:
 
 def _unknown(answer: Answer, task: Task) -> list[str]:
     """The mixers of which it is not known."""
-    found = (option.layout.findings[task].items() for option in answer.options)
-    unknown = [label for each in found for label, finding in each if finding is None]
+    findings = (option.layout.findings[task].items() for option in answer.options)
+    unknown = [label for items in findings for label, finding in items if finding is None]
     return [label for label in dict.fromkeys(unknown) if label != QUANTISED]

@@ -27,7 +27,7 @@ def document(answers: Sequence[Budgets]) -> str:
 
 def _layout(answer: Budgets) -> Layout:
     model, counts = answer.model, answer.model.distinct()
-    places = {layer: place for place, layer in enumerate(counts)}
+    indices = {layer: index for index, layer in enumerate(counts)}
     return Layout(
         name=model.name,
         family=model.family,
@@ -41,7 +41,7 @@ def _layout(answer: Budgets) -> Layout:
         tied=model.tied,
         other=model.other,
         layers=tuple(CountedLayer(**asdict(layer), count=n) for layer, n in counts.items()),
-        order=tuple(places[replace(layer, repeated=False)] for layer in model.layers),
+        order=tuple(indices[replace(layer, repeated=False)] for layer in model.layers),
         notes=model.notes,
         budgets=tuple(map(_budget, answer.budgets)),
         fits=tuple(FitAt(batch=f.batch, context=f.context, paged=f.paged) for f in answer.fits),

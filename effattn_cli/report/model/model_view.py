@@ -181,8 +181,8 @@ def kept_words(kept: Kept, cache: CacheForm, plain: Dtype) -> str:
     if kept.every is None:
         return f"{size} {SHORT[kept.what]}"
     token = "source token" if kept.source else "token"
-    each = f"a {token}" if kept.every == 1 else f"for {kept.every} {token}s"
-    return f"{size} {each}" + (
+    per = f"a {token}" if kept.every == 1 else f"for {kept.every} {token}s"
+    return f"{size} {per}" + (
         f", {units.length(kept.max_tokens)} at most" if kept.max_tokens else ""
     )
 

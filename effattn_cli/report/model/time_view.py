@@ -51,10 +51,10 @@ def grid(members: Sequence[Pass]) -> Grid:
 def _rows(own: dict[int, Pass], seqs: Sequence[int], *, several: bool) -> Iterator[Row]:
     """Those of one layout."""
     first = own[seqs[0]]
-    for place, share in enumerate(first.shares):
-        cells = [_each(own[seq].shares[place]) for seq in seqs if seq in own]
+    for index, share in enumerate(first.shares):
+        cells = [_each(own[seq].shares[index]) for seq in seqs if seq in own]
         texts = (part_words(share), str(share.part.count), *cells)
-        yield Row(cells=tuple(map(Text, texts)), opens=place == 0)
+        yield Row(cells=tuple(map(Text, texts)), opens=index == 0)
     whole = WHAT[first.setting.phase]
     name = f"{whole}: {first.model.name}" if several else whole
     totals = [_total(own[seq]) for seq in seqs if seq in own]
@@ -114,33 +114,33 @@ def notes(made: Sequence[Pass]) -> Iterator[str]:
         yield "~ predicted from a measured length"
     if any(estimate.busy for estimate in estimates):
         yield "! other processes kept the machine busy: the latency may be too high"
-    for each in made:
-        for share in each.missing[:1]:
-            where = f"{each.setting.phase} at {units.length(each.seq)}"
+    for whole in made:
+        for share in whole.missing[:1]:
+            where = f"{whole.setting.phase} at {units.length(whole.seq)}"
             yield f"{where}: {part_words(share)} has no measured latency"
 
 
 def findings(made: Sequence[Pass]) -> Iterator[str]:
     """The longest length of each setting in a sentence."""
     for members in by_setting(made).values():
-        longest = max(each.seq for each in members)
-        for each in members:
-            if each.seq == longest and each.total is not None:
-                yield _finding(each)
+        longest = max(whole.seq for whole in members)
+        for whole in members:
+            if whole.seq == longest and whole.total is not None:
+                yield _finding(whole)
 
 
-def _finding(each: Pass) -> str:
-    assert each.total is not None
-    name, seq = each.model.name, units.length(each.seq)
-    seconds = units.seconds(each.total.value)
-    verb = {"forward": "reads", "train": "trains on", "decode": "makes"}[each.setting.phase]
-    if each.setting.phase == "decode":
-        text = f"{name} makes a token after {seq} in {seconds} ({_rate(each)} tokens/s)"
+def _finding(whole: Pass) -> str:
+    assert whole.total is not None
+    name, seq = whole.model.name, units.length(whole.seq)
+    seconds = units.seconds(whole.total.value)
+    verb = {"forward": "reads", "train": "trains on", "decode": "makes"}[whole.setting.phase]
+    if whole.setting.phase == "decode":
+        text = f"{name} makes a token after {seq} in {seconds} ({_rate(whole)} tokens/s)"
     else:
         text = f"{name} {verb} {seq} tokens in {seconds}"
-    if each.mixing is not None and each.max_speedup is not None:
+    if whole.mixing is not None and whole.max_speedup is not None:
         text += (
-            f"; its mixers take {units.percent(each.mixing)} of that: no other could make the"
-            f" model more than {units.ratio(each.max_speedup)} as fast"
+            f"; its mixers take {units.percent(whole.mixing)} of that: no other could make the"
+            f" model more than {units.ratio(whole.max_speedup)} as fast"
         )
     return f"{text}."

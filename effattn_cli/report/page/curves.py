@@ -32,8 +32,8 @@ class Curves:
         return {label: points for label, points in every.items() if points}
 
     def _points(self, label: str) -> Points:
-        found = [(r.cell.seq, self.metric.read(r)) for r in self.series.curve(label)]
-        return [(seq, each) for seq, each in found if each is not None and each.value > 0]
+        points = [(r.cell.seq, self.metric.read(r)) for r in self.series.curve(label)]
+        return [(seq, e) for seq, e in points if e is not None and e.value > 0]
 
 
 def chart(curves: Curves, scope: Sequence[Curves] = (), above: str = "") -> Chart | None:
@@ -100,12 +100,12 @@ def _faint(frame: Frame, label: str, points: Points) -> str:
 def _band(frame: Frame, style: int, points: Points) -> str:
     """The 95 % intervals; a bar of one point alone."""
     if len(points) == 1:
-        ((seq, each),) = points
+        ((seq, estimate),) = points
         x = frame.x(seq)
-        bar = f"M{n(x - 5)} {n(frame.y(each.high))}h10V{n(frame.y(each.low))}h-10z"
+        bar = f"M{n(x - 5)} {n(frame.y(estimate.high))}h10V{n(frame.y(estimate.low))}h-10z"
         return tag("path", class_=f"c{style} band", d=bar)
-    high = [(seq, each.high) for seq, each in points]
-    low = [(seq, each.low) for seq, each in reversed(points)]
+    high = [(seq, estimate.high) for seq, estimate in points]
+    low = [(seq, estimate.low) for seq, estimate in reversed(points)]
     return tag("path", class_=f"c{style} band", d=_path(frame, [*high, *low]) + "z")
 
 
@@ -120,9 +120,9 @@ def _line(frame: Frame, style: int, points: Points) -> str:
              for kind, parts in pieces.items() if parts]  # fmt: skip
     for hollow in (False, True):
         places = [
-            (frame.x(seq), frame.y(each.value))
-            for seq, each in points
-            if (each.basis != "measured") == hollow
+            (frame.x(seq), frame.y(estimate.value))
+            for seq, estimate in points
+            if (estimate.basis != "measured") == hollow
         ]
         lines.append(svg.marks(style, places, hollow=hollow))
     return "".join(lines)
@@ -135,8 +135,8 @@ def _failures(frame: Frame, curves: Curves) -> Iterator[str]:
         for record in curves.series.curve(label):
             if record.failure is not None:
                 seq = record.cell.seq
-                place = stacked[seq] = stacked.get(seq, -1) + 1
-                x, y = frame.x(seq) - 11 * place, svg.TOP
+                index = stacked[seq] = stacked.get(seq, -1) + 1
+                x, y = frame.x(seq) - 11 * index, svg.TOP
                 why = f"{label} at {units.length(seq)}: {phrases.reason(record.failure)}"
                 cross = f"M{n(x - 4)} {n(y - 4)}l8 8m0-8l-8 8"
                 yield tag("path", tag("title", svg.text(why)), class_=f"c{style} cross", d=cross)

@@ -40,7 +40,7 @@ def page(profiles: Mapping[str, Profile], wish: Wish | None = None) -> str:
         before = f"p{number}" if several else ""
         views = _views(profile, wish)
         entries = {
-            f"{before}s{place}": _heading(shown, views) for place, shown in enumerate(views, 1)
+            f"{before}s{index}": _heading(shown, views) for index, shown in enumerate(views, 1)
         }
         links.append((name if several else "", entries, views))
         if several:

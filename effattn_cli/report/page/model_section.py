@@ -26,38 +26,38 @@ def section(profile: Profile, before: str) -> Iterator[str]:
     for setting, members in by_setting(made).items():
         title = time_view.title(setting)
         parts.append(tag("h3", text(title)))
-        known = [each for each in members if each.mixing is not None]
-        if known:
-            parts.append(tag("figure", _bars(known, title)))
+        timed = [each for each in members if each.mixing is not None]
+        if timed:
+            parts.append(tag("figure", _bars(timed, title)))
         parts.append(tables.grid(time_view.grid(members), f"Seconds of the parts: {title}"))
     sentences = [*time_view.findings(made), *time_view.notes(made)]
     parts += [tag("p", text(sentence), class_="reading") for sentence in sentences]
     yield tag("section", "".join(parts), class_="model")
 
 
-def _bars(known: Sequence[Pass], title: str) -> str:
+def _bars(timed: Sequence[Pass], title: str) -> str:
     """A bar for each pass, as long as its time against the longest: mixers, then the rest."""
-    longest = max(each.total.value for each in known if each.total is not None)
+    longest = max(each.total.value for each in timed if each.total is not None)
     room = WIDTH - NAME - VALUE
     parts = [
         tag("title", text(f"Where the time goes: {title}")),
-        tag("desc", text("; ".join(map(_words, known)))),
+        tag("desc", text("; ".join(map(_words, timed)))),
     ]
-    for number, each in enumerate(known):
-        assert each.total is not None
-        assert each.mixing is not None
+    for number, whole in enumerate(timed):
+        assert whole.total is not None
+        assert whole.mixing is not None
         top = number * (BAR + GAP)
-        whole = room * each.total.value / longest
-        mixers = whole * each.mixing
-        name = f"{_layout(each)} {units.length(each.seq)}"
+        width = room * whole.total.value / longest
+        mixers = width * whole.mixing
+        name = f"{_layout(whole)} {units.length(whole.seq)}"
         parts += [
             tag("text", text(name), x=NAME - 8, y=top + 15, class_="tick end"),
             _bar(NAME, top, mixers, "c1", 0.85),
-            _bar(NAME + mixers, top, whole - mixers, "c1", 0.25),
-            tag("text", text(units.seconds(each.total.value)), x=f"{NAME + whole + 6:.1f}",
+            _bar(NAME + mixers, top, width - mixers, "c1", 0.25),
+            tag("text", text(units.seconds(whole.total.value)), x=f"{NAME + width + 6:.1f}",
                 y=top + 15, class_="tick"),
         ]  # fmt: skip
-    height = len(known) * (BAR + GAP)
+    height = len(timed) * (BAR + GAP)
     drawn = tag(
         "svg", "".join(parts), viewBox=f"0 0 {WIDTH} {height}", role="img", class_="chart",
         width=WIDTH, height=height,
@@ -73,14 +73,14 @@ def _bar(left: float, top: float, width: float, colour: str, opacity: float) -> 
     )  # fmt: skip
 
 
-def _layout(each: Pass) -> str:
+def _layout(whole: Pass) -> str:
     """What sets a layout apart, short."""
-    _, comma, rest = each.model.name.partition(", ")
+    _, comma, rest = whole.model.name.partition(", ")
     return rest[:32] if comma else "as it is"
 
 
-def _words(each: Pass) -> str:
-    assert each.total is not None
-    share = units.percent(each.mixing or 0.0)
-    seconds = units.seconds(each.total.value)
-    return f"{each.model.name} at {units.length(each.seq)}: {seconds}, mixers {share}"
+def _words(whole: Pass) -> str:
+    assert whole.total is not None
+    share = units.percent(whole.mixing or 0.0)
+    seconds = units.seconds(whole.total.value)
+    return f"{whole.model.name} at {units.length(whole.seq)}: {seconds}, mixers {share}"

@@ -21,16 +21,16 @@ class Styles:
 
     def of(self, labels: Sequence[str]) -> dict[str, int]:
         """A number for each of at most `CURVES` labels."""
-        found: dict[str, int] = {label: 0 for label in labels if label == self.baseline}
+        numbers: dict[str, int] = {label: 0 for label in labels if label == self.baseline}
         for label in labels:
-            if self.known.get(label, 0) not in {0, *found.values()}:
-                found[label] = self.known[label]
-        left = (number for number in range(1, CURVES) if number not in found.values())
+            if self.known.get(label, 0) not in {0, *numbers.values()}:
+                numbers[label] = self.known[label]
+        left = (number for number in range(1, CURVES) if number not in numbers.values())
         for label in labels:
-            if label not in found:
-                found[label] = next(left, 0)
-        self.known |= {label: number for label, number in found.items() if number}
-        return found
+            if label not in numbers:
+                numbers[label] = next(left, 0)
+        self.known |= {label: number for label, number in numbers.items() if number}
+        return numbers
 
 
 def picked(series: Series, baseline: str | None) -> list[str]:
@@ -49,13 +49,13 @@ def picked(series: Series, baseline: str | None) -> list[str]:
 
 def _ranked(series: Series, metric: Metric) -> list[str]:
     """Labels with a value, the longest length first, and then the least value."""
-    found: dict[str, tuple[int, float]] = {}
+    ranks: dict[str, tuple[int, float]] = {}
     for label in series.labels:
         for record in series.curve(label):
             value = metric.value(record) if record.failure is None else None
             if value:
-                found[label] = (-record.cell.seq, value)
-    return sorted(found, key=lambda label: found[label])
+                ranks[label] = (-record.cell.seq, value)
+    return sorted(ranks, key=lambda label: ranks[label])
 
 
 def by_latency(series: Series, baseline: str | None) -> list[str]:

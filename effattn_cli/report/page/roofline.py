@@ -26,7 +26,7 @@ class Attained:
 
 def attained(series: Series, rooflines: Sequence[Roofline]) -> dict[str, list[Attained]]:
     """By label, from the shortest length on, wherever the utilisation is known."""
-    found: dict[str, list[Attained]] = {}
+    points: dict[str, list[Attained]] = {}
     for label in series.labels:
         for record in series.curve(label):
             used, cost, seconds = (
@@ -35,8 +35,8 @@ def attained(series: Series, rooflines: Sequence[Roofline]) -> dict[str, list[At
             if used is not None and cost and seconds and cost.flops and cost.moved_bytes:
                 intensity, rate = cost.flops / cost.moved_bytes, cost.flops / seconds
                 one = Attained(record=record, intensity=intensity, rate=rate, used=used)
-                found.setdefault(label, []).append(one)
-    return found
+                points.setdefault(label, []).append(one)
+    return points
 
 
 def chart(series: Series, rooflines: Sequence[Roofline], styles: Mapping[str, int]) -> Chart | None:

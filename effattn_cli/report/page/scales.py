@@ -106,7 +106,7 @@ def placed(
     every place is taken. The earlier points choose first.
     """
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
-    found: list[tuple[float, float] | None] = []
+    places: list[tuple[float, float] | None] = []
     for (x, y), width in zip(points, widths, strict=True):
         choice = None
         for left, middle in _beside(x, y, width, height):
@@ -115,8 +115,8 @@ def placed(
                 taken.append(box)
                 choice = left, middle
                 break
-        found.append(choice)
-    return found
+        places.append(choice)
+    return places
 
 
 def _beside(x: float, y: float, width: float, height: float) -> Iterator[tuple[float, float]]:

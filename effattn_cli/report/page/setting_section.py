@@ -174,8 +174,8 @@ def _crossovers(shown: View) -> Iterator[str]:
     if len(shown.series.seqs) < 2:
         return
     with suppress(UsageError):  # nothing to cross
-        found = crossover_view.table(shown.profile)
-        content = tables.lines(found, "Crossover lengths", shown.series.setting.title)
+        crossovers = crossover_view.table(shown.profile)
+        content = tables.lines(crossovers, "Crossover lengths", shown.series.setting.title)
         few = len(shown.series.labels) <= ROWS // 2
         yield tag("h3", "Crossovers")
         yield details("From which length on each variant is better", content, is_open=few)

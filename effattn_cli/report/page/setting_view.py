@@ -76,8 +76,8 @@ class View:
         records, variants = self.series.records, profile.variants
         under = utilisation.of(setting, profile.rooflines)
         codes = {name: variant.code for name, variant in variants.items()}
-        known = evidence(self.wish.evaluations, setting, codes)
-        every = candidates(records, required, variants, (), profile.scores, under, known)
+        quality = evidence(self.wish.evaluations, setting, codes)
+        every = candidates(records, required, variants, (), profile.scores, under, quality)
         scored = profile.scores.of if profile.scores else None
         return choose(every, self.wish.seq or self.series.seqs[-1], required, scored=scored)
 

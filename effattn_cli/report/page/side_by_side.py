@@ -87,9 +87,9 @@ def _changes(profiles: Mapping[str, Profile]) -> Iterator[str]:
     names = list(profiles)
     old = profiles[names[0]]
     comparisons = {name: compare(old, profiles[name]) for name in names[1:]}
-    told = [*comparison_view.opening(comparisons, names[0])]
+    opening = [*comparison_view.opening(comparisons, names[0])]
     yield tag("h3", text(f"Changes against {units.clean(names[0])}"))
-    yield _list(told)
+    yield _list(opening)
     for block in comparison_view.blocks(comparisons, all=False):
         content = tables.grid(block.grid, block.title)
         yield details(block.title, content, is_open=not block.folds)

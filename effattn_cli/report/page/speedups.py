@@ -25,9 +25,9 @@ def rows(series: Series, baseline: str | None) -> list[tuple[str, list[Point]]]:
     if baseline not in series.labels:
         return []
     labels = [label for label in series.labels if label != baseline]
-    found = [(label, [_point(series, label, baseline, seq) for seq in series.seqs])
+    pairs = [(label, [_point(series, label, baseline, seq) for seq in series.seqs])
              for label in labels]  # fmt: skip
-    return sorted(found, key=lambda row: [-_ratio(point) for point in reversed(row[1])])
+    return sorted(pairs, key=lambda row: [-_ratio(point) for point in reversed(row[1])])
 
 
 def _point(series: Series, label: str, baseline: str, seq: int) -> Point:

@@ -76,17 +76,17 @@ def markup(words: Text) -> str:
     return "".join([*parts, text(words.plain[end:])])
 
 
-def lines(shown: Group, caption: str, known: str = "") -> str:
-    """What a terminal shows, one below the other: sentences and tables. What is `known`, because
-    it stands above, is left out.
+def lines(shown: Group, caption: str, above: str = "") -> str:
+    """What a terminal shows, one below the other: sentences and tables. What stands `above`
+    already is left out.
     """
-    return "".join(part for item in shown.renderables for part in _item(item, caption, known))
+    return "".join(part for item in shown.renderables for part in _item(item, caption, above))
 
 
-def _item(item: RenderableType, caption: str, known: str) -> Iterator[str]:
+def _item(item: RenderableType, caption: str, above: str) -> Iterator[str]:
     if isinstance(item, Grid):
         yield grid(item, caption)
-    elif isinstance(item, Text) and item.plain.strip() not in {"", known}:
+    elif isinstance(item, Text) and item.plain.strip() not in {"", above}:
         classes = _classes(item)
         yield tag("p", markup(item), class_="reading" if "dim" in classes else " ".join(classes))
 

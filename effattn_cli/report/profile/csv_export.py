@@ -46,8 +46,8 @@ def _rows(profile: Profile) -> Iterator[list[object]]:
         place = [cell.label, cell.variant, cell.seq, *cell.setting.values().values()]
         percentiles = (metric.value(record) for metric in PERCENTILES.values())
         ratio = ratios.get(cell, (None,) * len(RATIOS))
-        found = (*_metrics(record), *percentiles, *ratio, *_others(record), *origin)
-        yield [_safe(value) for value in (*place, *found)]
+        values = (*_metrics(record), *percentiles, *ratio, *_others(record), *origin)
+        yield [_safe(value) for value in (*place, *values)]
 
 
 def _ratios(profile: Profile) -> dict[Cell, tuple[object, ...]]:

@@ -16,15 +16,16 @@ COLUMNS = (Column(title="where"), Column(title="what is there"), Column(title="r
 
 def planned(fleet: Fleet) -> Group:
     """What would run where."""
-    rows = [
-        Row(cells=(Text(units.clean(each.name)), Text(units.clean(each.place)), Text(each.command)))
-        for each in fleet.workers
+    texts = [
+        (units.clean(worker.name), units.clean(worker.place), worker.command)
+        for worker in fleet.workers
     ]
+    rows = [Row(cells=tuple(map(Text, row))) for row in texts]
     cells = f"{units.number(fleet.cells, 'cell')} in all; " if fleet.cells is not None else ""
     return Group(Grid(COLUMNS, rows), Text(f"{cells}profiles go to {fleet.folder}", "dim"))
 
 
-def profiles(found: Mapping[Path, Profile]) -> tuple[FleetProfile, ...]:
+def profiles(by_path: Mapping[Path, Profile]) -> tuple[FleetProfile, ...]:
     return tuple(
         FleetProfile(
             path=str(path),
@@ -33,5 +34,5 @@ def profiles(found: Mapping[Path, Profile]) -> tuple[FleetProfile, ...]:
             runs=sum(len(record.runs) for record in profile.records),
             finished=profile.finished,
         )
-        for path, profile in found.items()
+        for path, profile in by_path.items()
     )

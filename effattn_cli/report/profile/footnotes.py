@@ -73,11 +73,11 @@ def _masked(records: Iterable[Record]) -> Iterator[str]:
     by_label: dict[str, list[float]] = {}
     for record in records:
         if record.cost and record.cost.flops and record.masked_flops:
-            share = record.masked_flops / record.cost.flops
-            by_label.setdefault(units.clean(record.cell.label), []).append(share)
-    for name, shares in by_label.items():
-        if max(shares) >= LEAST:
-            span = usage_notes.span(shares, units.percent)
+            fraction = record.masked_flops / record.cost.flops
+            by_label.setdefault(units.clean(record.cell.label), []).append(fraction)
+    for name, fractions in by_label.items():
+        if max(fractions) >= LEAST:
+            span = usage_notes.span(fractions, units.percent)
             yield f"{name}: {span} of its FLOPs compute scores that are then masked out"
 
 

@@ -71,13 +71,13 @@ class _Table:
         labels = sorted(self.series.labels, key=lambda label: label != self.baseline)
         for seq in self.series.seqs:
             there = [record for label in labels if (record := self.series.find(label, seq))]
-            for place, record in enumerate(there):
+            for index, record in enumerate(there):
                 cells = [make(record) for _, make in fields]
-                cells[0] = cells[0] if place == 0 else Text()
+                cells[0] = cells[0] if index == 0 else Text()
                 if record.failure is not None:
                     before = 1 + [column.title for column, _ in fields].index("variant")
                     cells[before:] = [Text(phrases.reason(record.failure), "red")]
-                yield Row(cells=tuple(cells), opens=place == 0 and len(labels) > 1)
+                yield Row(cells=tuple(cells), opens=index == 0 and len(labels) > 1)
 
     def _fields(self) -> Iterator[Field]:
         setting = self.series.setting
