@@ -77,7 +77,7 @@ class LayoutPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def build(self) -> "list[Layer | None]":
         """The mixer of each layer, with fresh weights, None where there is none. Imports torch."""
-        from effattn_cli.measure.workload import DTYPES, config  # noqa: PLC0415
+        from effattn_cli.measure.modules import DTYPES, config  # noqa: PLC0415
 
         setting = Setting(dtype=self.model.dtype)
         made: list[Layer | None] = []
@@ -152,7 +152,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         A plugin's code is taken from `plugins` only, never from a place that the file names.
         """
-        from effattn_cli.measure.workload import DTYPES, config  # noqa: PLC0415
+        from effattn_cli.measure.modules import DTYPES, config  # noqa: PLC0415
 
         cell = Cell(variant=rule.variant, options=rule.options, seq=rule.up_to, setting=self.shape)
         variant = catalog.load(rule.variant, Catalog(plugins).source(rule.variant).plugin)

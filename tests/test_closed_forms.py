@@ -12,7 +12,7 @@ import pytest
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Layer
 from effattn_cli.measure.counting import count
-from effattn_cli.measure.workload import config
+from effattn_cli.measure.modules import config
 from effattn_cli.records import Cell, Cost
 from effattn_cli.setting import Phase, Setting
 from tests.forms.work import Case

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from benchmarks.peers.peer import Inputs, Peer, known
 from effattn_cli import catalog
 from effattn_cli.attention import Attention, Layer
-from effattn_cli.measure.workload import build, config
+from effattn_cli.measure.modules import config
+from effattn_cli.measure.workload import build
 
 TOKENS = 512
 

@@ -20,8 +20,8 @@ from effattn_cli.evaluate import tensor_file
 from effattn_cli.evaluate.decoding_state import kept_bytes
 from effattn_cli.evaluate.drawing import Drawn, draw, rows
 from effattn_cli.evaluation import OWN, Fidelity
+from effattn_cli.measure.modules import DTYPES, config
 from effattn_cli.measure.output_check import NotFinite
-from effattn_cli.measure.workload import DTYPES, config
 from effattn_cli.records import Cell
 
 LARGEST = 10  # weights of a query that are looked for

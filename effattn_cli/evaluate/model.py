@@ -10,7 +10,7 @@ from effattn_cli.attention import FeedForward, Layer
 from effattn_cli.errors import Unsupported
 from effattn_cli.evaluate.task_specs import Task
 from effattn_cli.evaluate.tasks import NOT_ASKED, Batch
-from effattn_cli.measure import workload
+from effattn_cli.measure import modules
 from effattn_cli.records import Cell
 
 POSITIONS = 8  # numbers of an embedding that say where a token is
@@ -44,7 +44,7 @@ class TinyModel(nn.Module):
         self.register_buffer("values_SE", tables[1])
         self.register_buffer("positions_TE", _waves(cell.seq, positions))
         self.norm_in, self.norm_out = nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.mixer = variant(workload.config(variant, cell))
+        self.mixer = variant(modules.config(variant, cell))
         self.head = nn.Linear(dim, task.values)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -19,7 +19,7 @@ from effattn_cli.evaluate.model import TinyModel
 from effattn_cli.evaluate.task_specs import Task
 from effattn_cli.evaluate.tasks import NOT_ASKED, draw
 from effattn_cli.evaluation import Training
-from effattn_cli.measure import workload
+from effattn_cli.measure import modules
 from effattn_cli.measure.output_check import NotFinite
 from effattn_cli.records import Cell
 
@@ -57,7 +57,7 @@ def train(task: Task, variant: type[Layer], cell: Cell, wanted: Training) -> Tra
 
 def state_bytes(variant: type[Layer], cell: Cell) -> int | None:
     """What decoding keeps with the mixer that is trained; None where it does not decode."""
-    return kept_bytes(variant(workload.config(variant, cell)), cell)
+    return kept_bytes(variant(modules.config(variant, cell)), cell)
 
 
 def _learn(model: TinyModel, task: Task, cell: Cell, wanted: Training) -> int | None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from effattn_cli.devices.timing import timer
 from effattn_cli.host.background_load import BackgroundLoad
-from effattn_cli.measure.workload import DTYPES
+from effattn_cli.measure.modules import DTYPES
 from effattn_cli.records import Bandwidth, Roofline
 from effattn_cli.setting import Dtype
 

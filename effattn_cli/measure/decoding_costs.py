@@ -10,8 +10,8 @@ from itertools import pairwise
 from torch import Tensor
 
 from effattn_cli.attention.decodable import tensors_of
+from effattn_cli.measure.decoding import Decoding
 from effattn_cli.measure.operator_counter import Counter
-from effattn_cli.measure.workload import Decoding
 from effattn_cli.records import Cost
 
 FEW = 5  # steps that are counted one by one

@@ -4,7 +4,7 @@ import torch
 
 from effattn_cli import catalog
 from effattn_cli.architecture import Mixer, Model
-from effattn_cli.measure.workload import config
+from effattn_cli.measure.modules import config
 from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 
