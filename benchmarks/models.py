@@ -36,8 +36,9 @@ from effattn_cli.models.reading import understood
 from effattn_cli.setting import Setting
 
 THREADS = 2
-CONTEXTS = (512, 2048)
+CONTEXTS = (512, 4096)
 ROUNDS, SECONDS = 3, 0.7  # of each side, and seconds of a round's calls
+FEW, LONG = 3, 2.0  # calls of a round at least, unless one takes so many seconds
 #: Known models at so many layers, and small ones of other families.
 LAYERS = {
     "gpt2": 12, "bert-base": 12, "llama-3.2-1b": 4, "qwen3-0.6b": 6, "gemma-2-2b": 4,
@@ -130,7 +131,7 @@ def seconds(call: Callable[[], Any]) -> float:
     """The median of a round's calls."""
     samples: list[float] = []
     start = time.perf_counter()
-    while time.perf_counter() - start < SECONDS or len(samples) < 3:
+    while time.perf_counter() - start < SECONDS or (len(samples) < FEW and samples[-1] < LONG):
         begun = time.perf_counter()
         call()
         samples.append(time.perf_counter() - begun)
@@ -164,9 +165,8 @@ def main(names: list[str]) -> None:
     print(f"{'model':18} {'phase':8} {'tokens':>6} {'{:>10} {:>10} {:>7}'.format(*titles)}  theirs")
     for name in names or [*LAYERS, *SMALL]:
         config = config_of(name)
-        maximum = (
-            (understood(config, name).context or 2**31) * 3 // 4
-        )  # a step of theirs adds a token
+        limit = understood(config, name).context or 2**31
+        maximum = limit * 3 // 4  # a step of theirs adds a token
         for estimate in estimates(name, config, sorted({min(each, maximum) for each in CONTEXTS})):
             assert estimate.total is not None
             setting = base(estimate.setting)
