@@ -54,9 +54,9 @@ def _inverse(A_xCC: Tensor) -> Tensor:
 
 def with_quarters(x_xCC: Tensor, half: int, below: Tensor) -> Tensor:
     """With the lower left quarters of the blocks on the diagonal, which are 0; written in place,
-    but where an export cannot write into such a view.
+    but in a graph, which has no views of storage.
     """
-    if not torch.compiler.is_exporting():
+    if not torch.compiler.is_compiling():
         quarter(x_xCC, half, 1, 0).copy_(below)
         return x_xCC
     blocks = CHUNK // (2 * half)
@@ -70,10 +70,12 @@ def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
     """Of each block of twice `half` on the diagonal the quarter at that row and column: a view,
     (..., C / (2 half), half, half).
     """
-    if torch.compiler.is_exporting():  # the view below is of storage, of which ONNX has none
-        block = CHUNK // (2 * half), 2, half
-        of_rows = x_xCC.unflatten(-1, block).select(-2, column).unflatten(-3, block)
-        return of_rows.select(-4, row).diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
+    if torch.compiler.is_compiling():  # a graph has no views of storage
+        blocks = CHUNK // (2 * half)
+        of_rows = x_xCC.unflatten(-1, (blocks, 2, half)).select(-2, column)
+        of_both = of_rows.unflatten(-3, (blocks, 2, half)).select(-4, row).transpose(-3, -2)
+        each_Z = torch.arange(blocks, device=x_xCC.device)
+        return of_both[..., each_Z, each_Z, :, :]
     down, right = x_xCC.stride()[-2:]
     return x_xCC.as_strided(
         (*x_xCC.shape[:-2], CHUNK // (2 * half), half, half),
