@@ -22,6 +22,14 @@ settings.load_profile("untimed")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `in_ci` is slow."""
+    for item in items:
+        if item.get_closest_marker("in_ci"):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _servers_end() -> Iterator[None]:
     yield

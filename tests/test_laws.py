@@ -10,6 +10,7 @@ from torch import Tensor
 
 from effattn_cli import catalog, laws
 from effattn_cli.attention import Attention, Layer
+from tests.counting import LONG_TO_COUNT
 
 B = 2
 NAMES = catalog.bundled_names()
@@ -19,13 +20,6 @@ def definition_of(name: str) -> Callable[..., Tensor] | None:
     """Of a whole layer from x, where its reference has one: it takes the layer and x."""
     module = importlib.import_module(f"tests.references.{name.replace('-', '_')}")
     return getattr(module, "whole", None)
-
-
-#: Thousands of small operators, each counted; their closed forms are held to at 8192 tokens.
-LONG_TO_COUNT = {
-    "block-indexed", "csa", "dsa", "gdn2", "gla", "hgrn2", "kda", "mamba", "mamba3", "moba", "nsa",
-    "rwkv7", "sinkhorn-transformer", "synthesizer",
-}  # fmt: skip
 
 
 def _is_slow(name: str, law: str) -> bool:

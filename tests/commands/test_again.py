@@ -23,6 +23,9 @@ SHAPE = "--dim 64 --heads 2 --threads 1 --precision 0.5 --rounds 2 --seed 7".spl
 SWEEP = ["profile", "-v", "linformer:rank=16", "-s", "64,128", "--quiet", *SHAPE]
 
 
+pytestmark = pytest.mark.xdist_group("again")  # in one worker: the sweep behind is made once
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "p.yaml"

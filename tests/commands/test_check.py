@@ -194,7 +194,7 @@ class Short(Decodable[Ring]):
     class Config(Decodable.Config):
         window: int = 256
 
-    def attend(self, q, k, v, real=None):
+    def attend(self, q, k, v, valid=None):
         return banded(q, k, v, before=self.config.window - 1, after=0)
 
     def init_state(self, batch, context):

@@ -173,7 +173,7 @@ def test_a_failed_cell_that_nobody_expects_is_exit_code_3(tmp_path: Path) -> Non
         "    '''Falls over.'''\n"
         "    card = Card(title='Mine', families=('own',), paper='', year=2026, time='N',\n"
         "                memory='N', causal='never', kind='own mechanism')\n"
-        "    def attend(self, q, k, v, real=None):\n"
+        "    def attend(self, q, k, v, valid=None):\n"
         "        raise ValueError('\\x1b[31mred\\x1b[0m')\n"
     )
     words = ["profile", "-v", "mine", "--plugin", str(plugin), "-s", "64", *FAST]

@@ -16,6 +16,9 @@ SMALL = {
 }  # fmt: skip
 
 
+together = pytest.mark.xdist_group("model")  # in one worker: the profile behind them is made once
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
@@ -28,7 +31,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def profile(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("profiles") / "tiny.yaml"
     found = effattn(
-        "profile", "--model", str(config), "-s", "64,128", "--phase", "forward,decode", "--rounds",
+        "profile", "--model", str(config), "-s", "128", "--phase", "forward,decode", "--rounds",
         "1", "--replace", "full=gated-deltanet", "--keep", "1/2", "-q", "-o", str(path),
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
@@ -110,6 +113,7 @@ def test_what_cannot_be_answered_is_refused_in_a_line(
     assert not hint or hint in " ".join(rest)
 
 
+@together
 def test_a_profile_of_a_model_tells_the_whole(profile: Path) -> None:
     saved = store.read(profile)
     assert [model.name for model in saved.models] == [
@@ -122,10 +126,11 @@ def test_a_profile_of_a_model_tells_the_whole(profile: Path) -> None:
     assert "tiny, full=gated-deltanet, 2 of 4 kept makes a token after 128 in" in text
 
 
+@together
 def test_distinct_layers_are_measured_once_for_all_layouts(profile: Path) -> None:
     saved = store.read(profile)
     blocks = [r.cell for r in saved.records if r.cell.setting.scope == "block"]
-    assert len(blocks) == 2 * 2 * 2  # two kinds of layers, two lengths, two phases
+    assert len(blocks) == 2 * 2  # two kinds of layers, two phases
     assert len(set(blocks)) == len(blocks)
 
 
@@ -148,6 +153,7 @@ def test_choosing_by_evidence(config: Path) -> None:
     assert probabilities == {"tiny": 1.0, "tiny, full=sliding-window": 0.0}
 
 
+@together
 def test_choosing_a_layout(config: Path, profile: Path, tmp_path: Path) -> None:
     asked = ["choose", "--model", str(config), "-c", "128", str(profile)]
     found = effattn(*asked, "--memory", "1GiB", "--prefill", "100s", COLUMNS="120")

@@ -21,6 +21,9 @@ CELLS = 8
 LEFT = 4  # shards for which nothing but the sentinel is left
 
 
+pytestmark = pytest.mark.xdist_group("shards")  # in one worker: the sweep behind is made once
+
+
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all shards, each as a command of its own had written it."""

@@ -20,6 +20,7 @@ from effattn_cli.run.jobs import Job, MeasureLatency, MeasureMemory, Task, Timed
 from tests.builders import a_cell
 from tests.running import server
 
+pytestmark = pytest.mark.in_ci
 pytest.importorskip("onnxruntime")
 SMALL: dict[str, Any] = {"dim": 32, "heads": 2, "scope": "layer"}
 NEWER = {"LinearAttention", "CausalConvWithState"}

@@ -36,10 +36,15 @@ class Bad(Attention):
     card = Card(title="Bad", families=("test",), paper="", year=2026, time="N", memory="N",
                 causal="optional", kind="own mechanism")
 
-    def attend(self, q, k, v, real=None):
+    def attend(self, q, k, v, valid=None):
         {body}
         return v.clone()
 '''
+
+
+def test_this_file_has_one_worker(request: pytest.FixtureRequest) -> None:
+    """Without groups every worker would make what costs seconds and is used by many tests."""
+    assert "PYTEST_XDIST_WORKER" not in os.environ or request.node.nodeid.endswith("@server")
 
 
 @pytest.fixture(scope="module")

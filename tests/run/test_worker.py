@@ -66,6 +66,7 @@ def test_a_cell_on_a_gpu_takes_no_more_of_it_than_it_may(
         assert (told, chosen) == (fractions, indices)
 
 
+@pytest.mark.in_ci
 def test_no_process_waits_for_an_import_of_the_compiler() -> None:
     """Each process would import it again: up to two seconds for a run of thirty milliseconds."""
     ran = subprocess.run(

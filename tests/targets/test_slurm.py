@@ -45,6 +45,7 @@ def test_without_slurm_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (found.returncode, "there is no Slurm here" in found.stderr) == (2, True)
 
 
+@pytest.mark.in_ci
 def test_shards_are_measured_and_merged(tmp_path: Path) -> None:
     words = ["--on", LOCAL, "--dry-run", "-o", "out"]
     plan = effattn(*SWEEP, *words, cwd=tmp_path, COLUMNS="200")
@@ -61,7 +62,7 @@ def test_shards_are_measured_and_merged(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.in_ci
 def test_ctrl_c_in_the_terminal_ends_the_jobs_and_they_go_on_later(tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     environment = marking(mark) | {"COLUMNS": "80", "NO_COLOR": "1", "TMPDIR": str(tmp_path)}

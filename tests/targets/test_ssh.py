@@ -174,6 +174,7 @@ def test_options_of_this_machine_are_refused(far: Far, tmp_path: Path) -> None:
     assert (found.returncode, "--force" in found.stderr) == (2, True)
 
 
+@pytest.mark.in_ci
 def test_what_goes_wrong_there_is_told_and_is_the_exit_code(far: Far, tmp_path: Path) -> None:
     found = on(far, *SWEEP, "--device", "cuda", "-o", "out", cwd=tmp_path)
     assert found.returncode == 2
@@ -181,6 +182,7 @@ def test_what_goes_wrong_there_is_told_and_is_the_exit_code(far: Far, tmp_path: 
     assert found.stderr.endswith("error: nothing was measured on far\n")
 
 
+@pytest.mark.in_ci
 def test_a_plugin_and_a_config_go_along(far: Far, tmp_path: Path) -> None:
     made = effattn("new", "my_mixer", cwd=tmp_path)
     assert made.returncode == 0
@@ -199,6 +201,7 @@ def test_a_plugin_and_a_config_go_along(far: Far, tmp_path: Path) -> None:
     assert told["workers"][0]["exit_code"] == 0
 
 
+@pytest.mark.in_ci
 def test_a_link_that_is_cut_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "PAUSES", (0.0, 0.0, 0.0))
     seen: list[Profile] = []
@@ -222,6 +225,7 @@ def test_a_link_that_is_cut_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         assert final[cell][: len(runs)] == runs
 
 
+@pytest.mark.in_ci
 def test_a_host_that_is_given_up_leaves_the_others_their_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +288,7 @@ def test_what_is_killed_at_random_is_finished(seed: int, far: Far, tmp_path: Pat
     assert running(mark) == []
 
 
+@pytest.mark.in_ci
 def test_ctrl_c_ends_the_work_there_and_it_goes_on_later(far: Far, tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     environment = marking(mark) | far.variables | {"COLUMNS": "80", "NO_COLOR": "1"}

@@ -104,7 +104,7 @@ def until(measured: int, part: Path, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.in_ci
 def test_a_sweep_that_loses_its_link_and_is_stopped_is_finished(
     server: Server, tmp_path: Path
 ) -> None:

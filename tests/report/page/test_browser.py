@@ -14,7 +14,7 @@ from effattn_cli.report.page import document
 from effattn_cli.report.page.setting_view import Wish
 from tests.report.page.test_document import HOSTILE, a_hostile_profile
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.in_ci
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET = [
