@@ -1,4 +1,4 @@
-"""Adaptive span: each head learns how far back it looks."""
+"""Adaptive span: each head learns how far back it attends."""
 
 from dataclasses import dataclass
 from typing import final
@@ -14,7 +14,7 @@ from effattn_cli.parts.lse_merge import hide
 
 @final
 class AdaptiveSpan(Decodable[Ring]):
-    """Weighs the key at distance x by m(x) = clamp((R + z - x) / R, 0, 1), z learned by each head.
+    """Weights the key at distance x by m(x) = clamp((R + z - x) / R, 0, 1), z learned per head.
 
     out_i = sum over j of m(i - j) exp(s_ij) v_j / sum over j of m(i - j) exp(s_ij), with
     s = q k / sqrt K and z from 0 to S (Adaptive Attention Span in Transformers, Sukhbaatar et al.
@@ -61,7 +61,7 @@ class AdaptiveSpan(Decodable[Ring]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        B, H, T, K = q_BHTK.shape  # padding trails: no real query sees it
+        B, H, T, K = q_BHTK.shape  # right padding: no real query sees it
         before = min(self.span, T) - 1
         block = 16 * max(1, -(-before // 64))
         behind = -(-before // block)
@@ -75,7 +75,7 @@ class AdaptiveSpan(Decodable[Ring]):
         at_S = torch.arange(-behind * block, block, device=q_BHTK.device)
         at_C1 = at_S[-block:, None]
         mask_PCS = self._log_weight(at_C1 - at_S, q_BHTK.dtype).repeat(B, 1, 1)
-        # The first blocks see positions before the first token too.
+        # The first blocks also look at positions before the first token.
         at_Z11 = torch.arange(behind, device=at_S.device)[:, None, None] * block
         lost_Z1S = at_Z11 + at_S < 0
         early = mask_PCS + hide(lost_Z1S, q_BHTK).unsqueeze(1)
@@ -90,7 +90,7 @@ class AdaptiveSpan(Decodable[Ring]):
         return torch.cat(out).transpose(0, 1).reshape(B, H, -1, K)[:, :, :T]
 
     def _log_weight(self, distance: Tensor, dtype: torch.dtype) -> Tensor:
-        """To be added to the scores of each head (H, *): log m, finite where m is 0."""
+        """Bias to add to the scores of each head (H, *): log m, kept finite where m is 0."""
         z_H = self.span_H.to(torch.promote_types(dtype, torch.float32)).clamp(0, 1) * self.span
         z = z_H.view(-1, *(1 for _ in distance.shape))
         weight = ((self.ramp + z - distance) / self.ramp).clamp(max=1)

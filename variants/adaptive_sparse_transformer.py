@@ -1,4 +1,4 @@
-"""Adaptively Sparse Transformer: attention whose weights can be exactly 0."""
+"""Adaptively Sparse Transformer: attention weights that can be exactly 0."""
 
 from dataclasses import dataclass
 from typing import final
@@ -12,13 +12,13 @@ from effattn_cli.parts.entmax import entmax
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.rows import by_rows
 
-LEAST, MOST = 1.01, 1.99  # beyond, alpha-entmax is hardly softmax's or sparsemax's neighbour
-ROWS = 256  # queries that are worth the many small steps of a block
+LEAST, MOST = 1.01, 1.99  # range of alpha: next to softmax (1) and sparsemax (2)
+ROWS = 256  # queries per block, at least: fewer do not repay entmax's many small steps
 
 
 @final
 class AdaptiveSparseTransformer(Decodable[Cache]):
-    """Puts alpha-entmax in the place of softmax, and each head learns how sparse it is.
+    """Replaces softmax with alpha-entmax, and each head learns how sparse its weights are.
 
     out = p v with p_ij = [(alpha - 1) q_i k_j / sqrt K - tau_i]_+^(1 / (alpha - 1)), tau such that
     rows sum to 1, and alpha = 1 + sigmoid(a), a learned: near 1 it is softmax, near 2 sparsemax

@@ -1,4 +1,4 @@
-"""All-attention: learned vectors stand beside the tokens as keys and values."""
+"""All-attention: learned vectors join the tokens as keys and values."""
 
 from dataclasses import dataclass
 from typing import final
@@ -17,8 +17,8 @@ from effattn_cli.parts.lse_merge import Part, union
 class AllAttention(Decodable[Cache]):
     """One softmax over the tokens and M persistent key-value vectors, which every query sees.
 
-    The vectors are learned, M for each head, and take over what a feed-forward layer does
-    (Augmenting Self-attention with Persistent Memory, Sukhbaatar et al. 2019, arXiv:1907.01470).
+    The vectors are learned, M per head, and take over the role of a feed-forward layer (Augmenting
+    Self-attention with Persistent Memory, Sukhbaatar et al. 2019, arXiv:1907.01470).
     """
 
     card = Card(
@@ -59,7 +59,7 @@ class AllAttention(Decodable[Cache]):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         k_BHMK, v_BHMK = (x.expand(len(q_BHTK), -1, -1, -1) for x in (self.k_HMK, self.v_HMK))
-        if self.causal:  # padding trails: no real query sees it
+        if self.causal:  # right padding: no real query sees it
             parts = [Part(causal=True), Part(source=1)]
             return union(q_BHTK, [(k_BHTK, v_BHTK), (k_BHMK, v_BHMK)], parts)
         valid_BS = None if valid_BT is None else pad(valid_BT, (self.k_HMK.shape[1], 0), value=True)
@@ -67,7 +67,7 @@ class AllAttention(Decodable[Cache]):
         return exact(q_BHTK, k_BHSK, v_BHSK, valid_BS)
 
     def init_state(self, batch: int, context: int) -> Cache:
-        """The persistent vectors as the first tokens."""
+        """The persistent vectors, cached as the first tokens."""
         vectors = self.k_HMK.shape[1]
         room = vectors + max(self.config.tokens, context + 1)
         shape = (batch, self.heads, room, self.head_dim)

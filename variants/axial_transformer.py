@@ -22,13 +22,13 @@ from effattn_cli.parts.exact import exact
 
 @dataclass(frozen=True)
 class Grid:
-    """What decoding keeps: the rows above as the columns see them, and the newest row."""
+    """Decoding state: keys and row-mixed values of every token, and the current row."""
 
     k_BHRK: Tensor  # of every token so far
-    mixed_BHRK: Tensor  # values that attention along whole rows has mixed
-    q_BHWK: Tensor  # of the newest row, as far as it has come
+    mixed_BHRK: Tensor  # values mixed by attention along whole rows
+    q_BHWK: Tensor  # of the current row so far
     v_BHWK: Tensor
-    above_BHWK: Tensor  # what the rows above give to each position of it
+    above_BHWK: Tensor  # what the rows above contribute to each position of the row
     length: int
 
 
@@ -36,9 +36,9 @@ class Grid:
 class AxialTransformer(Decodable[Grid]):
     """Lays the tokens out as a grid of about sqrt N by sqrt N and attends along one axis at a time.
 
-    With attention R along rows and C along columns, out = C(R(v)): two steps reach every token.
+    With attention R along rows and C along columns, out = C(R(v)): two steps connect all tokens.
     Causal: out = R'(v + shift(C'(R(v)))) with R' and C' causal and a shift down by one row, so that
-    a query sees all rows above, and its own so far (Axial Attention in Multidimensional
+    a query sees all rows above, and its own row up to itself (Axial Attention in Multidimensional
     Transformers, Ho et al. 2019, arXiv:1912.12180).
     """
 
@@ -82,7 +82,7 @@ class AxialTransformer(Decodable[Grid]):
             mask = key_mask(q_BHTK, T, valid_BT)
             mixed_BHTK = self._rows(q_BHTK, k_BHTK, v_BHTK, mask)
             return self._columns(q_BHTK, k_BHTK, mixed_BHTK, mask)[:, :, :T]
-        # Padding trails: no row above a real query has any.
+        # Right padding: the rows above a real query have none.
         if T > W:
             q_up, k_up, v_up = (x[:, :, :-W] for x in (q_BHTK, k_BHTK, v_BHTK))
             above_BHTK = self._columns(q_up, k_up, self._rows(q_up, k_up, v_up))
@@ -115,7 +115,7 @@ class AxialTransformer(Decodable[Grid]):
             self.blank(*wide, random=True),
             self.blank(*row, random=True),
             self.blank(*row, random=True),
-            self.blank(*row, random=context >= self.width),  # nothing is above the first row
+            self.blank(*row, random=context >= self.width),  # the first row has none above it
             context,
         )
 
@@ -131,7 +131,7 @@ class AxialTransformer(Decodable[Grid]):
         return y_BHxK.squeeze(2), replace(state, above_BHWK=above_BHWK, length=end)
 
     def _above(self, state: Grid, first: int, end: int) -> Tensor:
-        """What a row that is done, with those above it, gives to the next."""
+        """What a complete row and those above it contribute to the next row."""
         k_BHTK, mixed_BHTK = state.k_BHRK[:, :, :end], state.mixed_BHRK[:, :, :end]
         mixed_BHTK[:, :, first:] = exact(state.q_BHWK, k_BHTK[:, :, first:], state.v_BHWK)
         q, k, v = (fold_columns(x, self.width) for x in (state.q_BHWK, k_BHTK, mixed_BHTK))

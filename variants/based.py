@@ -1,4 +1,4 @@
-"""Based: the exponential of softmax as its Taylor polynomial of degree 2."""
+"""Based: linear attention with the degree-2 Taylor polynomial of the exponential."""
 
 import math
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from effattn_cli.parts.chunked import DecodableKernel
 
 @final
 class Based(DecodableKernel):
-    """Takes narrow queries and keys, and the Taylor polynomial of exp(q k) for the exponential.
+    """Uses narrow queries and keys, and the Taylor polynomial of exp(q k) instead of exp.
 
-    With s = q k / sqrt d, a key weighs 1 + s + s^2 / 2, which is positive, and
+    With s = q k / sqrt d, the weight of a key is 1 + s + s^2 / 2, which is positive, and
     out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1), where phi(q) phi(k) is that weight
     (Based, Arora et al. 2024, arXiv:2402.18668). d: feature_dim, the width of q and k.
 
-    The features are the products x_i x_j, i <= j, of x = [1, q], of which 1 and q are a part:
+    The features are the products x_i x_j, i <= j, of x = [1, q], which include 1 and q:
     (d + 1) (d + 2) / 2 of them, with the weight 1/2 where i = j > 0.
     """
 
@@ -61,7 +61,7 @@ class Based(DecodableKernel):
         super().__init__(config)
         self.width = (d + 1) * (d + 2) // 2
         share_F = torch.ones(self.width)
-        share_F[1 : d + 1] = 0.5  # of the squares, which `_products` gives first
+        share_F[1 : d + 1] = 0.5  # for the squares, which `_products` puts first
         self.share_F: Tensor
         self.register_buffer("share_F", share_F, persistent=False)
 
@@ -74,10 +74,11 @@ class Based(DecodableKernel):
 
 
 def _products(x_BHTK: Tensor) -> Tensor:
-    """Each product of two of the numbers [1, x], once.
+    """Each product of two components of [1, x], once.
 
-    There is an odd number L of them. Of two positions on a circle of L, one is at most L // 2 steps
-    after the other: S = 1 + L // 2 shifted windows, each times the numbers themselves, have all.
+    The length L of [1, x] is odd. Of two positions on a circle of L, one is at most L // 2 steps
+    after the other, so S = 1 + L // 2 cyclic shifts, each multiplied with the vector itself, give
+    all products.
     """
     one_BHTL = pad(x_BHTK, (1, 0), value=1.0)
     steps, L = one_BHTL.shape[-1] // 2, one_BHTL.shape[-1]

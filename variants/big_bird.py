@@ -1,4 +1,4 @@
-"""Big Bird: a window, two global blocks and a few random blocks."""
+"""Big Bird: a sliding window, two global blocks and a few random blocks."""
 
 from dataclasses import dataclass
 from typing import final
@@ -12,16 +12,17 @@ from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.rotary import Rotary
 
-CACHED = 2**20  # numbers of gathered keys at a time that stay in the caches of a CPU
-NEAR = 5  # blocks that every block sees: the first, the last, itself and one on either side
+CACHED = 2**20  # elements of gathered keys per piece, so that they fit in a CPU's caches
+NEAR = 5  # blocks that every block sees: the first, the last, itself and both neighbours
 
 
 @final
 class BigBird(Rotary):
-    """Each block of tokens sees the first block, the last, those beside it, and R random ones.
+    """Each block of tokens sees the first and last blocks, its neighbours, and R random blocks.
 
-    The first and the last block see all. A row is one softmax over its blocks, each counted once
-    (Big Bird, Zaheer et al. 2020, arXiv:2007.14062, the construction within the sequence, ITC).
+    The first and the last block see all tokens. A row is one softmax over its blocks, each counted
+    once (Big Bird, Zaheer et al. 2020, arXiv:2007.14062, the internal transformer construction,
+    ITC).
     """
 
     card = Card(
@@ -63,7 +64,7 @@ class BigBird(Rotary):
             raise Unsupported(f"random_blocks {config.random_blocks} is below 0")
         self.block, self.random = config.block_size, config.random_blocks
         rows = max(0, -(-config.tokens // self.block) - 2)
-        self.draws_HZR: Tensor  # whole numbers: a cast of the layer must not change the pattern
+        self.draws_HZR: Tensor  # integers, so that casting the layer cannot change the pattern
         self.register_buffer("draws_HZR", torch.randint(2**31, (self.heads, rows, self.random)))
 
     def attend(
@@ -87,7 +88,7 @@ class BigBird(Rotary):
     def _rows(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None
     ) -> Tensor:
-        """The blocks between the first and the last: G rows in all, each sees L blocks of C."""
+        """The block rows between the first and the last: G in all, each sees L blocks of C."""
         B, H, T, K = q_BHTK.shape
         blocks = T // self.block
         looks_HZL, once_ZL = self._looks(blocks)
@@ -99,7 +100,7 @@ class BigBird(Rotary):
         seen_GxxS = seen_BHZLC.flatten(3).reshape(len(position_GL), 1, 1, -1)
         q_GxCK = q_BHTK[:, :, self.block : -self.block].reshape(-1, 1, self.block, K)
         k_ZCK, v_ZCK = (x.reshape(-1, self.block, K) for x in (k_BHTK, v_BHTK))
-        # In training all at once: each piece would have a gradient of all keys.
+        # Not split in training: the gradient of each piece would be as large as all keys.
         learns = torch.is_grad_enabled() and k_BHTK.requires_grad
         few = pieces_pay(q_BHTK) and not learns
         rows = CACHED // (seen_GxxS.shape[3] * K) if few else len(q_GxCK)
@@ -108,7 +109,7 @@ class BigBird(Rotary):
         return torch.cat(outs).view(B, H, -1, K)
 
     def _looks(self, blocks: int) -> tuple[Tensor, Tensor]:
-        """What rows 1 .. blocks - 2 see, (H, Z, L), and where that is not seen twice, (Z, L)."""
+        """The blocks that rows 1 .. blocks - 2 see, (H, Z, L); False for duplicates, (Z, L)."""
         row_Z = torch.arange(1, blocks - 1, device=self.draws_HZR.device)
         first_Z, last_Z = torch.zeros_like(row_Z), torch.full_like(row_Z, blocks - 1)
         near_ZL = torch.stack([first_Z, last_Z, row_Z - 1, row_Z, row_Z + 1], dim=1)
@@ -119,9 +120,9 @@ class BigBird(Rotary):
         return looks_HZL, once_ZL
 
     def plan(self, blocks: int) -> Tensor:
-        """The random blocks of rows 1 .. blocks - 2, (H, Z, R), by Floyd's sampling.
+        """The random blocks of block rows 1 .. blocks - 2, (H, Z, R), by Floyd's sampling.
 
-        A row draws from the blocks after those beside it, and round the end from those before.
+        A row draws from the blocks after its neighbours, wrapping round to those before them.
         """
         middle = blocks - 2
         row_Z = torch.arange(1, blocks - 1, device=self.draws_HZR.device)
@@ -135,14 +136,14 @@ class BigBird(Rotary):
             picks.append(pick_HZ)
         if not picks:
             return self.draws_HZR[:, :middle]
-        start_Z1 = (row_Z + 1).clamp(max=middle)[:, None]  # counts from block 1
+        start_Z1 = (row_Z + 1).clamp(max=middle)[:, None]  # counted from block 1
         return 1 + (start_Z1 + torch.stack(picks, dim=2)) % middle
 
 
 def _gathered(
     q_GxCK: Tensor, k_ZCK: Tensor, v_ZCK: Tensor, position_GL: Tensor, seen_GxxS: Tensor
 ) -> Tensor:
-    """Rows of queries on the blocks at their positions."""
+    """Attention of G block rows to the blocks at their positions."""
     G, K = len(q_GxCK), q_GxCK.shape[-1]
     position = position_GL.flatten()
     k_GxSK, v_GxSK = (x.index_select(0, position).view(G, 1, -1, K) for x in (k_ZCK, v_ZCK))

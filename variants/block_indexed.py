@@ -1,4 +1,4 @@
-"""Block-indexed sparse attention: an index finds the blocks that are worth attending."""
+"""Block-indexed sparse attention: an index selects the blocks worth attending to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +26,13 @@ from effattn_cli.parts.selected import exact_until, selected
 
 @final
 class BlockIndexed(Indexed, Decodable[IndexedBlocks]):
-    """Each kv head attends its own block and those in which its index head finds the best token.
+    """Each kv head attends to its own block and to the blocks with its index head's top tokens.
 
-    I_tz = max a_t b_s over the tokens s of block z, with a query a of each kv head's index head and
-    one key b a token; out_t = softmax(q_t k_s^T / sqrt K) v_s over s <= t in t's own block and in
-    the `top` - 1 before it with the highest I_tz (MiniMax Sparse Attention, MiniMax 2026,
-    arXiv:2606.13392). With means, I_tz = sum_j relu(a_tj mean b_s), the same for all kv heads.
+    I_tz = max a_t b_s over the tokens s of block z, with a query a from each kv head's index head
+    and one key b per token; out_t = softmax(q_t k_s^T / sqrt K) v_s over s <= t in t's own block
+    and in the `top` - 1 earlier blocks with the highest I_tz (MiniMax Sparse Attention, MiniMax
+    2026, arXiv:2606.13392). With pool=mean, I_tz = sum_j relu(a_tj mean b_s), the same for all kv
+    heads.
     """
 
     grouped = True
@@ -97,17 +98,17 @@ class BlockIndexed(Indexed, Decodable[IndexedBlocks]):
         super().__init__(config)
         self.block = self.period = config.block
         self.means, self.others = config.pool == "mean", config.top - (config.pool == "max")
-        self.whole = self.horizon = (self.others + 1) * self.block  # here a query sees all before
+        self.whole = self.horizon = (self.others + 1) * self.block  # up to here queries see all
 
     def _rotated(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
         *kept, q_BITW, k_BTW = inputs
         q_BITW = self.turn_index(unit(q_BITW), first)
-        if not self.means:  # a mean is normalised and turned when there is one
+        if not self.means:  # a mean key is normalised and rotated once it is complete
             k_BTW = self.turn_index(unit(k_BTW), first)
         return *super()._rotated(tuple(kept), first), q_BITW, k_BTW
 
     def attend(self, *given: Any) -> Tensor:
-        """Padding trails: no real query sees it."""
+        """Padding is on the right, so no real query sees it."""
         q_BHTK, k_BGTK, v_BGTK, q_BITW, k_BTW = given[:5]
         late = partial(self._late, even(q_BITW[:, :, self.whole :], self.block), k_BTW)
         return exact_until(self.whole, q_BHTK, k_BGTK, v_BGTK, block=self.block, late=late)
@@ -122,7 +123,7 @@ class BlockIndexed(Indexed, Decodable[IndexedBlocks]):
 
     @torch.no_grad()
     def _scores(self, k_BSW: Tensor) -> Callable[[Tensor, int], Tensor]:
-        """What scores blocks of these tokens, as `choose_blocks` takes it."""
+        """The scoring function over blocks of these tokens that `choose_blocks` takes."""
         if not self.means:
             return partial(best_token, wide(k_BSW), self.block)
         k_BSW = wide(k_BSW[:, : k_BSW.shape[1] // self.block * self.block])
@@ -135,7 +136,7 @@ class BlockIndexed(Indexed, Decodable[IndexedBlocks]):
     def step(self, *given: Any) -> tuple[Tensor, IndexedBlocks]:
         q_BHK, k_BGK, v_BGK, q_BIW, k_BW, state = given
         own, state = state.length // self.block, state.append(k_BGK, v_BGK, k_BW)
-        pick_N = torch.arange(own, device=q_BHK.device)  # as long as these are all
+        pick_N = torch.arange(own, device=q_BHK.device)  # all of them, if they are few enough
         pick_BGN = pick_N.expand(len(q_BHK), self.kv_heads, -1)
         if own > self.others:
             score = self._scores(state.index_BRW[:, : own * self.block])
@@ -145,5 +146,5 @@ class BlockIndexed(Indexed, Decodable[IndexedBlocks]):
 
 
 def unit(x: Tensor) -> Tensor:
-    """Over its root mean square."""
+    """Divided by its root mean square."""
     return rms_norm(x, x.shape[-1:], eps=1e-6)

@@ -1,4 +1,4 @@
-"""Blockwise self-attention: each head pairs a block of queries with one block of keys."""
+"""Blockwise self-attention: each head pairs each block of queries with one block of keys."""
 
 from dataclasses import dataclass
 from typing import final
@@ -14,7 +14,7 @@ from effattn_cli.parts.rotary import Rotary
 
 @final
 class Blockwise(Rotary):
-    """Cuts the tokens into n blocks; in head h, block i of the queries sees block p_h(i) alone.
+    """Cuts the tokens into n blocks; in head h, block i of the queries sees only block p_h(i).
 
     p_h is the identity for most heads and a cyclic shift for the others: p(i) = i + s mod n
     (Blockwise Self-Attention for Long Document Understanding, Qiu et al. 2019, arXiv:1911.02972).
@@ -66,7 +66,7 @@ class Blockwise(Rotary):
         block = -(-T // self.blocks)
         q, k, v = (even(x, block) for x in (q_BHTK, k_BHTK, v_BHTK))
         mask = key_mask(q, T, valid_BT)
-        if valid_BT is not None:  # where a head has padding only to see, its mean is 0
+        if valid_BT is not None:  # a head that sees only padding outputs 0
             v = v * even(valid_BT[:, None, :, None], block)
         k, v = self._shift(k, block), self._shift(v, block)
         if mask is not None:
@@ -76,7 +76,7 @@ class Blockwise(Rotary):
         return unfold(scaled_dot_product_attention(q, k, v, attn_mask=mask), B)[:, :, :T]
 
     def _shift(self, x_BHTE: Tensor, block: int) -> Tensor:
-        """Each head's blocks in the order in which its queries' blocks see them."""
+        """Permutes each head's blocks so that they line up with the query blocks that see them."""
         blocks = x_BHTE.shape[2] // block
         if blocks == 1 or self.still == self.heads:
             return x_BHTE

@@ -1,4 +1,4 @@
-"""Compressed Convolutional Attention: exact attention among latents that convolutions mix."""
+"""Compressed Convolutional Attention: exact attention on latents mixed by convolutions."""
 
 from dataclasses import dataclass, replace
 from typing import final
@@ -13,12 +13,12 @@ from effattn_cli.parts.exact import exact
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.rotary import Rotary
 
-BACK = 2  # tokens that two convolutions of two taps look back
+BACK = 2  # how many tokens two convolutions of two taps look back
 
 
 @dataclass(frozen=True)
 class Tail:
-    """What the next token's projections need: q and k of the last two, half the values of one."""
+    """Inputs of the next projections: q and k of the last two tokens, half of the last v."""
 
     qk_BSE: Tensor
     v_BxF: Tensor
@@ -26,7 +26,7 @@ class Tail:
 
 @dataclass(frozen=True)
 class Memory:
-    """What decoding keeps: the cache of keys and values, and in a layer the projections' tail."""
+    """Decoding state: the KV cache and, in a layer, the tail of the projections."""
 
     cache: Cache
     tail: Tail | None
@@ -34,12 +34,13 @@ class Memory:
 
 @final
 class CompressedConvolutional(Rotary, Decodable[Memory]):
-    """Attention as a whole within a narrow latent, whose q and k are mixed by short convolutions.
+    """Attends in a narrow latent space, with q and k mixed by short convolutions.
 
     With [q, k] = W x: [q', k'] = conv2(conv1([q, k])) + r, conv1 along time, conv2 along time and
-    within a head, of two taps each; r is (q + its k) / 2, for k the mean of these in its group.
-    Then softmax(q^ k^T / sqrt K) v, q^ = sqrt K q' / |q'|, k^ = t sqrt K k' / |k'|, t learned for a
-    kv head; half of v is that of the token before (Figliolia et al. 2025, arXiv:2510.04476).
+    within a head, with two taps each; r is (q + its k) / 2, for k the mean of that over its group.
+    Then softmax(q^ k^T / sqrt K) v, q^ = sqrt K q' / |q'|, k^ = t sqrt K k' / |k'|, with t learned
+    per kv head; half of the channels of v come from the previous token (Figliolia et al. 2025,
+    arXiv:2510.04476).
     """
 
     grouped = True
@@ -85,7 +86,7 @@ class CompressedConvolutional(Rotary, Decodable[Memory]):
         return tuple(x_BHxK.squeeze(2) for x_BHxK in made), replace(state, tail=tail)
 
     def _latents(self, x_BTD: Tensor, tail: Tail, first: int) -> tuple[tuple[Tensor, ...], Tail]:
-        """q, k and v of tokens that follow those of the tail, and theirs, from `first` on."""
+        """q, k and v of tokens from position `first` on, which follow `tail`; and the new tail."""
         q_BTE, k_BTE, v_BTE = (self.projections[name](x_BTD) for name in "qkv")
         qk_BSE = torch.cat([tail.qk_BSE, torch.cat([q_BTE, k_BTE], dim=2)], dim=1)
         q_BHTK, k_BGTK = self._mixed(qk_BSE)
@@ -99,7 +100,7 @@ class CompressedConvolutional(Rotary, Decodable[Memory]):
         return (self.at(self._unit(q_BHTK), first), self.at(k_BGTK, first), v_BGTK), tail
 
     def _mixed(self, qk_BSE: Tensor) -> tuple[Tensor, Tensor]:
-        """Both convolutions, of tokens behind two more."""
+        """Both convolutions; the input starts with the two tokens before."""
         old_BSE = torch.addcmul(self.tap_E, qk_BSE[:, :-1], self.tap_SE[0])
         qk_BSE = torch.addcmul(old_BSE, qk_BSE[:, 1:], self.tap_SE[1])
         qk_BJSK = torch.unflatten(qk_BSE, 2, (-1, self.head_dim)).transpose(1, 2)
@@ -111,17 +112,17 @@ class CompressedConvolutional(Rotary, Decodable[Memory]):
         return torch.unflatten(x_BHTK, 1, (self.kv_heads, -1)).mean(2)
 
     def _unit(self, x_BHTK: Tensor) -> Tensor:
-        """Of length sqrt K."""
+        """Scaled to length sqrt K."""
         return (normalize(wide(x_BHTK), dim=-1) * self.head_dim**0.5).to(x_BHTK.dtype)
 
     def attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        return exact(q_BHTK, k_BGTK, v_BGTK, causal=True)  # padding trails
+        return exact(q_BHTK, k_BGTK, v_BGTK, causal=True)  # right padding
 
     @property
     def late(self) -> int:
-        """Channels of the values that are of the token before."""
+        """How many channels of the values come from the previous token."""
         return self.kv_heads * self.head_dim // 2
 
     def _tail(self, batch: int, *, random: bool = False) -> Tail:
@@ -143,5 +144,5 @@ class CompressedConvolutional(Rotary, Decodable[Memory]):
 
 
 def _uniform(bound: float, *shape: int) -> nn.Parameter:
-    """As a convolution begins, `bound` being 1 / the numbers that it adds up."""
+    """Initialised like a convolution; `bound` is 1 / fan-in."""
     return nn.Parameter((2 * torch.rand(*shape) - 1) * bound**0.5)

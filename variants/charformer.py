@@ -12,15 +12,15 @@ from effattn_cli.attention import Attention, Card, Unsupported
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.tokens import TokenMixer
 
-LARGEST = 6  # blocks of up to 6 tokens come round after 60 tokens, of up to 7 after 420
+LARGEST = 6  # the pattern of blocks of up to 6 tokens repeats after 60 tokens, of up to 7 after 420
 
 
 @final
 class Charformer(TokenMixer):
-    """Blends the blocks of every size that a character is in, then pools the characters.
+    """Blends, per character, its enclosing blocks of every size, then pools the characters.
 
-    For b = 1..M: X_b(t) is the mean of the block of b characters that t is in, the sequence being
-    cut into such blocks. With P = softmax over b of w X_b(t), y_t = sum_b P_b(t) X_b(t), and the
+    For b = 1..M: X_b(t) is the mean of the block of b characters that contains t when the sequence
+    is cut into such blocks. With P = softmax over b of w X_b(t), y_t = sum_b P_b(t) X_b(t), and the
     output is the mean of each run of S of the y: gradient-based subword tokenization, GBST
     (Charformer, Tay et al. 2021, arXiv:2106.12672). S: downsample, M: block.
     """
@@ -64,15 +64,15 @@ class Charformer(TokenMixer):
             raise Unsupported(f"downsample {S} is not between 1 and block {M}")
         self.downsample, self.calibrate = S, config.calibrate
         self.period = math.lcm(*range(1, M + 1))
-        self.score = nn.Linear(config.dim, 1, bias=False)  # softmax would cancel a bias
+        self.score = nn.Linear(config.dim, 1, bias=False)  # a bias would cancel in the softmax
         block_ML = torch.arange(self.period) // torch.arange(1, M + 1)[:, None]
-        #: 1 where two characters of a period are in one block of size b.
+        #: 1 where two characters of a period are in the same block of size b.
         self.same_MLL: Tensor
         same_MLL = (block_ML[:, :, None] == block_ML[:, None, :]).float()
         self.register_buffer("same_MLL", same_MLL, persistent=False)
 
     def mix_tokens(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """As a matrix for each period, N / L of them: no pooled or repeated copy of x is made."""
+        """As one matrix per period, N / L of them: no pooled or repeated copy of x is made."""
         T = x_BTD.shape[1]
         wide = torch.promote_types(x_BTD.dtype, torch.float32)
         if valid_BT is None:
@@ -88,7 +88,7 @@ class Charformer(TokenMixer):
         share_BZLM = (sums(score_BZL) / count_BZLM).softmax(-1)
         if self.calibrate:
             share_BZLM = self._calibrated(share_BZLM, valid_BT)
-        # Of the mean over a run: each real character's part.
+        # The share of each real character in the mean over its run.
         part_BZL1 = (valid_BZL / count_BZLM[..., self.downsample - 1]).unsqueeze(-1)
         mix_BZLL = torch.einsum("bzim,mij->bzij", part_BZL1 * share_BZLM / count_BZLM, same_MLL)
         runs_BZRL = torch.unflatten(mix_BZLL, 2, (-1, self.downsample)).sum(
@@ -98,7 +98,7 @@ class Charformer(TokenMixer):
         return out_BRD[:, : -(-T // self.downsample)]
 
     def output_mask(self, valid_BT: Tensor) -> Tensor:
-        return valid_BT[:, :: self.downsample]  # padding trails
+        return valid_BT[:, :: self.downsample]  # right padding
 
     def _periods(self, x_BTE: Tensor) -> Tensor:
         missing = -x_BTE.shape[1] % self.period

@@ -1,4 +1,4 @@
-"""Chunked attention: causal attention in blocks that know nothing of each other."""
+"""Chunked attention: causal attention within independent chunks."""
 
 from dataclasses import dataclass, replace
 from typing import final
@@ -14,11 +14,11 @@ from effattn_cli.parts.rotary import Rotary
 
 @dataclass(frozen=True)
 class Chunk:
-    """What decoding keeps: keys and values of the chunk at work, by their position in it."""
+    """Decoding state: keys and values of the current chunk, by their position in it."""
 
     k_BGCK: Tensor
     v_BGCK: Tensor
-    length: int  # tokens so far, of all chunks
+    length: int  # tokens so far, over all chunks
 
 
 @final
@@ -26,10 +26,9 @@ class ChunkedAttention(Rotary, Decodable[Chunk]):
     """Each query sees the keys of its own chunk up to itself, and nothing before the chunk.
 
     out_i = softmax over j of (q_i k_j / sqrt K) v_j with C floor(i / C) <= j <= i: block-diagonal
-    causal attention, C: tokens of a chunk. Llama 4 has it in three layers of four, with rotary
-    positions there and exact attention without positions in the fourth. The same is the local
-    attention of Generating Wikipedia by Summarizing Long Sequences (Liu et al. 2018,
-    arXiv:1801.10198).
+    causal attention, C: tokens per chunk. Llama 4 uses it with rotary positions in three of four
+    layers; the fourth has full attention without positions. It is also the local attention of
+    Generating Wikipedia by Summarizing Long Sequences (Liu et al. 2018, arXiv:1801.10198).
     """
 
     grouped = True
@@ -71,7 +70,7 @@ class ChunkedAttention(Rotary, Decodable[Chunk]):
     def attend(
         self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        # Padding trails: no real query sees it.
+        # Padding is on the right, so no real query sees it.
         B, _, T, _ = q_BHTK.shape
         rest = T % self.chunk
         outs = []

@@ -1,4 +1,4 @@
-"""Clustered attention: like queries share what they attend."""
+"""Clustered attention: similar queries share their attention weights."""
 
 from dataclasses import dataclass
 from typing import final
@@ -14,18 +14,18 @@ from effattn_cli.parts.exact import exact
 from effattn_cli.parts.hashing import take
 from effattn_cli.parts.precision import lowest
 
-CACHED = 2**18  # nearnesses at a time that stay in the caches of a CPU
-CHUNK = 32  # queries of a cluster that are worked on together
+CACHED = 2**18  # distances per piece, so that they fit in a CPU's caches
+CHUNK = 32  # queries of a cluster that are processed together
 
 
 @final
 class Clustered(Attention):
-    """Groups the queries into C clusters and attends once for each, by the mean of its queries.
+    """Groups the queries into C clusters and attends once per cluster, with its mean query.
 
     Queries are hashed to bits, clustered by k-means in Hamming space, and every query of a cluster
-    gets softmax(mean q . k_j / sqrt K) v_j. Improved: the weight of the cluster's `topk` keys is
-    shared out among them anew by each query (Fast Transformers with Clustered Attention, Vyas et
-    al. 2020, arXiv:2007.04825).
+    gets softmax(mean q . k_j / sqrt K) v_j. Improved: each query redistributes the weight of its
+    cluster's `topk` keys among them (Fast Transformers with Clustered Attention, Vyas et al. 2020,
+    arXiv:2007.04825).
     """
 
     card = Card(
@@ -89,7 +89,7 @@ class Clustered(Attention):
 
     @torch.no_grad()
     def _clusters(self, q_GTK: Tensor, valid_GT: Tensor | None) -> Tensor:
-        """Hashed in float32 at least: rounding could change a bit."""
+        """Hashed in at least float32: rounding could flip a bit."""
         planes_LS = self.planes_LS.to(torch.promote_types(q_GTK.dtype, torch.float32))
         bit_GTS = (q_GTK.to(planes_LS.dtype) @ planes_LS[:-1] + planes_LS[-1] > 0).float() * 2 - 1
         G, T, _ = q_GTK.shape
@@ -119,7 +119,7 @@ class Clustered(Attention):
         top_GCN = logits_GCT.detach().topk(min(self.topk, T), sorted=False).indices
         mass_GC1 = weights_GCT.gather(-1, top_GCN).sum(-1, keepdim=True)
         rest_GCK = weights_GCT.scatter(-1, top_GCN, 0.0) @ v_GTK
-        # The queries of a cluster stand together, and look at its keys in chunks.
+        # The queries of a cluster are grouped into chunks, which attend to its top keys.
         slot_GT, of_GZ = by_cluster(cluster_GT, C, CHUNK)
         query_GS = slot_GT.new_full((G, of_GZ.shape[1] * CHUNK), T)
         query_GS.scatter_(1, slot_GT, torch.arange(T, device=slot_GT.device).expand(G, -1))

@@ -1,4 +1,4 @@
-"""Cluster-Former: attention among tokens that k-means brings together."""
+"""Cluster-Former: attention among tokens grouped by k-means."""
 
 from dataclasses import dataclass
 from typing import final
@@ -14,11 +14,11 @@ from effattn_cli.parts.hashing import by_bucket, take
 
 @final
 class Clusterformer(Attention):
-    """Sorts the tokens by their nearest centre and attends within chunks of that order.
+    """Sorts the tokens by their nearest centroid and attends within chunks of that order.
 
-    A token belongs to the centre with which its keys have the largest product; tokens are sorted
-    by centre and position, cut into chunks of C, and out_i is softmax(q_i k_j / sqrt K) v_j over
-    the chunk of i (Cluster-Former, Wang et al. 2020, arXiv:2009.06097). C: chunk.
+    A token belongs to the centroid with the largest dot product with its keys; tokens are sorted by
+    centroid and position, cut into chunks of C, and out_i is softmax(q_i k_j / sqrt K) v_j over the
+    chunk of i (Cluster-Former, Wang et al. 2020, arXiv:2009.06097). C: chunk.
     """
 
     card = Card(
@@ -82,7 +82,7 @@ class Clusterformer(Attention):
 
     @torch.no_grad()
     def _nearest(self, k_BTE: Tensor, valid_BT: Tensor | None) -> Tensor:
-        """The centre of each token, found in float32 at least; padding is behind all others."""
+        """The centroid of each token, found in at least float32; padding is sorted last."""
         dtype = torch.promote_types(k_BTE.dtype, torch.float32)
         centre_BT = (k_BTE.to(dtype) @ self.centre_EC.to(dtype)).argmax(-1)
         if valid_BT is None:
@@ -91,7 +91,7 @@ class Clusterformer(Attention):
 
 
 def _mask(q_BHTK: Tensor, position_BZC: Tensor, valid_BT: Tensor | None) -> Tensor:
-    """What to add to the scores (B Z, 1, 1, C): the real tokens come first in the order."""
+    """Bias to add to the scores (B Z, 1, 1, C): in sorted order, real tokens come first."""
     B, _, T, _ = q_BHTK.shape
     rank_ZC = torch.arange(position_BZC[0].numel(), device=q_BHTK.device).view_as(position_BZC[0])
     if valid_BT is None:

@@ -1,4 +1,4 @@
-"""Compressive Transformer: what leaves the memory is compressed, not dropped."""
+"""Compressive Transformer: old memories are compressed instead of dropped."""
 
 from dataclasses import dataclass
 from typing import final
@@ -13,11 +13,11 @@ from effattn_cli.parts.segments import DecodableSegments
 
 @final
 class CompressiveTransformer(DecodableSegments):
-    """Transformer-XL with a second memory, of compressed tokens, behind the first.
+    """Transformer-XL with a second memory of compressed tokens behind the first.
 
     Each segment attends to itself, to the last M tokens before it and to C compressed ones before
-    these: a convolution makes one of every c tokens that leave the memory
-    (Compressive Transformers, Rae et al. 2020, arXiv:1911.05507). M: memory, C: compressed.
+    these: a convolution compresses every c tokens that leave the memory into one (Compressive
+    Transformers, Rae et al. 2020, arXiv:1911.05507). M: memory, C: compressed.
     """
 
     card = Card(
@@ -69,7 +69,7 @@ class CompressiveTransformer(DecodableSegments):
         self.memory, self.ratio = config.memory, config.compression
         self.horizon = config.segment + config.memory + config.compressed * config.compression
         width = self.heads * self.head_dim
-        # Convolutions whose kernel is their stride.
+        # Convolutions whose kernel size equals their stride.
         self.compress_k = nn.Linear(config.compression * width, width)
         self.compress_v = nn.Linear(config.compression * width, width)
 
@@ -78,7 +78,7 @@ class CompressiveTransformer(DecodableSegments):
         return min(passed, self.memory) + min(left // self.ratio, self.max_memory - self.memory)
 
     def remember(self, k_BHSK: Tensor, v_BHSK: Tensor, passed: int) -> tuple[Tensor, Tensor]:
-        if passed <= self.memory:  # nothing leaves
+        if passed <= self.memory:  # nothing leaves the memory yet
             return k_BHSK, v_BHSK
         keep = self.remembered(passed)
         parts = ((self.compress_k, k_BHSK), (self.compress_v, v_BHSK))
@@ -87,7 +87,7 @@ class CompressiveTransformer(DecodableSegments):
         return k_BHSK[:, :, first:], v_BHSK[:, :, first:]
 
     def _compressed(self, convolution: nn.Linear, x_BHSK: Tensor) -> Tensor:
-        """All that was remembered, with the oldest segment of the memory compressed."""
+        """The whole memory, with its oldest uncompressed segment compressed."""
         stays = x_BHSK.shape[2] - self.memory
         old_BHLK = x_BHSK[:, :, stays - self.segment : stays]
         B, H, L, K = old_BHLK.shape

@@ -1,4 +1,4 @@
-"""cosFormer: rectified features, rotated by the positions of their tokens."""
+"""cosFormer: ReLU features, reweighted by a cosine of the distance."""
 
 import math
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from effattn_cli.parts.precision import wide
 
 @final
 class CosFormer(DecodableKernel):
-    """Weighs a key by the product of rectified q and k, less the further away it stands.
+    """Weights a key by the product of the ReLUs of q and k, and by a cosine of its distance.
 
-    The weight of key j for query i is relu(q_i) relu(k_j) cos(pi/2 (i - j) / M), at distance M 0.
-    A cosine of a difference is cos a cos b + sin a sin b: with a_i = pi/2 i / M,
+    The weight of key j for query i is relu(q_i) relu(k_j) cos(pi/2 (i - j) / M), 0 at distance M.
+    The cosine of a difference is cos a cos b + sin a sin b: with a_i = pi/2 i / M,
     phi(x_i) = [relu(x_i) cos a_i, relu(x_i) sin a_i] and
     out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1)
     (cosFormer, Qin et al. 2022, arXiv:2202.08791). M: reach.
@@ -53,7 +53,7 @@ class CosFormer(DecodableKernel):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         reach = config.tokens if config.reach is None else config.reach
-        if reach < config.tokens:  # beyond it, weights would be negative
+        if reach < config.tokens:  # beyond it, weights would become negative
             raise Unsupported(f"reach {reach} is below the longest length, {config.tokens}")
         self.width, self.floor = 2 * self.head_dim, 1e-6
         self.angle = math.pi / 2 / reach

@@ -1,4 +1,4 @@
-"""Compressed sparse attention: a window, and the best of the entries before, by an indexer."""
+"""Compressed sparse attention: a sliding window, and top-k earlier entries picked by an indexer."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
@@ -15,15 +15,15 @@ from effattn_cli.parts.shared_rows import near_and_before
 
 @final
 class CompressedSparse(SharedKeyValue):
-    """Near tokens each by itself, and before them the best entries of 4 tokens, for each query.
+    """A window of recent tokens, and before it each query's top-k entries of 4 tokens each.
 
     out_h = softmax over j of (q_h c_j / sqrt K, s_h) c_j, rotated back by the query's position. c_j
     is the row RMSNorm(x W) of one of the last W tokens, or a chosen entry w, RMSNorm(sum of
     softmax(g + b) e) over the tokens of window w, and over those of w - 1 with other projections e
-    and g of x, softmax in each channel; s_h is a sink. Chosen are the k entries w < (t + 1) // R of
-    the highest sum over i of u_i relu(p_i d_w), d being narrow entries of the same form, and u and
-    p made of the query's x (DeepSeek-V4, DeepSeek-AI, released in April 2026; the indexer after
-    DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556).
+    and g of x, softmax in each channel; s_h is a sink. Selected are the k entries w < (t + 1) // R
+    of the highest sum over i of u_i relu(p_i d_w), d being narrow entries of the same form, u and p
+    projections of the query's x (DeepSeek-V4, DeepSeek-AI, released in April 2026; the indexer
+    follows DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556).
     """
 
     card = Card(
@@ -108,7 +108,7 @@ class CompressedSparse(SharedKeyValue):
         index_gate_BTE: Tensor,
         valid_BT: Tensor | None = None,
     ) -> Tensor:
-        """The first queries see all of the entries before them. Padding trails: none sees it."""
+        """The first queries see all entries before them. Right padding: no real query sees it."""
         entry_BZK = self.entries(self.compressor, entry_BTE, gate_BTE)
         T, late = kv_BTK.shape[1], self.ratio * (self.top + 1) - 1
         early = q_BHTK[:, :, :late].transpose(1, 2), kv_BTK[:, :late], entry_BZK[:, : self.top]

@@ -1,4 +1,4 @@
-"""DeltaNet: linear attention that replaces what a key stands for."""
+"""DeltaNet: linear attention that overwrites the value stored under a key."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -13,12 +13,12 @@ from effattn_cli.parts.recurrent import Convolved, Memory, normed
 
 @final
 class DeltaNet(Convolved):
-    """Replaces what a key stands for by the new value, a share b of it.
+    """Moves the value stored under a key towards the new value, by a fraction b.
 
-    S_t = (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T and y_t = S_t^T q_t / sqrt K, with q and k of
-    length 1 after a short convolution and SiLU, and b = sigmoid(x W); each head's output is divided
-    by its root mean square (Parallelizing Linear Transformers with the Delta Rule, Yang et al.
-    2024, arXiv:2406.06484; the rule of Schlag et al. 2021, arXiv:2102.11174).
+    S_t = (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T and y_t = S_t^T q_t / sqrt K, with q and k
+    L2-normalised after a short convolution and SiLU, and b = sigmoid(x W); each head's output is
+    divided by its root mean square (Parallelizing Linear Transformers with the Delta Rule, Yang et
+    al. 2024, arXiv:2406.06484; the rule of Schlag et al. 2021, arXiv:2102.11174).
     """
 
     card = Card(

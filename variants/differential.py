@@ -18,12 +18,12 @@ from effattn_cli.parts.rotary import Rotary
 
 @final
 class Differential(Rotary, Decodable[Cache]):
-    """Subtracts a second softmax from the first, so that what both give to noise cancels out.
+    """Subtracts a second softmax from the first, so that the noise common to both cancels out.
 
-    Version 1 pairs heads: out = (1 - l) RMSNorm((A_1 - lambda A_2) [v_1, v_2]) with A_s =
-    softmax(q_s k_s^T / sqrt K), lambda = exp(a b) - exp(c d) + l with learned a, b, c, d, and l =
-    0.8 - 0.6 exp(-0.3 depth) (Ye et al. 2024, arXiv:2410.05258). Version 2 has two queries for each
-    head: out = A_1 v - sigmoid(w x) A_2 v, A_s = softmax(q_s k^T / sqrt K) (its authors, 2026).
+    Version 1 pairs heads: out = (1 - l) RMSNorm((A_1 - lambda A_2) [v_1, v_2]) with
+    A_s = softmax(q_s k_s^T / sqrt K), with lambda = exp(a b) - exp(c d) + l for learned a, b, c, d,
+    and l = 0.8 - 0.6 exp(-0.3 depth) (Ye et al. 2024, arXiv:2410.05258). Version 2 has two queries
+    per head: out = A_1 v - sigmoid(w x) A_2 v, A_s = softmax(q_s k^T / sqrt K) (its authors, 2026).
     """
 
     grouped = True
@@ -77,7 +77,7 @@ class Differential(Rotary, Decodable[Cache]):
         self.lambda_4K = nn.Parameter(0.1 * torch.randn(4, self.head_dim))
 
     def attend(self, q: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, *more: Any) -> Tensor:
-        """`more`: lambda in version 2, and the mask."""
+        """`more`: in version 2 lambda, then the padding mask."""
         if not self.paired:
             valid_BT = more[1] if len(more) > 1 else None
             y_BFTK = exact(q, k_BGTK, v_BGTK, valid_BT, causal=self.causal)
@@ -107,7 +107,7 @@ class Differential(Rotary, Decodable[Cache]):
         return (1 - self.start) * rms_norm(y_V, y_V.shape[-1:], eps=1e-5)
 
     def _difference(self, y_F: Tensor, lambda_H: Tensor) -> Tensor:
-        """Of version 2: the second query of each head after the first."""
+        """Version 2: each head's second query directly follows its first."""
         return y_F[:, ::2] - lambda_H.sigmoid().unsqueeze(-1) * y_F[:, 1::2]
 
     def init_state(self, batch: int, context: int) -> Cache:
@@ -115,7 +115,7 @@ class Differential(Rotary, Decodable[Cache]):
         return Cache(cache.k_BGRK, _pairs(cache.v_BGRK), context) if self.paired else cache
 
     def step(self, q: Tensor, k_BGK: Tensor, v_BGK: Tensor, *more: Any) -> tuple[Tensor, Cache]:
-        """`more`: lambda in version 2, and the state. Version 1 reads values once for both."""
+        """`more`: in version 2 lambda, then the state. Version 1 reads the values once for both."""
         state = more[-1]
         if not self.paired:
             state = state.append(k_BGK, v_BGK)
@@ -132,6 +132,6 @@ class Differential(Rotary, Decodable[Cache]):
 
 
 def _pairs(v_BGTK: Tensor) -> Tensor:
-    """The values of two heads side by side: (B, G / 2, T, 2 K)."""
+    """The values of two heads concatenated: (B, G / 2, T, 2 K)."""
     B, G, T, K = v_BGTK.shape
     return v_BGTK.transpose(1, 2).reshape(B, T, G // 2, 2 * K).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""DeepSeek Sparse Attention: an index finds the tokens that are worth attending."""
+"""DeepSeek Sparse Attention: an index selects the tokens worth attending to."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -22,14 +22,14 @@ INDEX = {
 
 @final
 class DeepSeekSparse(Indexed, Decodable[Past]):
-    """Each query attends the tokens that an index of few, narrow heads scores highest.
+    """Each query attends to the tokens that an index of a few narrow heads scores highest.
 
     I_ts = sum_j w_tj relu(a_tj b_s) for s <= t, with queries a and weights w of index head j, and
-    one key b a token; out_t = softmax(q_t k_s^T / sqrt K) v_s over the `top` s with the highest
+    one key b per token; out_t = softmax(q_t k_s^T / sqrt K) v_s over the `top` s with the highest
     I_ts, the same for all heads (DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556). With pools, b
-    is one key of R tokens, the mean of theirs by softmax(g + c) in each channel, g made of a
-    token's x and c of its position in the pool: the best pools are attended, and the tokens after
-    the last full one.
+    is one key per R tokens, their mean weighted by softmax(g + c) in each channel, g made of a
+    token's x and c of its position in the pool: the best pools are attended to, and the tokens
+    after the last full one.
     """
 
     grouped = True
@@ -127,7 +127,7 @@ class DeepSeekSparse(Indexed, Decodable[Past]):
         return *kept, *index
 
     def attend(self, *given: Any, position_BTP: Tensor | None = None) -> Tensor:
-        """Padding trails: no real query sees it. Another layer's positions are named."""
+        """Right padding: no real query sees it. `position_BTP` comes from another layer's index."""
         (q_BHTK, *kept), index = self.parted(given[: len(self.inputs)])
         first = self.index.early
         early_BHTV: Tensor = self.over.causal(*(x[..., :first, :] for x in (q_BHTK, *kept)))

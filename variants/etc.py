@@ -1,4 +1,4 @@
-"""ETC: global tokens beside a long input, and labels for how two tokens relate."""
+"""ETC: global tokens beside a long input, and relative position labels."""
 
 from dataclasses import dataclass
 from typing import final
@@ -13,16 +13,17 @@ from effattn_cli.parts.pooling import stretches
 from effattn_cli.parts.precision import lowest
 from effattn_cli.parts.relative import by_distance
 
-CACHED = 2**21  # scores at a time that stay in the caches of a CPU
+CACHED = 2**21  # scores per piece, so that they fit in a CPU's caches
 
 
 @final
 class Etc(Attention):
-    """A few global tokens see all and are seen by all; the others see a window besides.
+    """A few global tokens see all and are seen by all; the others also see a sliding window.
 
-    A score is q_i (k_j + a_l) / sqrt K, where the label l of i and j tells their distance within
-    either input, and between the two whether the global token is that of the long one's segment.
-    A row is one softmax over both inputs (ETC, Ainslie et al. 2020, arXiv:2004.08483).
+    A score is q_i (k_j + a_l) / sqrt K, where the label l of i and j encodes their clipped distance
+    within the same input, and between the two inputs whether the global token is that of the long
+    token's segment. A row is one softmax over both inputs (ETC, Ainslie et al. 2020,
+    arXiv:2004.08483).
     """
 
     card = Card(
@@ -66,7 +67,7 @@ class Etc(Attention):
             config.max_distance,
         )
         self.segment = max(1, -(-(config.tokens - self.first) // self.first))
-        # By distance, from -max_distance on; then: of the same segment, of another.
+        # By distance, from -max_distance on; the last two: same segment, other segment.
         labels_HKL = torch.randn(self.heads, self.head_dim, 2 * self.clip + 3) * 0.02
         self.labels_HKL = nn.Parameter(labels_HKL)
 
@@ -106,10 +107,10 @@ class Etc(Attention):
     def _long_rows(
         self, q_PTK: Tensor, k_PTK: Tensor, v_PTK: Tensor, label_PTL: Tensor, valid_PT: Tensor
     ) -> Tensor:
-        """By blocks of C queries, which look at S long tokens around them and the M global ones."""
+        """In blocks of C queries, which see S long tokens around them and the M global ones."""
         P, T, _ = q_PTK.shape
         first, long = self.first, T - self.first
-        radius, nothing = min(self.radius, long), lowest(q_PTK) / 4  # finite when it adds up
+        radius, nothing = min(self.radius, long), lowest(q_PTK) / 4  # finite even when added up
         block = 16 * max(1, -(-2 * radius // 64))
         reach = -(-radius // block) * block
         looks = block + 2 * reach
@@ -140,7 +141,7 @@ class Etc(Attention):
         return torch.where(same_CM, label_xCL[..., -2:-1], label_xCL[..., -1:])
 
     def _same_segment(self, long: int, first: int) -> Tensor:
-        """Whether global token m stands for the segment of long token n, (N, M)."""
+        """Whether global token m is that of long token n's segment, (N, M)."""
         device = self.labels_HKL.device
         of_N = torch.arange(long, device=device) // self.segment
         return of_N[:, None] == torch.arange(first, device=device)

@@ -11,9 +11,9 @@ from effattn_cli.parts.tokens import TokenMixer
 
 @final
 class FNet(TokenMixer):
-    """Mixes all tokens and all features by the real part of a Fourier transform over both.
+    """Mixes all tokens and features by the real part of a 2D Fourier transform.
 
-    out = Re F_T(F_D(x)), without a weight (FNet, Lee-Thorp et al. 2021, arXiv:2105.03824).
+    out = Re F_T(F_D(x)), without any parameters (FNet, Lee-Thorp et al. 2021, arXiv:2105.03824).
     """
 
     card = Card(
@@ -35,14 +35,14 @@ class FNet(TokenMixer):
         ),
     )
 
-    # Inductor has no code for complex numbers, and there is nothing to fuse.
+    # Inductor does not compile complex numbers, and there is nothing to fuse.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def mix_tokens(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
         return _Fourier.apply(x_BTD)  # type: ignore[no-untyped-call]
 
 
 class _Fourier(torch.autograd.Function):
-    """Linear and symmetric: the gradient is the transform of the gradient."""
+    """Linear and symmetric, so the gradient is the same transform of the output's gradient."""
 
     @staticmethod
     def forward(_: Any, x_BTD: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from effattn_cli.parts.precision import wide
 
 @dataclass(frozen=True)
 class Faded:
-    """Keys, values and running sums of the gates; room R, the first `length` filled."""
+    """KV cache and running sums of the log gates; room for R tokens, the first `length` filled."""
 
     k_BGRK: Tensor
     v_BGRK: Tensor
@@ -26,11 +26,11 @@ class Faded:
 
 @final
 class Forgetting(Decodable[Faded]):
-    """Exact attention whose scores fade with each token that a forget gate lets pass.
+    """Exact attention whose scores decay with distance, by a forget gate of each token.
 
     out_i = softmax over j <= i of (q_i k_j / sqrt K + log f_(j+1) + ... + log f_i) v_j with a gate
     f = sigmoid(w x + b) for each head and token (Forgetting Transformer, FoX, Lin et al. 2025,
-    arXiv:2503.02130). With f = 1 it is exact attention, with one f for all tokens ALiBi.
+    arXiv:2503.02130). With f = 1 it is exact attention; with one f for all tokens it is ALiBi.
     """
 
     grouped = True
@@ -75,7 +75,7 @@ class Forgetting(Decodable[Faded]):
         gate_BHT: Tensor,
         valid_BT: Tensor | None = None,
     ) -> Tensor:
-        # Padding trails: no real query sees it.
+        # Padding is on the right, so no real query sees it.
         k_BHTK, v_BHTK = (repeat_kv(x, self.heads) for x in (k_BGTK, v_BGTK))
         return fading(q_BHTK, k_BHTK, v_BHTK, gate_BHT)
 

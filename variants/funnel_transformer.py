@@ -1,4 +1,4 @@
-"""Funnel-Transformer: pooled queries that read the whole sequence."""
+"""Funnel-Transformer: pooled queries that attend to the whole sequence."""
 
 from dataclasses import dataclass
 from typing import final
@@ -13,11 +13,12 @@ from effattn_cli.parts.relative import RelativeScores
 
 @final
 class FunnelTransformer(Attention):
-    """Halves the length: each pair of tokens becomes one query, and sees all unpooled keys.
+    """Halves the length: each pair of tokens becomes one query, which sees all unpooled keys.
 
-    h' = the means of pairs of h, q = W_q h', and k, v of all of h, with the scores of
-    Transformer-XL, ((q_i + u) k_j + (q_i + v) W_r R_{2i - j}) / sqrt K: the layer at the start of
-    a block, where the length shrinks (Funnel-Transformer, Dai et al. 2020, arXiv:2006.03236).
+    h' are the means of pairs of h, q = W_q h', and k, v are projections of all of h, with the
+    scores of Transformer-XL, ((q_i + u) k_j + (q_i + v) W_r R_{2i - j}) / sqrt K: this is the first
+    layer of a block, where the length shrinks (Funnel-Transformer, Dai et al. 2020,
+    arXiv:2006.03236).
     """
 
     card = Card(
@@ -57,7 +58,7 @@ class FunnelTransformer(Attention):
         return self._mixed(self._pooled(q_BHTK), k_BHTK, v_BHTK, valid_BT)
 
     def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """Pools, then projects to queries: that is linear, and half as many are to be made."""
+        """Pools before projecting: both are linear, and only half as many queries are projected."""
         x_BPD = self._pooled(x_BTD[:, None])[:, 0]
         inputs = self.project_each({"q": x_BPD, "k": x_BTD, "v": x_BTD})
         q_BHPK, k_BHTK, v_BHTK = self.repeated(inputs)
@@ -67,7 +68,7 @@ class FunnelTransformer(Attention):
         self, q_BHPK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T, pairs = k_BHTK.shape[2], q_BHPK.shape[2]
-        # With [CLS] apart, tokens 1 and 2 are the second pair: the first stands at -1.
+        # With [CLS] separate, tokens 1 and 2 are the second pair, so the first starts at -1.
         start = -1 if self.separate else 0
         r_HWK = self.positions.embedded(start + 2 * (pairs - 1), T + 2 * pairs)
         inputs = q_BHPK, k_BHTK, v_BHTK, r_HWK, valid_BT
@@ -77,8 +78,8 @@ class FunnelTransformer(Attention):
         return self._pooled(valid_BT.float()[:, None, :, None])[:, 0, :, 0] == 1
 
     def _pooled(self, x_BHTE: Tensor) -> Tensor:
-        """Means of pairs, the last of which may be single: (B, H, P, E)."""
-        if self.separate:  # [CLS] makes a pair with itself, and the last token may drop out
+        """Means of pairs, of which the last may be a single token: (B, H, P, E)."""
+        if self.separate:  # [CLS] is paired with itself, and the last token may be dropped
             last = max(1, x_BHTE.shape[2] - 1)
             x_BHTE = torch.cat([x_BHTE[:, :, :1], x_BHTE[:, :, :last]], dim=2)
         return avg_pool2d(x_BHTE.contiguous(), (2, 1), ceil_mode=True)

@@ -1,4 +1,4 @@
-"""Gated attention: exact attention whose output passes a gate."""
+"""Gated attention: exact attention with a gate on its output."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
@@ -14,11 +14,11 @@ from effattn_cli.parts.rotary import Prepared
 
 @final
 class GatedAttention(Prepared, Decodable[Cache]):
-    """Exact grouped attention, of which the token itself lets a share through.
+    """Exact grouped-query attention whose output is multiplied by a gate of the token.
 
-    out_h = softmax(q_h k_g^T / sqrt K) v_g * sigmoid(x W_h) with g = h // (H / G), the gate being a
-    number for each channel, or one for each head (Gated Attention for Large Language Models, Qiu
-    et al. 2025, arXiv:2505.06708; grouped as in Qwen3-Next).
+    out_h = softmax(q_h k_g^T / sqrt K) v_g * sigmoid(x W_h) with g = h // (H / G), with one gate
+    per channel or one per head (Gated Attention for Large Language Models, Qiu et al. 2025,
+    arXiv:2505.06708; grouped as in Qwen3-Next).
     """
 
     grouped = True

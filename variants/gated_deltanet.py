@@ -21,12 +21,12 @@ from effattn_cli.parts.recurrent import (
 
 @final
 class GatedDeltaNet(Convolved):
-    """Fades what it holds, then replaces what a key stands for by the new value.
+    """Decays the state, then replaces the value stored under a key by the new one.
 
     S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T and y_t = q_t^T S_t / sqrt K, with q and k
-    of length 1 after a short convolution and SiLU, b = sigmoid(x W), a = exp(-e^A softplus(x W' +
-    c)), and out = RMSNorm(y) silu(x W'') in each head (Gated Delta Networks, Yang, Kautz &
-    Hatamizadeh 2024, arXiv:2412.06464; grouped value heads as in Qwen3-Next).
+    L2-normalised after a short convolution and SiLU, b = sigmoid(x W), a = exp(-e^A
+    softplus(x W' + c)), and out = RMSNorm(y) silu(x W'') in each head (Gated Delta Networks, Yang,
+    Kautz & Hatamizadeh 2024, arXiv:2412.06464; grouped value heads as in Qwen3-Next).
     """
 
     card = Card(

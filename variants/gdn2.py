@@ -1,4 +1,4 @@
-"""Gated DeltaNet-2: the delta rule that erases and writes each channel as much as it likes."""
+"""Gated DeltaNet-2: the delta rule with separate erase and write gates per channel."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -21,10 +21,10 @@ from effattn_cli.parts.recurrent import (
 
 @final
 class GatedDeltaNet2(Convolved):
-    """Fades each channel by itself, erases what a key stands for, and writes the new value.
+    """Decays each channel separately, erases the value stored under a key, and writes the new one.
 
     S_t = (I - k_t (b_t o k_t)^T) Diag(a_t) S_(t-1) + k_t (w_t o v_t)^T and y_t = S_t^T q_t / sqrt
-    K, with q and k of length 1 after a short convolution and SiLU, the gates to erase and to write
+    K, with q and k L2-normalised after a short convolution and SiLU, the erase and write gates
     b = sigmoid(x W) and w = sigmoid(x W'), log a = -e^A softplus(x U U' + c) in each channel, and
     out = RMSNorm(y) sigmoid(x G G' + c') in each head (Gated DeltaNet-2, Hatamizadeh, Choi & Kautz
     2026, arXiv:2605.22791).
@@ -93,7 +93,7 @@ class GatedDeltaNet2(Convolved):
 
     @property
     def state_shape(self) -> tuple[int, int, int]:
-        """The values of the heads that share a key stand side by side: one product does for all."""
+        """The values of the heads that share a key are concatenated: one product covers them."""
         return self.key_heads, self.head_dim, self.heads // self.key_heads * self.value_width
 
     def attend(

@@ -1,4 +1,4 @@
-"""Gated Linear Attention: sums that fade in each channel as the token decides."""
+"""Gated Linear Attention: linear attention with a data-dependent decay per channel."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -15,7 +15,7 @@ from effattn_cli.parts.recurrent import Memory, Recurrent, at_least_one, low_ran
 
 @final
 class GatedLinearAttention(Recurrent):
-    """Each channel of the state fades by a share that the token chooses.
+    """Each channel of the state decays by a factor that depends on the token.
 
     S_t = Diag(a_t) S_(t-1) + k_t v_t^T and y_t = S_t^T q_t / sqrt K, with log a = logsigmoid(
     x U U' + c) / 16, and out = RMSNorm(y) silu(x W) in each head

@@ -1,4 +1,4 @@
-"""GLaM: each token goes through two of 64 experts."""
+"""GLaM: each token is routed to two of 64 experts."""
 
 from dataclasses import dataclass
 from typing import final
@@ -9,11 +9,11 @@ from effattn_cli.parts.experts import Experts, Mixture
 
 @final
 class GLaM(Mixture):
-    """Sends each token through two of many experts, as GShard does.
+    """Routes each token to two of many experts, as GShard does.
 
-    y = g1 FFN_e1(x) + g2 FFN_e2(x) with e1, e2 the best two of softmax(x W_r) and g their
-    probabilities over the sum of both; first choices before second ones, up to the capacity
-    (GLaM, Du et al. 2021, arXiv:2112.06905).
+    y = g1 FFN_e1(x) + g2 FFN_e2(x) with e1, e2 the top two of softmax(x W_r) and g their
+    probabilities, normalised to sum to 1; experts take first choices before second ones, up to
+    their capacity (GLaM, Du et al. 2021, arXiv:2112.06905).
     """
 
     card = Card(

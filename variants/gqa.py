@@ -20,7 +20,7 @@ class GroupedQuery(Prepared, Decodable[Cache]):
 
     out_h = softmax(q_h k_g^T / sqrt K) v_g with g = h // (H / G) (GQA, Ainslie et al. 2023,
     arXiv:2305.13245); kv_heads = 1 is multi-query attention (Shazeer 2019, arXiv:1911.02150).
-    The scores cost what they did; the projections, and the cache that decoding reads, shrink.
+    The scores cost the same as in multi-head attention; the projections and the KV cache shrink.
     """
 
     grouped = True

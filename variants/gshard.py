@@ -1,4 +1,4 @@
-"""GShard: each token goes through two experts."""
+"""GShard: each token is routed to two experts."""
 
 from dataclasses import dataclass
 from typing import final
@@ -9,11 +9,11 @@ from effattn_cli.parts.experts import Experts, Mixture
 
 @final
 class GShard(Mixture):
-    """Sends each token through two experts, and groups of tokens share their room.
+    """Routes each token to two experts, whose capacity is shared within groups of tokens.
 
-    y = g1 FFN_e1(x) + g2 FFN_e2(x) with e1, e2 the best two of p = softmax(x W_r) and g their p
-    over the sum of both. In each group, an expert takes first choices before second ones, in the
-    order of the tokens, up to its capacity (GShard, Lepikhin et al. 2020, arXiv:2006.16668).
+    y = g1 FFN_e1(x) + g2 FFN_e2(x) with e1, e2 the top two of p = softmax(x W_r) and g their p,
+    normalised to sum to 1. In each group, an expert takes first choices before second ones, in
+    token order, up to its capacity (GShard, Lepikhin et al. 2020, arXiv:2006.16668).
     """
 
     card = Card(

@@ -15,9 +15,9 @@ from effattn_cli.parts.precision import wide
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Of each level L the means of its last two blocks of C groups; level 0 is of tokens.
+    """Per level, the means of its last two blocks of C groups; the groups of level 0 are tokens.
 
-    They stand in a ring: that of group j at j mod 2 C.
+    They form a ring buffer: group j is at j mod 2 C.
     """
 
     k_BHLRK: Tensor
@@ -27,13 +27,13 @@ class Pyramid:
 
 @final
 class HTransformer1D(Decodable[Pyramid]):
-    """Sees near tokens one by one, and the farther away they are the longer the groups it sees.
+    """Sees near tokens individually, and farther ones in groups that grow with the distance.
 
     Blocks of level l have C groups of 2^l tokens; l(i, j) is the lowest level at which the blocks
     of i and j are the same or neighbours. out_i = sum over j of a_ij v_j / sum over j of a_ij,
-    a_ij = exp(q_I k_J / sqrt K) with the means q_I and k_J over the groups of level l(i, j) that i
-    and j are in; so values need be summed over a group once (H-Transformer-1D, Zhu and Soricut
-    2021, arXiv:2107.11906). C: rank. Causal, q_I is q_i, and j <= i.
+    a_ij = exp(q_I k_J / sqrt K) with q_I and k_J the means over the groups of level l(i, j) that
+    contain i and j; so values are summed only once per group (H-Transformer-1D, Zhu and Soricut
+    2021, arXiv:2107.11906). C: rank. In the causal form, q_I is q_i, and j <= i.
     """
 
     card = Card(
@@ -78,7 +78,7 @@ class HTransformer1D(Decodable[Pyramid]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        if self.causal:  # padding trails: no real query sees it
+        if self.causal:  # right padding: no real query sees it
             return backwards(q_BHTK, k_BHTK, v_BHTK, block=self.rank)
         return both_ways(q_BHTK, k_BHTK, v_BHTK, valid_BT, block=self.rank)
 
@@ -106,17 +106,17 @@ class HTransformer1D(Decodable[Pyramid]):
         return (weight_BHxS @ v_BHSK).squeeze(2), replace(state, length=at + 1)
 
     def _complete(self, x_BHLRK: Tensor, tokens: int) -> None:
-        """The means of the groups that end after so many tokens; no step looks at them yet."""
+        """Adds the means of the groups that end after `tokens` tokens; no step reads them yet."""
         ring, level = 2 * self.rank, 1
         while level < x_BHLRK.shape[2] and tokens % 2**level == 0:
             group = tokens // 2**level - 1
-            first = 2 * group % ring  # of the two that it is the mean of
+            first = 2 * group % ring  # of the two groups that it averages
             pair_BHsK = wide(x_BHLRK[:, :, level - 1, first : first + 2])
             x_BHLRK[:, :, level, group % ring] = pair_BHsK.mean(2).to(x_BHLRK.dtype)
             level += 1
 
     def _seen(self, at: int, levels: int) -> tuple[list[tuple[int, slice]], list[float]]:
-        """Level and rows of what the token sees, and the logarithm of what each stands for."""
+        """Levels and rows that the token sees, and the log of how many tokens a row stands for."""
         C = self.rank
         block, position = divmod(at, C)
         own = block % 2 * C
@@ -127,7 +127,7 @@ class HTransformer1D(Decodable[Pyramid]):
                 before = (block - 1) % 2 * C
                 near = (
                     level and 2 * position < C * 2**level
-                )  # half of it is seen at the level below
+                )  # the near half is seen at the level below
                 rows.append((level, slice(before, before + (C // 2 if near else C))))
         shifts = [level * math.log(2) for level, row in rows for _ in range(row.stop - row.start)]
         return rows, shifts

@@ -1,4 +1,4 @@
-"""Heavily compressed attention: a window, and before it one entry for many tokens."""
+"""Heavily compressed attention: a sliding window, and one entry per many tokens before it."""
 
 from typing import ClassVar, final
 
@@ -11,13 +11,14 @@ from effattn_cli.parts.shared_rows import near_and_before
 
 @final
 class HeavilyCompressed(SharedKeyValue):
-    """Near tokens each by itself, and one entry for every 128 before, all under one softmax.
+    """A window of recent tokens, and one entry per 128 tokens before it, in one softmax.
 
     out_h = softmax over j of (q_h c_j / sqrt K, s_h) c_j, rotated back by the query's position. c_j
     is the row RMSNorm(x W) of one of the last W tokens, or the entry of a full window w of R
-    tokens, RMSNorm(sum over i in w of softmax(x_i W_g + b) x_i W_e), softmax in each channel; s_h
-    is a sink. Query t sees entries w < (t + 1) // R (DeepSeek-V4, DeepSeek-AI, released in April
-    2026; the report before it is that of DeepSeek-V3.2, DeepSeek-AI 2025, arXiv:2512.02556).
+    tokens, RMSNorm(sum over i in w of softmax(x_i W_g + b) x_i W_e), with a softmax in each
+    channel; s_h is an attention sink. Query t sees entries w < (t + 1) // R (DeepSeek-V4,
+    DeepSeek-AI, released in April 2026; the report before it is that of DeepSeek-V3.2, DeepSeek-AI
+    2025, arXiv:2512.02556).
     """
 
     card = Card(
@@ -60,7 +61,7 @@ class HeavilyCompressed(SharedKeyValue):
         gate_BTK: Tensor,
         valid_BT: Tensor | None = None,
     ) -> Tensor:
-        """Padding trails: no real query sees it."""
+        """Padding is on the right, so no real query sees it."""
         y_BTHK = near_and_before(
             q_BHTK.transpose(1, 2),
             kv_BTK,

@@ -1,4 +1,4 @@
-"""Hedgehog: features that learn to weigh as softmax does."""
+"""Hedgehog: feature maps that learn to imitate softmax."""
 
 from typing import final
 
@@ -11,12 +11,12 @@ from effattn_cli.parts.chunked import DecodableKernel
 
 @final
 class Hedgehog(DecodableKernel):
-    """Linear attention whose features are learned for each head, so as to be as spiky as softmax.
+    """Linear attention with feature maps learned per head, to be as spiky as softmax.
 
-    phi(x) = [softmax(W x), softmax(-W x)], over the K numbers of W x, and
+    phi(x) = [softmax(W x), softmax(-W x)], over the K components of W x, and
     out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1)
     (The Hedgehog & the Porcupine, Zhang et al. 2024, arXiv:2402.04347). W: K x K, one for the
-    queries and one for the keys of each head; it starts as the identity.
+    queries and one for the keys of each head, initialised to the identity.
     """
 
     card = Card(
@@ -54,6 +54,6 @@ class Hedgehog(DecodableKernel):
 
 
 def _both_ends(x_BHTK: Tensor, map_HKK: Tensor) -> Tensor:
-    """The largest numbers of W x stand out in the first half, the smallest in the second."""
+    """The largest components of W x dominate the first half, the smallest the second."""
     y_BHTK = x_BHTK @ map_HKK.to(x_BHTK.dtype).mT
     return torch.cat([y_BHTK.softmax(-1), (-y_BHTK).softmax(-1)], dim=-1)

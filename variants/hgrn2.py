@@ -1,4 +1,4 @@
-"""HGRN2: a gated recurrence whose keys are what its decays leave."""
+"""HGRN2: a gated recurrence whose keys are one minus its forget gates."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -15,7 +15,7 @@ from effattn_cli.parts.recurrent import Memory, Recurrent, normed
 
 @final
 class HGRN2(Recurrent):
-    """What a channel forgets is the room that the new value takes.
+    """The more a channel forgets, the more of the new value it takes up.
 
     S_t = Diag(f_t) S_(t-1) + (1 - f_t) v_t^T and y_t = S_t^T q_t, with q after SiLU and
     f = b + (1 - b) sigmoid(x W) in each channel of the key; out = RMSNorm(y) over all heads

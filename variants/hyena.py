@@ -1,4 +1,4 @@
-"""Hyena: gates around a convolution as long as the sequence."""
+"""Hyena: gating around a convolution as long as the sequence."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
@@ -17,10 +17,10 @@ PARTS = ("gate", "inner", "value")
 
 @dataclass(frozen=True)
 class Past:
-    """What decoding keeps: all inputs of the long convolution so far, the first `length` of R."""
+    """Decoding state: all inputs of the long convolution so far, the first `length` of R filled."""
 
     u_CBR: Tensor
-    filter_CR: Tensor  # made once, the last tap first
+    filter_CR: Tensor  # computed once, with the last tap first
     recent_PBSC: Tensor  # projections of the last tokens, for the short convolutions
     length: int
 
@@ -30,10 +30,10 @@ class Hyena(Decodable[Past]):
     """Gates the values, convolves them with a filter as long as the sequence, and gates again.
 
     Of three projections g, a and v of x, each after a causal convolution of 3 taps, channel by
-    channel, y_t = g_t (sum over s <= t of h_(t - s) a_s v_s + d a_t v_t). The filter is
-    h_t = f(t) exp(-c t / L), f a network with sines between its layers that is told t / L and
-    sines and cosines of 2 pi j t / L; c goes from slow to fast over the channels, d is learned
-    (Hyena Hierarchy, Poli et al. 2023, arXiv:2302.10866, of order 2). L: the longest length.
+    channel, y_t = g_t (sum over s <= t of h_(t - s) a_s v_s + d a_t v_t). The filter is h_t = f(t)
+    exp(-c t / L), f a network with sine activations whose inputs are t / L and sines and cosines of
+    2 pi j t / L; the decay c goes from slow to fast over the channels, d is learned (Hyena
+    Hierarchy, Poli et al. 2023, arXiv:2302.10866, of order 2). L: the maximum length.
     """
 
     inputs: ClassVar = dict.fromkeys(PARTS, Input(heads=None, width="channels"))
@@ -106,7 +106,7 @@ class Hyena(Decodable[Past]):
     def attend(
         self, gate_BTC: Tensor, inner_BTC: Tensor, value_BTC: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        """Padding trails: no real output sees it."""
+        """Padding is on the right: no real output depends on it."""
         u_BTC = wide(inner_BTC) * value_BTC
         mixed_BTC = long_convolution(u_BTC, self.filter(u_BTC.shape[1]))
         y_BTC = (gate_BTC * mixed_BTC).to(gate_BTC.dtype)

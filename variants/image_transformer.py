@@ -1,4 +1,4 @@
-"""Image Transformer: blocks of queries share a memory of the pixels around them."""
+"""Image Transformer: blocks of queries share a memory of nearby pixels."""
 
 from dataclasses import dataclass
 from typing import final
@@ -15,11 +15,11 @@ from effattn_cli.parts.lse_merge import Part, hide, union
 
 @final
 class ImageTransformer(Decodable[Cache]):
-    """Each query sees its block of B tokens up to itself, and a memory that the block shares.
+    """Each query sees its block of B tokens up to itself, and a memory shared by the block.
 
-    1-D local: the memory is the M tokens before the block. 2-D local, for images made block by
-    block: it is the block to the left and the three above, with S blocks side by side
-    (Image Transformer, Parmar et al. 2018, arXiv:1802.05751). B: block, M: memory, S: across.
+    1-D local: the memory is the M tokens before the block. 2-D local, for images generated block by
+    block: the memory is the block to the left and the three above, with S blocks per row (Image
+    Transformer, Parmar et al. 2018, arXiv:1802.05751). B: block, M: memory, S: across.
     """
 
     card = Card(
@@ -68,7 +68,7 @@ class ImageTransformer(Decodable[Cache]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        if not self.across:  # padding trails: no real query sees it
+        if not self.across:  # right padding: no real query sees it
             return blocked_causal(q_BHTK, k_BHTK, v_BHTK, block=self.block, memory=self.memory)
         T = q_BHTK.shape[2]
         q_BHTK, k_BHTK, v_BHTK = (even(x, self.block) for x in (q_BHTK, k_BHTK, v_BHTK))
@@ -92,7 +92,7 @@ class ImageTransformer(Decodable[Cache]):
         return union(q_BHTK, [(k_BHTK, v_BHTK)], parts)[:, :, :T]
 
     def init_state(self, batch: int, context: int) -> Cache:
-        """The memory, then the block as far as it has come."""
+        """The memory, then the current block so far."""
         shape = (batch, self.heads, self.memory + self.block, self.head_dim)
         return Cache(self.blank(*shape, random=True), self.blank(*shape, random=True), context)
 
@@ -103,7 +103,7 @@ class ImageTransformer(Decodable[Cache]):
         position, kept = self.memory + rest, (state.k_BGRK, state.v_BGRK)
         for x_BHRK, new_BHK in zip(kept, (k_BHK, v_BHK), strict=True):
             x_BHRK[:, :, position] = new_BHK
-        first = max(0, self.memory - block * self.block)  # nothing was before it
+        first = max(0, self.memory - block * self.block)  # nothing comes before the first token
         spans = [slice(max(first, i), max(first, j)) for i, j in self._seen(block, position + 1)]
         k_BHSK, v_BHSK = (_taken(x_BHRK, spans) for x_BHRK in kept)
         y_BHK = exact(q_BHK.unsqueeze(2), k_BHSK, v_BHSK).squeeze(2)
@@ -112,7 +112,7 @@ class ImageTransformer(Decodable[Cache]):
         return y_BHK, Cache(*kept, state.length + 1)
 
     def _seen(self, block: int, end: int) -> list[tuple[int, int]]:
-        """The positions in the state that a query of the block sees."""
+        """The spans of the state that a query of the block sees."""
         if not self.across:
             return [(0, end)]
         column = block % self.across

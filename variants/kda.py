@@ -1,4 +1,4 @@
-"""Kimi Delta Attention: the delta rule with a decay of each channel."""
+"""Kimi Delta Attention: the delta rule with a decay per channel."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
@@ -10,17 +10,17 @@ from effattn_cli.attention import Card, Input, Unsupported, decay, gate, repeat_
 from effattn_cli.parts.delta_rule import step_sized_delta_rule, step_sized_delta_step, unit
 from effattn_cli.parts.recurrent import Convolved, Decay, Memory, key_heads_of, low_rank, normed
 
-EPSILON = 1e-5  # of the norm, as in Kimi Linear
+EPSILON = 1e-5  # of the normalisation, as in Kimi Linear
 
 
 @final
 class KimiDeltaAttention(Convolved):
-    """Fades each channel by itself, then replaces what a key stands for by the new value.
+    """Decays each channel separately, then replaces the value stored under a key by the new one.
 
     S_t = (I - b_t k_t k_t^T) Diag(a_t) S_(t-1) + b_t k_t v_t^T and y_t = S_t^T q_t / sqrt K, with q
-    and k of length 1 after a short convolution and SiLU, b = sigmoid(x W), log a = -e^A softplus(
-    x U U' + c) in each channel, and out = RMSNorm(y) sigmoid(x G G') in each head
-    (Kimi Linear, Kimi Team 2025, arXiv:2510.26692).
+    and k L2-normalised after a short convolution and SiLU, b = sigmoid(x W), log a = -e^A
+    softplus(x U U' + c) in each channel, and out = RMSNorm(y) sigmoid(x G G') in each head (Kimi
+    Linear, Kimi Team 2025, arXiv:2510.26692).
     """
 
     card = Card(

@@ -14,7 +14,7 @@ from effattn_cli.parts.exact import exact, one_query
 
 @dataclass(frozen=True)
 class Lent:
-    """Keys and values that another layer keeps, with those of the coming tokens behind."""
+    """The KV cache of another layer, which already holds the coming tokens too."""
 
     k_BGRK: Tensor = field(metadata=BORROWED)
     v_BGRK: Tensor = field(metadata=BORROWED)
@@ -23,11 +23,11 @@ class Lent:
 
 @final
 class KVSharing(Decodable[Lent]):
-    """Exact attention with queries of its own, to keys and values that an earlier layer has made.
+    """Exact attention whose queries attend to the keys and values of an earlier layer.
 
     out_h = softmax(q_h k_g^T / sqrt K) v_g with g = h // (H / G), k and v being those of an earlier
     layer (You Only Cache Once, Sun et al. 2024, arXiv:2405.05254; as in Gemma 4 and Mistral Large
-    4). Nothing is projected but queries, and decoding keeps nothing more. With a window a query
+    4). Only queries are projected, and the layer has no KV cache of its own. With a window a query
     sees the last W keys of that layer, or W // 2 on either side where it is not causal, as in
     `sliding-window`.
     """
@@ -83,7 +83,7 @@ class KVSharing(Decodable[Lent]):
         k_BGTK, v_BGTK = (x[:, :, :T].expand(B, -1, -1, -1) for x in (self.k_1GTK, self.v_1GTK))
         if self.window is None:
             return exact(q_BHTK, k_BGTK, v_BGTK, valid_BT, causal=self.causal)
-        if self.causal:  # padding trails: no real query sees it
+        if self.causal:  # right padding: no real query sees it
             return banded(q_BHTK, k_BGTK, v_BGTK, before=self.window - 1, after=0)
         reach = self.window // 2
         return banded(q_BHTK, k_BGTK, v_BGTK, valid_BT, before=reach, after=reach)
@@ -106,5 +106,5 @@ class KVSharing(Decodable[Lent]):
         return one_query(q_BHK, k_BGSK, v_BGSK), state
 
     def _first(self, tokens: int) -> int:
-        """Of so many tokens the first that the last one sees."""
+        """The first of `tokens` tokens that the last one sees."""
         return 0 if self.window is None else max(0, tokens - self.window)

@@ -1,4 +1,4 @@
-"""Lightning Attention: linear attention with a fixed decay in each head."""
+"""Lightning Attention: linear attention with a fixed decay per head."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -14,11 +14,11 @@ from effattn_cli.parts.recurrent import Memory, Recurrent, normed
 
 @final
 class Lightning(Recurrent):
-    """Sums that fade by a fixed share a head, which grows from the first layer to the last.
+    """Linear attention whose state decays by a fixed factor per head, weaker in later layers.
 
     S_t = e^(-s_h) S_(t-1) + k_t v_t^T and y_t = S_t^T q_t, with q, k and v after SiLU and slopes
     s_h = 2^(-8 h / H) (1 - l / (L - 1)) for heads h = 1 .. H of layer l, and out = RMSNorm(y)
-    sigmoid(x W), the norm taken over all heads (Lightning Attention-2, Qin et al. 2024,
+    sigmoid(x W), normalised over all heads together (Lightning Attention-2, Qin et al. 2024,
     arXiv:2401.04658; as in MiniMax-01, arXiv:2501.08313).
     """
 

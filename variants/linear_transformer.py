@@ -1,4 +1,4 @@
-"""Linear Transformer: attention as a product of positive features."""
+"""Linear Transformer: attention as a product of positive feature maps."""
 
 from typing import final
 
@@ -11,7 +11,7 @@ from effattn_cli.parts.chunked import DecodableKernel
 
 @final
 class LinearTransformer(DecodableKernel):
-    """Replaces softmax by positive features of q and k, so that the sums can be taken first.
+    """Replaces softmax with positive feature maps of q and k, so that k and v are summed first.
 
     out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1) with phi(x) = elu(x) + 1
     (Transformers are RNNs, Katharopoulos et al. 2020, arXiv:2006.16236). The causal form runs in

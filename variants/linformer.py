@@ -1,4 +1,4 @@
-"""Linformer: low-rank attention over the length."""
+"""Linformer: attention that is low-rank along the length."""
 
 from dataclasses import dataclass
 from typing import Literal, final
@@ -12,11 +12,11 @@ from effattn_cli.parts.exact import exact
 
 @final
 class Linformer(Attention):
-    """Attends to `rank` learned mixtures of all keys in place of every key.
+    """Attends to `rank` learned mixtures of all keys instead of every key.
 
     k' = E^T k and v' = F^T v with E, F of shape (N, R) over the length, then
     softmax(q k'^T / sqrt K) v' (Linformer, Wang et al. 2020, arXiv:2006.04768).
-    R: rank. E and F are made for the longest sequence; a shorter one uses their first rows.
+    R: rank. E and F have rows for the longest sequence; shorter ones use the first rows.
     """
 
     card = Card(
@@ -65,8 +65,8 @@ def _mixed(mix_TR: Tensor, x_BHTK: Tensor, valid_BT: Tensor | None) -> Tensor:
     mix_TR = mix_TR[..., :T, :]
     if valid_BT is not None:
         x_BHTK = x_BHTK * valid_BT[:, None, :, None]
-    if mix_TR.ndim == 3:  # one mixture a head
+    if mix_TR.ndim == 3:  # one mixture per head
         return mix_TR.mT @ x_BHTK
-    # One product for all heads: (R, T) by (T, H K), a view of what the projection made.
+    # One product for all heads: (R, T) by (T, H K), a view of the projection's output.
     x_BTE = x_BHTK.transpose(1, 2).reshape(B, T, H * K)
     return (mix_TR.mT @ x_BTE).view(B, -1, H, K).transpose(1, 2)

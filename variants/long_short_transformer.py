@@ -1,4 +1,4 @@
-"""Long-Short Transformer: a sliding window, and keys pooled by weights that depend on the input."""
+"""Long-Short Transformer: a sliding window, and keys pooled by input-dependent weights."""
 
 from dataclasses import dataclass
 from typing import final
@@ -16,11 +16,11 @@ from effattn_cli.parts.pooling import NearAndMixed, mixture, present, stretches
 
 @final
 class LongShortTransformer(Decodable[NearAndMixed]):
-    """One softmax over near keys and over R keys that are mixtures of all.
+    """One softmax over the keys nearby and over R keys that are mixtures of all.
 
     A segment of W queries sees its own tokens and W / 2 on either side, and P^T K, P^T V, where P
-    is a softmax over the length. LayerNorms, one for near keys and values and one for the mixed,
-    align their scales (Long-Short Transformer, Zhu et al. 2021, arXiv:2107.02192).
+    is a softmax over the length. Two LayerNorms, one for near keys and values and one for the
+    mixtures, align their scales (Long-Short Transformer, Zhu et al. 2021, arXiv:2107.02192).
     W: window, R: rank.
     """
 
@@ -73,7 +73,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         B, H, T, _ = q_BHTK.shape
-        valid_BT = None if self.causal else valid_BT  # padding trails: no real query sees it
+        valid_BT = None if self.causal else valid_BT  # right padding: no real query sees it
         size = self.chunk if self.causal else T
         logits_BTHR = self.logits(merge_heads(k_BHTK)).view(B, T, H, -1)
         logits_BHZRS = stretches(logits_BTHR.transpose(1, 2), size).mT
@@ -101,7 +101,7 @@ class LongShortTransformer(Decodable[NearAndMixed]):
     def _centred(
         self, q_BHTK: Tensor, near: Source, far: Source, valid_BT: Tensor | None
     ) -> Tensor:
-        """Every query of a segment sees the same near keys."""
+        """All queries of a segment see the same near keys."""
         B, H, T, K = q_BHTK.shape
         window, segments = min(self.window, T), -(-T // self.window)
 

@@ -16,9 +16,10 @@ from effattn_cli.parts.rotary import Rotary
 class Longformer(Rotary, Decodable[Ring]):
     """Each query sees a window around it and the global tokens, which see and are seen by all.
 
-    A local row is one softmax over the keys |i - j| <= W / 2 and the first M, each counted once; a
-    global row sees every key (Longformer, Beltagy et al. 2020, arXiv:2004.05150). In the layer, the
-    global rows have projections of q, k and v of their own. W: window, M: global_tokens.
+    A local row is one softmax over the keys with |i - j| <= W / 2 and the first M keys, each
+    counted once; a global row sees every key (Longformer, Beltagy et al. 2020, arXiv:2004.05150).
+    In the layer, the global rows have separate projections of q, k and v. W: window,
+    M: global_tokens.
     """
 
     grouped = True
@@ -33,9 +34,9 @@ class Longformer(Rotary, Decodable[Ring]):
         causal="optional",
         kind="approximates softmax",
         swap="lossy",
-        swap_if={"causal": (True,)},  # global rows have projections of their own
+        swap_if={"causal": (True,)},  # global rows have separate projections
         knobs={"window": "2 N"},
-        reach=("window", "global_tokens"),  # but for the global rows
+        reach=("window", "global_tokens"),  # except for the global rows
         survey=SurveyRow(complexity="n(k+m)", decode=True, classes="FP+M"),
         lra=53.46,
         notes=(
@@ -76,10 +77,10 @@ class Longformer(Rotary, Decodable[Ring]):
         valid_BT: Tensor | None = None,
         rows: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """`rows`: the queries of the global rows and the keys and values for them, if others."""
+        """`rows`: q of the global rows and the k and v that they see, if projected separately."""
         q_BHMK = q_BHTK[:, :, : self.first]
         band = (q_BHTK, k_BGTK, v_BGTK)
-        if self.causal:  # padding trails: no real query sees it
+        if self.causal:  # right padding: no real query sees it
             k_BGMK, v_BGMK = k_BGTK[:, :, : self.first], v_BGTK[:, :, : self.first]
             first_BHMK = exact(q_BHMK, k_BGMK, v_BGMK, causal=True)
             y_BHTK = banded(*band, before=self.reach, after=0, always=self.first)
@@ -89,7 +90,7 @@ class Longformer(Rotary, Decodable[Ring]):
         return torch.cat([first_BHMK, y_BHTK[:, :, self.first :]], dim=2)
 
     def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """Global rows read keys and values from their own projections, local rows never do."""
+        """Global rows see keys and values from their own projections; local rows never do."""
         if self.causal:
             return super().forward(x_BTD, valid_BT)
         rows = (
@@ -109,7 +110,7 @@ class Longformer(Rotary, Decodable[Ring]):
 
 
 def _twin(linear: nn.Module) -> nn.Linear:
-    """A projection that starts from another's weights, as the paper has it."""
+    """A projection initialised with another's weights, as in the paper."""
     wide, dim = linear.get_parameter("weight").shape
     twin = nn.Linear(dim, wide, bias=False)
     twin.load_state_dict(linear.state_dict())

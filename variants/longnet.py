@@ -14,7 +14,7 @@ from effattn_cli.parts.rotary import Rotary
 
 @dataclass(frozen=True)
 class Segments:
-    """What decoding keeps: for each pattern what each head has picked of the segment at work."""
+    """Decoding state: per pattern, the keys and values that each head picked in its segment."""
 
     k_BHSK: tuple[Tensor, ...]
     v_BHSK: tuple[Tensor, ...]
@@ -23,12 +23,13 @@ class Segments:
 
 @final
 class LongNet(Rotary, Decodable[Segments]):
-    """Sees near tokens densely and far ones ever more sparsely, in segments that grow.
+    """Sees near tokens densely and far ones ever more sparsely, in segments of growing length.
 
-    Pattern p cuts the tokens into segments of W_p = W a^p. Within one, head h attends from and to
-    each token that is h mod R_p behind the start, R_p = a^p. With o_p and s_p the output and the
-    sum of exponentials there, out = sum over p of s_p o_p / sum over p of s_p, where a token that h
-    does not pick has s_p = 0 (LongNet, Ding et al. 2023, arXiv:2307.02486). W: segment, a: growth.
+    Pattern p cuts the tokens into segments of W_p = W a^p. Within a segment, head h attends from
+    and to every R_p-th token, starting at offset h mod R_p, R_p = a^p. With o_p and s_p the output
+    and the sum of exponentials there, out = sum over p of s_p o_p / sum over p of s_p, where a
+    token that h does not pick has s_p = 0 (LongNet, Ding et al. 2023, arXiv:2307.02486).
+    W: segment, a: growth.
     """
 
     card = Card(
@@ -76,7 +77,7 @@ class LongNet(Rotary, Decodable[Segments]):
                 number += 1
         factors = [config.growth**p for p in range(number)]
         self.patterns = [(config.segment * factor, factor) for factor in factors]
-        # The longer segments fill up more slowly, and weigh little.
+        # Longer segments fill up more slowly and have little weight.
         self.period, self.horizon = config.segment, 4 * config.segment
 
     def attend(
@@ -96,8 +97,8 @@ class LongNet(Rotary, Decodable[Segments]):
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Segments
     ) -> tuple[Tensor, Segments]:
-        """A head for which the token is between two that it picks sits out the pattern."""
-        out_BHxK = total_BHxx = q_BHK  # until the first pattern, which no head sits out
+        """Heads whose pattern skips this token leave that pattern out."""
+        out_BHxK = total_BHxx = q_BHK  # overwritten by the first pattern, which includes every head
         kept = zip(self.patterns, state.k_BHSK, state.v_BHSK, strict=True)
         for (segment, stride), k_BHSK, v_BHSK in kept:
             slot, offset = divmod(state.length % segment, stride)

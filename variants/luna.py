@@ -1,4 +1,4 @@
-"""Luna: attention packed into a few learned queries, and unpacked from them."""
+"""Luna: attention packed into a few learned queries, then unpacked."""
 
 import math
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from effattn_cli.parts.precision import wide
 
 @dataclass(frozen=True)
 class Packed:
-    """What decoding keeps, however long the context: the sum of w v^T so far."""
+    """Decoding state, independent of the context length: the sum of w v^T so far."""
 
     sum_BHKL: Tensor
     length: int
@@ -25,10 +25,10 @@ class Packed:
 
 @final
 class Luna(Decodable[Packed]):
-    """Packs the sequence into L learned queries, and lets every token read the pack.
+    """Packs the sequence into L learned queries, and every token attends to the result.
 
-    pack = softmax(p k^T / sqrt K) v and out = softmax(q c^T / sqrt K) c with c = pack W_c
-    (Luna, Ma et al. 2021, arXiv:2106.01540). Causal: c_t = mean over s <= t of w_s v_s with
+    pack = softmax(p k^T / sqrt K) v and out = softmax(q c^T / sqrt K) c with c = pack W_c (Luna, Ma
+    et al. 2021, arXiv:2106.01540). In the causal form, c_t = mean over s <= t of w_s v_s with
     w_s = softplus(p k_s / sqrt K), where softplus(x) = log2(1 + 2^x).
     """
 
@@ -69,7 +69,7 @@ class Luna(Decodable[Packed]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        if self.context is None:  # causal; padding trails: no real query sees it
+        if self.context is None:  # causal; right padding: no real query sees it
             return self._causal(q_BHTK, k_BHTK, v_BHTK)
         pack_BHLK = self.pack_HLK.expand(q_BHTK.shape[0], -1, -1, -1)
         packed_BHLK = exact(pack_BHLK, k_BHTK, v_BHTK, valid_BT)
@@ -79,10 +79,10 @@ class Luna(Decodable[Packed]):
     def _causal(self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
         """Within a chunk by masked products, between chunks by the running sum of v w^T.
 
-        Of linear attention twice: first w stands for the values, then for the keys; the sums are
-        the same.
+        This is linear attention applied twice: first w takes the role of the values, then that of
+        the keys, with the same sums.
         """
-        if v_BHTK.dtype == torch.float16:  # too short a range for sums over the length
+        if v_BHTK.dtype == torch.float16:  # its range is too small for sums over the length
             return self._causal(q_BHTK.float(), k_BHTK.float(), v_BHTK.float()).half()
         T, dtype = q_BHTK.shape[2], v_BHTK.dtype
         C = min(CHUNK, T)
@@ -119,7 +119,7 @@ class Luna(Decodable[Packed]):
 
 
 def _before(sums_BHZKL: Tensor) -> Tensor:
-    """For each chunk the sum over those before it."""
+    """For each chunk, the sum over all earlier chunks."""
     wide_BHZKL = wide(sums_BHZKL)
     if pieces_pay(wide_BHZKL):  # a CPU's cumsum is slow
         chunks = wide_BHZKL.unbind(2)

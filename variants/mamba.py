@@ -1,4 +1,4 @@
-"""Mamba: a state-space model in which each token chooses what is kept and what is taken up."""
+"""Mamba: a selective state-space model."""
 
 import math
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from effattn_cli.parts.selective_scan import selective_scan, selective_step
 
 @final
 class Mamba(Convolved):
-    """Each channel has a state of its own that fades as the token decides, and takes up its input.
+    """Each channel has its own state, which decays and takes up input as the token decides.
 
     h_t = e^(dt_t A) h_(t-1) + dt_t x_t B_t, y_t = C_t h_t + E x_t and out = y silu(z), with A < 0
-    and 16 numbers in h for each channel; x after a short convolution and SiLU, (r, B, C) = x W and
-    dt = softplus(r W' + c) in each channel (Mamba, Gu & Dao 2023, arXiv:2312.00752).
+    and 16 state dimensions h per channel; x has passed a short convolution and SiLU, (r, B, C) = x
+    W and dt = softplus(r W' + c) in each channel (Mamba, Gu & Dao 2023, arXiv:2312.00752).
     """
 
     card = Card(
@@ -129,5 +129,5 @@ class Mamba(Convolved):
 
     @property
     def _rates(self) -> Tensor:
-        """A, below 0."""
+        """A, which is negative."""
         return -wide(self.log_rate_ND).exp()

@@ -1,4 +1,4 @@
-"""Mamba-2: a state-space model whose states fade by one number a head."""
+"""Mamba-2: a state-space model with one scalar decay per head."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -15,11 +15,12 @@ from effattn_cli.parts.recurrent import Convolved, Memory, normed, step_biases
 
 @final
 class Mamba2(Convolved):
-    """Each head's state fades by a share that the token chooses, and takes up its input.
+    """Each head's state decays by a factor that depends on the token, and takes up its input.
 
-    S_t = e^(-dt_t e^A) S_(t-1) + dt_t B_t x_t^T and y_t = C_t S_t + D x_t, with x, B and C after a
-    short convolution and SiLU, dt = softplus(x' W + c), and out = RMSNorm(y silu(z)) over the heads
-    of a group, which share B and C (Transformers are SSMs, Dao & Gu 2024, arXiv:2405.21060).
+    S_t = e^(-dt_t e^A) S_(t-1) + dt_t B_t x_t^T and y_t = C_t S_t + D x_t, where x, B and C have
+    passed a short convolution and SiLU, dt = softplus(x' W + c), and out = RMSNorm(y silu(z)),
+    normalised over the heads of a group, which share B and C (Transformers are SSMs, Dao & Gu 2024,
+    arXiv:2405.21060).
     """
 
     card = Card(

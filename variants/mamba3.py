@@ -1,4 +1,4 @@
-"""Mamba-3: a state-space model whose states turn as they fade, integrated by trapezoids."""
+"""Mamba-3: a state-space model with rotating states and trapezoidal integration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from effattn_cli.parts.trapezoid import LastToken, Times, TrapezoidSpace
 
 @final
 class Mamba3(Recurrent):
-    """Each head's state fades and turns as the token chooses, and takes up this token and the last.
+    """Each head's state decays and rotates, and takes up the inputs of this token and the last.
 
     S_t = a S_(t-1) + (1 - l) d a B_(t-1) x_(t-1)^T + l d B_t x_t^T and y_t = C_t S_t + E x_t, with
-    B and C normed, moved by a bias of each head and rotated by the sum of d pi tanh(th) so far, d =
-    softplus(u W + c), a = exp(-d softplus(u W')), l = sigmoid(u W''), and out = y silu(z). With
-    rank R there are R of B, C and x a token (Mamba-3, Lahoti et al. 2026, arXiv:2603.15569).
+    B and C normalised, shifted by a bias per head and rotated by the sum of d pi tanh(th) so far,
+    d = softplus(u W + c), a = exp(-d softplus(u W')), l = sigmoid(u W''), and out = y silu(z). With
+    rank R there are R of B, C and x per token (Mamba-3, Lahoti et al. 2026, arXiv:2603.15569).
     """
 
     card = Card(
@@ -84,7 +84,7 @@ class Mamba3(Recurrent):
         self.space = TrapezoidSpace(H, R, self.state)
         self.direct_H = nn.Parameter(torch.ones(H))
         self.bias_H = None if config.core else nn.Parameter(step_biases(H))
-        if R > 1:  # what makes x and z of each of the R, and one output of all
+        if R > 1:  # makes R of x and z each, and one output of the R
             starts_3 = torch.tensor([1 / R, 1, 1 / R]).view(3, 1, 1, 1, 1)
             self.ranks_3HxRP = nn.Parameter(starts_3.repeat(1, H, 1, R, self.head_dim))
 

@@ -1,4 +1,4 @@
-"""Mega: attention with one head over a moving average, within chunks, between gates."""
+"""Mega: gated single-head attention over a moving average, within chunks."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, final
@@ -14,7 +14,7 @@ from effattn_cli.parts.single_head import SharedHead
 
 @dataclass(frozen=True)
 class Chunk:
-    """What decoding keeps: the numbers of the average, and keys and values of the chunk so far."""
+    """Decoding state: the moving averages, and keys and values of the current chunk so far."""
 
     m_BDS: Tensor
     k_BCE: Tensor
@@ -24,13 +24,13 @@ class Chunk:
 
 @final
 class Mega(Decodable[Chunk]):
-    """Attends with one head, within chunks, to queries and keys made of a moving average.
+    """Single-head attention within chunks, with queries and keys from a moving average.
 
-    a = silu(EMA(x) + omega x), where EMA holds S damped averages of each channel; q and k are
-    scalings of z = silu(W_z a + b_z), and o = softmax(q k^T / sqrt E + bias) v over the C tokens of
-    a chunk, v = silu(W_v x + b_v). With r = silu(W_r a + b_r), u = sigmoid(W_u a + b_u) and
-    h = silu(W_h a + W_o (r o) + b_h), the layer gives u (h - x): with the residual around it,
-    u h + (1 - u) x (Mega, Ma et al. 2022, arXiv:2209.10655). S: average, C: chunk, E: width.
+    a = silu(EMA(x) + omega x), where EMA has S damped averages per channel; q and k are z scaled
+    and shifted, z = silu(W_z a + b_z), and o = softmax(q k^T / sqrt E + bias) v over the C tokens
+    of a chunk, v = silu(W_v x + b_v). With r = silu(W_r a + b_r), u = sigmoid(W_u a + b_u) and
+    h = silu(W_h a + W_o (r o) + b_h), the layer outputs u (h - x): with the residual, that is u h +
+    (1 - u) x (Mega, Ma et al. 2022, arXiv:2209.10655). S: average, C: chunk, E: width.
     """
 
     inputs: ClassVar = {

@@ -15,7 +15,7 @@ from effattn_cli.parts.pooling import by_place, convolved, in_order, stretches
 
 @dataclass(frozen=True)
 class Memory:
-    """What decoding keeps: what a query sees, and the tokens that are not compressed yet."""
+    """Decoding state: the keys and values that a query sees, and the tokens not yet compressed."""
 
     k_BHRK: Tensor
     v_BHRK: Tensor
@@ -26,7 +26,7 @@ class Memory:
 
 @final
 class MemoryCompressed(Decodable[Ring | Memory]):
-    """Every C tokens make one key and one value, by a convolution that is C wide and steps by C.
+    """Compresses every C tokens into one key and value, by a convolution of width and stride C.
 
     The model's layers alternate between this, softmax(q k'^T / sqrt K) v', and exact attention
     within blocks of tokens, `layer=local` (Generating Wikipedia by Summarizing Long Sequences,
@@ -84,20 +84,20 @@ class MemoryCompressed(Decodable[Ring | Memory]):
     ) -> Tensor:
         if self.local:
             return self._within_blocks(q_BHTK, k_BHTK, v_BHTK, valid_BT)
-        valid_BT = None if self.causal else valid_BT  # padding trails: no real query sees it
+        valid_BT = None if self.causal else valid_BT  # right padding: no real query sees it
         k_BHZK, v_BHZK = self._squeeze(k_BHTK, v_BHTK, valid_BT)
         if self.causal:  # the queries of stretch z see the first z + 1 slots
             k_BHZK = torch.cat([k_BHTK[:, :, :1], k_BHZK[:, :, :-1]], dim=2)
             v_BHZK = torch.cat([v_BHTK[:, :, :1], v_BHZK[:, :, :-1]], dim=2)
             y_BFZK = exact(by_place(q_BHTK, self.stride), k_BHZK, v_BHZK, causal=True)
             return in_order(y_BFZK, self.stride, q_BHTK.shape[2])
-        # Padding trails: a stretch holds a token if its first is one.
+        # Right padding: a stretch holds a real token if its first one is real.
         some_BZ = None if valid_BT is None else valid_BT[:, :: self.stride]
         return exact(q_BHTK, k_BHZK, v_BHZK, some_BZ)
 
     def _kernel(self) -> nn.Parameter:
         width = self.stride * self.head_dim
-        bound = width**-0.5  # as `Conv1d` begins
+        bound = width**-0.5  # initialised like `Conv1d`
         return nn.Parameter(torch.empty(self.heads, width, self.head_dim).uniform_(-bound, bound))
 
     def _squeeze(
@@ -134,7 +134,7 @@ class MemoryCompressed(Decodable[Ring | Memory]):
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Ring | Memory
     ) -> tuple[Tensor, Ring | Memory]:
-        if isinstance(state, Ring):  # it goes round at the end of a block
+        if isinstance(state, Ring):  # it wraps around at the end of a block
             state = replace(state, length=state.length % self.block).append(k_BHK, v_BHK)
             return state.attend(q_BHK), state
         seen, position = 1 + state.length // self.stride, state.length % self.stride

@@ -1,4 +1,4 @@
-"""Multi-head latent attention: all heads share one small row a token."""
+"""Multi-head latent attention: all heads share one small latent per token."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -13,12 +13,13 @@ from effattn_cli.parts.rotary import angles, turned
 
 @final
 class MultiHeadLatent(Decodable[Rows]):
-    """Keys and values of every head are made from one latent, which is all that decoding keeps.
+    """Keys and values of all heads are computed from one latent, the only thing that is cached.
 
     c = RMSNorm(x W_c), k_h = [c W_uk_h, turn(x W_r)], v_h = c W_uv_h, and out_h = softmax(q_h k_h^T
-    / sqrt(N + R)) v_h, the last R numbers of q and k being rotated by their position; q = RMSNorm(x
-    W_dq) W_uq where it has a rank (DeepSeek-V2, DeepSeek-AI 2024, arXiv:2405.04434). A step takes
-    W_uk into the query and W_uv to the mixture, and reads the C + R numbers of each token once.
+    / sqrt(N + R)) v_h, with the last R dimensions of q and k rotated by their position (RoPE);
+    q = RMSNorm(x W_dq) W_uq if q has a rank (DeepSeek-V2, DeepSeek-AI 2024, arXiv:2405.04434). A
+    decoding step absorbs W_uk into the query and applies W_uv to the mixture, and reads the C + R
+    values of each token once.
     """
 
     card = Card(

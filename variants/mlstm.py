@@ -1,4 +1,4 @@
-"""mLSTM: a matrix as memory, with exponential gates."""
+"""mLSTM: a matrix memory with exponential gating."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
@@ -13,18 +13,18 @@ from effattn_cli.parts.stabilised import Memory, read
 
 
 def open_gate(*shape: int, **like: Any) -> Tensor:
-    """Logits of forget gates, as xLSTM-7B begins: around 4.5, of which the sigmoid is 0.99."""
+    """Logits of forget gates, as xLSTM-7B starts: around 4.5, where the sigmoid is 0.99."""
     return torch.randn(*shape, **like) + 4.5
 
 
 @final
 class MatrixLstm(Decodable[Memory]):
-    """Keys and values add up in a matrix, which gates of each token fade and write.
+    """Sums outer products of keys and values in a matrix, with input and forget gates per token.
 
     C_t = f C_{t-1} + i v k^T, n_t = f n_{t-1} + i k, y = C q / max(|n q|, 1), i = exp(input gate),
-    f = sigmoid or exp(forget gate), k divided by sqrt F; C and n are kept times exp(-m_t), where
-    m_t = max(log f + m_{t-1}, log i). In the layer each head of y is normalised, and gated by a
-    sigmoid of the token (xLSTM, Beck et al. 2024, arXiv:2405.04517). F: width of keys.
+    f = sigmoid or exp(forget gate), k divided by sqrt F; C and n are stored times exp(-m_t), where
+    m_t = max(log f + m_{t-1}, log i). In the layer each head of y is normalised and multiplied by a
+    sigmoid gate of the token (xLSTM, Beck et al. 2024, arXiv:2405.04517). F: width of keys.
     """
 
     inputs: ClassVar = {
@@ -102,14 +102,14 @@ class MatrixLstm(Decodable[Memory]):
         keep_BHT: Tensor,
         valid_BT: Tensor | None = None,
     ) -> Tensor:
-        """Padding trails: no real query sees it."""
+        """Padding is on the right, so no real query sees it."""
         dtype = q_BHTF.dtype
-        if dtype == torch.float16:  # too short a range for what is summed
+        if dtype == torch.float16:  # its range is too small for the sums
             q_BHTF, k_BHTF, v_BHTV = (x.float() for x in (q_BHTF, k_BHTF, v_BHTV))
         return read(q_BHTF, k_BHTF, v_BHTV, wide(in_BHT), self._kept(keep_BHT)).to(dtype)
 
     def _kept(self, logit: Tensor) -> Tensor:
-        """The logarithm of a forget gate."""
+        """The log of the forget gate."""
         return logsigmoid(wide(logit)) if self.sigmoid else wide(logit)
 
     def init_state(self, batch: int, context: int) -> Memory:

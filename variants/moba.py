@@ -1,4 +1,4 @@
-"""Mixture of Block Attention: each query attends the blocks whose mean key it likes best."""
+"""Mixture of Block Attention: each query attends to the blocks whose mean keys score highest."""
 
 from dataclasses import dataclass
 from typing import final
@@ -16,7 +16,7 @@ from effattn_cli.parts.selected import BlockCache, exact_until, selected
 
 @dataclass(frozen=True)
 class Gated:
-    """What decoding keeps: keys and values in blocks, and the mean key of each full block."""
+    """Decoding state: keys and values in blocks, and the mean key of each full block."""
 
     cache: BlockCache
     mean_BGZK: Tensor
@@ -28,11 +28,12 @@ class Gated:
 
 @final
 class MixtureOfBlocks(Rotary, Decodable[Gated]):
-    """Each query attends its own block and the few blocks before it whose mean keys score highest.
+    """Each query attends to its own block and to the earlier blocks with the best mean keys.
 
-    Of query i in block z, the gate of a block y < z is q_i mean(k of y); the `top` - 1 highest and
-    z itself, causally, share one softmax(q_i k_j / sqrt K) v_j. The gate chooses and does not weigh
-    (MoBA: Mixture of Block Attention for Long-Context LLMs, Lu et al. 2025, arXiv:2502.13189).
+    For query i in block z, the gate of a block y < z is q_i mean(k of y); the `top` - 1 highest
+    blocks and z itself, causally, share one softmax(q_i k_j / sqrt K) v_j. The gate selects blocks
+    but does not weight them (MoBA: Mixture of Block Attention for Long-Context LLMs, Lu et al.
+    2025, arXiv:2502.13189).
     """
 
     grouped = True
@@ -85,7 +86,7 @@ class MixtureOfBlocks(Rotary, Decodable[Gated]):
         return exact_until(self.whole, *qkv, block=self.block, late=self._chosen)
 
     def _chosen(self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
-        """Of the queries from block `top` on."""
+        """For the queries from block `top` on."""
         H, T = q_BHTK.shape[1:3]
         pick_BHTN = self._choose(q_BHTK, self._means(k_BGTK))
         kv = repeat_kv(k_BGTK, H), repeat_kv(v_BGTK, H)
@@ -98,7 +99,7 @@ class MixtureOfBlocks(Rotary, Decodable[Gated]):
 
     @torch.no_grad()
     def _choose(self, q_BHTK: Tensor, mean_BGZK: Tensor) -> Tensor:
-        """The blocks before its own that each query attends, (B, H, T, N), from block `top` on."""
+        """The earlier blocks that each query attends to, (B, H, T, N), from block `top` on."""
         T, picks = q_BHTK.shape[2], []
         step = rows_at_once(q_BHTK, mean_BGZK.shape[2])
         for first in range(0, T, step):
@@ -130,6 +131,6 @@ class MixtureOfBlocks(Rotary, Decodable[Gated]):
 
 
 def _gate(q_BHTK: Tensor, mean_BGZK: Tensor) -> Tensor:
-    """Scores of queries and means, in float32 at least: rounding could change a choice."""
+    """Scores of queries and means, in at least float32: rounding could change the selection."""
     q_BGRTK = torch.unflatten(wide(q_BHTK), 1, (mean_BGZK.shape[1], -1))
     return (q_BGRTK @ mean_BGZK.unsqueeze(2).mT).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""Native Sparse Attention: compressed blocks, the best of the blocks as they are, and a window."""
+"""Native Sparse Attention: compressed blocks, the top blocks uncompressed, and a window."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
@@ -15,7 +15,7 @@ from effattn_cli.parts.selected import BlockCache, exact_until, selected
 
 @dataclass(frozen=True)
 class Branches:
-    """What decoding keeps: all that can be selected, what is compressed, and a window."""
+    """Decoding state: the cache to select from, the compressed blocks, and a window."""
 
     cache: BlockCache
     small: Small
@@ -24,11 +24,11 @@ class Branches:
 
 @final
 class NativeSparse(Decodable[Branches]):
-    """Three attentions beside each other, each weighted by a gate of the query's token.
+    """Three parallel attention branches, weighted by gates of the query's token.
 
     y = g_cmp A(q, k~, v~) + g_sel A(q, blocks) + g_win A(q, window), A = softmax(q k^T / sqrt K) v,
-    each with keys and values of its own. k~ and v~ are blocks compressed by an MLP; a group's
-    weights on k~ choose its `top` blocks, the first and the last two among them (Native Sparse
+    each with separate keys and values. k~ and v~ are blocks compressed by an MLP; a group's weights
+    on k~ select its `top` blocks, which include the first and the last two (Native Sparse
     Attention, Yuan et al. 2025, arXiv:2502.11089).
     """
 
@@ -103,7 +103,7 @@ class NativeSparse(Decodable[Branches]):
         return *tensors, gate_BHT3.sigmoid()
 
     def attend(self, q_BHTK: Tensor, *inputs: Tensor) -> Tensor:
-        """Padding trails: no real query sees it."""
+        """Padding is on the right, so no real query sees it."""
         k_cmp, v_cmp, k_sel, v_sel, k_win, v_win, gate_BHT3 = inputs[:7]
         small = self.press_k(k_cmp), self.press_v(v_cmp)
         of_cmp, of_sel, of_win = torch.split(gate_BHT3, 1, dim=3)

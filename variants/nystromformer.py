@@ -1,4 +1,4 @@
-"""Nystromformer: softmax attention through landmarks."""
+"""Nystromformer: softmax attention approximated through landmarks."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -16,9 +16,9 @@ from effattn_cli.parts.precision import lowest, wide
 
 @final
 class Nystromformer(Attention):
-    """Completes the softmax matrix from a few of its rows and columns, those of landmarks.
+    """Approximates the softmax matrix from a few of its rows and columns, those of landmarks.
 
-    With landmarks q', k', the means of M segments of q and k, and S(a, b) the softmax of
+    With landmarks q', k', which are the means of M segments of q and k, and S(a, b) the softmax of
     a b^T / sqrt K: out = S(q, k') S(q', k')^+ (S(q', k) v) + conv(v), where conv filters each
     head's values along the length (Nystromformer, Xiong et al. 2021, arXiv:2102.03902).
     """
@@ -73,7 +73,7 @@ class Nystromformer(Attention):
         filled_BM = None if valid_BT is None else filled(valid_BT, M)
         inverse_BHMM = _pseudo_inverse(_kernel(q_BHMK, k_BHMK, filled_BM), self.iterations)
         summary_BHMK = exact(q_BHMK, k_BHTK, v_BHTK, valid_BT)
-        # From the right, so that S(q, k') is a factor of plain attention and never exists.
+        # Multiplied from the right: S(q, k') is part of plain attention and never materialised.
         summary_BHMK = (inverse_BHMM @ summary_BHMK.to(inverse_BHMM.dtype)).to(v_BHTK.dtype)
         out_BHTK = exact(q_BHTK, k_BHMK, summary_BHMK, filled_BM)
         if self.filter_HW is None:
@@ -83,14 +83,14 @@ class Nystromformer(Attention):
 
 
 def _filtered(v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
-    """Each head's values filtered along the length."""
+    """Each head's values, convolved along the length."""
     learns = torch.is_grad_enabled() and (v_BHTK.requires_grad or filter_HW.requires_grad)
     filtered: Any = _Filtered.apply if learns else _slid
     return filtered(v_BHTK, filter_HW)
 
 
 def _slid(v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
-    """As channels next to each other in memory, which a CPU's kernel takes without a copy."""
+    """In channels-last memory, which a CPU's kernel takes without a copy."""
     H, K = v_BHTK.shape[1], v_BHTK.shape[3]
     v_BDxT = v_BHTK.transpose(1, 2).flatten(2).mT.unsqueeze(2)
     filter_DxxW = filter_HW.repeat_interleave(K, dim=0)[:, None, None]
@@ -100,7 +100,7 @@ def _slid(v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
 
 
 class _Filtered(torch.autograd.Function):
-    """`_slid` with gradients; torch's own have no fast kernel for a CPU."""
+    """`_slid` with gradients; torch's own backward has no fast CPU kernel."""
 
     @staticmethod
     def forward(ctx: Any, v_BHTK: Tensor, filter_HW: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class _Filtered(torch.autograd.Function):
 def _correlated(y_BHTK: Tensor, v_BHTK: Tensor, width: int) -> Tensor:
     """The products of y with v shifted by -W/2 .. W/2, summed over all but heads and shifts.
 
-    As one matrix product a head, of blocks of C tokens with all S that they meet; some is in vain.
+    As one matrix product per head, of blocks of C tokens with all S in reach; some go unused.
     """
     H, T = y_BHTK.shape[1:3]
     C, around = min(CHUNK, T), width // 2
@@ -124,12 +124,12 @@ def _correlated(y_BHTK: Tensor, v_BHTK: Tensor, width: int) -> Tensor:
     y_HCx = pad(y_BHTK, (0, 0, 0, end)).unfold(2, C, C).permute(1, 4, 0, 2, 3).flatten(2)
     v_HxS = pad(v_BHTK, (0, 0, around, around + end)).unfold(2, S, C).transpose(0, 1).flatten(1, 3)
     met_HCS = y_HCx @ v_HxS
-    # Token c meets shift w in column c + w, which is column w of rows that are one longer.
+    # Token c meets shift w in column c + w, which is column w once the rows are one longer.
     return pad(met_HCS.flatten(1), (0, C)).view(H, C, S + 1)[..., :width].sum(1)
 
 
 def _kernel(q_BHMK: Tensor, k_BHMK: Tensor, filled_BM: Tensor | None) -> Tensor:
-    """S(q', k') in float32 at least; rows and columns of landmarks without tokens are 0."""
+    """S(q', k') in at least float32; rows and columns of empty landmarks are 0."""
     scores_BHMM = wide(q_BHMK) @ wide(k_BHMK).mT * q_BHMK.shape[-1] ** -0.5
     if filled_BM is None:
         return scores_BHMM.softmax(-1)
@@ -140,8 +140,8 @@ def _kernel(q_BHMK: Tensor, k_BHMK: Tensor, filled_BM: Tensor | None) -> Tensor:
 def _pseudo_inverse(a_BHMM: Tensor, iterations: int) -> Tensor:
     """Z <- Z (13 I - AZ (15 I - AZ (7 I - AZ))) / 4 from Z = A^T / (|A|_1 |A|_inf)."""
     a = a_BHMM.flatten(0, 1)
-    # The rows of A add up to 1, hence |A|_inf is 1.
-    z = a.mT / a.sum(1).amax(-1).clamp(min=0.5)[:, None, None]  # 1 at least, or 0 of no tokens
+    # The rows of A sum to 1, so |A|_inf is 1.
+    z = a.mT / a.sum(1).amax(-1).clamp(min=0.5)[:, None, None]  # at least 1; 0 without tokens
     one = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device).expand_as(a)
     for _ in range(iterations):
         az = a @ z

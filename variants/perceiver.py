@@ -1,4 +1,4 @@
-"""Perceiver: a few latents read the sequence and do the work."""
+"""Perceiver: a few latents read the sequence and do the processing."""
 
 from dataclasses import dataclass, replace
 from typing import final
@@ -16,7 +16,7 @@ from effattn_cli.parts.latents import LatentLayer, feed_forward, last_places
 
 @dataclass(frozen=True)
 class Latents:
-    """What decoding keeps: every input's key and value, and each layer's of the last M latents."""
+    """Decoding state: keys and values of every input, and per layer those of the last M latents."""
 
     k_BHRK: Tensor
     v_BHRK: Tensor
@@ -27,12 +27,12 @@ class Latents:
 
 @final
 class Perceiver(Decodable[Latents]):
-    """M latents read the sequence and attend to each other, layer on layer; tokens read them.
+    """M latents attend to the sequence, then to each other in L layers; tokens attend to them.
 
-    z = z + attention(z, k, v), then L Transformer layers on z, then each token's query reads z:
-    Perceiver IO (Jaegle et al. 2021, arXiv:2107.14795) with the tokens as output queries. Causal:
-    the last M tokens are the latents and the output, each reading the tokens up to itself:
-    Perceiver AR (Hawthorne et al. 2022, arXiv:2202.07765).
+    z = z + attention(z, k, v), then L Transformer layers on z, then each token's query attends to
+    z: Perceiver IO (Jaegle et al. 2021, arXiv:2107.14795) with the tokens as output queries. In the
+    causal form, the last M tokens are the latents and the output, each attending to the tokens up
+    to itself: Perceiver AR (Hawthorne et al. 2022, arXiv:2202.07765).
     """
 
     card = Card(
@@ -101,7 +101,7 @@ class Perceiver(Decodable[Latents]):
         return exact(q_BHTK, self.split("q", self.key(z_BMD)), self.split("q", self.value(z_BMD)))
 
     def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """Causal: only the last tokens ask, so only they are projected to queries."""
+        """Causal: only the last tokens are latents, so only they are projected to queries."""
         if not self.causal:
             return super().forward(x_BTD, valid_BT)
         position_BM = last_places(self.latents, x_BTD, valid_BT)
@@ -111,7 +111,7 @@ class Perceiver(Decodable[Latents]):
         return self.output(self._read(q_BHMK, k_BHTK, v_BHTK, position_BM))
 
     def _read(self, q_BHMK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, position_BM: Tensor) -> Tensor:
-        """Latents of what each of the last tokens reads up to itself."""
+        """The latents, from what each of the last tokens attends to up to itself."""
         at_T = torch.arange(k_BHTK.shape[2], device=k_BHTK.device)
         seen_BxMT = (at_T <= position_BM.unsqueeze(2)).unsqueeze(1)
         y_BHMK = scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, attn_mask=seen_BxMT)
@@ -124,7 +124,7 @@ class Perceiver(Decodable[Latents]):
         return z_BMD
 
     def output_mask(self, valid_BT: Tensor) -> Tensor:
-        """Causal: the last real tokens come first, and padding trails again."""
+        """Causal: the last real tokens come first, and padding is on the right again."""
         return valid_BT[:, : self.latents] if self.causal else valid_BT
 
     def init_state(self, batch: int, context: int) -> Latents:

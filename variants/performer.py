@@ -1,4 +1,4 @@
-"""Performer: softmax attention through positive random features (FAVOR+)."""
+"""Performer: softmax attention with positive random features (FAVOR+)."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from effattn_cli.parts.chunked import DecodableKernel
 
 @final
 class Performer(DecodableKernel):
-    """Estimates the softmax kernel by positive random features, so that the sums come first.
+    """Estimates the softmax kernel by positive random features, so that k and v are summed first.
 
     With x = x' / K^1/4 and Gaussian directions w_r, orthogonal in blocks of K,
     phi_r(x) = exp(w_r x - |x|^2 / 2), so that E phi(q) phi(k) = exp(q' k' / sqrt K), and
@@ -67,15 +67,15 @@ class Performer(DecodableKernel):
 
     def query(self, q_BHTK: Tensor) -> Tensor:
         along_BHTF = q_BHTK @ self.directions_KF.to(q_BHTK.dtype)
-        # A factor of one query cancels in the quotient: softmax gives the features scaled.
+        # A factor per query cancels in the quotient, so softmax gives the features up to a scale.
         return _relu(along_BHTF) if self.relu else along_BHTF.softmax(-1)
 
     def key(self, k_BHTK: Tensor) -> Tensor:
         directions_KF = self.directions_KF.to(k_BHTK.dtype)
         if self.relu:
             return _relu(k_BHTK @ directions_KF)
-        # The half square is one more coordinate, whose direction is 1 in every feature; and
-        # exp2 is three times as fast as exp on a CPU.
+        # The half square is one more coordinate, with weight 1 in every feature; and exp2 is three
+        # times as fast as exp on a CPU.
         half_BHT1 = k_BHTK.square().sum(-1, keepdim=True) * (-0.5 * self.head_dim**-0.5)
         directions_LF = torch.cat([directions_KF, torch.ones_like(directions_KF[:1])])
         return (torch.cat([k_BHTK, half_BHT1], -1) @ (directions_LF * math.log2(math.e))).exp2_()
@@ -86,7 +86,7 @@ def _relu(along_BHTF: Tensor) -> Tensor:
 
 
 def _directions(features: int, head_dim: int) -> Tensor:
-    """Gaussian rows (F, K), orthogonal within each block of K; in float32 whatever the layer's."""
+    """Gaussian rows (F, K), orthogonal within each block of K; always in float32."""
     blocks = [
         nn.init.orthogonal_(torch.empty(head_dim, head_dim, dtype=torch.float32))
         for _ in range(0, features, head_dim)

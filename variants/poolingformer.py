@@ -22,10 +22,10 @@ from effattn_cli.parts.pooling import (
 
 @final
 class Poolingformer(Attention):
-    """Two levels of attention, y + z: near tokens one by one, far ones pooled.
+    """Two levels of attention, y + z: over near tokens individually, and over far ones pooled.
 
-    y is attention in the window W. Its rows are projected anew to q', k' and v'; k' and v' are
-    pooled, S tokens at a time, one such stretch every X tokens, and z is the attention of q' to the
+    y is attention in the window W. Its rows are projected again to q', k' and v'; k' and v' are
+    pooled over stretches of S tokens, one every X tokens, and z is the attention of q' to the
     pooled ones within the window W' (Poolingformer, Zhang et al. 2021, arXiv:2105.04371).
     W: window, W': pool_window, S: pool_size, X: pool_stride.
     """
@@ -94,7 +94,7 @@ class Poolingformer(Attention):
         y_BTE = merge_heads(y_BHTK)
         q_BHTK, k_BHTK, v_BHTK = (self.split("q", self.again[name](y_BTE)) for name in "qkv")
         k_BHZK, v_BHZK = self._pool(k_BHTK, "k", valid_BT), self._pool(v_BHTK, "v", valid_BT)
-        # Padding trails: a stretch holds a token if its first is one.
+        # Right padding: a stretch holds a real token if its first one is real.
         some_BZ = None if valid_BT is None else valid_BT[:, :: self.stride]
         q_BFZK = by_place(q_BHTK, self.stride)
         z_BFZK = banded(q_BFZK, k_BHZK, v_BHZK, some_BZ, before=self.far, after=self.far)

@@ -1,4 +1,4 @@
-"""Product-key memory: a large table of values, found by the product of two small tables of keys."""
+"""Product-key memory: a large table of values, addressed by pairs of keys from two small tables."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -12,12 +12,12 @@ from effattn_cli.attention import Card, FeedForward, SurveyRow, Unsupported, Usa
 
 @final
 class ProductKeyMemory(FeedForward):
-    """Looks up the k best of n^2 values by keys that are pairs from two tables of n.
+    """Looks up the top k of n^2 values, whose keys are pairs from two tables of n keys.
 
-    A head's query is two halves; slot (i, j) scores q1 a_i + q2 b_j, and its best k slots are among
-    the pairs of the best k of each half. y = sum over heads of softmax(scores) values
-    (Large Memory Layers with Product Keys, Lample et al. 2019, arXiv:1907.05242).
-    Letters: P half of a query, J keys of a half, S the k best, C pairs of two of them.
+    A head's query has two halves; slot (i, j) scores q1 a_i + q2 b_j, and the top k slots are among
+    the pairs of the top k keys of each half. y = sum over heads of softmax(scores) values (Large
+    Memory Layers with Product Keys, Lample et al. 2019, arXiv:1907.05242). Letters: P width of half
+    a query, J keys of a half, S the top k, C candidate pairs.
     """
 
     card = Card(
@@ -66,7 +66,7 @@ class ProductKeyMemory(FeedForward):
         self.norm = nn.LayerNorm(P)
         self.keys_ZPJ = nn.Parameter(torch.randn(2 * H, P, J).mul_(P**-0.5))  # Z: halves of heads
         self.values_SD = nn.Parameter(torch.randn(J * J, config.dim).mul_(config.dim**-0.5))
-        # Of two sorted lists, pair (i, j) is among the k best only if (i + 1) (j + 1) <= k.
+        # In two sorted lists, pair (i, j) can be in the top k only if (i + 1) (j + 1) <= k.
         ranks = [(i, j) for i in range(self.best) for j in range(self.best // (i + 1))]
         self.first_C: Tensor
         self.second_C: Tensor
@@ -80,7 +80,7 @@ class ProductKeyMemory(FeedForward):
         return _read(self.values_SD, slot_NE, weight_NE).view_as(x_BTD)
 
     def _found(self, x_ND: Tensor) -> tuple[Tensor, Tensor]:
-        """The best slots of each head, and their scores."""
+        """The top slots of each head, and their scores."""
         dtype = torch.promote_types(x_ND.dtype, torch.float32)
         query_NE = x_ND.to(dtype) @ self.to_query.weight.to(dtype).mT
         Z, P, _ = self.keys_ZPJ.shape
@@ -88,7 +88,7 @@ class ProductKeyMemory(FeedForward):
         norm = self.norm.weight.to(dtype), self.norm.bias.to(dtype)
         query_NZP = layer_norm(query_NZP, (P,), *norm, self.norm.eps)
         score_ZNJ = query_NZP.transpose(0, 1) @ self.keys_ZPJ.to(dtype)
-        # The halves of a head stand one after the other.
+        # The two halves of a head are adjacent.
         one_HNJ, two_HNJ = torch.unflatten(score_ZNJ, 0, (-1, 2)).unbind(1)
         i_HNS, j_HNS = self._best(one_HNJ, two_HNJ)
         best_HNS = one_HNJ.gather(-1, i_HNS) + two_HNJ.gather(-1, j_HNS)
@@ -96,7 +96,7 @@ class ProductKeyMemory(FeedForward):
 
     @torch.no_grad()
     def _best(self, one_HNJ: Tensor, two_HNJ: Tensor) -> tuple[Tensor, Tensor]:
-        """The pairs of keys with the largest sums, in any order."""
+        """The pairs of keys with the largest sums, in no particular order."""
         (one_HNS, i_HNS), (two_HNS, j_HNS) = (x.topk(self.best) for x in (one_HNJ, two_HNJ))
         pair_HNC = one_HNS[..., self.first_C] + two_HNS[..., self.second_C]
         at_HNS = pair_HNC.topk(self.best, sorted=False).indices
@@ -112,7 +112,7 @@ class ProductKeyMemory(FeedForward):
 
 
 def _read(values_SD: Tensor, slot_NE: Tensor, weight_NE: Tensor) -> Tensor:
-    """Each token's sum of weighted values, (N, D)."""
+    """Each token's weighted sum of values, (N, D)."""
     y_ND = embedding_bag(slot_NE, values_SD.detach(), per_sample_weights=weight_NE, mode="sum")
     if not (torch.is_grad_enabled() and values_SD.requires_grad):
         return y_ND
@@ -123,7 +123,7 @@ def _read(values_SD: Tensor, slot_NE: Tensor, weight_NE: Tensor) -> Tensor:
 class _Taught(torch.autograd.Function):
     """y, with the gradient of the values: for each slot a sum over the tokens that read it.
 
-    As such a sum it takes a CPU less than half the time of the gradient that torch has.
+    Computed as such a sum, it takes less than half the time of torch's own gradient on a CPU.
     """
 
     @staticmethod
@@ -138,7 +138,7 @@ class _Taught(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (grad_ND,) = grads
         slot_NE, weight_NE = ctx.saved_tensors
-        slot_R = slot_NE.flatten()  # R: all readings
+        slot_R = slot_NE.flatten()  # R: all reads
         order_R = slot_R.argsort(stable=True)
         count_S = slot_R.new_zeros(ctx.slots).scatter_add_(0, slot_R, torch.ones_like(slot_R))
         values_grad_SD = embedding_bag(

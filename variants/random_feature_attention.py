@@ -1,4 +1,4 @@
-"""Random Feature Attention: a Gaussian kernel through sines and cosines."""
+"""Random Feature Attention: a Gaussian kernel approximated by sines and cosines."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class RandomFeatureAttention(DecodableKernel):
     With directions w_r = sigma * (Gaussian) and unit q and k,
     phi(x) = [sin(w_r x), cos(w_r x)], so that E phi(q) phi(k) = D exp(-|sigma (q - k)|^2 / 2), in
     proportion to exp(q k) at sigma = 1, and out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1)
-    (Peng et al. 2021, arXiv:2103.02143). D: directions, sigma: learned, one a head and channel.
+    (Peng et al. 2021, arXiv:2103.02143). D: directions, sigma: learned per head and channel.
     """
 
     card = Card(

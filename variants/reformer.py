@@ -1,4 +1,4 @@
-"""Reformer: attention between tokens that a hash brings together."""
+"""Reformer: attention between tokens that hash to the same bucket."""
 
 import math
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ from effattn_cli.parts.hashing import (
 )
 from effattn_cli.parts.precision import wide
 
-CACHED = 2**20  # scores at a time that stay in the caches of a CPU
+CACHED = 2**20  # scores per piece, so that they fit in a CPU's caches
 
 
 @final
 class Reformer(Decodable[Sorted]):
     """Sorts tokens by a hash of their direction and attends between neighbours in that order.
 
-    Queries are the keys. In each of R rounds a token attends its chunk of C sorted tokens and the
-    chunk before by softmax(q_i k_j / sqrt K) with k = q / |q|, itself only if it sees nothing else;
-    one softmax goes over all rounds (Reformer, Kitaev et al. 2020, arXiv:2001.04451).
+    Queries double as keys. In each of R rounds a token attends to its chunk of C sorted tokens and
+    the chunk before by softmax(q_i k_j / sqrt K) with k = q / |q|, to itself only if it sees
+    nothing else; one softmax covers all rounds (Reformer, Kitaev et al. 2020, arXiv:2001.04451).
     """
 
     projects = ("q", "v")
@@ -84,15 +84,15 @@ class Reformer(Decodable[Sorted]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        if q_BHTK.dtype == torch.float16:  # too short a range for the weights
+        if q_BHTK.dtype == torch.float16:  # its range is too small for the weights
             return self.attend(q_BHTK.float(), k_BHTK.float(), v_BHTK.float(), valid_BT).half()
         B, H, T, _ = q_BHTK.shape
         chunk = min(self.chunk, T)
         bucket_BHRT = self.hash(q_BHTK)
-        if valid_BT is not None:  # padding has a bucket of its own, behind all others
+        if valid_BT is not None:  # padding gets a bucket of its own, sorted last
             bucket_BHRT = bucket_BHRT.masked_fill(~valid_BT[:, None, None], self.hash.buckets)
         order_BHRT = by_bucket(pad(bucket_BHRT, (0, -T % chunk), value=self.hash.buckets))
-        # Zeros for what fills up the last chunk, and for what the first sees before it.
+        # Zeros to fill up the last chunk, and for the missing chunk before the first.
         rows_BHTE = pad(self._rows(q_BHTK, v_BHTK, valid_BT), (0, 0, 0, -T % chunk + 1))
         group = max(1, CACHED // (2 * chunk * T)) if pieces_pay(q_BHTK) else B * H
         parts = (torch.split(x.flatten(0, 1), group) for x in (rows_BHTE, order_BHRT))
@@ -100,10 +100,10 @@ class Reformer(Decodable[Sorted]):
         return quotient(torch.cat(sums)[:, :T].view(B, H, T, -1), v_BHTK)
 
     def _rows(self, q_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """What sorting moves of each token: k; v and 1, zeros for padding; its logits' scale.
+        """The row that sorting moves per token: k; v and 1, zeros for padding; its logits' scale.
 
-        The logit of i and j is k_i k_j times the scale of i, hence at most the scale, which is
-        taken off. It holds log2 e: exp2 is faster than exp.
+        The logit of i and j is k_i k_j times the scale of i, so it is at most the scale, which is
+        subtracted. The scale includes log2 e: exp2 is faster than exp.
         """
         scale_BHT1 = q_BHTK.norm(dim=-1, keepdim=True) * (math.log2(math.e) * self.head_dim**-0.5)
         one_BHT1 = torch.ones_like(scale_BHT1)

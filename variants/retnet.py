@@ -1,4 +1,4 @@
-"""RetNet: retention, whose sums fade by a fixed share and turn with the position."""
+"""RetNet: retention, linear attention with a fixed decay and rotation by position."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
@@ -14,11 +14,11 @@ from effattn_cli.parts.recurrent import Memory, Recurrent, at_least_one, normed
 
 @final
 class RetNet(Recurrent):
-    """Linear attention in which a token's weight fades and turns with its distance.
+    """Linear attention in which a token's weight decays and rotates with its distance.
 
     S_t = g_h S_(t-1) + k_t v_t^T and y_t = S_t^T q_t, with g_h = 1 - 2^(-5 - h) for heads h = 0 ..
-    H - 1, q and k turned by the angles t 10000^(-r / (K/2 - 1)) of their pairs r of channels, and
-    k divided by sqrt K; out = (y over its root mean square in each head) silu(x W) (Retentive
+    H - 1, q and k rotated by the angles t 10000^(-r / (K/2 - 1)) of their channel pairs r, and k
+    divided by sqrt K; out = (y divided by its root mean square in each head) silu(x W) (Retentive
     Network, Sun et al. 2023, arXiv:2307.08621). Values are twice as wide as keys.
     """
 
@@ -70,7 +70,7 @@ class RetNet(Recurrent):
         return tuple(x_BHxK.squeeze(2) for x_BHxK in inputs), state
 
     def _turned(self, inputs: tuple[Tensor, ...], first: int) -> tuple[Tensor, ...]:
-        """With q and k of the tokens from position `first` on turned, pairs of neighbours each."""
+        """Rotates q and k of the tokens from position `first` on, in pairs of adjacent channels."""
         q_BHTK, k_BHTK, *rest = inputs
         position_T = torch.arange(first, first + q_BHTK.shape[2], device=q_BHTK.device)
         angle_TR = position_T[:, None] * self.rate_R.double()

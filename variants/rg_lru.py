@@ -1,4 +1,4 @@
-"""RG-LRU: a gated recurrence of single numbers, the half of Griffin that is not attention."""
+"""RG-LRU: a gated linear recurrence per channel, the part of Griffin that is not attention."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
@@ -14,16 +14,17 @@ from effattn_cli.parts.precision import wide
 from effattn_cli.parts.recurrent import Convolved, Memory
 from effattn_cli.parts.scan import scan
 
-SHARPEST = 8  # how many times a gate of 1 applies the decay that is learned
+SHARPEST = 8  # a gate of 1 applies the learned decay this many times
 
 
 @final
 class RGLRU(Convolved):
-    """Each channel keeps one number, which fades as the token decides and takes up the rest of it.
+    """Each channel has a scalar state that decays as the token decides and takes up its input.
 
-    h_t = a_t h_(t-1) + sqrt(1 - a_t^2) (i_t o x_t) and out = h gelu(u W), with x after a short
-    convolution, a = exp(-8 softplus(L) r), and the gates r = sigmoid(x V + b) and i = sigmoid(
-    x V' + b') made in each head of its own channels (Griffin, De et al. 2024, arXiv:2402.19427).
+    h_t = a_t h_(t-1) + sqrt(1 - a_t^2) (i_t o x_t) and out = h gelu(u W), where x has passed a
+    short convolution, a = exp(-8 softplus(L) r), and the gates r = sigmoid(x V + b) and
+    i = sigmoid(x V' + b') computed in each head from its own channels (Griffin, De et al. 2024,
+    arXiv:2402.19427).
     """
 
     card = Card(
@@ -88,7 +89,7 @@ class RGLRU(Convolved):
         return self._finish(h_BxHK.squeeze(1), branch_BHK), state
 
     def _terms(self, x_BTHK: Tensor, *, first: bool) -> tuple[Tensor, Tensor]:
-        """a_t, and what is added to a_t h_(t-1); with the first token or without."""
+        """a_t, and what is added to a_t h_(t-1); `first`: x starts at the sequence's start."""
         B, T, H, K = x_BTHK.shape
         x_HXK, gates_HKE, bias_HxE = workable(
             x_BTHK.flatten(0, 1).transpose(0, 1), self.gates_HKE, self.bias_HxE
@@ -97,7 +98,7 @@ class RGLRU(Convolved):
         gates_BTHE = wide(gates_HXE.transpose(0, 1).contiguous()).sigmoid().view(B, T, H, 2 * K)
         r_BTHK, i_BTHK = gates_BTHE.split(K, dim=-1)
         fade_BTHK = r_BTHK * (-SHARPEST * softplus(wide(self.rate_HK)))
-        # Where a gate is 0 to the last digit, the root has no slope.
+        # Clamped because the root has no finite slope at 0.
         rest_BTHK = (-torch.expm1(2 * fade_BTHK)).clamp_min(torch.finfo(fade_BTHK.dtype).tiny)
         share_BTHK = rest_BTHK.sqrt()
         if first:

@@ -1,4 +1,4 @@
-"""Routing Transformer: attention among the tokens nearest to each learned centre."""
+"""Routing Transformer: attention among the tokens nearest to each learned centroid."""
 
 from dataclasses import dataclass
 from typing import final
@@ -13,17 +13,17 @@ from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.clusters import Members, hiding, nearest, normal
 from effattn_cli.parts.hashing import add_back, take
 
-CACHED, ROOM = 2**18, 2**26  # scores at a time: for the caches of a CPU, for a GPU's memory
+CACHED, ROOM = 2**18, 2**26  # scores per piece: to fit in a CPU's caches, in a GPU's memory
 
 
 @final
 class RoutingTransformer(Decodable[Members]):
-    """Each of C centres takes the W tokens nearest to it, which attend to each other.
+    """Each of C centroids takes the W tokens nearest to it, which attend to each other.
 
-    Queries and keys are normalised (a layer norm without weights) and belong to the centres with
-    which they have the largest products; out_i is the mean of softmax(q_i k_j / sqrt K) v_j over
-    the clusters of i (Efficient Content-Based Sparse Attention with Routing Transformers, Roy et
-    al. 2020, arXiv:2003.05997). C: clusters, W: window.
+    Queries and keys are normalised (a layer norm without weights) and belong to the centroids with
+    which they have the largest dot products; out_i is the mean of softmax(q_i k_j / sqrt K) v_j
+    over the clusters of i (Efficient Content-Based Sparse Attention with Routing Transformers, Roy
+    et al. 2020, arXiv:2003.05997). C: clusters, W: window.
     """
 
     card = Card(
@@ -117,7 +117,7 @@ class RoutingTransformer(Decodable[Members]):
             query_GCW = nearest(q_GTK, centre_GCK, members, valid_GT)
             q_GCWK = take(q_GTK.to(v_GTK.dtype), query_GCW)
         mask, counts_GCW = None, torch.ones_like(q_GCWK[..., 0])
-        # Positions ascend: among shared ones, a rank is as good as a position, and padding is last.
+        # Positions ascend: with shared q and k, ranks order as positions do, and padding is last.
         in_order = self.causal and self.share_qk
         if self.causal and not self.share_qk:
             seen_GCWW = query_GCW.unsqueeze(-1) >= key_GCW.unsqueeze(-2)

@@ -1,4 +1,4 @@
-"""RWKV-7: a delta rule that erases by another key than it writes by."""
+"""RWKV-7: a delta rule with separate keys for erasing and writing."""
 
 import math
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from effattn_cli.parts.token_shift import Shifted
 
 @final
 class RWKV7(Shifted):
-    """Fades each channel by itself, erases by one key and writes by another.
+    """Decays each channel separately, erases by one key and writes by another.
 
-    S_t = S_(t-1) Diag(w_t) - (S_(t-1) z_t)(z_t o a_t)^T + v_t k_t^T, y_t = S_t r_t and out =
-    (GroupNorm(y) + (sum of r o k o p) v) o g, with inputs of x' = x_t + m o (x_(t-1) - x_t), m of
-    each input its own: log w = -e^(-1/2) sigmoid(tanh(x' U) U' + c), a = sigmoid(x' A A' + c'),
-    g = sigmoid(x' G) G', z = k o n over its length, and k o (1 + (a - 1) o s) in place of k
-    (RWKV-7 "Goose", Peng et al. 2025, arXiv:2503.14456).
+    S_t = S_(t-1) Diag(w_t) - (S_(t-1) z_t)(z_t o a_t)^T + v_t k_t^T, y_t = S_t r_t and
+    out = (GroupNorm(y) + (sum of r o k o p) v) o g, with inputs computed from x' = x_t + m o
+    (x_(t-1) - x_t), with a separate m for each input: log w = -e^(-1/2) sigmoid(tanh(x' U) U' + c),
+    a = sigmoid(x' A A' + c'), g = sigmoid(x' G) G', z = k o n divided by its length, and k o (1 +
+    (a - 1) o s) in place of k (RWKV-7 "Goose", Peng et al. 2025, arXiv:2503.14456).
     """
 
     card = Card(
@@ -127,7 +127,7 @@ class RWKV7(Shifted):
         return self._finish(*given).squeeze(2), state.after(matrix_BHKV)
 
     def _keys(self, k_BHTK: Tensor, rate_BHTK: Tensor) -> tuple[Tensor, Tensor]:
-        """The one that is read, of length 1, and the one that is written."""
+        """The key that is read, of unit length, and the key that is written."""
         z_BHTK = normalize(wide(k_BHTK * self.erase_HxK), dim=-1).to(k_BHTK.dtype)
         return z_BHTK, torch.addcmul(k_BHTK, k_BHTK * (rate_BHTK - 1), self.write_HxK)
 

@@ -1,4 +1,4 @@
-"""Scaling Transformers: a feed-forward of which a token uses one unit in 32."""
+"""Scaling Transformers: a feed-forward layer in which a token uses one unit in 32."""
 
 from dataclasses import dataclass
 from typing import final
@@ -14,12 +14,11 @@ FEW = 4  # gathered weights are copied, so reading them costs as much as this ma
 
 @final
 class ScalingTransformers(FeedForward):
-    """A controller picks one hidden unit in each block of 32, and only these are computed.
+    """A controller picks one hidden unit per block of 32, and only these are computed.
 
     y = (relu(x W1) * mask) W2, where the mask keeps the unit with the largest of x C1 C2 + c in
-    each block of units; C1 is narrow. A single token reads the columns of W1 and rows of W2 that
-    it uses, no others
-    (Sparse is Enough in Scaling Transformers, Jaszczur et al. 2021, arXiv:2111.12763).
+    each block of units; C1 is low-rank. A single token reads only the columns of W1 and rows of W2
+    that it uses (Sparse is Enough in Scaling Transformers, Jaszczur et al. 2021, arXiv:2111.12763).
     Letters: R rank of the controller, J blocks, U units of a block, F = J U units.
     """
 
@@ -90,16 +89,16 @@ class ScalingTransformers(FeedForward):
         return logits_NF.view(x_ND.shape[0], -1, self.block)
 
     def _gathered(self, x_ND: Tensor, unit_NJ: Tensor) -> Tensor:
-        """Of the weights, what these tokens use."""
+        """Gathers only the weights that these tokens use."""
         first_J = torch.arange(unit_NJ.shape[1], device=unit_NJ.device) * self.block
         row_NJ = first_J + unit_NJ
         h_NJ = (embedding(row_NJ, self.up_FD) @ x_ND.unsqueeze(-1)).squeeze(-1).relu()
         return embedding_bag(row_NJ, self.down_FD, per_sample_weights=h_NJ, mode="sum")
 
     def _trained(self, x_ND: Tensor, logits_NJU: Tensor) -> Tensor:
-        """All units, under a mask whose gradient reaches the controller."""
+        """Computes all units, under a mask whose gradient reaches the controller."""
         soft_NJU = logits_NJU.softmax(-1)
-        noise_NJU = -torch.empty_like(soft_NJU).exponential_().log()  # of Gumbel's distribution
+        noise_NJU = -torch.empty_like(soft_NJU).exponential_().log()  # Gumbel noise
         picked_NJ = (logits_NJU.detach() + self.temperature * noise_NJU).argmax(-1)
         hard_NJU = one_hot(picked_NJ, self.block) + soft_NJU - soft_NJU.detach()
         hard = torch.rand((), device=x_ND.device) < self.hard

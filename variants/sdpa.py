@@ -25,8 +25,9 @@ class SDPA(Prepared, Decodable[Cache]):
     """Exact softmax attention through torch's fused kernels, the baseline of every comparison.
 
     out = softmax(q k^T / sqrt K) v in tiles with a running maximum and sum, so that the N x N
-    scores never exist (FlashAttention, arXiv:2205.14135; Rabe & Staats, arXiv:2112.05682).
-    A backend that cannot run here makes the cell fail; `auto` takes torch's own choice.
+    scores are never materialised (FlashAttention, arXiv:2205.14135; Rabe & Staats,
+    arXiv:2112.05682). If a backend cannot run here, the measurement fails; `auto` leaves the choice
+    to torch.
     """
 
     grouped = True

@@ -12,7 +12,7 @@ from effattn_cli.parts.exact import exact
 
 @final
 class SetTransformer(Attention):
-    """Lets learned points read the whole set, and every token read the points.
+    """Learned points attend to the whole set, and every token attends to the points.
 
     summary = softmax(points k^T / sqrt D) v, then
     out = softmax(q (summary W_k)^T / sqrt D) (summary W_v), with M points and D = H K:
@@ -55,7 +55,7 @@ class SetTransformer(Attention):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        # `exact` divides by sqrt K; what is left of sqrt D goes to the smaller operand.
+        # `exact` divides by sqrt K; the rest of sqrt D is applied to the smaller operand.
         rest = self.heads**-0.5
         points_BHMK = (self.points_HMK * rest).expand(q_BHTK.shape[0], -1, -1, -1)
         summary_BHMK = exact(points_BHMK, k_BHTK, v_BHTK, valid_BT)

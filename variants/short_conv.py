@@ -1,4 +1,4 @@
-"""Gated short convolution: a token sees the last few, and two gates decide what it takes."""
+"""Gated short convolution: mixes the last few tokens, with two gates."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, final

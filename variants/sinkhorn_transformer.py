@@ -25,11 +25,12 @@ from effattn_cli.parts.sinkhorn import (
 
 @final
 class SinkhornTransformer(Decodable[SortedBlocks]):
-    """Each block of C tokens attends itself and a block mixed of all by a doubly stochastic R.
+    """Each block attends to itself and to a mix of all blocks by a doubly stochastic matrix R.
 
-    S_i = F(sum of [q, k] in block i) with F two layers and a relu, R = Sinkhorn(S / temperature),
-    and block i attends [sum_j R_ij K_j ; K_i] by softmax(q k / sqrt K)
-    (Sparse Sinkhorn Attention, Tay et al. 2020, arXiv:2002.11296). C: block_size.
+    S_i = F(sum of [q, k] in block i) with F a two-layer ReLU network,
+    R = Sinkhorn(S / temperature), and block i attends to [sum_j R_ij K_j ; K_i] by
+    softmax(q k / sqrt K) (Sparse Sinkhorn Attention, Tay et al. 2020, arXiv:2002.11296).
+    C: block_size, tokens per block.
     """
 
     card = Card(
@@ -88,7 +89,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         T = q_BHTK.shape[2]
-        if self.causal:  # padding trails: no real query sees it, nor does the sum of one
+        if self.causal:  # right padding: neither real queries nor their sums see it
             valid_BT = None
         elif valid_BT is None and T % self.block:
             valid_BT = torch.ones(1, T, dtype=torch.bool, device=q_BHTK.device)
@@ -119,7 +120,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
         return x_BHTE.view(B, H, -1, self.block, E)
 
     def _past(self, q_BHZCK: Tensor) -> Tensor:
-        """Hides later tokens, and what is before block 0: nothing (1, Z, C, S)."""
+        """Hides later tokens, and the missing block before block 0 (1, Z, C, S)."""
         Z, C = q_BHZCK.shape[2:4]
         seen_ZCS = torch.ones(Z, C, 2 * C, dtype=torch.bool, device=q_BHZCK.device).tril(C)
         seen_ZCS[0, :, :C] = False

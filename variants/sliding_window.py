@@ -1,4 +1,4 @@
-"""Sliding-window attention, with or without sinks and gates."""
+"""Sliding-window attention, with or without attention sinks and gates."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, final
@@ -17,16 +17,16 @@ from effattn_cli.parts.rotary import Prepared
 
 @final
 class SlidingWindow(Prepared, Decodable[Ring]):
-    """Each query sees only the `window` keys around it, or up to it where causal.
+    """Each query sees only `window` keys around it, or up to it in the causal form.
 
     out_i = softmax over j of (q_i k_j / sqrt K) v_j with |i - j| <= W // 2, or i - W < j <= i
     (stand-alone local self-attention, Ramachandran et al. 2019, arXiv:1906.05909, in one dimension;
     causal as in Mistral 7B, arXiv:2310.06825). W: window.
 
-    Sinks take up weight that has nowhere to go: the first tokens, which every query sees besides
-    (StreamingLLM, Xiao et al. 2023, arXiv:2309.17453), or a logit s_h a head that is learned and
-    stands in the denominator only, as in gpt-oss (arXiv:2508.10925). A gate lets a share of the
-    output through, as in `gated-attention` (arXiv:2505.06708) and the window layers of Step-3.7.
+    Sinks absorb attention weight that fits no key: either the first tokens, which every query also
+    sees (StreamingLLM, Xiao et al. 2023, arXiv:2309.17453), or a learned logit s_h per head that
+    appears only in the denominator, as in gpt-oss (arXiv:2508.10925). A gate multiplies the output,
+    as in `gated-attention` (arXiv:2505.06708) and the window layers of Step-3.7.
     """
 
     grouped = True
@@ -87,7 +87,7 @@ class SlidingWindow(Prepared, Decodable[Ring]):
         self.sink_H = nn.Parameter(torch.randn(self.heads)) if learned else None
 
     def attend(self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, *more: Any) -> Tensor:
-        """`more`: the gate's input, where there is a gate, and the mask."""
+        """`more`: the gate's input, if there is a gate, and the mask."""
         if self.gate == "none":
             return self._attend(q_BHTK, k_BGTK, v_BGTK, *more)
         gate_BHT, *mask = more
@@ -102,7 +102,7 @@ class SlidingWindow(Prepared, Decodable[Ring]):
         if not self.causal:
             reach = self.window // 2
             return banded(*qkv, valid_BT, before=reach, after=reach, always=first)
-        # Padding trails: no real query sees it.
+        # Padding is on the right, so no real query sees it.
         y_BHTK = banded(*qkv, before=self.window - 1, after=0, always=first)
         if not first:
             return y_BHTK
@@ -113,7 +113,7 @@ class SlidingWindow(Prepared, Decodable[Ring]):
         return Ring.init(self, batch, context, last=self.window, always=self.first)
 
     def step(self, q_BHK: Tensor, k_BGK: Tensor, v_BGK: Tensor, *more: Any) -> tuple[Tensor, Ring]:
-        """`more`: the gate's input, where there is a gate, and the state."""
+        """`more`: the gate's input, if there is a gate, and the state."""
         *gate_BH, state = more
         state = state.append(k_BGK, v_BGK)
         y_BHK = state.attend(q_BHK, self.sink_H)

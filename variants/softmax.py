@@ -1,4 +1,4 @@
-"""Softmax attention, written out."""
+"""Softmax attention, unfused."""
 
 from typing import final
 
@@ -15,8 +15,8 @@ from effattn_cli.parts.rotary import Prepared
 class Softmax(Prepared, Decodable[Cache]):
     """Exact attention in three eager steps: all N x N scores, their softmax, the product with v.
 
-    out = softmax(q k^T / sqrt K) v (Vaswani et al. 2017, arXiv:1706.03762). What the efficient
-    variants of the survey were measured against; fused kernels (`sdpa`) came later.
+    out = softmax(q k^T / sqrt K) v (Vaswani et al. 2017, arXiv:1706.03762). This is the baseline of
+    the survey's efficient variants; fused kernels (`sdpa`) came later.
     """
 
     grouped = True
@@ -40,7 +40,7 @@ class Softmax(Prepared, Decodable[Cache]):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
         hidden = None
-        if self.causal:  # padding trails: no real query sees it
+        if self.causal:  # right padding: no real query sees it
             T = q_BHTK.shape[2]
             hidden = torch.ones(T, T, dtype=torch.bool, device=q_BHTK.device).triu_(1)
         elif valid_BT is not None:

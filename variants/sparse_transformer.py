@@ -1,4 +1,4 @@
-"""Sparse Transformer: two sparse sets of keys of which one leads to the other."""
+"""Sparse Transformer: two sparse key sets that together connect all tokens."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from effattn_cli.parts.exact import exact
 from effattn_cli.parts.lse_merge import Part, hide, union
 from effattn_cli.parts.rotary import Rotary
 
-CHUNKS = 8  # of queries, at least, that look at all summaries before them without a mask
+CHUNKS = 8  # of queries, at least, that see all earlier summaries without a mask
 
 
 @final
@@ -22,7 +22,7 @@ class SparseTransformer(Rotary, Decodable[Cache]):
     """Each query sees about sqrt N near keys and sqrt N far ones, in one softmax over both sets.
 
     With stride L, query i sees the keys j <= i of its block of L and the last C of each block
-    ("fixed"), or those with i - j < L and those with i - j a multiple of L ("strided")
+    ("fixed"), or those with i - j < L and those where i - j is a multiple of L ("strided")
     (Generating Long Sequences with Sparse Transformers, Child et al. 2019, arXiv:1904.10509).
     """
 
@@ -74,8 +74,8 @@ class SparseTransformer(Rotary, Decodable[Cache]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        T = q_BHTK.shape[2]  # padding trails: no real query sees it
-        group = max(1, -(-T // self.stride) // CHUNKS) if self.fixed else 1  # blocks of a chunk
+        T = q_BHTK.shape[2]  # right padding: no real query sees it
+        group = max(1, -(-T // self.stride) // CHUNKS) if self.fixed else 1  # blocks per chunk
         q, k, v = (even(x, group * self.stride) for x in (q_BHTK, k_BHTK, v_BHTK))
         out_BHTK = self._fixed(q, k, v, group) if self.fixed else self._strided(q, k, v)
         return out_BHTK[:, :, :T]
@@ -85,7 +85,7 @@ class SparseTransformer(Rotary, Decodable[Cache]):
         parts = [Part(blocks=blocks, causal=True)]
         if blocks > 1:
             later, earlier = (L, None), (0, -L)
-            # Of the block before, the window holds what stands further on in it than the query.
+            # In the previous block, the window covers the positions after the query's own.
             at_L = torch.arange(L, device=q_BHTK.device)
             window = hide(at_L <= at_L[:, None], q_BHTK)[None, None]
             parts.append(Part(later, earlier, blocks=blocks - 1, mask=window))
@@ -114,15 +114,15 @@ class SparseTransformer(Rotary, Decodable[Cache]):
         return x_BZLHK[:, :, at_HC.mT, head_H1.mT].flatten(1, 2).transpose(1, 2)
 
     def _columns(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The heads (H, 1), and where in a block their summaries stand (H, C)."""
+        """The heads (H, 1), and the positions of their summaries within a block (H, C)."""
         head_H1 = torch.arange(self.heads, device=device)[:, None]
         first_H1 = self.stride - self.summary * (1 + head_H1 % (self.stride // self.summary))
         return head_H1, first_H1 + torch.arange(self.summary, device=device)
 
     def init_state(self, batch: int, context: int) -> Cache:
-        """Strided keeps every token; fixed keeps the newest block, and the summaries behind it.
+        """Strided keeps every token; fixed keeps the current block, followed by the summaries.
 
-        The block stands backwards, so that what a query sees of both lies on end.
+        The block is stored backwards, so that everything a query sees is contiguous.
         """
         room = max(self.config.tokens, context + 1)
         if self.fixed:

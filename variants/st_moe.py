@@ -1,4 +1,4 @@
-"""ST-MoE: each token goes through two gated experts."""
+"""ST-MoE: each token is routed to two gated experts."""
 
 from dataclasses import dataclass
 from typing import final
@@ -9,11 +9,11 @@ from effattn_cli.parts.experts import Experts, Mixture
 
 @final
 class STMoE(Mixture):
-    """Sends each token through two gated experts; its router is held in check by a loss.
+    """Routes each token to two gated experts; a loss keeps the router's logits small.
 
-    y = g1 FFN_e1(x) + g2 FFN_e2(x), FFN_e(x) = (gelu(x V_e) * x W_e * s_e) U_e, with e1, e2 the
-    best two of softmax(x W_r) and g their probabilities over the sum of both
-    (ST-MoE, Zoph et al. 2022, arXiv:2202.08906).
+    y = g1 FFN_e1(x) + g2 FFN_e2(x), FFN_e(x) = (gelu(x V_e) * x W_e * s_e) U_e, with e1, e2 the top
+    two of softmax(x W_r) and g their probabilities, normalised to sum to 1 (ST-MoE, Zoph et al.
+    2022, arXiv:2202.08906).
     """
 
     card = Card(

@@ -14,9 +14,9 @@ from effattn_cli.parts.lse_merge import hide
 
 @final
 class Swin1D(Attention):
-    """Tokens attend within windows of W, laid S tokens further on in every other layer.
+    """Tokens attend within windows of W, shifted by S tokens in every other layer.
 
-    softmax(q k^T / sqrt K + b) v in each window, b a learned bias for each head and distance
+    softmax(q k^T / sqrt K + b) v in each window, with a learned bias b per head and distance
     (Swin Transformer, Liu et al. 2021, arXiv:2103.14030, in one dimension). W: window, S: shift.
     """
 
@@ -64,7 +64,7 @@ class Swin1D(Attention):
         end = self.shift + max(0, T - self.shift) // self.window * self.window
         out = []
         for i, j in ((0, min(self.shift, T)), (self.shift, end), (end, T)):
-            if i < j:  # a short window, all whole ones, a short window
+            if i < j:  # a short window, all full windows, a short window
                 valid = None if valid_BT is None else valid_BT[:, i:j]
                 q, k, v = (x[:, :, i:j] for x in (q_BHTK, k_BHTK, v_BHTK))
                 out.append(self._within(q, k, v, valid, min(self.window, j - i)))
@@ -80,8 +80,8 @@ class Swin1D(Attention):
         return unfold(within(q_XHCK, k_XHCK, v_XHCK, mask), len(q))
 
     def _bias(self, window: int) -> Tensor:
-        """The bias of each head between the positions of a window, (1, H, W, W)."""
+        """The bias per head between the positions of a window, (1, H, W, W)."""
         at_W = torch.arange(window, device=self.bias.device)
         away_WW = at_W[:, None] - at_W + self.reach - 1
-        # Contiguous, or a CPU's fused kernel would not take it.
+        # Contiguous, because a CPU's fused kernel would not take it otherwise.
         return embedding(away_WW, self.bias).permute(2, 0, 1).contiguous().unsqueeze(0)

@@ -1,4 +1,4 @@
-"""Switch Transformer: each token goes through one expert."""
+"""Switch Transformer: each token is routed to one expert."""
 
 from dataclasses import dataclass
 from typing import final
@@ -9,11 +9,11 @@ from effattn_cli.parts.experts import Experts, Mixture
 
 @final
 class SwitchTransformer(Mixture):
-    """Sends each token through the one expert that a router likes best.
+    """Routes each token to the expert with the highest router probability.
 
-    y = p_e FFN_e(x) with p = softmax(x W_r) and e = argmax p. An expert takes the first tokens of
-    a sequence up to its capacity; the others get nothing but the residual
-    (Switch Transformers, Fedus et al. 2021, arXiv:2101.03961).
+    y = p_e FFN_e(x) with p = softmax(x W_r) and e = argmax p. An expert takes the first tokens of a
+    sequence up to its capacity; the others only pass through the residual (Switch Transformers,
+    Fedus et al. 2021, arXiv:2101.03961).
     """
 
     card = Card(

@@ -1,4 +1,4 @@
-"""Synthesizer: attention weights that are made without comparing tokens."""
+"""Synthesizer: attention weights that do not compare tokens."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,11 +17,11 @@ TERMS = ("dense", "random", "fixed-random", "factorised-dense", "factorised-rand
 
 @final
 class Synthesizer(Decodable[Cache]):
-    """Reads each row of attention weights off its own token, or learns it once for all inputs.
+    """Predicts each row of attention weights from its token, or learns it once for all inputs.
 
     out = softmax(B) v with B_i = W_2 relu(q_i) + b_2 (dense), B = R (random, learned or fixed),
     B = R_1 R_2^T of rank k, or B_i the outer product of two short dense rows (factorised); a
-    mixture adds such terms by learned shares (Synthesizer, Tay et al. 2021, arXiv:2005.00743).
+    mixture is a learned average of terms (Synthesizer, Tay et al. 2021, arXiv:2005.00743).
     """
 
     card = Card(
@@ -67,7 +67,7 @@ class Synthesizer(Decodable[Cache]):
         self.shares = nn.Parameter(torch.zeros(len(self.terms))) if len(self.terms) > 1 else None
 
     def _shapes(self, term: str, tokens: int, rank: int) -> dict[str, tuple[int, int]]:
-        """The weights of a term, less their heads; those of rows have the bias for last column."""
+        """Shapes of a term's weights, without heads; in dense ones the last row is the bias."""
         width = self.head_dim + 1
         return {
             "dense": {"dense_HLN": (width, tokens)},
@@ -87,7 +87,7 @@ class Synthesizer(Decodable[Cache]):
         return {name: x for name, x in super().make_projections(dim).items() if name in read}
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
-        """Values stand where nothing reads queries or keys."""
+        """The values stand in for queries or keys that nothing reads."""
         read = [name for name in self.inputs if name in self.projections]
         made = {name: self.split(name, self.projections[name](x_BTD)) for name in read}
         v_BGTK = made["v"]
@@ -116,7 +116,7 @@ class Synthesizer(Decodable[Cache]):
         return (logits_BHxS.softmax(-1) @ v_BHSK).squeeze(2), state
 
     def _logits(self, q_BHCK: Tensor, k_BHSK: Tensor, first: int) -> Tensor:
-        """Of the rows of these queries, from row `first` on; (1, H, C, S) if no token is read."""
+        """The rows of these queries, from row `first` on; (1, H, C, S) if no token is read."""
         seen = k_BHSK.shape[2]
         rows = slice(first, first + q_BHCK.shape[2])
         logits = [self._term(term, q_BHCK, k_BHSK, rows, seen) for term in self.terms]

@@ -1,4 +1,4 @@
-"""TokenLearner: a few learned tokens in place of all."""
+"""TokenLearner: a few learned tokens instead of all."""
 
 from dataclasses import dataclass
 from typing import final
@@ -12,11 +12,12 @@ from effattn_cli.parts.tokens import TokenMixer
 
 @final
 class TokenLearner(TokenMixer):
-    """Pools the sequence into S tokens, each with weights of its own that depend on the content.
+    """Pools the sequence into S tokens, each with its own content-dependent weights.
 
     token_s = sum_t a_ts x_t with a = softmax over t of MLP(LayerNorm(x)): version 1.1 of
-    TokenLearner (Ryoo et al. 2021, arXiv:2106.11297). With `fuse` each token of the sequence reads
-    the learned ones, mixed by a matrix M: out_t = sum_s sigmoid(MLP(LayerNorm(x)))_ts (M y)_s.
+    TokenLearner (Ryoo et al. 2021, arXiv:2106.11297). With `fuse` each token of the sequence
+    attends to the learned ones, mixed by a matrix M: out_t = sum_s sigmoid(MLP(LayerNorm(x)))_ts
+    (M y)_s.
     """
 
     card = Card(

@@ -1,4 +1,4 @@
-"""Transformer-XL: segments that remember the one before them."""
+"""Transformer-XL: segments with a memory of the tokens before them."""
 
 from dataclasses import dataclass
 from typing import final
@@ -14,7 +14,7 @@ class TransformerXL(DecodableSegments):
     """Attends within a segment and to a memory of the last M tokens before it.
 
     score_ij = ((q_i + u) k_j + (q_i + v) W_r R_{i-j}) / sqrt K over the memory and the segment up
-    to i, with R a sinusoid of the distance; no gradient goes into what the memory holds
+    to i, with R a sinusoidal embedding of the distance; no gradient flows into the memory
     (Transformer-XL, Dai et al. 2019, arXiv:1901.02860). M: memory.
     """
 

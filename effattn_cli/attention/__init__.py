@@ -1,7 +1,7 @@
-"""The contract of a variant: what a file of `variants/` or a plugin has to offer.
+"""The interface of a variant: what a file in `variants/` or a plugin has to provide.
 
 Shape letters: B batch, T tokens, D model width, H heads, G key-value heads, K head width.
-A mask `valid_BT` is True where a token is real; padding trails, so real tokens come first.
+A mask `valid_BT` is True where a token is real; padding is on the right, so real tokens come first.
 """
 
 from effattn_cli.attention.decodable import Decodable

@@ -1,4 +1,4 @@
-"""A variant that can produce token by token, and what it keeps between two tokens."""
+"""A variant that can decode token by token, and its decoding state."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -13,43 +13,43 @@ State = TypeVar("State")
 
 
 class Decodable(Attention, Generic[State]):
-    """A variant that can produce token by token. Decode support is this type, not a flag.
+    """A variant that can decode token by token. Decode support is this type, not a flag.
 
-    A state is a dataclass of tensors, or a tree of such. `step` may write into the tensors of the
-    state it is given, but only where a later state looks: stepping twice from one state gives the
-    same answer twice.
+    A state is a dataclass of tensors, or a tree of them. `step` may write into the tensors of the
+    state it is given, but only in slots that only later states read: stepping twice from one state
+    returns the same result twice.
     """
 
-    #: Steps after which the work of a step repeats: a row, a block, a segment. What decoding costs
-    #: is the mean over so many.
+    #: Number of steps after which the work of a step repeats: a row, a block, a segment. The cost
+    #: of decoding is the mean over that many steps.
     period: int = 1
-    #: Tokens after which decoding has done all that it ever does: a window has turned over, a
-    #: memory is full. The law of decoding looks past it.
+    #: Number of tokens after which decoding has shown all of its behaviour: a window has wrapped
+    #: around, a memory is full. The decoding law tests beyond it.
     horizon: int = 512
 
     def init_state(self, batch: int, context: int) -> State:
-        """The state after `context` tokens of random content, made without running them.
+        """The state after `context` tokens of random content, created without running them.
 
-        `init_state(batch, 0)` is the empty state. Room for `config.tokens` tokens in all.
+        `init_state(batch, 0)` is the empty state. There is room for `config.tokens` tokens in all.
         """
         raise NotImplementedError
 
     def step(self, *inputs: Any) -> tuple[Tensor, State]:
-        """One token: `step(q_BHK, k_BHK, v_BHK, state)` gives the mixed values (B, H, V), and the
-        state that holds the token too. The inputs are those of `attend`, without the tokens' axis.
+        """One token: `step(q_BHK, k_BHK, v_BHK, state)` returns the mixed values (B, H, V) and the
+        state that includes the token. The inputs are those of `attend`, without the token axis.
         """
         raise NotImplementedError
 
     def mix_step(self, *given: Any) -> tuple[Tensor, State]:
-        """`step`, with the key-value heads repeated for a variant that is not grouped; the state
-        is the last of what is given.
+        """`step`, with the key-value heads repeated for a variant that is not grouped; the last
+        argument is the state.
         """
         *inputs, state = given
         return self.step(*self.repeated(tuple(inputs)), state)
 
     def project_step(self, x_BD: Tensor, state: State) -> tuple[tuple[Tensor, ...], State]:
-        """The inputs of one step. A layer whose projections know of earlier tokens, by a short
-        convolution, say, reads them from the state and gives back a new one.
+        """The inputs of one step. A layer whose projections depend on earlier tokens, for example
+        through a short convolution, reads them from the state and returns a new one.
         """
         given = self.project(x_BD.unsqueeze(1))
         pairs = zip(self.inputs.values(), given, strict=True)
@@ -67,13 +67,13 @@ class Decodable(Attention, Generic[State]):
         return make(*shape, device=self.like.device, dtype=self.like.dtype)
 
 
-#: Of a field of a state: another layer keeps it, and it is counted there.
+#: Marks a field of a state that belongs to another layer, where it is counted.
 BORROWED = {"borrowed": True}
 
 
 def tensors_of(state: object, *, borrowed: bool = False) -> Iterator[Tensor]:
-    """The tensors that a state keeps, or those that are `borrowed` from another layer, however deep
-    they are nested in dataclasses, lists and mappings.
+    """The tensors that belong to a state, or those that are `borrowed` from another layer, at any
+    depth of dataclasses, lists and mappings.
     """
     for tensor, is_lent in _tensors(state, is_lent=False):
         if is_lent == borrowed:
@@ -81,12 +81,12 @@ def tensors_of(state: object, *, borrowed: bool = False) -> Iterator[Tensor]:
 
 
 def leaves(tree: object) -> list[Tensor]:
-    """All tensors of a tree, borrowed ones too, in order."""
+    """All tensors of a tree, including borrowed ones, in order."""
     return [tensor for tensor, _ in _tensors(tree, is_lent=False)]
 
 
 def leaf_names(tree: object, name: str) -> list[str]:
-    """A name for each of the `leaves`: `state.k_BGRK`, by fields, keys and positions."""
+    """A name for each of the `leaves`, such as `state.k_BGRK`, from fields, keys and indices."""
     if isinstance(tree, Tensor):
         return [name]
     if is_dataclass(tree) and not isinstance(tree, type):
@@ -101,7 +101,7 @@ def leaf_names(tree: object, name: str) -> list[str]:
 
 
 def with_leaves(tree: Any, tensors: Iterator[Tensor]) -> Any:
-    """The tree, with others in the place of its tensors, in the order of `leaves`."""
+    """The tree with its tensors replaced by others, in the order of `leaves`."""
     if isinstance(tree, Tensor):
         return next(tensors)
     if is_dataclass(tree) and not isinstance(tree, type):

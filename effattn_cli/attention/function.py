@@ -1,4 +1,4 @@
-"""A variant out of a plain function."""
+"""Makes a variant from a plain function."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ from effattn_cli.cards import Card
 def variant(
     *, card: Card, inputs: Mapping[str, Input] = QKV
 ) -> Callable[[Callable[..., Tensor]], type[Attention]]:
-    """Makes a variant of a plain function of q, k and v, which has no options and no weights.
+    """Makes a variant from a plain function of q, k and v, without options or weights.
 
     The function takes its inputs by position, in the order of `inputs`. It may also take `valid`,
-    the mask of `attend`, and `causal`, by these names.
+    the mask of `attend`, and `causal`, as keyword arguments.
     """
 
     def made_of(function: Callable[..., Tensor]) -> type[Attention]:

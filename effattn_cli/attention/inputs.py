@@ -1,8 +1,8 @@
-"""What the core of a variant is given for each token: inputs by name, each with its shape.
+"""The inputs of a variant's core for each token, by name, each with its shape.
 
-Queries, keys and values unless a variant declares others: a decay, a step size, gates, a latent
-that all heads share. A core that is measured alone is fed with random ones, drawn from what such
-an input holds in a model: a decay is no Gaussian.
+These are queries, keys and values unless a variant declares others: a decay, a step size, gates, a
+latent shared by all heads. A core that is measured alone gets random ones, drawn to resemble those
+in a model: a decay, for example, is not Gaussian.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,17 +18,17 @@ Sample = Callable[..., Tensor]
 
 
 def normal(*shape: int, **like: Any) -> Tensor:
-    """Standard normal, as queries, keys and values are at the start of training."""
+    """Standard normal, like queries, keys and values at the start of training."""
     return torch.randn(*shape, **like)
 
 
 def gate(*shape: int, **like: Any) -> Tensor:
-    """A share that is let through, between 0 and 1: the sigmoid of a normal."""
+    """A gate between 0 and 1: the sigmoid of a normal."""
     return torch.randn(*shape, **like).sigmoid()
 
 
 def decay(*shape: int, **like: Any) -> Tensor:
-    """The logarithm of the share of a state that a token keeps: below 0, mostly close to it.
+    """The log of a decay: negative, mostly close to 0.
 
     A sixteenth of the log-sigmoid of a normal, as in gated linear attention (arXiv:2312.06635).
     """
@@ -36,17 +36,18 @@ def decay(*shape: int, **like: Any) -> Tensor:
 
 
 def step_size(*shape: int, **like: Any) -> Tensor:
-    """Positive: the softplus of a normal around -3, as state-space models have it."""
+    """A positive step size: the softplus of a normal around -3, as in state-space models."""
     return softplus(torch.randn(*shape, **like) - 3)
 
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a core: for each token, so many heads of so many numbers.
+    """An input of a core: for each token, `heads` heads of `width` values each.
 
-    `heads` and `width` are numbers, or name what the layer knows: `heads`, `kv_heads`, `head_dim`,
-    or an attribute that the variant sets before it calls the constructor of its base class.
-    Without heads (None) all share it, and there is no such axis; without a width it is one number.
+    `heads` and `width` are numbers, or names of what the layer knows: `heads`, `kv_heads`,
+    `head_dim`, or an attribute that the variant sets before it calls the constructor of its base
+    class. With heads=None all heads share it, and there is no such axis; with width=None it is a
+    scalar.
     """
 
     heads: int | str | None = "heads"
@@ -54,7 +55,7 @@ class Input:
     sample: Sample = normal
 
     def sizes(self, layer: Any) -> tuple[int | None, int | None]:
-        """Heads and width in a layer; None for an axis that is not there."""
+        """Heads and width in a layer; None for an axis that does not exist."""
         heads, width = (
             getattr(layer, size) if isinstance(size, str) else size
             for size in (self.heads, self.width)
@@ -62,28 +63,28 @@ class Input:
         return heads, width
 
     def split(self, layer: Any, y_BTE: Tensor) -> Tensor:
-        """A projection, (B, T, H K), as the core takes it: (B, H, T, K), or without an axis."""
+        """Reshapes a projection, (B, T, H K), for the core: (B, H, T, K), or without an axis."""
         heads, width = self.sizes(layer)
         sizes = [size for size in (heads, width) if size is not None]
         y = y_BTE.view(*y_BTE.shape[:2], *sizes)
         return y if heads is None else y.transpose(1, 2)
 
     def random(self, layer: Any, batch: int, tokens: int, **like: Any) -> Tensor:
-        """For a core alone, as a layer would hand it over: (B, T, H, K) in memory."""
+        """A random input for a core alone, laid out as a layer does: (B, T, H, K) in memory."""
         heads, width = self.sizes(layer)
         shape = [size for size in (batch, tokens, heads, width) if size is not None]
         made = self.sample(*shape, **like)
         return made if heads is None else made.transpose(1, 2)
 
     def of_token(self, tensor: Tensor) -> Tensor:
-        """Of an input for one token, without the axis of tokens."""
+        """Of an input for one token, drops the token axis."""
         return tensor.squeeze(1 if self.heads is None else 2)
 
     def numbers(self, layer: Any) -> int:
-        """How many a token has."""
+        """How many values a token has."""
         heads, width = self.sizes(layer)
         return (heads or 1) * (width or 1)
 
 
-#: Queries, keys and values: what softmax attention mixes, and what a variant has by default.
+#: Queries, keys and values: the inputs of softmax attention, and the default of a variant.
 QKV: Mapping[str, Input] = {"q": Input(), "k": Input("kv_heads"), "v": Input("kv_heads")}

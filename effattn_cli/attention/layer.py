@@ -12,15 +12,15 @@ from effattn_cli.records import Usage
 
 
 class Layer(nn.Module):
-    """One half of a Transformer block: (B, T, D) to (B, T', D), around which a residual goes.
+    """One half of a Transformer block: (B, T, D) to (B, T', D), without the residual around it.
 
     A variant is a final class in a file of its own, a subclass of `Attention` or `FeedForward`. It
-    gives a `card` and a `Config` with its own options. The class docstring's first line is its
+    defines a `card` and a `Config` with its own options. The class docstring's first line is its
     summary in the catalogue.
     """
 
     card: ClassVar[Card]
-    #: Holds nothing; tells device and dtype where there is no weight to ask.
+    #: Empty; provides device and dtype when there are no weights.
     like: Tensor
 
     @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Layer(nn.Module):
         """The shape of a layer. A variant adds its own options, each with a default."""
 
         dim: int = 512
-        tokens: int = 1024  # the longest sequence
+        tokens: int = 1024  # the maximum sequence length
         causal: bool = False
 
     def __init__(self, config: Config) -> None:
@@ -42,7 +42,7 @@ class Layer(nn.Module):
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     def output_mask(self, valid_BT: Tensor) -> Tensor:
-        """Which outputs are real, (B, T'): the inputs that are, unless the variant downsamples."""
+        """Which outputs are real, (B, T'): those of real inputs, unless the variant downsamples."""
         return valid_BT
 
     @classmethod
@@ -58,14 +58,14 @@ class Layer(nn.Module):
 
 
 class FeedForward(Layer):
-    """What stands in the place of the feed-forward; a variant gives `forward`.
+    """A replacement for the feed-forward layer; a variant defines `forward`.
 
-    It maps each token by itself, or nearly so: a mixture of experts couples the tokens that want
-    the same expert. Its card's kind is "feed-forward".
+    It processes each token independently, or nearly so: a mixture of experts couples the tokens
+    that choose the same expert. Its card's kind is "feed-forward".
     """
 
     def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """(B, T, D) to (B, T, D), without the residual; padded rows may hold anything finite."""
+        """(B, T, D) to (B, T, D), without the residual; padded rows may hold any finite values."""
         raise NotImplementedError
 
     def decode(self, x_BD: Tensor) -> Tensor:
@@ -73,27 +73,27 @@ class FeedForward(Layer):
         return self(x_BD.unsqueeze(1)).squeeze(1)
 
     def usage(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Usage:  # noqa: ARG002
-        """How much of it these tokens used: all, unless the variant knows better."""
+        """How much of it these tokens used: everything, unless the variant overrides this."""
         everything = sum(weight.numel() for weight in self.parameters())
         return Usage(total_parameters=everything, active_parameters=everything)
 
 
 class ModelPart(Layer):
-    """What is around the layers of a model, or a layer without a mixer; no variant of attention.
+    """A part of a model around its layers, or a layer without a mixer; not an attention variant.
 
-    Its card's kind is "model part". It takes what `example` gives, and keeps nothing between
+    Its card's kind is "model part". It takes the output of `example`, and keeps no state between
     tokens.
     """
 
     @property
     def width(self) -> int:
-        """Of the output."""
+        """The width of the output."""
         return self.config.dim
 
     def example(
         self, batch: int, tokens: int, *, device: torch.device, dtype: torch.dtype
     ) -> Tensor:
-        """A random input of so many tokens: (B, T, D)."""
+        """A random input of `tokens` tokens: (B, T, D)."""
         return torch.randn(batch, tokens, self.config.dim, device=device, dtype=dtype)
 
     def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:

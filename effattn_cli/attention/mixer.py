@@ -1,4 +1,4 @@
-"""A variant that mixes the tokens of a sequence: inputs from projections, a core, an output."""
+"""A variant that mixes the tokens of a sequence: input projections, a core, an output."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from effattn_cli.errors import Unsupported
 
 
 class Attention(Layer):
-    """A sequence mixer; T' = T except for downsampling variants. A variant gives `attend`.
+    """A sequence mixer; T' = T except for downsampling variants. A variant defines `attend`.
 
     The layer projects x to the inputs of its core (`project`), mixes them (`attend`), and merges
     the heads (`output`). In the scope `core` only `attend` runs, on random inputs.
     """
 
-    #: What the core is given, by name and in the order of `attend`.
+    #: The inputs of the core, by name and in the order of `attend`.
     inputs: ClassVar[Mapping[str, Input]] = QKV
-    #: True if `attend` takes k and v with fewer heads than q; else they are repeated for it.
+    #: True if `attend` takes k and v with fewer heads than q; otherwise they are repeated for it.
     grouped: ClassVar[bool] = False
-    #: Query heads that share a kv head at least, where the config does not number the kv heads.
+    #: Minimum number of query heads per kv head, if the config does not set the kv heads.
     kv_share: ClassVar[int] = 1
-    #: The inputs that have a projection of their own, all unless a variant says less: where
-    #: Reformer's ("q", "v") leave one out, the query stands for it.
+    #: The inputs that have their own projection; by default all. Where one is left out, as k in
+    #: Reformer's ("q", "v"), the query is used for it.
     projects: ClassVar[tuple[str, ...] | None] = None
 
     @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Attention(Layer):
 
         @property
         def head_width(self) -> int:
-            """The width of a head, given or what the heads leave of the layer's."""
+            """The width of a head: as given, or the layer's width divided by the heads."""
             return self.head_dim or self.dim // self.heads
 
     config: Config
@@ -54,7 +54,7 @@ class Attention(Layer):
         self.projections = nn.ModuleDict({} if config.core else self.make_projections(config.dim))
 
     def make_projections(self, dim: int) -> dict[str, nn.Module]:
-        """The linear maps around the mechanism, by name; a variant may add to them."""
+        """The linear maps around the mechanism, by name; a variant may add some."""
         made: dict[str, nn.Module] = {
             name: nn.Linear(dim, self.inputs[name].numbers(self), bias=False)
             for name in self.projected
@@ -63,19 +63,19 @@ class Attention(Layer):
 
     @property
     def projected(self) -> tuple[str, ...]:
-        """The names of the inputs that have a projection of their own."""
+        """The names of the inputs that have their own projection."""
         return tuple(self.inputs) if self.projects is None else self.projects
 
     @property
     def value_dim(self) -> int:
-        """The width of a head of the output: that of a value."""
+        """The width of a head of the output, which is that of a value."""
         width = self.inputs["v"].sizes(self)[1] if "v" in self.inputs else None
         return width or self.head_dim
 
     @classmethod
     def default_kv_heads(cls, heads: int) -> int:
-        """Key-value heads where the config names none: the most that divide the heads and are
-        shared by `kv_share` of them at least, or one.
+        """Key-value heads if the config sets none: the largest divisor of the heads such that at
+        least `kv_share` of them share each, or one.
         """
         return max((n for n in range(1, heads // cls.kv_share + 1) if heads % n == 0), default=1)
 
@@ -84,24 +84,24 @@ class Attention(Layer):
         return Attention.Config
 
     def attend(self, *inputs: Any, **more: Any) -> Tensor:
-        """The mechanism itself: `attend(q_BHTK, k_BHTK, v_BHTK, valid_BT)` gives the mixed values,
-        (B, H, T', V), V being the width of a value.
+        """The mechanism itself: `attend(q_BHTK, k_BHTK, v_BHTK, valid_BT)` returns the mixed
+        values, (B, H, T', V), V being the width of a value.
 
-        The inputs come in the order in which `inputs` declares them, and then the mask, which may
-        be None. Those of `kv_heads` have as many heads where the class is `grouped`; else they are
-        repeated. Rows of the result at padded positions may hold anything finite.
+        The inputs come in the order in which `inputs` declares them, followed by the mask, which
+        may be None. Inputs with `kv_heads` heads keep them if the class is `grouped`; otherwise
+        they are repeated. Rows of the result at padded positions may hold any finite values.
         """
         raise NotImplementedError
 
     def mix(self, *given: Tensor | None) -> Tensor:
         """`attend`, with the key-value heads repeated for a variant that is not grouped; the mask
-        is the last of what is given, behind the inputs.
+        is the last argument, after the inputs.
         """
         number = len(self.inputs)
         return self.attend(*self.repeated(given[:number]), *given[number:])
 
     def repeated(self, given: tuple[Any, ...]) -> tuple[Tensor, ...]:
-        """The inputs, with the key-value heads as often as query heads use them, unless the
+        """The inputs, with the key-value heads repeated to match the query heads, unless the
         variant is grouped.
         """
         if self.grouped or self.kv_heads == self.heads:
@@ -116,16 +116,16 @@ class Attention(Layer):
         return self.project_each(dict.fromkeys(self.projected, x_BTD))
 
     def project_each(self, tokens: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """The same, each from its own tokens: queries of some, say, and keys and values of all."""
+        """The same, each from its own tokens: for example, queries of some and keys of all."""
         made = {name: self.split(name, self.projections[name](x)) for name, x in tokens.items()}
         return tuple(made[name] if name in made else made["q"] for name in self.inputs)
 
     def split(self, name: str, y_BTE: Tensor) -> Tensor:
-        """A projection as the core takes the input of that name: (B, H, T, K)."""
+        """Reshapes the projection of the named input for the core: (B, H, T, K)."""
         return self.inputs[name].split(self, y_BTE)
 
     def output(self, y_BHTV: Tensor) -> Tensor:
-        """The layer's output (B, T', D) from the mixed values: heads merged, and projected."""
+        """The layer's output (B, T', D) from the mixed values: merges the heads, and projects."""
         out: Tensor = self.projections["out"](merge_heads(y_BHTV))
         return out
 
@@ -135,7 +135,7 @@ class Attention(Layer):
 
 
 def repeat_kv(x_BGTK: Tensor, heads: int) -> Tensor:
-    """Each kv head as often as query heads use it (B, H, T, K): query head h uses kv head
+    """Each kv head repeated to match the query heads, (B, H, T, K): query head h uses kv head
     h // (H / G), as in GQA (arXiv:2305.13245).
     """
     times = heads // x_BGTK.shape[1]

@@ -1,4 +1,4 @@
-"""A plain `torch.nn.Module` from x to x as a variant: what it is given, and what is not asked."""
+"""A plain `torch.nn.Module` from x to x as a variant, and what such a variant does not support."""
 
 import inspect
 from dataclasses import dataclass, make_dataclass
@@ -12,11 +12,11 @@ from effattn_cli.errors import Unsupported
 
 
 class PlainModule(Layer):
-    """A module that maps (B, T, D) to (B, T, D), made by the names of its parameters.
+    """A module that maps (B, T, D) to (B, T, D), constructed by parameter names.
 
     A parameter named like a width of the setting (`dim` or `d_model`, `heads` or `num_heads`, ...)
-    is given that; any other with a plain default is an option. It has no core, takes no padding,
-    and does not decode.
+    is set to it; any other with a plain default is an option. It has no core, takes no padding, and
+    does not decode.
     """
 
     module_class: ClassVar[type[nn.Module]]
@@ -29,7 +29,7 @@ class PlainModule(Layer):
 
     @staticmethod
     def of(module_class: type[nn.Module]) -> "type[PlainModule]":
-        """The variant that makes modules of this class."""
+        """The variant that creates modules of this class."""
         parameters = _parameters(module_class)
         own = [
             (name, Any, parameter.default)
@@ -67,7 +67,7 @@ class PlainModule(Layer):
         return getattr(config, name)
 
     def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """What the module gives, or the first of several things that it gives."""
+        """The module's output, or the first of several outputs."""
         if valid_BT is not None:
             raise Unsupported(f"{self.card.title} cannot be given padding")
         y = self.module(x_BTD)

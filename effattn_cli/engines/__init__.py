@@ -1,18 +1,18 @@
-"""What runs a module: each engine is a file of this package, of the name that `--engine` takes, or
-a module that an installed package names under `effattn.engines`.
+"""The engines that run a module: each is a file of this package, named as in `--engine`, or a
+module that an installed package registers under `effattn.engines`.
 
-An engine is a module with these names; it imports what it needs when it is asked to prepare:
+An engine is a module with these names; it imports its dependencies when it is asked to prepare:
 
     PREPARING        seconds beyond the time limit that it may take to prepare
-    ROOM             bytes that it may take for itself, beyond those of the cell
-    RUNS_EAGERLY     whether the operators that run are those that are counted
-    STATIC           whether it makes a graph of a call, for one length and one state, with memory
+    ROOM             bytes that it may use itself, beyond those of the cell
+    RUNS_EAGERLY     whether it runs the same operators that are counted
+    STATIC           whether it compiles a call to a graph for one length and one state, with memory
                      of its own: then there is no training, and each step of decoding is prepared
     missing(device)  why it cannot run there, and what to install; None where it can
-    fingerprint()    its version, and how it is set up; nothing where torch's says it all
-    prepare(program) what to call in the place of the program's function
-    write(program, path)  of one that is STATIC: the graph as a file, checked
-    warnings()       what a reader of the numbers has to know, after the calls
+    fingerprint()    its version and settings; empty if torch's version says it all
+    prepare(program) what to call instead of the program's function
+    write(program, path)  if it is STATIC: the graph as a file, checked
+    warnings()       what a reader of the numbers should know, after the calls
 """
 
 import importlib
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What is measured: a function of tensors, and what it is given at every call."""
+    """What is measured: a function of tensors, and its arguments at every call."""
 
     run: Callable[..., Any]
     given: tuple[Any, ...]  # a mask may be None; in decoding a state comes last
-    names: tuple[str, ...]  # of what is given
+    names: tuple[str, ...]  # of the arguments
     threads: int = 1
-    watched: bool = False  # its memory is looked at: an arena that keeps what is freed is left out
-    key: str = ""  # tells it from all other programs of a sweep, so that a graph can be kept
+    watched: bool = False  # its memory is measured: no arena that retains freed memory
+    key: str = ""  # identifies it among all programs of a sweep, so that a graph can be kept
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """`run`, given what the program is given, does what the program's function does; one that is
-    STATIC need not be given it again.
+    """`run`, called with the program's arguments, does what the program's function does; if the
+    engine is STATIC it does not need the arguments again.
     """
 
     run: Callable[..., Any]
-    preparation: Preparation | None = None  # what it took, where that is apart from the first call
+    preparation: Preparation | None = None  # its cost, if that is separate from the first call
 
 
 class Engine(Protocol):
@@ -68,7 +68,7 @@ class Engine(Protocol):
 
 
 def load(name: str) -> Engine:
-    """The engine of that name.
+    """The engine with that name.
 
     Raises:
         UsageError: there is none.

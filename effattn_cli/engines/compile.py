@@ -19,7 +19,7 @@ def prepare(program: Program) -> Prepared:
 
 
 def warnings() -> Iterator[str]:
-    """Of a graph that is not whole, or not compiled at all."""
+    """About graph breaks, or a graph that was not compiled at all."""
     from torch._dynamo.utils import counters  # noqa: PLC0415
 
     breaks = counters["graph_break"]

@@ -1,4 +1,4 @@
-"""PyTorch as it comes: one operator after the other."""
+"""PyTorch in eager mode: one operator after the other."""
 
 from collections.abc import Iterator
 

@@ -74,7 +74,7 @@ def _load(
         what = node[1] if node else str(error).partition("\n")[0][:200]
         raise Unsupported(f"ONNX Runtime has no {what} for these types") from error
     binding = session.io_binding()
-    here = {item.name for item in session.get_inputs()}  # what is never read is not there
+    here = {item.name for item in session.get_inputs()}  # inputs that are never read are missing
     for name, tensor in inputs.items():
         if name in here:
             binding.bind_input(name, *_memory(tensor))
@@ -84,7 +84,7 @@ def _load(
 
 
 def _memory(tensor: "Tensor") -> tuple[Any, ...]:
-    """Where a tensor lies, as a binding takes it: device, kind of its numbers, shape, address."""
+    """The memory of a tensor, as a binding takes it: device, element type, shape, address."""
     from onnx import TensorProto  # noqa: PLC0415
 
     kinds = {

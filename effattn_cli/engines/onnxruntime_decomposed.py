@@ -1,4 +1,4 @@
-"""ONNX Runtime without the operators of opset 27: linear attention in products of matrices."""
+"""ONNX Runtime without the operators of opset 27: linear attention as matrix products."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -61,7 +61,7 @@ def _load(
     options: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": program.threads,
         "PERFORMANCE_HINT": "LATENCY",
-        "EXECUTION_MODE_HINT": "ACCURACY",  # else float32 may be computed in bfloat16
+        "EXECUTION_MODE_HINT": "ACCURACY",  # otherwise float32 may be computed in bfloat16
     }
     try:
         compiled = core.compile_model(core.read_model(path), "CPU", options)
@@ -80,13 +80,13 @@ def _load(
 
     def call() -> None:
         infer()
-        compiled.release_memory()  # it would keep what the call took
+        compiled.release_memory()  # otherwise it would keep the memory of the call
 
     return call
 
 
 def _reason(text: str) -> str:
-    """The operator at which it stopped, and what it says last."""
+    """The operator at which it stopped, and the last line of its message."""
     operator = re.search(r"Conversion is failed for: (.+)|with friendly_name '(.+?)'", text)
     lines = [line for line in text.splitlines() if line and not line.startswith("Summary")]
     said = [line for line in lines if "Conversion is failed" not in line]
@@ -95,7 +95,7 @@ def _reason(text: str) -> str:
 
 
 def _shared(tensor: "Tensor") -> Any:
-    """The same memory as one of its tensors; numpy has no bfloat16."""
+    """One of its tensors on the same memory; numpy has no bfloat16."""
     import openvino  # noqa: PLC0415
     import torch  # noqa: PLC0415
 

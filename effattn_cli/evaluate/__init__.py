@@ -1,3 +1,3 @@
-"""What a variant is worth: how near it comes to exact attention without training, and what a tiny
-model learns with it.
+"""The quality of a variant: how closely it approximates exact attention without training, and what
+a tiny model learns with it.
 """

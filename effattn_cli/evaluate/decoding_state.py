@@ -1,4 +1,4 @@
-"""What a layer keeps between two tokens of decoding."""
+"""The decoding state of a layer."""
 
 from effattn_cli.attention import Decodable, Layer, Unsupported
 from effattn_cli.attention.decodable import tensors_of
@@ -6,8 +6,8 @@ from effattn_cli.records import Cell
 
 
 def kept_bytes(layer: Layer, cell: Cell) -> int | None:
-    """After the cell's tokens, of its whole batch; None where the layer is not causal, or cannot
-    decode.
+    """Its size after the cell's tokens, for the whole batch; None if the layer is not causal, or
+    cannot decode.
     """
     if not layer.causal or not isinstance(layer, Decodable):
         return None

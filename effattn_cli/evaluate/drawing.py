@@ -1,7 +1,7 @@
-"""Random queries, keys and values that have the statistics of heads.
+"""Random queries, keys and values with the statistics of attention heads.
 
-What has no other structure is standard normal. Queries and keys are then scaled alike until the
-mean entropy of the exact weights is what it is to be.
+Whatever has no other structure is standard normal. Queries and keys are then scaled by the same
+factor until the exact weights have the mean entropy that is wanted.
 """
 
 import math
@@ -14,17 +14,17 @@ from torch.nn.functional import normalize
 
 from effattn_cli.evaluate.regimes import REGIMES, Head
 
-ROWS = 256  # queries, evenly spaced, at which entropy and sink are adjusted
-SPREAD = 0.5  # of the tokens of a cluster about its centre, whose own spread is 1
-SINK_VALUE = 0.1  # the norm of a sink's value over that of others: it takes weight, and adds little
-STEPS = 17  # of halving
-LARGEST_LOG, LARGEST_SINK = 7.0, 100.0  # of the scale, and of the sink's score, tried at most
-HIDDEN = -1e30  # the score of a key that a query does not see; 0 times it is 0
+ROWS = 256  # queries, evenly spaced, for which entropy and sink are adjusted
+SPREAD = 0.5  # of a cluster's tokens around its centroid; the spread of the centroids is 1
+SINK_VALUE = 0.1  # norm of a sink's value relative to others: it takes weight, and adds little
+STEPS = 17  # of bisection
+LARGEST_LOG, LARGEST_SINK = 7.0, 100.0  # largest log scale and largest sink score that are tried
+HIDDEN = -1e30  # score of a key that a query does not see; finite, so that 0 times it is 0
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Of a batch of sequences: q (B, H, T, K), k and v (B, G, T, K)."""
+    """A batch of sequences: q (B, H, T, K), k and v (B, G, T, K)."""
 
     q_BHTK: Tensor
     k_BGTK: Tensor
@@ -37,9 +37,9 @@ class Drawn:
 def draw(
     regime: str, *, heads: int, kv_heads: int, tokens: int, width: int, causal: bool, seed: int
 ) -> Drawn:
-    """One sequence of a regime, in float64; kv heads have the regime's statistics in turn.
+    """One sequence of a regime, in float64; kv heads take the regime's statistics in turn.
 
-    The query heads of a kv head share its keys and values, and have queries of their own.
+    The query heads of a kv head share its keys and values, and have separate queries.
     """
     kinds, queries = REGIMES[regime], heads // kv_heads
     generator = torch.Generator().manual_seed(seed)
@@ -50,7 +50,7 @@ def draw(
     offset_G = torch.tensor([_offset(head.cosine, width) for head in group]).double()
     q_GRTK += (offset_G[:, None] * mean_GK)[:, None, None]
     k_GTK += (offset_G[:, None] * mean_GK)[:, None]
-    like_GK = mean_GK / offset_G[:, None].clamp(min=1e-9)  # of which a query has 1 on the average
+    like_GK = mean_GK / offset_G[:, None].clamp(min=1e-9)  # its product with a query averages 1
     scale_G, sink_G = _adjusted(q_GRTK, k_GTK, group, like_GK, causal=causal)
     q_GRTK, k_GTK = q_GRTK * scale_G.sqrt().view(-1, 1, 1, 1), k_GTK * scale_G.sqrt().view(-1, 1, 1)
     for number, head in enumerate(group):
@@ -62,7 +62,7 @@ def draw(
 
 
 def rows(tokens: int, maximum: int) -> Tensor:
-    """Positions of queries, evenly spaced, the first and the last among them."""
+    """Positions of queries, evenly spaced, including the first and the last."""
     return torch.linspace(0, tokens - 1, min(tokens, maximum), dtype=torch.float64).round().long()
 
 
@@ -70,7 +70,7 @@ def _structured(
     head: Head, queries: int, tokens: int, width: int, generator: Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries (R, T, K) of the heads that share a kv head; its keys and values (T, K). They have
-    all but the common part, the temperature and the sink.
+    all statistics except the common component, the temperature and the sink.
     """
     rank = max(1, round(head.rank * width))
     basis_KR = torch.linalg.qr(_normal(generator, width, rank)).Q * math.sqrt(width / rank)
@@ -93,7 +93,7 @@ def _normal(generator: Generator, *shape: int) -> Tensor:
 
 
 def _process(correlation: float, steps_TK: Tensor) -> Tensor:
-    """A stationary AR(1) process of variance 1 along the tokens: the steps, each of which fades."""
+    """A stationary AR(1) process of variance 1 along the tokens: a sum of decaying steps."""
     T = len(steps_TK)
     steps_TK = torch.cat([steps_TK[:1], math.sqrt(1 - correlation**2) * steps_TK[1:]])
     left_T1 = correlation ** torch.arange(T, dtype=torch.float64)[:, None]
@@ -106,14 +106,14 @@ def _about(centre: Tensor, noise: Tensor) -> Tensor:
 
 
 def _offset(cosine: float, width: int) -> float:
-    """The length of the common part of vectors of norm sqrt `width` with this mean cosine."""
+    """Length of the common component of vectors of norm sqrt `width` with this mean cosine."""
     return math.sqrt(width * cosine / (1 - cosine))
 
 
 def _adjusted(
     q_GRTK: Tensor, k_GTK: Tensor, group: list[Head], like_GK: Tensor, *, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """What to multiply the scores of each kv head by, and the mean score of its sink."""
+    """The factor for the scores of each kv head, and the mean score of its sink."""
     T, K = k_GTK.shape[1:]
     if T < 2:
         return torch.ones(len(group)).double(), torch.zeros(len(group)).double()
@@ -135,21 +135,21 @@ def _adjusted(
 
 @dataclass(frozen=True)
 class _Scores:
-    """Of some queries of each kv head with all keys but its sink, and what they lead to."""
+    """Scores of some queries of each kv head with all keys but its sink, and derived values."""
 
     score_GRNT: Tensor
-    like_GRN: Tensor  # the sink's score at each query, if it is 1 on the average
+    like_GRN: Tensor  # the sink's score at each query, with a mean of 1
     sink_G: Tensor  # its mean weight
-    most_N: Tensor  # entropy
+    most_N: Tensor  # maximum entropy
 
     def others(self, scale_G: Tensor) -> tuple[Tensor, Tensor]:
-        """The log of the sum of exponentials, and the entropy among themselves, (G, R, N)."""
+        """The log-sum-exp, and the entropy of the other keys among themselves, (G, R, N)."""
         scaled = self.score_GRNT * scale_G.float().view(-1, 1, 1, 1)
         sum_GRN = scaled.logsumexp(-1)
         return sum_GRN.double(), (sum_GRN - (scaled.softmax(-1) * scaled).sum(-1)).double()
 
     def sink(self, sum_GRN: Tensor) -> Tensor:
-        """The mean score with which the sinks get the weight that they are to have."""
+        """The mean score that gives each sink the weight that is wanted."""
         return _root(
             lambda score_G: self._sunk(score_G, sum_GRN).mean((1, 2)) - self.sink_G,
             LARGEST_SINK,
@@ -160,7 +160,7 @@ class _Scores:
         return (score_G.view(-1, 1, 1) * self.like_GRN - sum_GRN).sigmoid()
 
     def entropy(self, log_scale_G: Tensor) -> Tensor:
-        """The mean of all weights, as a share of the most, the sink having its own."""
+        """The mean entropy of all weights, including the sink's, as a fraction of the maximum."""
         sum_GRN, entropy_GRN = self.others(log_scale_G.exp())
         if self.sink_G.any():
             sunk_GRN = self._sunk(self.sink(sum_GRN), sum_GRN) * (self.sink_G > 0).view(-1, 1, 1)
@@ -170,7 +170,7 @@ class _Scores:
 
 
 def _root(rising: Callable[[Tensor], Tensor], maximum: float, number: int) -> Tensor:
-    """Where so many rising functions are 0, between -most and most, by halves."""
+    """The zeros of `number` increasing functions, between -maximum and maximum, by bisection."""
     low_G, high_G = torch.full((2, number), maximum, dtype=torch.float64) * torch.tensor(
         [[-1], [1]]
     )

@@ -1,7 +1,7 @@
-"""How near the core of a variant comes to exact softmax attention on the same q, k and v.
+"""How closely the core of a variant approximates exact softmax attention on the same q, k and v.
 
 The exact output and its weights are computed in float64. The variant's weights are found through
-its core alone: what is linear in the values answers to the rows of an identity with its weights.
+its core alone: if it is linear in the values, an identity matrix as values returns them.
 """
 
 import time
@@ -24,21 +24,21 @@ from effattn_cli.measure.modules import DTYPES, config
 from effattn_cli.measure.output_check import NotFinite
 from effattn_cli.records import Cell
 
-LARGEST = 10  # weights of a query that are looked for
-QUERIES = 512  # at most, evenly spaced, whose weights are looked at; fewer where these are many
+LARGEST = 10  # how many of a query's largest weights are compared
+QUERIES = 512  # at most, evenly spaced, whose weights are compared; fewer for many heads and tokens
 STORED = {
     "F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16,
 }  # fmt: skip
 AT_ONCE = 2**25  # exact scores
 LOOKED_AT = 2**26  # weights, at most
-TIE = 1e-4  # weights that differ by less, as a share of them, are alike
+TIE = 1e-4  # weights that differ by a smaller fraction are ties
 
 
 @torch.no_grad()
 def measure(
     variant: type[Layer], cell: Cell, wanted: Fidelity, *, seed: int, file: str | None = None
 ) -> Fidelity:
-    """The results that `wanted` lacks: of all its draws, or of the tensors in `file`.
+    """The results that `wanted` lacks: for all of its draws, or for the tensors in `file`.
 
     Raises:
         Unsupported: the core takes other inputs than q, k and v, or cannot do what the cell asks.
@@ -72,7 +72,7 @@ def _inputs(cell: Cell, regime: str, seed: int, file: str | None) -> Drawn:
 
 
 def loaded(captured: tensor_file.Captured) -> Drawn:
-    """The tensors of a file, with a batch, as they are."""
+    """The tensors of a file, with a batch axis, unchanged."""
     made = []
     with Path(captured.path).open("rb") as file:
         for name in tensor_file.NAMES:
@@ -87,7 +87,7 @@ def loaded(captured: tensor_file.Captured) -> Drawn:
 
 
 def core(variant: type[Layer], cell: Cell) -> Attention:
-    """The variant's core, with no projections around it, and weights of its own if it has some.
+    """The variant's core, without projections around it; any weights of its own are random.
 
     Raises:
         Unsupported: it is no core of q, k and v as wide as each other, or cannot be built so.
@@ -107,15 +107,15 @@ def core(variant: type[Layer], cell: Cell) -> Attention:
 
 
 def state_bytes(variant: type[Layer], cell: Cell) -> int | None:
-    """What decoding keeps after the cell's tokens; None where the core is not causal, or cannot
+    """Size of the decoding state after the cell's tokens; None if the core is not causal, or cannot
     decode.
     """
     return kept_bytes(core(variant, cell), cell)
 
 
 def compare(layer: Attention, inputs: Drawn) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of each head (B, H): relative error, cosine, overlap, which has no numbers where the output
-    is no weighted sum of the values, and the entropy of the exact weights.
+    """Per head (B, H): relative error, cosine, overlap (empty if the output is not a weighted sum
+    of the values), and the entropy of the exact weights.
     """
     given = inputs.q_BHTK, inputs.k_BGTK, inputs.v_BGTK
     got_BHTK = layer.mix(*given, None)
@@ -153,18 +153,18 @@ class Exact:
         return key_T <= at_N[:, None] if self.causal else (key_T >= 0).expand(len(at_N), -1)
 
     def weights(self, at_N: Tensor) -> Tensor:
-        """Of these queries, (B, H, N, T)."""
+        """The weights of these queries, (B, H, N, T)."""
         score_BHNT = self.q_BHTK[:, :, at_N] @ self.k_BHTK.mT
         return score_BHNT.masked_fill_(~self.seen(at_N), -torch.inf).softmax(-1)
 
     def output(self) -> Tensor:
-        """Of all queries, (B, H, T, K)."""
+        """The output of all queries, (B, H, T, K)."""
         B, H, T, _ = self.k_BHTK.shape
         parts = torch.arange(T).split(max(1, AT_ONCE // (B * H * T)))
         return torch.cat([self.weights(at_N) @ self.v_BHTK for at_N in parts], dim=2)
 
     def entropy(self, at_N: Tensor, weight_BHNT: Tensor) -> Tensor:
-        """Mean (B, H) over the queries that see several keys, as a share of the most there is."""
+        """Mean (B, H) over queries that see several keys, as a fraction of the maximum entropy."""
         number_N = self.seen(at_N).sum(1)
         several = number_N > 1
         if not several.any():
@@ -175,8 +175,8 @@ class Exact:
 
 
 def weights(layer: Attention, inputs: Drawn, at_N: Tensor) -> Tensor:
-    """The weights (B, H, N, T) that these queries of a core give the keys, if it is linear in the
-    values: a run of the core for each run of keys as long as a value is wide.
+    """The weights (B, H, N, T) that a core assigns to the keys for these queries, if it is linear
+    in the values: it runs once for every K keys, K being the width of a value.
     """
     return torch.cat(list(_columns(layer, inputs, at_N)), dim=-1)
 
@@ -192,11 +192,11 @@ def _columns(layer: Attention, inputs: Drawn, at_N: Tensor) -> Iterator[Tensor]:
 
 
 def overlaps(exact_BHNT: Tensor, own_BHNT: Tensor, seen_NT: Tensor) -> Tensor:
-    """The share of the largest exact weights that are among the variant's largest, mean over the
-    queries (B, H). A query that sees fewer than ten keys has as many to be found.
+    """The fraction of the largest exact weights that are among the variant's largest, mean over the
+    queries (B, H). For a query that sees fewer than ten keys, all of them are compared.
 
-    A weight of nothing is never one of the largest. Of weights that tie for the last ranks,
-    each counts in part: as likely as it would be taken if a few of them were, by lot.
+    A weight of zero never counts as one of the largest. Weights that tie for the last ranks count
+    in part: with the probability of being chosen if the remaining ranks were drawn among them.
     """
     number_N1 = seen_NT.sum(1, keepdim=True).clamp(max=LARGEST)
     top = min(LARGEST, seen_NT.shape[1])
@@ -215,7 +215,7 @@ def overlaps(exact_BHNT: Tensor, own_BHNT: Tensor, seen_NT: Tensor) -> Tensor:
 
 
 def _explains(own_BHNT: Tensor, inputs: Drawn, got_BHNK: Tensor) -> bool:
-    """Whether these weights give the output that the core gave for the values themselves."""
+    """Whether these weights reproduce the output that the core gave for the actual values."""
     v_BHTK = repeat_kv(inputs.v_BGTK.double(), own_BHNT.shape[1])
     tolerance = torch.finfo(inputs.v_BGTK.dtype).eps ** 0.5
     return bool((own_BHNT @ v_BHTK - got_BHNK).norm() <= tolerance * got_BHNK.norm())

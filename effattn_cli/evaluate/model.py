@@ -1,4 +1,4 @@
-"""A model with one mixer and as little else as a task allows: what it can, the mixer can."""
+"""A model with one mixer and as little else as a task allows, to test the mixer itself."""
 
 import math
 
@@ -13,15 +13,15 @@ from effattn_cli.evaluate.tasks import NOT_ASKED, Batch
 from effattn_cli.measure import modules
 from effattn_cli.records import Cell
 
-POSITIONS = 8  # numbers of an embedding that say where a token is
+POSITIONS = 8  # dimensions of an embedding that encode the position
 
 
 class TinyModel(nn.Module):
-    """Fixed embeddings, a norm, the mixer with a residual, a norm, and a head where it is asked.
+    """Fixed embeddings, a norm, the mixer with a residual, a norm, and a head at asked positions.
 
-    An embedding is that of the key, then that of the value, then, where the task has positions,
-    sines and cosines of the token's position, the same for every mixer. A mixer adds none of its
-    own, unless one of its options does.
+    An embedding concatenates that of the key, that of the value and, if the task has positions,
+    sines and cosines of the token's position, the same for every mixer. A mixer adds no positions
+    of its own, unless one of its options does.
 
     Raises:
         Unsupported: the variant mixes no tokens, or cannot be made as the cell asks.
@@ -67,15 +67,15 @@ class TinyModel(nn.Module):
 
 
 def _pairs(symbols: int, width: int) -> Tensor:
-    """An embedding for each ordered pair of symbols: that of the first, then of the second."""
+    """An embedding for each ordered pair of symbols: that of the first, then that of the second."""
     first = _sphere(symbols, width // 2).repeat_interleave(symbols, dim=0)
     second = _sphere(symbols, width - width // 2).repeat(symbols, 1)
     return _with_none(torch.cat([first, second], dim=1))
 
 
 def _waves(tokens: int, numbers: int) -> Tensor:
-    """Positions (T, E) as in Vaswani et al. 2017 (arXiv:1706.03762), with periods of 16, 64, 256
-    and 1024 tokens; scaled as the other parts are.
+    """Position embeddings (T, E) as in Vaswani et al. 2017 (arXiv:1706.03762), with periods of 16,
+    64, 256 and 1024 tokens; scaled like the other parts.
     """
     period_E = 16.0 * 4 ** torch.arange(numbers // 2)
     angle_TE = 2 * math.pi * torch.arange(tokens)[:, None] / period_E
@@ -83,10 +83,10 @@ def _waves(tokens: int, numbers: int) -> Tensor:
 
 
 def _sphere(number: int, width: int) -> Tensor:
-    """Vectors drawn evenly from a sphere, whose components have a mean square of 1."""
+    """Vectors drawn uniformly from a sphere, whose components have a mean square of 1."""
     return normalize(torch.randn(number, width), dim=-1) * width**0.5
 
 
 def _with_none(table_SE: Tensor) -> Tensor:
-    """With a row of zeros before the others, for a token that has no such part."""
+    """Prepends a row of zeros, for tokens without such a part."""
     return torch.cat([torch.zeros(1, table_SE.shape[1]), table_SE])

@@ -1,7 +1,7 @@
-"""Regimes of queries, keys and values: what trained heads are like, by what can be said of them.
+"""Regimes of queries, keys and values: statistics that describe trained heads.
 
-A method that is good at one kind of attention may be bad at another: features estimate flat weights
-well and spiky ones badly, windows are right where near tokens matter, hashes where tokens cluster.
+A method that is good at one kind of attention may be bad at another: feature maps estimate flat
+weights well and spiky ones badly, windows work if near tokens matter, hashes if tokens cluster.
 """
 
 from collections.abc import Mapping
@@ -12,25 +12,25 @@ from effattn_cli.errors import unknown
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """Statistics of a head, which random q, k and v are made to have."""
+    """Statistics of a head, to which random q, k and v are matched."""
 
-    entropy: float  # mean, of the exact weights of a query; a share of the log of its keys' number
-    rank: float = 1.0  # dimensions in which queries and keys differ, as a share of the width
+    entropy: float  # mean, of a query's weights; as a fraction of the log of its number of keys
+    rank: float = 1.0  # dimensions in which queries and keys vary, as a fraction of the width
     cosine: float = 0.0  # mean, of two keys, and of two queries
     sink: float = 0.0  # mean weight of token 0
-    correlation: float = 0.0  # of a token's query, key and value with those of the token before
-    clusters: int = 0  # of tokens that have like queries, keys and values
+    correlation: float = 0.0  # of a token's query, key and value with those of the previous token
+    clusters: int = 0  # of tokens with similar queries, keys and values
     value_cosine: float = 0.0  # mean, of two values
 
 
-#: Trained queries and keys are anisotropic (arXiv:2603.04127), and the first token takes up weight
-#: that has nowhere to go (arXiv:2309.17453).
+#: Trained queries and keys are anisotropic (arXiv:2603.04127), and the first token acts as an
+#: attention sink (arXiv:2309.17453).
 ANISOTROPIC = Head(entropy=0.5, rank=0.25, cosine=0.5, sink=0.3)
 
-#: What eight heads of all-MiniLM-L6-v2, a BERT of 6 layers, have on 512 tokens of technical
-#: English, mean of four texts, layers and heads from 0 on. The rank is the exponential
-#: of the entropy of the spectrum of the keys' covariance. A correlation, that of a key with the one
-#: before it, is entered for heads that give half of their weight to the 17 tokens about a query.
+#: Statistics of eight heads of all-MiniLM-L6-v2, a BERT with 6 layers, on 512 tokens of technical
+#: English, mean over four texts; layers and heads count from 0. The rank is the exponential of the
+#: entropy of the spectrum of the keys' covariance. A correlation, that of a key with the previous
+#: one, is entered for heads that give half of their weight to the 17 tokens around a query.
 CAPTURED = (
     # layer 0, head 8
     Head(entropy=0.97, rank=0.71, cosine=0.21, value_cosine=0.04),
@@ -60,7 +60,7 @@ REGIMES: Mapping[str, tuple[Head, ...]] = {
 
 
 def regimes(text: str, flag: str = "--regime") -> tuple[str, ...]:
-    """The regimes that a comma list names; `isotropic` is all of those temperatures, `all` all.
+    """The regimes in a comma-separated list; `isotropic` means all its temperatures, `all` all.
 
     Raises:
         UsageError: one is unknown.

@@ -1,9 +1,9 @@
-"""The synthetic tasks, each declared once: what is asked, under how much load, with which tokens.
+"""The synthetic tasks, each declared once: the question, its loads, and its tokens.
 
-They are small forms of known ones: recall is multi-query associative recall with a key and a value
-in one token (Zoology, Arora et al. 2023, arXiv:2312.04927), update the same with keys that are
-written again, and parity the state that linear recurrences with positive eigenvalues cannot hold
-(Grazzi et al. 2024, arXiv:2411.12537). Nothing here imports torch.
+They are small versions of known ones: recall is multi-query associative recall with a key and a
+value in one token (Zoology, Arora et al. 2023, arXiv:2312.04927), update the same with keys that
+are overwritten, and parity the state tracking that linear recurrences with positive eigenvalues
+cannot do (Grazzi et al. 2024, arXiv:2411.12537). Nothing here imports torch.
 """
 
 from collections.abc import Mapping
@@ -20,20 +20,20 @@ class Task:
     help: str
     load: str  # what a load counts
     loads: tuple[int, ...]
-    easy: tuple[int, ...] = (1, 2, 4)  # lower loads, from which training starts
+    easy: tuple[int, ...] = (1, 2, 4)  # smaller loads, with which training starts
     room: int  # tokens that a sequence needs for each unit of its load
     symbols: int  # a key is a pair of symbols, so that keys resemble one another
     values: int
-    positions: bool  # whether every mixer is told the positions of the tokens, in the same way
+    positions: bool  # whether every mixer gets the positions of the tokens, in the same way
     is_prefix: bool = False  # asked after each token, about those so far: it needs a causal mask
-    trained: float = 1.0  # the longest training sequence, as a share of a test sequence
+    trained: float = 1.0  # the longest training sequence, as a fraction of a test sequence
 
     @property
     def keys(self) -> int:
         return self.symbols**2
 
     def fitting(self, tokens: int) -> tuple[int, ...]:
-        """The loads that a sequence of so many tokens has room for."""
+        """The loads that fit into a sequence of `tokens` tokens."""
         return tuple(load for load in (*self.easy, *self.loads) if load * self.room <= tokens)
 
 

@@ -1,7 +1,7 @@
-"""The sequences of the synthetic tasks: they never repeat, and come from a seed.
+"""The sequences of the synthetic tasks: freshly generated from a seed, never repeated.
 
-Each token holds a key and a value at once, so that one layer of a mixer can solve a task without a
-convolution in front of it. Key 0 and value 0 say that a token has none.
+Each token holds a key and a value, so that one layer of a mixer can solve a task without a
+convolution before it. Key 0 and value 0 mean that a token has none.
 
 B sequences of T tokens; R positions of the first half.
 """
@@ -19,8 +19,8 @@ NOT_ASKED = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Numbers of keys and values, (B, T). A label is the class that is asked for at a token, or -1;
-    the load says how much has to be held for that answer.
+    """Indices of keys and values, (B, T). A label is the class that is asked for at a token, or -1;
+    the load says how much has to be remembered for that answer.
     """
 
     keys_BT: Tensor
@@ -32,7 +32,7 @@ class Batch:
 def draw(
     task: Task, batch: int, tokens: int, generator: Generator, loads: tuple[int, ...] = ()
 ) -> Batch:
-    """Sequences with these loads in turn; with all that there is room for, if none is given."""
+    """Sequences with these loads in turn; by default with all loads that fit."""
     chosen = torch.tensor(loads or task.fitting(tokens))
     loads_B = chosen.repeat(-(-batch // len(chosen)))[:batch]
     return SEQUENCES[task.name](task, loads_B, tokens, generator)
@@ -44,7 +44,7 @@ def _recall(task: Task, loads_B: Tensor, tokens: int, generator: Generator) -> B
 
 
 def _update(task: Task, loads_B: Tensor, tokens: int, generator: Generator) -> Batch:
-    """Which value came with a key last; each key came twice."""
+    """Which value came last with a key; each key came twice."""
     return _pairs(task, loads_B, tokens, generator, times=2)
 
 
@@ -75,7 +75,7 @@ def _pairs(task: Task, loads_B: Tensor, tokens: int, generator: Generator, times
 
 
 def _parity(task: Task, loads_B: Tensor, tokens: int, generator: Generator) -> Batch:  # noqa: ARG001
-    """Whether the ones so far are an odd number, after every bit.
+    """Whether the number of ones so far is odd, after every bit.
 
     The load is the number of bits so far, rounded up to a power of two: 64 stands for 33 to 64.
     """
@@ -90,7 +90,7 @@ def _parity(task: Task, loads_B: Tensor, tokens: int, generator: Generator) -> B
 
 
 def _orders(rows: int, columns: int, generator: Generator) -> Tensor:
-    """The numbers from 0 on in a random order in each row."""
+    """The numbers from 0 on, in a random order in each row."""
     return torch.rand(rows, columns, generator=generator).argsort(-1)
 
 
@@ -100,6 +100,6 @@ def _scattered(number_B: Tensor, positions: int, generator: Generator) -> Tensor
     return torch.where(order_BR < number_B[:, None], order_BR, NOT_ASKED)
 
 
-#: From the task, the load of each sequence, the tokens, and the source of randomness.
+#: Takes the task, the load of each sequence, the number of tokens, and a random generator.
 Sequences = Callable[[Task, Tensor, int, Generator], Batch]
 SEQUENCES: Mapping[str, Sequences] = {"recall": _recall, "update": _update, "parity": _parity}

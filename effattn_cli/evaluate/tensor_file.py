@@ -1,8 +1,7 @@
-"""Queries, keys and values that a user captured, in a `.safetensors` file.
+"""Captured queries, keys and values, provided by a user in a `.safetensors` file.
 
-The format: 8 bytes with the length of a header, little endian; the header, JSON, with dtype, shape
-and position of each tensor; then the tensors. Only what stands here is read, and nothing is
-unpickled.
+The format: 8 bytes with the length of the header, little endian; the header, JSON, with dtype,
+shape and position of each tensor; then the tensors. Nothing else is read, and nothing is unpickled.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ RECIPE = "docs/evaluate.md says how to capture them"
 
 
 class Tensor(Struct, frozen=True):
-    """Where a tensor stands behind the header."""
+    """The position of a tensor after the header."""
 
     dtype: str
     shape: Annotated[tuple[Size, ...], Meta(max_length=8)]
@@ -33,7 +32,7 @@ class Tensor(Struct, frozen=True):
 
 
 class Captured(Struct, frozen=True, kw_only=True):
-    """A file with q, k and v that fit one another, and what identifies it."""
+    """A file with matching q, k and v, and its identity."""
 
     path: str
     start: int  # of the tensors
@@ -47,7 +46,7 @@ class Captured(Struct, frozen=True, kw_only=True):
 
 
 def look(path: Path) -> Captured:
-    """What the file holds. Loads no tensor, nor torch.
+    """The contents of the file. Loads no tensor, nor torch.
 
     Raises:
         UsageError: it cannot be read, or has no q, k and v that fit one another.
@@ -96,7 +95,7 @@ def _tensors(path: Path, header: bytes, room: int) -> dict[str, Tensor]:
 
 
 def _fit(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Whether q, k and v can be of one attention."""
+    """Whether q, k and v can belong to one attention."""
     for name, tensor in tensors.items():
         shape = tensor.shape
         if len(shape) not in {3, 4} or not all(shape):

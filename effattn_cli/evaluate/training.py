@@ -1,8 +1,8 @@
-"""One training of a tiny model on a task, from a seed, and what it has learned by then.
+"""Trains a tiny model once on a task, from a seed, and tests what it has learned.
 
-The first steps are at short sequences of low loads, without which recurrent mixers take far longer
-to begin; then lengths go up to the whole. Each load weighs the same in the loss. Data, schedule and
-optimizer are the same for every mixer.
+The first steps use short sequences with low loads, without which recurrent mixers take far longer
+to start learning; then lengths increase to the full one. Each load has the same weight in the loss.
+Data, schedule and optimizer are the same for every mixer.
 """
 
 import time
@@ -24,19 +24,19 @@ from effattn_cli.measure.output_check import NotFinite
 from effattn_cli.records import Cell
 
 STEPS = 600
-BEGINNING = 0.2  # of the steps
-SHORT, LONG = (16, 8, 4), (8, 2, 1, 1)  # by what the length is divided, in turn
-WARMING = 0.05  # of the steps, in which the learning rate goes up; it comes down in the others
+BEGINNING = 0.2  # fraction of the steps
+SHORT, LONG = (16, 8, 4), (8, 2, 1, 1)  # divisors of the length, in turn
+WARMING = 0.05  # fraction of the steps in which the learning rate rises; it falls in the others
 WEIGHT_DECAY = 0.1
-BETAS = 0.9, 0.95  # with less to forget, Adam follows when sequences get longer
+BETAS = 0.9, 0.95  # with a shorter memory, Adam adapts when sequences get longer
 CLIP = 1.0
 TESTED = 256  # sequences at each load
-LAST = 4  # batches of whole length over which accuracy in training is looked at
-PERFECT = 0.998  # of them, at every load, at which training ends
+LAST = 4  # batches of full length on which training accuracy is judged
+PERFECT = 0.998  # accuracy on these, at every load, at which training stops
 
 
 def train(task: Task, variant: type[Layer], cell: Cell, wanted: Training) -> Training:
-    """The results of the training that `wanted` names by its rate and seed.
+    """The results of the training that `wanted` specifies by its rate and seed.
 
     Raises:
         Unsupported: the variant cannot do the task.
@@ -56,12 +56,12 @@ def train(task: Task, variant: type[Layer], cell: Cell, wanted: Training) -> Tra
 
 
 def state_bytes(variant: type[Layer], cell: Cell) -> int | None:
-    """What decoding keeps with the mixer that is trained; None where it does not decode."""
+    """Size of the decoding state of the trained mixer; None if it cannot decode."""
     return kept_bytes(variant(modules.config(variant, cell)), cell)
 
 
 def _learn(model: TinyModel, task: Task, cell: Cell, wanted: Training) -> int | None:
-    """Trains, and gives the step from which on nine answers of ten were right."""
+    """Trains, and returns the step from which on nine of ten answers were right."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=wanted.rate, betas=BETAS, weight_decay=WEIGHT_DECAY
     )
@@ -97,32 +97,32 @@ def _learn(model: TinyModel, task: Task, cell: Cell, wanted: Training) -> int | 
 
 
 def length(tokens: int, step: int) -> int:
-    """Of the sequences of a step."""
+    """The length of the sequences of a step."""
     parts = SHORT if step < STEPS * BEGINNING else LONG
     return tokens // parts[step % len(parts)]
 
 
 def shares(load_N: Tensor) -> Tensor:
-    """The weight of each answer in the loss: every load has the same, and all together 1."""
+    """The weight of each answer in the loss: all loads weigh the same, and the sum is 1."""
     _, which_N, number_L = load_N.unique(return_inverse=True, return_counts=True)
     return 1 / (number_L[which_N] * len(number_L))
 
 
 def _mean(recent: deque[list[float]]) -> float:
-    """Over loads and batches; 0 before there are enough of these."""
+    """The mean over loads and batches; 0 until there are enough batches."""
     if len(recent) < LAST:
         return 0.0
     return sum(map(sum, recent)) / sum(map(len, recent))
 
 
 def by_load(right_N: Tensor, load_N: Tensor, loads: tuple[int, ...]) -> list[float]:
-    """The share of right answers at each load."""
+    """The fraction of right answers at each load."""
     return [right_N[load_N == load].double().mean().item() for load in loads]
 
 
 @torch.no_grad()
 def test(model: TinyModel, task: Task, cell: Cell, seed: int) -> tuple[float, ...]:
-    """The share of right answers at each load, on sequences of the whole length."""
+    """The fraction of right answers at each load, on sequences of full length."""
     model.eval()
     generator = Generator().manual_seed(2**32 + seed)  # other sequences than in training
     right, loads = [], []

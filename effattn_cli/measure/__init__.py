@@ -1,1 +1,1 @@
-"""Measuring one cell, in a process that does nothing else. Everything here needs torch."""
+"""Measures one cell, in a process that does nothing else. Everything here needs torch."""

@@ -1,4 +1,4 @@
-"""What a device can do at best, measured: the ceilings that every cell is held against."""
+"""The measured peak performance of a device: the roofline that every cell is compared with."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,25 +13,25 @@ from effattn_cli.measure.modules import DTYPES
 from effattn_cli.records import Bandwidth, Roofline
 from effattn_cli.setting import Dtype
 
-#: (batch, rows, inner, columns) of the products: square ones, and scores of queries and keys.
+#: (batch, rows, inner, columns) of the products: square ones, and attention scores.
 PRODUCTS = ((8, 1024, 64, 1024), (1, 1024, 1024, 1024), (1, 2048, 2048, 2048))
-#: Bytes of an operator's working set: from what stays in the nearest cache to what no cache holds,
-#: and closer where the last cache ends, at 32 to 64 MiB of most of today's machines.
+#: Working sets of an operator in bytes: from what fits in the innermost cache to what fits in none,
+#: and more closely spaced where the last cache ends, at 32 to 64 MiB on most of today's machines.
 WORKING_SETS = (1 << 17, 1 << 20, 1 << 23, 1 << 24, 1 << 25, 1 << 26, 1 << 28)
 PASSES, AGREE = 4, 0.1
-SLOW = 10.0  # times as long as sums from memory: no exponential takes that, undisturbed
-BUSY = 0.5  # cores; less of other load leaves some tries undisturbed, and the best one counts
-TRIES = 5  # the best counts: what is sought is what the device can do
-SHORTEST = 2e-4  # seconds of a try; what is shorter is repeated within one
-LONG = 0.3  # seconds; what takes longer is tried once, and nothing larger is
-SMALL = 1000  # operators in a row, to see what one costs by itself
+SLOW = 10.0  # times as long as sums from memory: undisturbed exponentials never take that long
+BUSY = 0.5  # cores; with less background load some tries are undisturbed, and the best one counts
+TRIES = 5  # the best counts, as the peak of the device is wanted
+SHORTEST = 2e-4  # seconds of a try; shorter calls are repeated within one
+LONG = 0.3  # seconds; longer calls are tried once, and no larger ones are tried
+SMALL = 1000  # operators in a row, to measure the overhead of one
 
 
 def measure(device: str, dtype: Dtype, threads: int) -> Roofline:
-    """The ceilings of a device in a dtype; some seconds on a CPU.
+    """The roofline of a device in a dtype; takes some seconds on a CPU.
 
-    Other load, or a slower clock, can last longer than all tries of one ceiling: what counts is the
-    best of passes that are made until two agree. What speaks against it is told.
+    Background load, or a slower clock, can outlast all tries of one measurement: passes are
+    repeated until two agree, and the best values are used. Any doubts are reported.
     """
     load, apart = BackgroundLoad(), 0.0
     best = _pass(device, dtype, threads)
@@ -46,8 +46,8 @@ def measure(device: str, dtype: Dtype, threads: int) -> Roofline:
 
 
 def _doubts(roofline: Roofline, apart: float, busy: float | None) -> Iterator[str]:
-    """Why the device may do better than what was measured; `apart` is what the last pass differs
-    by from the best of those before it, `busy` how many cores others kept busy.
+    """Why the device may be faster than measured; `apart` is how much the last pass differs from
+    the best of the earlier ones, `busy` how many cores other processes kept busy.
     """
     if busy is not None and busy >= BUSY:
         yield f"other processes kept {busy:.1f} cores busy"
@@ -58,7 +58,7 @@ def _doubts(roofline: Roofline, apart: float, busy: float | None) -> Iterator[st
 
 
 def _sums(roofline: Roofline) -> float:
-    """Sums a second of numbers that no cache holds, each of which moves three of them."""
+    """Sums per second of numbers that fit in no cache, each of which moves three of them."""
     return roofline.bandwidths[-1].speed / (3 * DTYPES[roofline.dtype].itemsize)
 
 
@@ -93,7 +93,7 @@ def _pass(device: str, dtype: Dtype, threads: int) -> Roofline:
 
 
 def _products(kind: dict[str, Any]) -> float:
-    """FLOPs a second of the best product."""
+    """FLOPs per second of the fastest product."""
     best = 0.0
     for batch, rows, inner, columns in PRODUCTS:
         a = torch.randn(batch, rows, inner, **kind)
@@ -107,7 +107,7 @@ def _products(kind: dict[str, Any]) -> float:
 
 
 def _sum(kind: dict[str, Any], working_set: int) -> float:
-    """Bytes a second of c = a + b, where the three together are `working_set` bytes."""
+    """Bytes per second of c = a + b, where the three together have `working_set` bytes."""
     size = working_set // 3 // kind["dtype"].itemsize
     a, b, c = (torch.ones(size, **kind) for _ in range(3))
     return 3 * a.nbytes / _quickest(kind, lambda: torch.add(a, b, out=c))
@@ -120,7 +120,7 @@ def _exponentials(kind: dict[str, Any]) -> float:
 
 
 def _small(kind: dict[str, Any]) -> float:
-    """Seconds of an operator on next to nothing: what dispatching or launching one costs."""
+    """Seconds of an operator on a tiny tensor: the overhead of dispatching or launching one."""
     x = torch.ones(8, **kind)
 
     def many() -> None:

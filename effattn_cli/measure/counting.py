@@ -1,4 +1,4 @@
-"""What a cell would cost and need, without running it or allocating anything."""
+"""The costs and memory of a cell, counted without running it or allocating anything."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from effattn_cli.records import Cell, Cost
 @dataclass(frozen=True)
 class Counted:
     cost: Cost
-    resident_bytes: int  # inputs, weights and state: there before the call
+    resident_bytes: int  # inputs, weights and state: allocated before the call
 
 
 def count(variant: type[Layer], cell: Cell) -> Counted:

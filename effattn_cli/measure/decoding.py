@@ -1,4 +1,4 @@
-"""Steps of decoding, as they follow one another."""
+"""Consecutive decoding steps."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,22 +12,22 @@ from effattn_cli.errors import Unsupported
 from effattn_cli.measure.preparing import Preparer
 from effattn_cli.records import Cell, Preparation
 
-#: Steps of decoding that an engine with graphs of one length gets, each as a graph.
+#: Maximum number of decoding steps for an engine whose graphs have a fixed length, one graph each.
 MOST_GRAPHS = 16
 
 
 class Decoding:
-    """Steps of decoding, one a call: as many as a period has, then again from the first.
+    """Decoding steps, one per call: a full period, then again from its first step.
 
-    The last of them adds the context's last token. A period ends where the context does, so that
-    blocks that divide it are full.
+    The last step adds the context's last token. A period ends where the context does, so that
+    blocks whose size divides it are full.
     """
 
     def __init__(
         self, run: Callable[..., Any], inputs: Mapping[str, Tensor], mixer: Any, cell: Cell
     ) -> None:
         self._run, self._inputs = run, inputs
-        self._runs: list[Callable[..., Any]] = []  # of each step, where an engine fixes them
+        self._runs: list[Callable[..., Any]] = []  # one per step, if an engine fixes the length
         self._mixer, self._batch = mixer, cell.setting.batch
         steps = min(mixer.period, cell.seq) if isinstance(mixer, Decodable) else 1
         self.contexts = range(cell.seq - steps, cell.seq)  # tokens before each step
@@ -56,7 +56,7 @@ class Decoding:
 
     @torch.no_grad()
     def state(self, context: int) -> Any:
-        """After so many tokens; None of a feed-forward, which keeps nothing between them."""
+        """The state after `context` tokens; None for a feed-forward, which has none."""
         if not isinstance(self._mixer, Decodable):
             return None
         return self._mixer.init_state(self._batch, context)

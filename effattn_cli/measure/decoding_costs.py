@@ -1,8 +1,8 @@
-"""What the steps of decoding cost on average, where they differ.
+"""The average costs of decoding steps that differ.
 
-Between two turns of a block or a segment the cost of a step grows evenly, if it grows. So it is
-counted at the turns, and between them at a few steps, and at more where these are not on a straight
-line. That gives the sum over a period of hundreds of steps from some ten of them.
+Between two boundaries of a block or a segment the cost of a step grows linearly, if it grows. So it
+is counted at the boundaries, and between them at a few steps, and at more if these are not on a
+straight line. This gives the sum over a period of hundreds of steps from about ten of them.
 """
 
 from itertools import pairwise
@@ -23,7 +23,7 @@ Amounts = tuple[int, ...]  # of what is summed
 
 
 def mean(decoding: Decoding, resident: tuple[Tensor, ...]) -> Cost:
-    """The mean over the steps of a period, the peak of the worst of them, and its FLOPs.
+    """The mean over the steps of a period, with the highest peak and the most FLOPs of a step.
 
     Raises:
         Uncountable: a step does something whose cost is not known.
@@ -48,11 +48,11 @@ def mean(decoding: Decoding, resident: tuple[Tensor, ...]) -> Cost:
 
 
 class _Steps:
-    """Counts steps, each from the state that it starts from."""
+    """Counts single steps, each from the state before it."""
 
     def __init__(self, decoding: Decoding, resident: tuple[Tensor, ...]) -> None:
         self._decoding, self._resident = decoding, resident
-        self.costs: dict[int, Cost] = {}  # by the tokens before the step
+        self.costs: dict[int, Cost] = {}  # by the number of tokens before the step
 
     def cost(self, context: int) -> Cost:
         if context not in self.costs:
@@ -69,7 +69,7 @@ class _Steps:
         return tuple(getattr(cost, name) for name in SUMMED)
 
     def sum(self, first: int, last: int) -> Amounts:
-        """Over the steps from `first` to `last`."""
+        """The sum over the steps from `first` to `last`."""
         number = last - first + 1
         if number <= FEW:
             return _sum([self.amounts(at) for at in range(first, last + 1)])
@@ -80,8 +80,8 @@ class _Steps:
         return _sum([self.sum(first, middle), self.sum(middle + 1, last)])
 
     def _is_straight(self, first: int, last: int) -> bool:
-        """Whether a quarter, half and three quarters of the way are on the line between the ends,
-        and the steps beside the ends too.
+        """Whether the steps at a quarter, half and three quarters are on the line between the ends,
+        and the steps next to the ends too.
         """
         far = last - first
         low, high = self.amounts(first), self.amounts(last)

@@ -1,4 +1,4 @@
-"""Whether an engine gives what eager torch gives: before that is known, nothing of it is timed."""
+"""Tests an engine against eager torch; nothing is timed before its outputs agree."""
 
 from collections.abc import Iterator
 from math import isfinite
@@ -13,18 +13,18 @@ from effattn_cli.errors import EffattnError
 from effattn_cli.measure.workload import Subject
 from effattn_cli.records import Cell
 
-#: The norm of a difference over that of eager torch's output, at most. Sums over thousands of
-#: tokens differ by many roundings; float32 that is computed in bfloat16 is off by more.
+#: Largest norm of a difference relative to that of eager torch's output. Sums over thousands of
+#: tokens differ by many roundings; float32 that is computed in bfloat16 differs by more.
 TOLERANCES = {"float64": 1e-11, "float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
 
 
 class NotEqual(EffattnError):
-    """The engine's output is not that of eager torch."""
+    """The engine's output differs from that of eager torch."""
 
 
 def check(subject: Subject, eager: Subject, cell: Cell) -> None:
-    """Holds the engine's outputs, and in decoding its states, to eager torch's, call by call: the
-    states of a whole period are more than memory holds.
+    """Compares the engine's outputs, and in decoding its states, with eager torch's, call by call:
+    the states of a whole period would not fit in memory.
 
     Raises:
         NotEqual: one differs by more than the tolerance of the dtype.
@@ -50,7 +50,7 @@ def _calls(subject: Subject) -> Iterator[Any]:
 
 
 def _error(mine: Tensor, theirs: Tensor) -> float:
-    """Of the norm, relative."""
+    """The norm of the difference, relative to that of `theirs`."""
     if not theirs.is_floating_point():
         return 0.0 if torch.equal(mine, theirs) else 1.0
     wide = torch.promote_types(theirs.dtype, torch.float32)

@@ -1,4 +1,4 @@
-"""How much of a sparse feed-forward a cell's tokens used."""
+"""How much of a sparse feed-forward layer a cell's tokens used."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from effattn_cli.records import Cell, Sampling, Usage
 
 
 def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Usage | None:
-    """From one eager call of the cell; None for a variant that is no sparse feed-forward."""
+    """From one eager call of the cell; None if the variant is not a sparse feed-forward layer."""
     if not issubclass(variant, FeedForward):
         return None
     subject = build(variant, cell, seed=sampling.seed, eager=True)

@@ -1,7 +1,7 @@
-"""The feed-forwards of blocks, by the shapes that an axis of the sweep names.
+"""The feed-forward layers of blocks, by the shapes that an axis of the sweep names.
 
-Letters: N tokens of all sequences, C experts that each meets, E experts, R rows of an expert each,
-F hidden units.
+Letters: N tokens of all sequences, C experts per token, E experts, R rows of one expert each, F
+hidden units.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from effattn_cli.parts.weights import alike
 
 
 def relu2(x: Tensor) -> Tensor:
-    """relu(x)^2, Primer's (So et al. 2021, arXiv:2109.08668)."""
+    """relu(x)^2, as in Primer (So et al. 2021, arXiv:2109.08668)."""
     return functional.relu(x).square()
 
 
@@ -28,12 +28,12 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 
 def made(shape: FeedShape, dim: int) -> "Dense | Sparse":
-    """The feed-forward of such a shape, with fresh weights."""
+    """The feed-forward layer of such a shape, with new weights."""
     return Sparse(shape, dim) if shape.experts else Dense(shape, dim)
 
 
 class Dense(nn.Module):
-    """act(x W) V, or act(x W) * (x U) V where it is gated; no biases."""
+    """act(x W) V, or act(x W) * (x U) V if gated; no biases."""
 
     def __init__(self, shape: FeedShape, dim: int) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class Dense(nn.Module):
 
 
 class Sparse(nn.Module):
-    """A mixture of experts without a limit of their room: each token goes to those that its router
-    ranks first, weighed by the softmax over them; beside them a feed-forward that all tokens meet.
+    """A mixture of experts without a capacity limit: each token goes to its router's top experts,
+    weighted by the softmax over them; optionally with a shared feed-forward for all tokens.
     """
 
     def __init__(self, shape: FeedShape, dim: int) -> None:
@@ -84,7 +84,7 @@ class Sparse(nn.Module):
         return y_ND.index_add(0, token_R, y_RD * gate_R.unsqueeze(-1)).view_as(x_BTD)
 
     def unread_bytes(self, tokens: int) -> int:
-        """Of the experts that so many tokens do not meet, at best."""
+        """Bytes of experts that `tokens` tokens cannot reach, in the best case."""
         experts = self.up_EDF.shape[0]
         idle = max(0, experts - tokens * self.chosen)
         return (self.up_EDF.nbytes + self.down_EFD.nbytes) // experts * idle

@@ -1,4 +1,4 @@
-"""The graph that an engine runs, as a file: what was measured, for those who deploy it."""
+"""Writes the graph that an engine runs to a file, so that what was measured can be deployed."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ Port = tuple[str, str, tuple[int, ...]]
 def write(
     variant: type[Layer], cell: Cell, path: Path, *, seed: int = 0
 ) -> tuple[list[Port], list[Port]]:
-    """Writes the graph of the cell, after its outputs were held to those of eager torch; gives its
-    inputs and outputs.
+    """Writes the graph of the cell, after its outputs were compared with those of eager torch;
+    returns its inputs and outputs.
 
     Raises:
         Unsupported: the engine makes no file, or cannot run the cell; its steps are several graphs.

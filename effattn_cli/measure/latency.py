@@ -1,4 +1,4 @@
-"""Latency: warm up until steady, then sample until the median is known well enough."""
+"""Latency: warm up until steady, then sample until the median is precise enough."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,22 +19,22 @@ from effattn_cli.records import Cell, Run, Sampling
 from effattn_cli.stats.median import half_width
 
 WARM_CALLS = 50
-STEADY = 0.05  # two calls in a row that differ by less than this are steady
-# A heap that keeps what is freed still grows in the second call, or the third, where large blocks
-# were not freed in the order in which they were taken: such calls took up to four times as long.
+STEADY = 0.05  # two consecutive calls that differ by less than this are steady
+# A heap that retains freed memory still grows in the second or third call, if large blocks were not
+# freed in the order in which they were allocated: such calls took up to four times as long.
 GROWING_CALLS = 6
-# One that grew by gigabytes can pause for a call, and grow again: two in a row have to be quiet.
+# After growing by gigabytes it can pause for a call, then grow again: two quiet calls are needed.
 QUIET = 2
-LARGE = 1 << 18  # pages of a call: 1 GiB
-ENOUGH = 0.9  # of the time limit: the rest is for making the subject
-FAULT = 2e-6  # seconds that a page costs which the system gives; 1 to 5 were seen
-# An accelerator is waited for after so many calls, or after so many seconds of them: enough for it
-# to have work at hand all the time, and too few to fill the queue in which it waits.
+LARGE = 1 << 18  # pages per call: 1 GiB
+ENOUGH = 0.9  # of the time limit: the rest is for building the subject
+FAULT = 2e-6  # seconds per page fault; 1 to 5 microseconds were seen
+# An accelerator is synchronised after this many calls, or after this many seconds of them: enough
+# to keep it busy, and too few to fill its launch queue.
 BLOCK_CALLS, BLOCK_SECONDS = 16, 0.01
 
 
 def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
-    """A run of the cell in this process, which should be fresh."""
+    """A run of the cell in this process, which should be new."""
     started = time.monotonic()
     faults: Callable[[], int] = int
     device = cell.setting.device
@@ -47,7 +47,7 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
     periods = Periods(time_some, subjects[0].steps, len(subjects))
     max_calls = 1 if device == "cpu" else BLOCK_CALLS
     before = reference_kernel.seconds(device)
-    meter = None if overwrites else Meter.start(device)  # overwriting draws energy too
+    meter = None if overwrites else Meter.start(device)  # overwriting the cache draws energy too
     run = periods.per_call(sample(periods.time, sampling, max_calls, faults))
     if meter is not None:
         run = replace(run, joules=meter.joules(periods.calls, run.median))
@@ -55,17 +55,17 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
     if run.is_busy and spent < sampling.time_limit / 2:  # the heap has grown by now
         run = _quieter(run, periods.per_call(sample(periods.time, sampling, max_calls)))
     for subject in subjects:
-        check(subject.call(), cell, subject.width)  # which many calls may have spoilt
+        check(subject.call(), cell, subject.width)  # after many calls, which may have corrupted it
     kernel = (before + reference_kernel.seconds(device)) / 2
     gpu = nvml.at_work(device, call, run.median)
     return replace(run, gpu=gpu, calibration=round(kernel, 9))
 
 
 class Periods:
-    """Times periods of so many calls, whose work differs, where a sample is the mean of one.
+    """Times periods of calls whose work differs; a sample is the mean over one period.
 
-    Of a subject's `copies`, which are called in turn, each has made each of its `steps` when a
-    period ends.
+    If a subject has `copies`, which are called in turn, each of them has done each of its `steps`
+    by the end of a period.
     """
 
     def __init__(self, time_some: Block, steps: int, copies: int = 1) -> None:
@@ -76,7 +76,7 @@ class Periods:
         self._worst: list[float] = []  # the longest step of each period
 
     def time(self, count: int) -> Times:
-        """The seconds of so many periods."""
+        """The seconds of `count` periods."""
         times = self._time_some(count * self._size)
         self.calls += count * self._size
         if self._first is None:
@@ -89,11 +89,11 @@ class Periods:
         return Times([*map(sum, periods)], [*launches])
 
     def _of_steps(self, period: Sequence[float]) -> list[float]:
-        """The seconds of each step, on average over the copies."""
+        """The seconds of each step, averaged over the copies."""
         return [sum(turn) / self._copies for turn in _parts(period, self._copies)]
 
     def per_call(self, run: Run) -> Run:
-        """A run whose samples are of periods, as one whose samples are of calls."""
+        """Converts a run whose samples are periods to one whose samples are calls."""
         if self._size == 1:
             return run
         worst = self._worst[-len(run.samples) :]
@@ -112,7 +112,7 @@ def _parts(items: Sequence[float], size: int) -> list[Sequence[float]]:
 
 
 def _quieter(first: Run, again: Run) -> Run:
-    """Of two tries the one beside less other load; the samples of the other one are kept apart."""
+    """The run with less background load; the samples of the other one are kept separately."""
     if (again.background_load or 0.0) < (first.background_load or 0.0):
         return replace(
             again.superseding(first), warmup=first.warmup, first_seconds=first.first_seconds
@@ -123,9 +123,9 @@ def _quieter(first: Run, again: Run) -> Run:
 def sample(
     time_some: Block, sampling: Sampling, max_calls: int = 1, faults: Callable[[], int] = int
 ) -> Run:
-    """Has the subject run and timed, in blocks of up to `max_calls` calls, until it is enough.
+    """Runs and times the subject, in blocks of up to `max_calls` calls, until it is enough.
 
-    `faults` tells how many pages the process was given so far.
+    `faults` returns the number of page faults of the process so far.
     """
     warm, quiet, large = list[float](), 0, False
     while _is_cold(warm) or _may_grow(warm, quiet, sampling, large=large):
@@ -154,14 +154,14 @@ def sample(
 
 
 def _size(seconds: float, max_calls: int) -> int:
-    """Calls of a block: a power of two, so that sampling is looked at whenever it has doubled."""
+    """Calls of a block: a power of two, so that samples are checked whenever they have doubled."""
     fitting = max(1, min(max_calls, int(BLOCK_SECONDS / seconds) if seconds > 0 else max_calls))
     return 1 << (fitting.bit_length() - 1)
 
 
 def _may_grow(calls: Sequence[float], quiet: int, sampling: Sampling, *, large: bool) -> bool:
-    """Whether the heap was still growing in the last call, or may be after a pause, and one call
-    more leaves time for a sample.
+    """Whether the heap was still growing in the last call, or may grow after a pause, and there is
+    time for one more call and a sample.
     """
     spent = sum(calls) + 2 * calls[-1]
     tried = len(calls) >= GROWING_CALLS or spent > ENOUGH * sampling.time_limit
@@ -178,12 +178,12 @@ def _steady(calls: Sequence[float]) -> bool:
 
 
 def _enough(samples: Sequence[float], spent: float, sampling: Sampling) -> str:
-    """Why to stop, or nothing."""
+    """The reason to stop, or an empty string."""
     if spent >= sampling.seconds:
         return "time"
     if len(samples) >= sampling.max_samples:
         return "count"
-    # The interval is looked at as samples double, not at each one: peeking finds luck, not rest.
+    # Checked only as samples double: checking at each one would stop at a lucky interval.
     number = len(samples)
     if number >= sampling.min_samples and number & (number - 1) == 0:
         width = half_width(samples)

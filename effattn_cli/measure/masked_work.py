@@ -1,7 +1,7 @@
-"""FLOPs spent on scores that a mask then throws away, seen in a call that really runs.
+"""FLOPs spent on scores that are then masked out, observed in a real call.
 
-Blocks and bands are scored whole, and a mask hides what the mechanism does not look at: such work
-is executed, and counted, but of no use. Which scores are hidden can depend on the data.
+Blocks and bands are scored completely, and a mask hides what the mechanism does not see: such work
+is executed and counted, but wasted. Which scores are hidden can depend on the data.
 """
 
 from collections.abc import Iterator
@@ -15,32 +15,32 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from effattn_cli.measure.operator_flops import is_pointwise, is_product, is_view, products
 from effattn_cli.measure.traffic import tensors
 
-SLICE = 1 << 20  # numbers that are looked at together
-LOW = -1e3  # added to a score: its exponential is 0 beside any other's
-#: Operators that pass numbers on, beside the elementwise ones.
+SLICE = 1 << 20  # elements that are inspected together
+LOW = -1e3  # added to a score: its exponential is 0 relative to any other
+#: Operators that pass values on, besides the elementwise ones.
 PASSES = frozenset({"cat", "clone", "_to_copy", "copy", "constant_pad_nd"})
 
 
 class Masked(TorchDispatchMode):
-    """Adds up `flops` of what runs inside it.
+    """Adds up the wasted `flops` of what runs inside it.
 
-    It knows fused attention with a mask, softmax that leaves scores no weight, and triangles cut
-    out of scores; and, before and after each of these, the products that made the scores and those
-    that weigh with them.
+    It recognises fused attention with a mask, softmax with weights of zero, and triangles cut out
+    of scores; and, before and after each of these, the products that computed the scores and those
+    that use them as weights.
     """
 
-    supports_higher_order_operators = True  # what is inside them is not seen
+    supports_higher_order_operators = True  # what runs inside them is not seen
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No call is compiled under it; else its first operator imports the compiler: seconds."""
+        """Keeps calls uncompiled; otherwise the first operator imports the compiler: seconds."""
         return False
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
-        self._made: dict[int, int] = {}  # by storage: FLOPs of the products that its numbers are
-        self._hidden: dict[int, float] = {}  # by storage: the share of its numbers without weight
+        self._made: dict[int, int] = {}  # by storage: FLOPs of the products that made its values
+        self._hidden: dict[int, float] = {}  # by storage: the fraction of its values without weight
 
     def __torch_dispatch__(
         self,
@@ -56,12 +56,12 @@ class Masked(TorchDispatchMode):
         outs = list(tensors(out))
         for first in outs[:1]:
             self._follow(func, args, kwargs, first)
-        for place in map(_place, outs[1:]):  # what was there before is no more
+        for place in map(_place, outs[1:]):  # the storage now holds something else
             self._made[place], self._hidden[place] = 0, 0.0
         return out
 
     def _follow(self, func: Any, args: Any, kwargs: Any, out: Tensor) -> None:
-        """What the operator wastes, and what has to be known of its result."""
+        """Adds what the operator wastes, and tracks its result."""
         name = func.overloadpacket.__name__.rstrip("_")
         given = _named(func, args, kwargs)
         mask = given.get("attn_mask", given.get("attn_bias"))
@@ -94,7 +94,7 @@ def _place(tensor: Tensor) -> int:
 
 
 def _hides(name: str, given: dict[str, Any], out: Tensor) -> float | None:
-    """The share of scores to which the operator gives no weight; None: it weighs nothing."""
+    """The fraction of scores without weight; None if the operator assigns no weights."""
     if name in {"_softmax", "_safe_softmax", "_softmax_backward_data"}:
         weights = given.get("output", out)
         return 1 - int(weights.count_nonzero()) / weights.numel()
@@ -104,15 +104,15 @@ def _hides(name: str, given: dict[str, Any], out: Tensor) -> float | None:
 
 
 def _above(rows: int, columns: int, diagonal: int) -> float:
-    """The share of a matrix above a diagonal."""
+    """The fraction of a matrix above a diagonal."""
     above = sum(min(columns, max(0, columns - row - diagonal - 1)) for row in range(rows))
     return above / (rows * columns)
 
 
 def _share_low(mask: Tensor) -> float:
-    """Of what is False, or so low that no score can be added to it and count."""
+    """The fraction that is False, or so low that a score added to it has no weight."""
     for dim, stride in enumerate(mask.stride()):
-        if stride == 0:  # expanded: one of all alike is enough
+        if stride == 0:  # expanded: one of the identical entries is enough
             mask = mask.narrow(dim, 0, 1)
     if mask.dtype == torch.bool:
         return 1 - int(mask.count_nonzero()) / mask.numel()
@@ -121,7 +121,7 @@ def _share_low(mask: Tensor) -> float:
 
 
 def _slices(x: Tensor) -> Iterator[Tensor]:
-    """Views of up to `SLICE` numbers: what is worked out of each takes little memory."""
+    """Views of up to `SLICE` elements, so that temporaries stay small."""
     if x.numel() <= SLICE or not x.ndim:
         yield x
         return

@@ -1,4 +1,4 @@
-"""The module of a cell, and the inputs that it is given."""
+"""The module of a cell, and its inputs."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -15,7 +15,7 @@ from effattn_cli.measure import feed_forwards
 from effattn_cli.measure.transformer_block import Block
 from effattn_cli.records import Cell
 
-EXACT = "sdpa"  # the attention beside a feed-forward variant in a block
+EXACT = "sdpa"  # the attention next to a feed-forward variant in a block
 
 DTYPES: dict[str, torch.dtype] = {
     "float64": torch.float64,
@@ -41,7 +41,7 @@ def config(variant: type[Layer], cell: Cell) -> Any:
 
 
 def module_of(variant: type[Layer], cell: Cell) -> Layer | Block:
-    """The variant alone, or in a block: then the other half is what exact Transformers have."""
+    """The variant alone, or in a block, whose other half is then that of a standard Transformer."""
     layer = variant(config(variant, cell))
     if isinstance(layer, PlainModule) and cell.setting.scope == "core":
         raise Unsupported(f"{layer.card.title} is a plain module, whose core is not known")
@@ -56,7 +56,7 @@ def module_of(variant: type[Layer], cell: Cell) -> Layer | Block:
 
 
 def _feed(cell: Cell) -> feed_forwards.Dense | feed_forwards.Sparse | None:
-    """What the setting names beside a mixer."""
+    """The feed-forward layer that the setting names for a mixer."""
     text = cell.setting.feed
     return None if text == feeds.NONE else feed_forwards.made(feeds.parse(text), cell.setting.dim)
 
@@ -76,14 +76,14 @@ def cast(module: Layer | Block, dtype: torch.dtype) -> Layer | Block:
 
 
 def _is_core(module: Layer | Block, cell: Cell) -> bool:
-    """Whether the core alone runs. A feed-forward alone takes x at any scope: it has none."""
+    """Whether only the core runs. A feed-forward variant has no core: it takes x at any scope."""
     return cell.setting.scope == "core" and isinstance(module, Attention)
 
 
 def whole(
     module: Layer | Block, cell: Cell, **like: Any
 ) -> tuple[Callable[..., Tensor], dict[str, Tensor]]:
-    """What runs, and its inputs by name: those of a core, else x."""
+    """The function that runs, and its inputs by name: those of a core, or x."""
     batch, tokens = cell.setting.batch, cell.seq
     if _is_core(module, cell):
         assert isinstance(module, Attention)
@@ -97,7 +97,7 @@ def whole(
 
 
 def one_token(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any], dict[str, Tensor]]:
-    """As `whole`, for one token of each sequence."""
+    """Like `whole`, for one token of each sequence."""
     batch = cell.setting.batch
     if _is_core(module, cell):
         given = {
@@ -111,7 +111,7 @@ def one_token(module: Any, cell: Cell, **like: Any) -> tuple[Callable[..., Any],
 
 
 def output_width(module: Layer | Block, cell: Cell) -> int:
-    """Of the output."""
+    """The width of the output."""
     if isinstance(module, ModelPart):
         return module.width
     if _is_core(module, cell):

@@ -1,8 +1,8 @@
 """Counts FLOPs, bytes moved and live memory of a program on fake tensors, at any length.
 
-torch's own counter knows matrix products only, gives 0 for attention on a CPU, and takes causal
-attention for full. Here one dispatch mode sees every operator of the eager program. Count the
-eager function, never a compiled one: under a mode it runs eagerly, and stays eager afterwards.
+torch's own counter covers only matrix products, counts 0 for attention on a CPU, and counts causal
+attention as full. Here one dispatch mode sees every operator of the eager program. Count the eager
+function, never a compiled one: under a mode it runs eagerly, and stays eager afterwards.
 """
 
 import weakref
@@ -19,18 +19,18 @@ from effattn_cli.records import Cost
 
 aten = torch.ops.aten
 
-#: Uses of a tensor and of its storage, as they are seen here while nothing else holds it.
+#: Reference counts of a tensor and of its storage, as seen here if nothing else holds it.
 ALONE = (4, 2)
 
 
 class Uncountable(Exception):
-    """A program does something whose cost is not known."""
+    """A program does something whose cost is unknown."""
 
 
 class Counter(TorchDispatchMode):
-    """Counts what runs inside it. `watch` names tensors that exist before; they cost nothing."""
+    """Counts what runs inside it. `watch` registers tensors that already exist, at no cost."""
 
-    supports_higher_order_operators = True  # it is told of them, and says that it cannot count
+    supports_higher_order_operators = True  # it sees them, and reports that it cannot count them
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -38,11 +38,11 @@ class Counter(TorchDispatchMode):
         self.live = self.peak = self.operators = 0
         self._unknown: dict[str, None] = {}
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
-        self._sizes: dict[int, int] = {}  # of those that were made here
+        self._sizes: dict[int, int] = {}  # of those that were created here
 
     @property
     def cost(self) -> Cost:
-        """What was counted.
+        """The counted cost.
 
         Raises:
             Uncountable: an operator is neither counted nor known to compute nothing.
@@ -62,7 +62,7 @@ class Counter(TorchDispatchMode):
         )
 
     def watch(self, *tensors: Tensor) -> None:
-        """Tensors that are there from the start: inputs, weights, state."""
+        """Registers tensors that exist from the start: inputs, weights, state."""
         for tensor in tensors:
             storage = tensor.untyped_storage()
             self._alive[storage._cdata] = weakref.ref(storage)
@@ -81,7 +81,7 @@ class Counter(TorchDispatchMode):
         if func.namespace == "prim" or is_view(func):
             return out
         self.operators += 1
-        outs = list(tensors(out))  # with `out=` they are among the arguments, and not read
+        outs = list(tensors(out))  # tensors given as `out=` are arguments too, but not read
         ins = list(tensors((args, {k: v for k, v in kwargs.items() if k != "out"})))
         if _accumulates(func, args):
             self._died(args[0])
@@ -114,7 +114,7 @@ class Counter(TorchDispatchMode):
         self.peak = max(self.peak, self.live)
 
     def _died(self, tensor: Tensor) -> None:
-        """Its memory is another's from now on."""
+        """Its memory belongs to another tensor from now on."""
         key = tensor.untyped_storage()._cdata
         if key in self._sizes:
             self.live -= self._sizes[key]
@@ -122,7 +122,7 @@ class Counter(TorchDispatchMode):
 
 
 def _accumulates(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether autograd adds to a gradient that it alone holds: in place, but not under a mode."""
+    """Whether autograd adds to a gradient that only it holds: in place, except under a mode."""
     if func is not aten.add.Tensor or torch._C._current_graph_task_id() == -1:
         return False
     storage = torch._C._storage_Use_Count(args[0].untyped_storage()._cdata)

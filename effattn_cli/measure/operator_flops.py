@@ -1,7 +1,7 @@
-"""What an operator computes: FLOPs by its arguments, none where it only moves numbers, or unknown.
+"""The FLOPs of an operator from its arguments: none if it only moves data, or unknown.
 
-Every operator is counted, known to be free, or unknown: nothing counts as 0 because nobody thought
-of it.
+Every operator is counted, known to be free, or unknown: nothing counts as 0 just because it is not
+listed.
 """
 
 import math
@@ -22,7 +22,7 @@ TRANSCENDENTAL = frozenset(
     " sqrt tan tanh celu selu elu_backward gelu_backward sigmoid_backward silu_backward"
     " softplus_backward tanh_backward logsigmoid log_sigmoid_forward log_sigmoid_backward".split()
 )
-#: Passes over the input that a reduction makes: one operation an element and pass.
+#: Passes over the input that a reduction makes, at one operation per element and pass.
 REDUCTION = {
     "_softmax": 4, "_safe_softmax": 4, "_log_softmax": 4, "_softmax_backward_data": 3,
     "_log_softmax_backward_data": 3, "logsumexp": 4, "native_layer_norm": 7,
@@ -39,15 +39,15 @@ REDUCTION = {
     "_adaptive_avg_pool2d": 1, "_adaptive_avg_pool2d_backward": 1, "_adaptive_avg_pool3d": 1,
     "avg_pool3d": 1, "max_pool3d_with_indices": 1, "max_pool2d_with_indices_backward": 1,
 }  # fmt: skip
-#: Elementwise operators that torch's tags leave out.
+#: Elementwise operators without torch's pointwise tag.
 POINTWISE = frozenset(
     "elu_backward softplus_backward floor_divide native_dropout_backward glu glu_backward"
     " hardtanh_backward leaky_relu_backward threshold_backward cross linalg_cross lerp"
     " _foreach_mul _foreach_add".split()
 )
-#: Elementwise operators that do more than one thing to each number.
+#: Elementwise operators with more than one operation per element.
 PASSES = {"addcmul": 2, "addcdiv": 2}
-#: Operators that make, move, pick or compare numbers and compute none.
+#: Operators that create, move, select or compare values and compute nothing.
 FREE = frozenset(
     "_index_put_impl _local_scalar_dense _to_copy _unique2 alias_copy arange argwhere"
     " as_strided_copy as_strided_scatter bernoulli bucketize cat clone col2im complex"
@@ -80,7 +80,7 @@ def _pairs(queries: int, keys: int, *, causal: bool) -> int:
 def _attention(
     per_pair: Callable[[int, int], int], first: int, causal_at: int
 ) -> Callable[..., int]:
-    """`per_pair`: of a query and a key that it scores, by the widths of q k and of v."""
+    """`per_pair`: FLOPs of a query-key pair, from the widths of q k and of v."""
 
     def flops(*args: Any, **kwargs: Any) -> int:
         q, k, v = args[first : first + 3]
@@ -102,13 +102,13 @@ def _sort(x: Tensor, *_: Any, **__: Any) -> int:
 
 
 def _solve(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
-    """A triangular system with n unknowns and m right sides: n^2 m operations."""
+    """A triangular system with n unknowns and m right-hand sides: n^2 m operations."""
     n = a.shape[-1]
     return b.numel() * n
 
 
 def _bag(indices_at: int, weights_at: int) -> Callable[..., int]:
-    """Rows that are gathered and added up, each times its weight if there are weights."""
+    """Rows that are gathered and summed, each times its weight if there are weights."""
 
     def flops(*args: Any, **_: Any) -> int:
         once: int = args[indices_at].numel() * args[0].shape[-1]
@@ -122,7 +122,7 @@ def _cdist(a: Tensor, b: Tensor, *_: Any, **__: Any) -> int:
 
 
 def _convolution_backward(grad: Tensor, x: Tensor, weight: Tensor, *args: Any, **_: Any) -> int:
-    """Each gradient is as many products as the convolution; torch's formula forgets the groups."""
+    """Each gradient has as many products as the convolution; torch's formula ignores the groups."""
     transposed, wanted = args[4], args[7]
     once = 2 * (x if transposed else grad).numel() * math.prod(weight.shape[1:])
     return once * sum(wanted[:2])
@@ -153,8 +153,8 @@ OTHER: dict[Any, Callable[..., int]] = {
     aten._embedding_bag_backward: _bag(1, 10),
     aten._embedding_bag_per_sample_weights_backward: _bag(2, 0),
 }
-#: The softmax of fused attention, in as many passes over the scores as by itself; backward it is
-#: made again, from its sum. Its exponentials hide beside the products: no operator waits for them.
+#: The softmax of fused attention, with as many passes over the scores as by itself; the backward
+#: recomputes it from its sum. Its exponentials are hidden behind the products, so they add no time.
 SOFTMAX: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention(lambda *_: 4, 0, 4),
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention(lambda *_: 2 + 3, 1, 7),
@@ -163,7 +163,7 @@ SOFTMAX: dict[Any, Callable[..., int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What an operator computes."""
+    """The work of an operator."""
 
     matmul: int = 0
     other: int = 0
@@ -174,7 +174,7 @@ NOTHING = Work()
 
 
 def work(func: Any, args: Any, kwargs: Any, ins: list[Tensor], outs: list[Tensor]) -> Work | None:
-    """None where it is not known."""
+    """None if it is not known."""
     packet, name = func.overloadpacket, func.overloadpacket.__name__.rstrip("_")
     if is_product(func):
         softmax = SOFTMAX[packet](*args, **kwargs) if packet in SOFTMAX else 0
@@ -197,7 +197,7 @@ def is_product(func: Any) -> bool:
 
 
 def products(func: Any, args: Any, kwargs: Any, out: Any) -> int:
-    """FLOPs of an operator that multiplies matrices or attends; `out` is its first result."""
+    """FLOPs of a matrix product or attention operator; `out` is its first result."""
     packet = func.overloadpacket
     if packet in MATMUL:
         return MATMUL[packet](*args, **kwargs)
@@ -206,7 +206,7 @@ def products(func: Any, args: Any, kwargs: Any, out: Any) -> int:
 
 @cache
 def is_pointwise(packet: Any) -> bool:
-    """By torch's tags, which few operators in place have; a copy has one but computes nothing."""
+    """By torch's tags, which few in-place operators have; a copy has one but computes nothing."""
     base = getattr(aten, packet.__name__.rstrip("_"), packet)
     forms = [getattr(p, overload) for p in (packet, base) for overload in p.overloads()]
     return base is not aten.clone and any(torch.Tag.pointwise in form.tags for form in forms)

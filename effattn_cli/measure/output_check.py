@@ -1,4 +1,4 @@
-"""Whether a call gave what the contract asks for."""
+"""Tests whether the output of a call has the required shape, dtype and finite values."""
 
 from torch import Tensor
 
@@ -6,15 +6,15 @@ from effattn_cli.records import Cell
 
 
 class NotFinite(ArithmeticError):
-    """The output holds NaN or infinity."""
+    """The output contains NaN or infinity."""
 
 
 class WrongShape(ValueError):
-    """The output does not have the shape or dtype that the contract asks for."""
+    """The output does not have the required shape or dtype."""
 
 
 def check(out: object, cell: Cell, width: int) -> None:
-    """Looks at an output, without a copy of it.
+    """Tests an output without copying it.
 
     Raises:
         WrongShape: it is no tensor, or not (B, ..., `width`).

@@ -1,8 +1,8 @@
-"""Peak memory of one call, beyond the inputs, weights and state that were there before it.
+"""Peak memory of one call, beyond the inputs, weights and state that exist before it.
 
-On a CPU: the highest running sum of the profiler's allocation records, cross-checked where the
-system allows by the peak of the resident size. On an accelerator: the allocator's own peak, beside
-it what the call made the allocator take from the driver, as the driver says.
+On a CPU: the highest running sum of the profiler's allocation records, cross-checked if the system
+allows it with the peak of the resident size. On an accelerator: the allocator's own peak, and the
+memory that the allocator took from the driver during the call, as the driver reports it.
 """
 
 import sys
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.autograd.profiler import (  # torch.profiler's imports inductor: a second a cell
+from torch.autograd.profiler import (  # torch.profiler's imports inductor: a second per cell
     profile,
     record_function,
 )
@@ -29,16 +29,16 @@ from effattn_cli.measure.output_check import check
 from effattn_cli.measure.workload import Subject, build
 from effattn_cli.records import RESIDENT, Cell, Memory, Preparation, Sampling
 
-CALL = "effattn: a call"  # marks where one begins
-LONG = 1.0  # seconds; above it a call is not repeated for warming up or for a second opinion
+CALL = "effattn: a call"  # marks where one starts
+LONG = 1.0  # seconds; longer calls are not repeated for warming up or as a cross-check
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What calls showed while they were watched."""
+    """What was observed in watched calls."""
 
     memory: Memory
-    events: list[Any]  # of the profiler
+    events: list[Any]  # from the profiler
     masked_flops: int | None
     warnings: tuple[str, ...] = ()
     preparation: Preparation | None = None
@@ -47,10 +47,10 @@ class Watched:
 def measure(
     variant: type[Layer], cell: Cell, sampling: Sampling, expected: float | None = None
 ) -> Watched:
-    """The cell's memory, in calls that are watched.
+    """Measures the cell's memory, in watched calls.
 
-    On a CPU a call that is `expected` to take longer than `LONG` seconds is made once, not three
-    times. On an accelerator the first call brings libraries' workspaces that stay.
+    On a CPU a call that is `expected` to take longer than `LONG` seconds runs once, not three
+    times. On an accelerator the first call allocates library workspaces that stay.
     """
     heap.return_freed_memory()
     engine = engines.load(cell.setting.engine)
@@ -62,7 +62,7 @@ def measure(
     if not engine.RUNS_EAGERLY:
         eager = build(variant, cell, seed=sampling.seed, eager=True)
         engine_equality.check(subject, eager, cell)
-        del eager  # before memory is looked at
+        del eager  # before memory is measured
     elif not long:
         first = _first(subject, cell)
     watch = _on_cpu if cell.setting.device == "cpu" else _on_accelerator
@@ -85,7 +85,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _First:
-    """What the first call showed."""
+    """What was observed in the first call."""
 
     saved_bytes: int = 0
     masked_flops: int | None = None
@@ -93,13 +93,13 @@ class _First:
 
 
 def _first(subject: Subject, cell: Cell) -> _First:
-    """A call under modes that see every operator, or without them where they cannot follow it."""
+    """A call under modes that see every operator, or without them if they fail."""
     saved: dict[int, int] = {}
     try:
         with _noting(saved), Masked() as masked:
             for _ in range(subject.steps):
                 out = subject.call()
-    except Exception as error:  # noqa: BLE001  theirs, or the variant's own: then it comes again
+    except Exception as error:  # noqa: BLE001  of the modes; the variant's own occurs again
         if "torch._dynamo" in sys.modules:  # it remembers what it gave up on
             torch._dynamo.reset()
         out = subject.call()
@@ -114,7 +114,7 @@ def _first(subject: Subject, cell: Cell) -> _First:
 
 
 def _noting(saved: dict[int, int]) -> "saved_tensors_hooks":
-    """Notes what the forward keeps for the backward: bytes, by where they are."""
+    """Records what the forward saves for the backward: bytes, by address."""
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -126,7 +126,7 @@ def _noting(saved: dict[int, int]) -> "saved_tensors_hooks":
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one watched call showed."""
+    """What was observed in one watched call."""
 
     out: Tensor
     seconds: float
@@ -149,7 +149,7 @@ def _on_cpu(subject: Subject, cell: Cell) -> _Seen:  # noqa: ARG001
 
 
 def _highest(events: Iterable[Any]) -> int:
-    """The highest running sum of the allocation records, from zero at the start of each call."""
+    """The highest running sum of the allocation records, starting from zero at each call."""
     records = [
         (event.start_ns(), event.nbytes() if event.name() == "[memory]" else None)
         for event in events
@@ -163,14 +163,14 @@ def _highest(events: Iterable[Any]) -> int:
 
 
 def _resident(subject: Subject) -> int | None:
-    """The peak as the system saw it; None where it keeps no such mark."""
+    """The peak as the system saw it; None if it does not track one."""
     growth, how = resident.growth(subject.call, subject.steps)
     return growth if how == resident.MARK else None
 
 
 def _by_system(subject: Subject, cell: Cell) -> _Seen:  # noqa: ARG001
-    """Of an engine with memory of its own, which torch does not see: what the process came to hold
-    beyond what it held before the call, and the output, for which there is room beforehand.
+    """For an engine with its own memory, which torch does not see: the growth of the process during
+    the call, plus the output, which is allocated beforehand.
     """
     started = time.perf_counter()
     out = subject.call()
@@ -192,7 +192,7 @@ def _on_accelerator(subject: Subject, cell: Cell) -> _Seen:
         torch.accelerator.synchronize()
         peak = max(peak, torch.accelerator.max_memory_allocated() - before)
     seconds = (time.perf_counter() - started) / subject.steps
-    holds = nvml.resident(cell.setting.device)  # the allocator keeps what it took
+    holds = nvml.resident(cell.setting.device)  # the allocator keeps the memory it took
     taken = None if held is None or holds is None else max(0, holds - held)
     with profile(use_kineto=True, use_device=torch.device(cell.setting.device).type) as recorded:
         subject.call()

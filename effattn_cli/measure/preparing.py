@@ -1,4 +1,4 @@
-"""Programs of a cell, handed to its engine."""
+"""Hands the programs of a cell to its engine."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Preparer:
         return engines.load(self.cell.setting.engine)
 
     def program(self, run: Callable[..., Any], given: Mapping[str, Any], step: int = 0) -> Program:
-        """`run`, which is given these at every call."""
+        """`run`, which takes these arguments at every call."""
         return Program(
             run=run,
             given=tuple(given.values()),

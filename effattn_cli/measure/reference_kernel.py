@@ -1,16 +1,16 @@
-"""A small fixed kernel: where its time changes, the machine did, and not what is measured."""
+"""A small fixed kernel: if its time changes, the machine changed, not what is measured."""
 
 import torch
 
 from effattn_cli.devices.timing import timer
 
 TRIES, CALLS = 5, 20
-ON_CPU = 2048  # exponentials; so few are never shared among threads
+ON_CPU = 2048  # exponentials; too few to be split among threads
 ON_ACCELERATOR = 1024  # rows of a square product
 
 
 def seconds(device: str) -> float:
-    """Of one call of the kernel, the best of some tries; a millisecond on a CPU."""
+    """Seconds of one call of the kernel, the best of some tries; takes a millisecond on a CPU."""
     time_one = timer(device)
     if device == "cpu":
         x = torch.zeros(ON_CPU)

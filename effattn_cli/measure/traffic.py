@@ -1,7 +1,7 @@
 """Bytes that an operator reads and writes, by the shapes of its arguments.
 
-All of them, but for what is only picked from: a lookup reads the rows that it returns, not the
-table, and a scatter in place leaves the rest of its target alone.
+All of its arguments, except partially accessed ones: a lookup reads only the rows that it returns,
+not the table, and an in-place scatter leaves the rest of its target untouched.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +23,12 @@ def _bag(args: Args, outs: Sequence[Tensor]) -> int:  # noqa: ARG001
 
 
 def _groups(args: Args, outs: Sequence[Tensor]) -> int:  # noqa: ARG001
-    """No more matrices than rows: the others have none."""
+    """At most as many matrices as there are rows: the others have none."""
     rows, matrices = args[:2]
     return min(len(rows), len(matrices)) * _row(matrices)
 
 
-#: The place of what is picked from among the arguments, and the most that is read of it.
+#: The index, among the arguments, of what is gathered from, and the most that is read of it.
 PICKED: dict[str, tuple[int, Callable[[Args, Sequence[Tensor]], int]]] = {
     "aten.index": (0, _result),
     "aten.index_select": (0, _result),
@@ -39,12 +39,12 @@ PICKED: dict[str, tuple[int, Callable[[Args, Sequence[Tensor]], int]]] = {
     "aten._embedding_bag_forward_only": (0, _bag),
     "effattn.grouped": (1, _groups),
 }
-#: The place of what is put into the first argument, at places that the others name.
+#: The index of what is written to the first argument, at positions that the others specify.
 PUT = {
     "aten.index_put_": 2, "aten._index_put_impl_": 2, "aten.index_add_": 3, "aten.index_copy_": 3,
     "aten.scatter_": 3, "aten.scatter_add_": 3,
 }  # fmt: skip
-#: Their first argument is written over, whatever it was.
+#: Operators that overwrite their first argument without reading it.
 UNREAD = frozenset(
     "aten.copy_ aten.fill_ aten.zero_ aten.normal_ aten.uniform_ aten.random_ aten.exponential_"
     " aten.bernoulli_".split()
@@ -73,7 +73,7 @@ def tensors(tree: Any) -> Iterator[Tensor]:
 
 
 def touched(tensor: Tensor) -> int:
-    """Bytes behind a tensor; an expanded one is read from its real storage."""
+    """Bytes behind a tensor; an expanded one is read from its actual storage."""
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 

@@ -40,8 +40,8 @@ class Block(nn.Module):
         return x_BTD + self.feed(self.norm_feed(x_BTD), valid_BT)
 
     def decode(self, x_BD: Tensor, state: Any = None) -> Any:
-        """One token, as in `Decodable.decode`, by a mixer that is decodable; without a mixer there
-        is no state.
+        """One token, as in `Decodable.decode`, with a mixer that is decodable; without a mixer
+        there is no state.
         """
         if self.mixer is None or self.norm_mixer is None:
             return self._fed(x_BD)

@@ -1,4 +1,4 @@
-"""A cell made real: the module, its inputs, and the call that is measured."""
+"""A cell as something to run: the module, its inputs, and the call that is measured."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ from effattn_cli.records import Cell, Preparation
 
 @dataclass
 class Subject:
-    """`call()` does what the cell asks for, once. Everything it needs is already resident."""
+    """`call()` runs once what the cell asks for. Everything it needs is already resident."""
 
     call: Callable[[], Tensor]
     module: nn.Module
     width: int  # of the output
     inputs: tuple[Tensor, ...]
     state: tuple[Tensor, ...] = ()
-    lent: tuple[Tensor, ...] = ()  # what a state reads that another layer keeps
-    decoding: Decoding | None = None  # where `call` is a step, and the next call the next step
-    program: Program | None = None  # what the engine was given; of steps, the last
+    lent: tuple[Tensor, ...] = ()  # tensors of another layer that a state reads
+    decoding: Decoding | None = None  # if `call` is a step, and the next call the next step
+    program: Program | None = None  # the engine's program; for steps, the last one
     preparation: Preparation | None = None
 
     @property
     def steps(self) -> int:
-        """Calls after which their work repeats."""
+        """Number of calls after which their work repeats."""
         return len(self.decoding.contexts) if self.decoding is not None else 1
 
     @property
@@ -58,10 +58,10 @@ def build(
     eager: bool = False,
     watched: bool = False,
 ) -> Subject:
-    """The subject of `cell`: random weights and inputs from `seed`.
+    """Builds the subject of `cell`: random weights and inputs from `seed`.
 
-    `device` stands in for the cell's, and `eager` for its engine: for counting, and to compare
-    with. `watched` is for the memory pass.
+    `device` overrides the cell's device, and `eager` its engine: for counting and comparing.
+    `watched` is for the memory pass.
 
     Raises:
         Unsupported: the variant, or the engine, cannot do what the cell asks for.
@@ -75,7 +75,7 @@ def build(
     cell = replace(cell, setting=setting)
     prepare = Preparer(cell, seed, watched)
     place, dtype = torch.device(setting.device), DTYPES[setting.dtype]
-    # torch.manual_seed would note the stack for accelerators that are not used: 2 ms a process.
+    # torch.manual_seed would record the stack for unused accelerators: 2 ms per process.
     (torch.default_generator if place.type == "cpu" else torch).manual_seed(seed)
     with place:
         module = cast(module_of(variant, cell), dtype)
@@ -108,7 +108,7 @@ def _pass(
     if training:
         call = _training(prepared.run, inputs, list(module.parameters()), valid_BT)
     elif prepare.engine.STATIC:
-        call = prepared.run  # it has its inputs, and no gradients
+        call = prepared.run  # it already has its inputs, and no gradients
     else:
         call = torch.no_grad()(partial(prepared.run, *inputs, valid_BT))
     tensors = inputs if valid_BT is None else (*inputs, valid_BT)
@@ -119,7 +119,7 @@ def _pass(
 def _decoding(
     module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype, prepare: Preparer
 ) -> Subject:
-    """A token of each sequence at a time."""
+    """One token of each sequence at a time."""
     mixer = module.mixer if isinstance(module, Block) else module
     if mixer is not None and not isinstance(mixer, Decodable | FeedForward | ModelPart):
         raise Unsupported(f"{mixer.card.title} cannot decode token by token")

@@ -1,1 +1,1 @@
-"""Maths that several variants share. Tensors end in their shape; the letters are `attention`'s."""
+"""Maths shared by several variants. Tensor names end in their shape, in `attention`'s letters."""

@@ -1,7 +1,7 @@
-"""Softmax attention in a band around the diagonal, in blocks: N x N scores never exist.
+"""Softmax attention in a band around the diagonal, in blocks that never materialise N x N scores.
 
-C queries of a block, Z blocks, S slots (the keys that a block looks at), P pairs of sequence and
-head. A block is folded into the batch and P into the heads, so that all heads share a mask.
+C queries of a block, Z blocks, S slots (the keys that a block sees), P pairs of sequence and head.
+Blocks are folded into the batch and P into the heads, so that all heads share a mask.
 """
 
 from dataclasses import dataclass, replace
@@ -27,11 +27,11 @@ def banded(
 ) -> Tensor:
     """softmax(q k^T / sqrt K) v where query i sees the keys i - before .. i + after.
 
-    Every query, an early one too, sees the first `always` keys besides, each once.
+    Every query, early ones included, also sees the first `always` keys, each counted once.
     """
     B, H, T, K = q_BHTK.shape
     cut = _cut(T, before, after, always)
-    # Here kv heads are repeated: on CUDA no fused kernel takes both a mask and fewer kv heads.
+    # KV heads are repeated here: on CUDA no fused kernel takes both a mask and fewer kv heads.
     k_BHTK, v_BHTK = (repeat_kv(x, H) for x in (k_BGTK, v_BGTK))
     out_ZPCK = scaled_dot_product_attention(
         cut.queries(q_BHTK),
@@ -45,7 +45,7 @@ def banded(
 
 @dataclass(frozen=True)
 class _Cut:
-    """How tokens are cut into blocks, and which blocks a block looks at."""
+    """How tokens are cut into blocks, and which blocks a block sees."""
 
     tokens: int
     before: int
@@ -73,10 +73,10 @@ class _Cut:
         return q_BHZCK.flatten(0, 1).transpose(0, 1)
 
     def slots(self, x_BHTE: Tensor, first_BHAE: Tensor) -> Tensor:
-        """What each block looks at, (Z, P, S, E): a view in which a token stands once.
+        """What each block sees, (Z, P, S, E): a view that stores each token once.
 
-        The first tokens, which all look at, are laid beside every block of the padded length: a
-        view has to step evenly. Each block looks at those beside itself.
+        The first tokens, which every block sees, are copied next to every block of the padded
+        length, because a view has a fixed stride. Each block sees its own copy.
         """
         end = (self.blocks + self.ahead) * self.block - self.tokens
         x_BHTE = pad(x_BHTE, (0, 0, self.behind * self.block, end))
@@ -90,9 +90,9 @@ class _Cut:
 
 
 def _cut(tokens: int, before: int, after: int, always: int) -> _Cut:
-    """Blocks of a quarter of the band: each looks at 5 blocks, and wastes a fifth of its scores.
+    """Blocks of a quarter of the band: each sees 5 blocks, and a fifth of its scores are unused.
 
-    On a CPU smaller blocks were hardly faster forward and slower to train, larger ones slower.
+    On a CPU smaller blocks were hardly faster forward and slower to train; larger ones were slower.
     """
     before, after = min(before, tokens - 1), min(after, tokens - 1)
     block = 16 * max(1, -(-(before + after) // 64))
@@ -100,7 +100,7 @@ def _cut(tokens: int, before: int, after: int, always: int) -> _Cut:
 
 
 def _mask(cut: _Cut, q_BHTK: Tensor, valid_BT: Tensor | None) -> Tensor:
-    """To be added to the scores, (Z, P or 1, C, S): the band, less padding and double keys."""
+    """Bias to add to the scores, (Z, P or 1, C, S): the band, minus padding and duplicates."""
     B, H, T, _ = q_BHTK.shape
     device = q_BHTK.device
     at_R1 = torch.arange(-cut.behind, cut.ahead + 1, device=device)[:, None]
@@ -114,16 +114,16 @@ def _mask(cut: _Cut, q_BHTK: Tensor, valid_BT: Tensor | None) -> Tensor:
         real_BHT1 = valid_BT[:, None, :, None].expand(B, H if B > 1 else 1, T, 1)
     once_T1 = torch.arange(T, device=device)[:, None] >= cut.always
     valid_ZPS = cut.slots(real_BHT1 & once_T1, real_BHT1[:, :, : cut.always]).squeeze(-1)
-    # Finite, so that a query with nothing to see (in the last block's rest) gets no NaN gradient;
-    # half the lowest number, so that two of them can be added.
+    # Finite, so that a query with nothing to see (past the end of the last block) gets no NaN
+    # gradient; half the lowest number, so that two of them can be added.
     lowest = torch.finfo(q_BHTK.dtype).min / 2
     seen = torch.zeros((), dtype=q_BHTK.dtype, device=device)
     return torch.where(band_CS, seen, lowest) + torch.where(valid_ZPS, seen, lowest).unsqueeze(2)
 
 
 def overlapping(x_PTE: Tensor, step: int, looks: int) -> Tensor:
-    """Windows of `looks` steps, one a step: (P, T, E) to (Z, P, S, E), without a copy."""
-    # Dynamo warns about a Function through which no gradient goes.
+    """Windows of `looks` steps, one per step: (P, T, E) to (Z, P, S, E), without a copy."""
+    # Dynamo warns about an autograd Function without a gradient.
     windows: Any = _Overlapping.apply if x_PTE.requires_grad else _windows
     return windows(x_PTE, step, looks)
 
@@ -152,9 +152,9 @@ class _Overlapping(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class Ring:
-    """What banded decoding keeps: keys and values of the first tokens and of the last ones.
+    """Decoding state of banded attention: keys and values of the first tokens and the last ones.
 
-    A slot beyond the first `always` is taken over in turn. The order of the slots means nothing.
+    Slots beyond the first `always` form a ring buffer; their order does not matter.
     """
 
     k_BGRK: Tensor
@@ -173,9 +173,9 @@ class Ring:
         always: int = 0,
         heads: int | None = None,
     ) -> "Ring":
-        """Random content; room for the first `always` tokens and the `last` ones.
+        """Random content, with room for the first `always` tokens and the `last` ones.
 
-        `heads`: of the keys and values, if they are not the layer's kv heads.
+        `heads`: number of heads of the keys and values, if not the layer's kv heads.
         """
         shape = (batch, heads or layer.kv_heads, always + last, layer.head_dim)
         k_BGRK, v_BGRK = (layer.blank(*shape, random=True) for _ in range(2))
@@ -191,7 +191,7 @@ class Ring:
         return replace(self, length=self.length + 1)
 
     def attend(self, q_BHK: Tensor, sink_H: Tensor | None = None) -> Tensor:
-        """Exact attention over the filled slots; a group's query heads read its kv head once."""
+        """Exact attention over the filled slots; a group's query heads read their kv head once."""
         return one_query(
             q_BHK, self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length], sink_H
         )

@@ -1,4 +1,4 @@
-"""Attention in blocks of tokens: each looks at itself, and at blocks beside it.
+"""Attention in blocks of tokens: each block sees itself and the blocks next to it.
 
 C tokens of a block, Z blocks, S keys that a block sees, P pairs of sequence and head.
 """
@@ -14,7 +14,7 @@ from effattn_cli.parts.banded import overlapping
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.lse_merge import Part, hide, union
 
-ALIGNED = 16  # tokens; kernels work on multiples of it with nothing left over
+ALIGNED = 16  # tokens; kernels work on multiples of it without a remainder
 
 
 def blocked(
@@ -27,9 +27,9 @@ def blocked(
     before: int = 0,
     after: int = 0,
 ) -> Tensor:
-    """softmax(q k^T / sqrt K) v over the query's block, `before` blocks behind it, `after` ahead.
+    """softmax(q k^T / sqrt K) v over the query's block, `before` earlier and `after` later ones.
 
-    A block with no real key to see gives a mean of what stands there, which is no real query's.
+    A block that sees no real key outputs an average of padding; none of its queries is real.
     """
     B, H, T, K = q_BHTK.shape
     block, looks = min(block, T), before + 1 + after
@@ -58,7 +58,7 @@ def blocked_causal(
 ) -> Tensor:
     """Each query sees its block up to itself, and the `memory` tokens before the block.
 
-    Padding trails: no real query sees it.
+    Padding is on the right, so no real query sees it.
     """
     T = q_BHTK.shape[2]
     block = min(block, T)
@@ -66,7 +66,7 @@ def blocked_causal(
     blocks = q_BHTK.shape[2] // block
     parts = [Part(blocks=blocks, causal=True)]
     for back in range(1, min(blocks, 1 - -memory // block)):
-        mask, far = None, back * block - memory  # of its keys, these are out of reach
+        mask, far = None, back * block - memory  # keys of that block that are out of reach
         if far > 0:
             mask = hide(torch.arange(block, device=q_BHTK.device) < far, q_BHTK)[None, None, None]
         span = back * block
@@ -77,7 +77,7 @@ def blocked_causal(
 def windowed(
     q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, *, window: int, sink_H: Tensor | None = None
 ) -> Tensor:
-    """Each query sees the W keys up to itself, and a sink; padding trails."""
+    """Each query sees the W keys up to itself, and a sink. Padding is on the right."""
     T = q_BHTK.shape[2]
     window = min(window, T)
     k_BHTK, v_BHTK = (repeat_kv(x, q_BHTK.shape[1]) for x in (k_BGTK, v_BGTK))
@@ -86,9 +86,9 @@ def windowed(
 
 
 def sliding(q_BHTK: Tensor, window: int) -> list[Part]:
-    """The parts by which each query, of a multiple of W in all, sees the W keys up to itself.
+    """The parts by which each query sees the W keys up to itself; T must be a multiple of W.
 
-    They are in its own block of W, and in the one before.
+    These keys are in the query's own block of W and in the one before.
     """
     blocks = q_BHTK.shape[2] // window
     at_C1 = torch.arange(window, device=q_BHTK.device)[:, None]
@@ -100,10 +100,10 @@ def sliding(q_BHTK: Tensor, window: int) -> list[Part]:
 
 
 def within(q_XYCK: Tensor, k_XYSK: Tensor, v_XYSK: Tensor, mask: Tensor | None) -> Tensor:
-    """softmax(q k^T / sqrt K + mask) v of many small blocks, whose mask may have a gradient.
+    """softmax(q k^T / sqrt K + mask) v over many small blocks; the mask may require a gradient.
 
-    Written out on a CPU in training, if scores are few and no constant mask is to be added: its
-    fused kernel is slower there, and takes no mask that learns.
+    Computed unfused when training on a CPU, if scores are few and there is no constant mask: the
+    fused kernel is slower there, and takes no mask that requires a gradient.
     """
     few = k_XYSK.shape[2] <= 2 * k_XYSK.shape[3] and torch.finfo(q_XYCK.dtype).bits >= 32
     added = mask is not None and not mask.requires_grad
@@ -117,13 +117,13 @@ def within(q_XYCK: Tensor, k_XYSK: Tensor, v_XYSK: Tensor, mask: Tensor | None) 
 
 
 def even(x_BHTE: Tensor, block: int) -> Tensor:
-    """With zeros after the end, up to a multiple of `block`."""
+    """Padded with zeros at the end, up to a multiple of `block`."""
     missing = -x_BHTE.shape[2] % block
     return pad(x_BHTE, (0, 0, 0, missing)) if missing else x_BHTE
 
 
 def key_mask(q_BHTK: Tensor, tokens: int, valid_BT: Tensor | None) -> Tensor | None:
-    """To be added to the scores of a key, (B, T) over the evened length; None if all count."""
+    """Bias to add to a key's scores, (B, T) over the padded length; None if all keys are real."""
     evened = q_BHTK.shape[2]
     if valid_BT is None:
         if tokens == evened:
@@ -133,10 +133,10 @@ def key_mask(q_BHTK: Tensor, tokens: int, valid_BT: Tensor | None) -> Tensor | N
 
 
 def near_root(tokens: int) -> int:
-    """About sqrt N: a multiple of 16 that divides N where one is within sqrt 2, else rounded up.
+    """About sqrt N: a multiple of 16 that divides N if one is within sqrt 2 of it, else rounded up.
 
-    Blocks of that size need no padding and leave kernels no rest: 2048 tokens as 64 by 32 run 1.3
-    to 1.7 times as fast as 45 by 46.
+    Blocks of that size need no padding and leave kernels no remainder: 2048 tokens as 64 by 32 run
+    1.3 to 1.7 times as fast as 45 by 46.
     """
     sizes = range(ALIGNED, math.isqrt(2 * tokens) + 1, ALIGNED)
     fitting = [size for size in sizes if tokens % size == 0 and 2 * size**2 >= tokens]

@@ -1,4 +1,4 @@
-"""What exact decoding keeps: the keys and values of the tokens so far."""
+"""The decoding state of exact attention: the keys and values of the tokens so far (KV cache)."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from effattn_cli.parts.exact import one_query
 
 @dataclass(frozen=True)
 class Cache:
-    """Room R for keys and values, the first `length` of them filled."""
+    """Room for R keys and values, of which the first `length` are filled."""
 
     k_BGRK: Tensor
     v_BGRK: Tensor
@@ -20,9 +20,9 @@ class Cache:
     def init(
         cls, layer: "Decodable[Cache]", batch: int, context: int, heads: int | None = None
     ) -> "Cache":
-        """`context` random keys and values, and room for one token more at least.
+        """`context` random keys and values, with room for at least one more token.
 
-        `heads` of them, for a variant that gets its kv heads repeated; else as many as there are.
+        `heads`: how many, for a variant whose kv heads are repeated; by default the kv heads.
         """
         room = max(layer.config.tokens, context + 1)
         shape = (batch, heads or layer.kv_heads, room, layer.head_dim)
@@ -34,6 +34,6 @@ class Cache:
         return replace(self, length=self.length + 1)
 
     def attend(self, q_BHK: Tensor, sink_H: Tensor | None = None, cap: float = 0.0) -> Tensor:
-        """Exact attention of one query a head over all that is stored."""
+        """Exact attention of one query per head over all stored tokens."""
         k_BGTK, v_BGTK = self.k_BGRK[:, :, : self.length], self.v_BGRK[:, :, : self.length]
         return one_query(q_BHK, k_BGTK, v_BGTK, sink_H, cap)

@@ -1,4 +1,4 @@
-"""Linear attention a piece of the length at a time, so that features stay in a CPU's cache.
+"""Linear attention one piece of the length at a time, so that features fit in a CPU's caches.
 
 F features of a query or key, C tokens of a chunk, Z chunks, E = K + 1 columns of [v, 1]: one
 product gives the numerator and, in its last column, the denominator.
@@ -17,38 +17,38 @@ from effattn_cli.attention import Decodable, merge_heads
 from effattn_cli.parts.precision import wide
 
 LOG2E = math.log2(math.e)  # exp2 is three times as fast as exp on a CPU
-CHUNK = 64  # tokens whose products with each other are formed
-CACHED = 2**19  # features at a time that stay in the caches of a CPU
+CHUNK = 64  # tokens of a chunk, within which all products are computed
+CACHED = 2**19  # features per piece, so that they fit in a CPU's caches
 
 Pieces = Sequence[Tensor]
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What decoding keeps, however long the context: the sum of [v, 1]^T phi(k) so far."""
+    """Decoding state, independent of the context length: the sum of [v, 1]^T phi(k) so far."""
 
     sum_BHEF: Tensor
-    length: int = 0  # tokens so far, where features depend on a token's position
+    length: int = 0  # tokens so far, if features depend on a token's position
 
 
 class DecodableKernel(Decodable[Sums]):
-    """A variant in which features of q and k, multiplied, stand for exp(q k).
+    """A variant in which products of features of q and k replace exp(q k).
 
-    out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1): a variant gives its card and its features.
+    out = phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1): a variant defines its card and its features.
     """
 
-    horizon = 2 * CHUNK  # every step is like the one before; the forward goes by chunks
+    horizon = 2 * CHUNK  # all steps do the same work; the forward pass goes by chunks
     width: int  # features of a query or key
     epsilon: ClassVar[float] = 1e-30  # added to the denominator
-    #: Where features can be negative: the least that one token can add to the denominator if they
-    #: tell the truth. It is never less.
+    #: Where features can be negative: a lower bound on what one token with exact features adds to
+    #: the denominator, which is clamped to it.
     floor: float = 0.0
-    #: Whether features depend on a token's position; then a variant gives `query_at` and `key_at`.
+    #: Whether features depend on a token's position; variants then define `query_at` and `key_at`.
     positional: ClassVar[bool] = False
 
     def __init__(self, config: Decodable.Config) -> None:
         super().__init__(config)
-        #: From a token's keys to logits of g, one a head: of the sums the token makes
+        #: Maps a token's keys to the logits of g, one per head: the token turns the sums into
         #: g sums + (1 - g) its own. Without a gate they only grow.
         self.gate: nn.Module | None = None
 
@@ -61,27 +61,27 @@ class DecodableKernel(Decodable[Sums]):
         raise NotImplementedError
 
     def query_at(self, q_BHTK: Tensor, first: int) -> Tensor:  # noqa: ARG002
-        """The features of queries, of which the first stands at that position."""
+        """The features of queries, the first of which is at position `first`."""
         return self.query(q_BHTK)
 
     def key_at(self, k_BHTK: Tensor, first: int) -> Tensor:  # noqa: ARG002
-        """The features of keys, of which the first stands at that position."""
+        """The features of keys, the first of which is at position `first`."""
         return self.key(k_BHTK)
 
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        """Sees one piece after another.
+        """Processes one piece after another.
 
-        On a CPU, features of the whole length cost more to write and read than to multiply. The
-        causal form takes N (2 F K + C (F + K)) multiply-adds a head, and keeps N F K / C numbers
-        of running sums at most.
+        On a CPU, writing and reading features of the whole length costs more than the products. The
+        causal form takes N (2 F K + C (F + K)) multiply-adds per head, and stores at most N F K / C
+        elements of running sums.
         """
-        if q_BHTK.dtype == torch.float16:  # too short a range for exponentials and long sums
+        if q_BHTK.dtype == torch.float16:  # its range is too small for exponentials and long sums
             return self.attend(q_BHTK.float(), k_BHTK.float(), v_BHTK.float(), valid_BT).half()
         tokens = _piece(q_BHTK, self.width, causal=self.causal)
         q, k, v = (torch.split(x, tokens, dim=2) for x in (q_BHTK, k_BHTK, v_BHTK))
-        if self.causal:  # padding trails: no real query sees it
+        if self.causal:  # right padding: no real query sees it
             return torch.cat(list(_causal(self, q, k, v)), dim=2)
         valid = None if valid_BT is None else torch.split(valid_BT, tokens, dim=1)
         return torch.cat(list(_bidirectional(self, q, k, v, valid)), dim=2)
@@ -110,7 +110,7 @@ def _bidirectional(
     state_BHEF, piece = _nothing(v[0], layer.width), v[0].shape[2]
     for i, (k_BHTK, v_BHTK) in enumerate(zip(k, v, strict=True)):
         v_BHTE = _with_one(v_BHTK)
-        if valid is not None:  # phi(0) is not 0: the values have to go
+        if valid is not None:  # phi(0) is not 0: padded values have to be zeroed
             v_BHTE = v_BHTE * valid[i][:, None, :, None]
         state_BHEF = state_BHEF + v_BHTE.mT @ layer.key_at(k_BHTK, i * piece)
     state_BHFE = state_BHEF.to(v[0].dtype).mT.contiguous()
@@ -151,7 +151,7 @@ def _scan(
 ) -> tuple[Tensor, Tensor]:
     """Row t holds q_t . state_t, where state_t = g_t state_{t-1} + k_t v_t; and the last state.
 
-    Within a chunk the masked C x C products are formed, between chunks the running sums. Without
+    Within a chunk the masked C x C products are computed, between chunks the running sums. Without
     a gate, g is 1.
     """
     T = q_BHTF.shape[2]
@@ -174,23 +174,23 @@ def _scan(
 
 
 def between(fade_BHZC: Tensor) -> Tensor:
-    """What is left of token j when token i of its chunk comes, (B, H, Z, C, C); 0 where j > i.
+    """What remains of token j at token i of its chunk, (B, H, Z, C, C); 0 where j > i.
 
-    The cumulated decays are exponents of 2.
+    The cumulative decays are exponents of 2.
     """
     C = fade_BHZC.shape[-1]
     later_CC = torch.ones(C, C, dtype=torch.bool, device=fade_BHZC.device).triu_(1)
     away_BHZCC = fade_BHZC.unsqueeze(-1) - fade_BHZC.unsqueeze(-2)
-    # Masked before the exponential, which above the diagonal can overflow.
+    # Masked before the exponential, which can overflow above the diagonal.
     return away_BHZCC.masked_fill_(later_CC, -torch.inf).exp2()
 
 
 def running(
     state: Tensor | None, sums: Tensor, left: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The state before each chunk, (B, H, Z, ...) as the sums of the chunks, and after the last.
+    """The state before each chunk, (B, H, Z, ...) like the chunks' sums, and after the last.
 
-    `left` is the share of the state that a chunk leaves; all of it unless given.
+    `left` is the fraction of the state that remains after a chunk; by default all of it.
     """
     now = torch.zeros_like(sums[:, :, 0]) if state is None else state
     if left is None and not pieces_pay(now):  # a CPU's cumsum is slow, and chunks are few
@@ -220,12 +220,12 @@ def _nothing(v_BHTK: Tensor, width: int) -> Tensor:
 
 
 def pieces_pay(x: Tensor) -> bool:
-    """Whether to work piece by piece: for a CPU's caches, but a compiled graph holds each piece."""
+    """Whether to work in pieces: they fit a CPU's caches, but compiled graphs unroll them."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _piece(x_BHTK: Tensor, width: int, *, causal: bool) -> int:
-    """Tokens to work on at a time."""
+    """Tokens to process at a time."""
     B, H, T, _ = x_BHTK.shape
     if not pieces_pay(x_BHTK):
         return T

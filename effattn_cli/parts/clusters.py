@@ -1,6 +1,6 @@
-"""Tokens of a cluster side by side: who belongs to it, and what decoding keeps of that.
+"""Tokens grouped by cluster: which tokens belong to it, and its decoding state.
 
-C clusters, W tokens of a cluster, G sequences that are clustered each on its own.
+C clusters, W tokens of a cluster, G sequences that are clustered independently.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from effattn_cli.parts.hashing import by_bucket, owners
 
 
 def normal(x: Tensor) -> Tensor:
-    """Layer-normalised, in float32 at least: rounding could change a cluster."""
+    """Layer-normalised, in at least float32: rounding could change a cluster."""
     return layer_norm(x.to(torch.promote_types(x.dtype, torch.float32)), x.shape[-1:])
 
 
 def nearest(x_GTK: Tensor, centre_GCK: Tensor, members: int, valid_GT: Tensor | None) -> Tensor:
-    """The positions (G, C, W) of the tokens with the largest products with each centre, ascending.
+    """The positions (G, C, W) of the tokens with the largest products with each centroid, sorted.
 
-    Padding comes last, so it is there only where there are fewer tokens than members.
+    Padding comes last, so it is included only if there are fewer tokens than members.
     """
     with torch.no_grad():
         score_GCT = centre_GCK @ x_GTK.mT
@@ -31,17 +31,17 @@ def nearest(x_GTK: Tensor, centre_GCK: Tensor, members: int, valid_GT: Tensor | 
 
 @dataclass(frozen=True)
 class Members:
-    """What decoding keeps: keys and values of all tokens, and who is in which cluster so far."""
+    """Decoding state: keys and values of all tokens, and the members of each cluster so far."""
 
     k_BHSK: Tensor  # by position, the first `length` of S filled
     v_BHSK: Tensor
-    score_BHCW: Tensor  # of each member with the centre; -inf where there is none yet
+    score_BHCW: Tensor  # of each member with the centroid; -inf in empty slots
     position_BHCW: Tensor
     length: int
 
     @classmethod
     def init(cls, k_BHSK: Tensor, v_BHSK: Tensor, shape: tuple[int, int], length: int) -> "Members":
-        """`length` tokens, the members of each cluster being any of them."""
+        """`length` tokens; the members of each cluster are arbitrary."""
         (B, H, _, _), (C, W) = k_BHSK.shape, shape
         wide = torch.promote_types(k_BHSK.dtype, torch.float32)
         score_BHCW = torch.randn(B, H, C, W, device=k_BHSK.device, dtype=wide)
@@ -52,7 +52,7 @@ class Members:
         return cls(k_BHSK, v_BHSK, score_BHCW, position_CW.expand(B, H, C, W), length)
 
     def add(self, k_BHK: Tensor, v_BHK: Tensor, score_BHC: Tensor) -> tuple[Tensor, "Members"]:
-        """With one token more, in place of the lowest of each cluster that it enters (B, H, C)."""
+        """Adds a token in place of the lowest member of each cluster that it enters (B, H, C)."""
         self.k_BHSK[:, :, self.length] = k_BHK
         self.v_BHSK[:, :, self.length] = v_BHK
         low_BHC, slot_BHC = self.score_BHCW.min(-1)
@@ -65,10 +65,10 @@ class Members:
         return enters_BHC, state
 
     def attend(self, q_BHK: Tensor, enters_BHC: Tensor) -> Tensor:
-        """The mean over the clusters entered of softmax attention among their members (B, H, K).
+        """The mean, over the clusters entered, of softmax attention among their members (B, H, K).
 
-        What a token counts is summed over its clusters first, so that keys and values are read
-        once. Logits are not large, since queries and keys are normalised.
+        A token's weights are first summed over its clusters, so that keys and values are read once.
+        Logits are small, because queries and keys are normalised.
         """
         k_BHTK, v_BHTK = (x[:, :, : self.length] for x in (self.k_BHSK, self.v_BHSK))
         exps_BHT = (k_BHTK.to(q_BHK.dtype) @ q_BHK.unsqueeze(-1)).squeeze(-1).exp()
@@ -90,8 +90,8 @@ def hamming_clusters(
 ) -> Tensor:
     """The cluster (G, T) of each hash of bits 1 and -1, after `rounds` assignments of k-means.
 
-    The first hashes are the first centres; a centre has the bits of most of its hashes, -1 where
-    they are even, and stays where it has none. Of centres equally near, the first takes the hash.
+    The first hashes are the initial centroids; each bit of a centroid is that of the majority of
+    its hashes, -1 if tied, and an empty centroid stays. Ties between centroids go to the first.
     """
     G, T, S = hash_GTS.shape
     C = min(clusters, T)
@@ -100,8 +100,8 @@ def hamming_clusters(
     if valid_GT is not None:
         row_GTE = row_GTE * valid_GT.unsqueeze(-1)
         missing_GC1 = (~valid_GT[:, :C]).unsqueeze(-1).float()
-    # One product holds the nearness and, in its lower digits, the centre: to find the largest
-    # number is three times as fast as to find its place. All are whole, and exact in float32.
+    # One product holds the similarity and, in its lower digits, the centroid: finding the maximum
+    # is three times as fast as finding its index. All are integers, exact in float32.
     base = 2 ** (C - 1).bit_length()
     last_GC1 = torch.arange(C - 1, -1, -1, device=row_GTE.device)[:, None] - missing_GC1 * 2**23
     centre_GCS = row_GTE[:, :C, :S]
@@ -122,7 +122,8 @@ def hamming_clusters(
 def by_cluster(cluster_GT: Tensor, clusters: int, chunk: int) -> tuple[Tensor, Tensor]:
     """A slot for each token (G, T), and the cluster of each chunk of slots (G, Z).
 
-    A chunk is of one cluster, whose last chunk may be half empty: there is room for the worst case.
+    Each chunk belongs to one cluster, whose last chunk may be partly empty: there is room for the
+    worst case.
     """
     G, T = cluster_GT.shape
     count_GC = cluster_GT.new_zeros(G, clusters).scatter_add_(
@@ -130,7 +131,7 @@ def by_cluster(cluster_GT: Tensor, clusters: int, chunk: int) -> tuple[Tensor, T
     )
     room_GC = -(-count_GC // chunk) * chunk
     end_GC = room_GC.cumsum(1)
-    empty_GC = (end_GC - room_GC) - (count_GC.cumsum(1) - count_GC)  # slots left empty before it
+    empty_GC = (end_GC - room_GC) - (count_GC.cumsum(1) - count_GC)  # empty slots before it
     rank_GT = by_bucket(cluster_GT).argsort(-1)
     slot_GT = rank_GT + empty_GC.gather(1, cluster_GT)
     chunks = (T + clusters * (chunk - 1)) // chunk
@@ -138,7 +139,7 @@ def by_cluster(cluster_GT: Tensor, clusters: int, chunk: int) -> tuple[Tensor, T
 
 
 def hiding(seen: Tensor, like: Tensor) -> Tensor:
-    """What to add to scores: 0 where seen.
+    """The bias to add to scores: 0 where seen.
 
     Finite elsewhere, so that a query with nothing to see gets no NaN gradient.
     """

@@ -1,6 +1,6 @@
-"""Blocks of keys and values pressed into one each by an MLP, and what their weights tell.
+"""Blocks of keys and values, each compressed to one by an MLP, and block selection by them.
 
-S tokens of a compressed block, of which one begins every `stride` tokens, Z in all. E hidden units.
+S tokens of a compressed block, one of which starts every `stride` tokens, Z in all. E hidden units.
 """
 
 from dataclasses import dataclass, replace
@@ -18,21 +18,21 @@ from effattn_cli.parts.rows import rows_at_once
 
 @dataclass(frozen=True)
 class Cut:
-    """How tokens are cut: into overlapping blocks to compress, and into blocks to choose from."""
+    """How tokens are cut: into overlapping blocks to compress, and into blocks to select from."""
 
     size: int
     stride: int
     block: int
 
     def ended(self, tokens: int) -> int:
-        """How many compressed blocks end within so many tokens."""
+        """How many compressed blocks end within `tokens` tokens."""
         return max(0, (tokens - self.size) // self.stride + 1)
 
     def best(self, weight_BGTZ: Tensor, first: int, count: int) -> Tensor:
-        """Of the query at position `first` and those after it, the `count` blocks (B, G, T, N) with
-        the largest shares of their weights.
+        """For the queries from position `first` on, the `count` blocks (B, G, T, N) with the
+        largest shares of their weights.
 
-        Neither the first block is among them nor the query's own nor the one before: all see these.
+        The first block, the query's own and the one before are excluded: all queries see these.
         """
         last = first + weight_BGTZ.shape[2] - 1
         position_T1 = torch.arange(first, last + 1, device=weight_BGTZ.device)[:, None]
@@ -42,8 +42,8 @@ class Cut:
         return share_BGTY.masked_fill(seen_TY, -torch.inf).topk(count, sorted=False).indices
 
     def seen(self, weight_BGxZ: Tensor, t: int, count: int) -> Tensor:
-        """Of the query at position t, the best blocks (B, G, N) and those that all see, but its
-        own; all before it while they are no more.
+        """For the query at position t, its best blocks (B, G, N) and those that all queries see,
+        except its own; all earlier blocks while there are no more.
         """
         own, shape = t // self.block, (*weight_BGxZ.shape[:2], -1)
         if own <= count + 2:
@@ -53,9 +53,9 @@ class Cut:
         return torch.cat([both_N.expand(shape), best_BGN], dim=2)
 
     def shares(self, weight_BGTZ: Tensor, blocks: int) -> Tensor:
-        """What falls on each of the first blocks, (B, G, T, Y).
+        """The weight that falls on each of the first blocks, (B, G, T, Y).
 
-        A compressed block counts in each that it overlaps, once for every stride in common.
+        A compressed block counts in each block that it overlaps, once per stride in common.
         """
         per, looks = self.block // self.stride, self.size // self.stride
         weight_BGTZ = pad(weight_BGTZ[..., : blocks * per], (looks - 1, 0))
@@ -66,10 +66,10 @@ class Cut:
 
 
 class Compressor(nn.Module):
-    """Makes one token of the S tokens of a block, end to end, each with a vector of its position.
+    """Compresses the S tokens of a block into one; each token has a learned position embedding.
 
-    W' gelu(W [x_1 + p_1, ..., x_S + p_S] + b) + b', each head with weights of its own, in float32
-    at least: rounding could change what the weights of blocks choose.
+    W' gelu(W [x_1 + p_1, ..., x_S + p_S] + b) + b', with separate weights per head, in at least
+    float32: rounding could change the selection of blocks.
     """
 
     def __init__(self, heads: int, width: int, cut: Cut) -> None:
@@ -83,9 +83,9 @@ class Compressor(nn.Module):
         self.outer_GxK = nn.Parameter(torch.zeros(G, 1, K))
 
     def forward(self, x_BGTK: Tensor) -> Tensor:
-        """Of the blocks that are complete, (B, G, Z, K).
+        """The compressed tokens of the complete blocks, (B, G, Z, K).
 
-        A stretch between two beginnings is multiplied once, for all of the blocks that it is in.
+        Each stretch of `stride` tokens is multiplied once, for all of the blocks that contain it.
         """
         blocks = self.cut.ended(x_BGTK.shape[2])
         if not blocks:
@@ -102,8 +102,8 @@ class Compressor(nn.Module):
         return self._made(sum_BGZE)
 
     def step(self, x_BGK: Tensor, sum_BGRE: Tensor, t: int) -> tuple[Tensor, Tensor | None]:
-        """With token t in the sums of the blocks that it is in, the youngest first; and what is
-        made of the block that it ends, if it does.
+        """Adds token t to the sums of the blocks that contain it, the newest block first; also
+        returns the compressed block that the token completes, if it does.
         """
         inner_GRKE = wide(self.inner_GSKE[:, t % self.cut.stride :: self.cut.stride])
         sum_BGRE = sum_BGRE + (wide(x_BGK)[:, :, None, None] @ inner_GRKE).squeeze(3)
@@ -119,10 +119,10 @@ class Compressor(nn.Module):
 
 
 def coarse(q_BHTK: Tensor, k_BGZK: Tensor, v_BGZK: Tensor, cut: Cut) -> Tensor:
-    """Attention to the compressed blocks that end at the query or before; 0 where none does.
+    """Attention to the compressed blocks that end at the query or before; 0 if there are none.
 
-    Every `stride`-th query is in a batch of its own, in which each sees one block more than the one
-    before it, as in causal attention.
+    Every `stride`-th query goes to the same batch entry, in which each query sees one block more
+    than the one before it, as in causal attention.
     """
     B, H, T, K = q_BHTK.shape
     first = cut.size - 1
@@ -144,16 +144,16 @@ def coarse(q_BHTK: Tensor, k_BGZK: Tensor, v_BGZK: Tensor, cut: Cut) -> Tensor:
 
 @torch.no_grad()
 def most_important(q_BHTK: Tensor, k_BGZK: Tensor, cut: Cut, *, first: int, count: int) -> Tensor:
-    """The blocks (B, G, T, N) on which the weights of compressed ones fall, a group's heads added.
+    """The blocks (B, G, T, N) with the largest compressed weights, summed over a group's heads.
 
-    `first`: the place of the first query, from which on there is something to choose.
+    `first`: the position of the first query, from which on blocks have to be selected.
     """
     picks = []
     k_BGxKZ = wide(k_BGZK).unsqueeze(2).mT * q_BHTK.shape[3] ** -0.5
     step = rows_at_once(q_BHTK, k_BGZK.shape[2])
     for q_BHCK in torch.split(q_BHTK, step, dim=2):
         last = first + q_BHCK.shape[2]
-        # Queries that fill up the last block come after all that has ended.
+        # Queries that pad the last block come after every block has ended.
         few, many = (min(cut.ended(n), k_BGZK.shape[2]) for n in (first + 1, last))
         q_BGRCK = torch.unflatten(wide(q_BHCK), 1, (k_BGZK.shape[1], -1))
         logits_BGRCZ = q_BGRCK @ k_BGxKZ[..., :many]
@@ -167,7 +167,7 @@ def most_important(q_BHTK: Tensor, k_BGZK: Tensor, cut: Cut, *, first: int, coun
 
 @dataclass(frozen=True)
 class Small:
-    """What decoding keeps: room for compressed keys and values, and sums of those to come."""
+    """Decoding state: room for compressed keys and values, and sums of unfinished blocks."""
 
     k_BGZK: Tensor
     v_BGZK: Tensor
@@ -185,7 +185,7 @@ class Small:
     def add(
         self, press_k: Compressor, press_v: Compressor, k_BGK: Tensor, v_BGK: Tensor, t: int
     ) -> "Small":
-        """With token t."""
+        """Adds token t."""
         k_sum_BGRE, made_k_BGK = press_k.step(k_BGK, self.k_sum_BGRE, t)
         v_sum_BGRE, made_v_BGK = press_v.step(v_BGK, self.v_sum_BGRE, t)
         ended = press_k.cut.ended(t + 1)
@@ -194,8 +194,8 @@ class Small:
         return replace(self, k_sum_BGRE=k_sum_BGRE, v_sum_BGRE=v_sum_BGRE)
 
     def attend(self, q_BHK: Tensor, ended: int) -> tuple[Tensor, Tensor]:
-        """Attention to the blocks that have ended, 0 if none has; and the weights (B, G, 1, Z), a
-        group's heads added.
+        """Attention to the blocks that have ended, 0 if there are none; and the weights
+        (B, G, 1, Z), summed over a group's heads.
         """
         q_BGRK = wide(q_BHK).view(len(q_BHK), self.k_BGZK.shape[1], -1, q_BHK.shape[2])
         logits_BGRZ = q_BGRK @ self.k_BGZK[:, :, :ended].mT * q_BHK.shape[2] ** -0.5

@@ -1,7 +1,7 @@
 """Entries that stand for several tokens each, pooled channel by channel by a softmax of gates.
 
-R tokens of a window, the ratio; Z windows, an entry of each; S series of a token: one, or two where
-windows overlap. E = S K numbers of a token, M = S R slots that an entry pools.
+R tokens of a window, the ratio; Z windows, one entry each; S series per token: one, or two where
+windows overlap. E = S K channels of a token, M = S R slots that an entry pools.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from effattn_cli.parts.precision import wide
 
 @dataclass(frozen=True)
 class Entries:
-    """What decoding keeps: the entries of the windows so far, and what the next one pools."""
+    """Decoding state: the entries of the windows so far, and the slots that the next one pools."""
 
     row_BZK: Tensor
-    x_BME: Tensor  # the last tokens, in turn; in float32 at least
-    gate_BME: Tensor  # with their biases; -inf before the first token
+    x_BME: Tensor  # the last tokens, as a ring buffer; in at least float32
+    gate_BME: Tensor  # including their biases; -inf before the first token
 
     @classmethod
     def init(
         cls, layer: "Decodable[Any]", compressor: "Compressor", batch: int, context: int
     ) -> "Entries":
-        """Of `context` random tokens, with room for those of one token more at least."""
+        """For `context` random tokens, with room for at least one more."""
         room = max(layer.config.tokens, context + 1) // compressor.ratio
         slots = compressor.slots, compressor.series * compressor.width
         x_BME, gate_BME = (wide(layer.blank(batch, *slots, random=context > 0)) for _ in range(2))
@@ -39,8 +39,8 @@ class Compressor(nn.Module):
     """The entry of window w: RMSNorm(sum over slots of softmax(g + b) x), in each channel.
 
     With one series the slots are the tokens of the window. With two, a and b, they are a of window
-    w - 1 and b of window w, so that each token is in two entries; a and b stand in this order. The
-    bias b is one for each position in a window. RMSNorm has a weight, or there is no norm.
+    w - 1 and b of window w, so that each token is in two entries; a comes first. There is a bias b
+    for each position in a window. RMSNorm has a weight, or there is no normalisation.
     """
 
     def __init__(self, width: int, ratio: int, *, series: int = 1, norm: bool = True) -> None:
@@ -67,14 +67,14 @@ class Compressor(nn.Module):
         return self._pooled(x_BZMK, self._overlapping(gate_BZRE, -torch.inf))
 
     def step(self, entries: Entries, x_BE: Tensor, gate_BE: Tensor, position: int) -> Tensor | None:
-        """Takes up the token there. The entry (B, K) of its window, if it is the last."""
+        """Adds the token at `position`; the entry (B, K) of its window if that is complete."""
         slot, at = position % self.slots, position % self.ratio
         entries.x_BME[:, slot] = x_BE.to(entries.x_BME.dtype)
         entries.gate_BME[:, slot] = wide(gate_BE) + wide(self.bias_RE[at])
         if at < self.ratio - 1:
             return None
         x_BZRE, gate_BZRE = (
-            # The window before the present one comes first.
+            # The previous window comes first.
             y_BME.roll(-slot - 1, 1).unflatten(1, (self.series, self.ratio))
             for y_BME in (entries.x_BME, entries.gate_BME)
         )
@@ -82,7 +82,7 @@ class Compressor(nn.Module):
         return self._pooled(*(y_BZMK[:, -1:] for y_BZMK in slots)).squeeze(1)
 
     def _overlapping(self, x_BZRE: Tensor, nothing: float) -> Tensor:
-        """The slots of each window; those before the first token hold nothing."""
+        """The slots of each window; those before the first token are empty."""
         if self.series == 1:
             return x_BZRE
         a_BZRK, b_BZRK = x_BZRE.chunk(2, dim=-1)
@@ -96,7 +96,7 @@ class Compressor(nn.Module):
 
 
 def turned_last(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """The last 2 R numbers, halves a and b, become a cos - b sin and b cos + a sin."""
+    """The last 2 R dimensions, in halves a and b, become a cos - b sin and b cos + a sin."""
     half = cos.shape[-1]
     if not half:
         return x

@@ -1,11 +1,11 @@
-"""Linear attention whose sums fade: S_t = e^(g_t) S_(t-1) + k_t v_t^T, and y_t = q_t S_t.
+"""Linear attention with decay: S_t = e^(g_t) S_(t-1) + k_t v_t^T, and y_t = q_t S_t.
 
-The decay g_t <= 0 is one number a head (RetNet, Mamba-2), or one a channel of the key (GLA). The
-length is worked on in chunks: products of a chunk's own tokens, and between chunks the sums.
-Differences of cumulated decays are taken before the exponential, which never sees a positive one.
+The decay g_t <= 0 is one number per head (RetNet, Mamba-2), or one per key channel (GLA). The
+length is processed in chunks: products within a chunk, and running sums between chunks. Differences
+of cumulative decays are taken before the exponential, whose argument is never positive.
 
-G key heads, H heads, R = H / G heads to a key head; C tokens of a chunk, Z chunks; K width of a
-key, V of a value; M kinds of rows.
+G key heads, H heads, R = H / G heads per key head; C tokens of a chunk, Z chunks; K width of a key,
+V of a value; M sets of rows.
 """
 
 import math
@@ -27,8 +27,8 @@ from effattn_cli.parts.triangular import quarter, with_quarters
 def decay_scan(q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, decay: Tensor) -> Tensor:
     """All y_t, (B, H, T, V), from an empty state.
 
-    `decay` is (B, H, T), or (B, H, T, K) with as many key heads as heads, or (H,) where it is the
-    same for every token. Heads share the products of their key head's queries and keys.
+    `decay` is (B, H, T), or (B, H, T, K) with as many key heads as heads, or (H,) if it is the same
+    for every token. Heads share the products of their key head's queries and keys.
     """
     vectors = q_BGTK, k_BGTK, v_BHTV
     if decay.ndim == 1:
@@ -50,7 +50,7 @@ def decay_step(
 
 
 def left_of(decay: Tensor) -> Tensor:
-    """The share of a state (B, H, K, V) that one token leaves."""
+    """The fraction of a state (B, H, K, V) that remains after one token."""
     left = wide(decay).exp().unsqueeze(-1)
     return left if decay.ndim == 3 else left.unsqueeze(-1)
 
@@ -63,11 +63,11 @@ def read(q_BHK: Tensor, state_BHKV: Tensor) -> Tensor:
 def by_pieces(
     scan: Callable[..., tuple[Tensor, Tensor]], vectors: Sequence[Tensor], *of_tokens: Tensor
 ) -> Tensor:
-    """What a scan gives for all tokens, (B, H, T, V), a piece of them after another.
+    """The output of a scan over all tokens, (B, H, T, V), computed piece by piece.
 
-    It takes the state, None at first, and of each input a piece in whole chunks; it gives what
-    comes out of these and the state after them. The last of the vectors are the values; decays and
-    the like come in float32.
+    `scan` takes the state, None at first, and a piece of each input in whole chunks; it returns
+    their output and the state after them. The last of the vectors are the values; decays and other
+    `of_tokens` are passed in float32.
     """
     T, dtype = vectors[-1].shape[2], vectors[-1].dtype
     outs: list[Tensor] = []
@@ -79,14 +79,14 @@ def by_pieces(
 
 
 def workable(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """In float32 where a processor would widen half types before each small product anyway."""
+    """In float32 where the processor would convert half types before each small product anyway."""
     return tuple(wide(x) if x.device.type == "cpu" else x for x in tensors)
 
 
 def in_pieces(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """Cut along the tokens into whole chunks, few enough at a time to stay in a CPU's caches.
+    """Cut along the tokens into pieces of whole chunks that fit in a CPU's caches.
 
-    What is added behind the last token is 0 everywhere: nothing is written, and nothing fades.
+    Padding after the last token is 0 everywhere: nothing is written, and nothing decays.
     """
     T = tensors[0].shape[2]
     tokens = T + -T % CHUNK
@@ -103,7 +103,7 @@ def chunked(x: Tensor) -> Tensor:
 
 
 def cumulated(decay: Tensor) -> Tensor:
-    """The decay of a chunk so far, each token's own included, as an exponent of 2."""
+    """The cumulative decay within a chunk, each token's own included, as an exponent of 2."""
     return chunked(decay * LOG2E).cumsum(3)
 
 
@@ -122,7 +122,7 @@ def _by_head(
     y_BHZCV = weights_BGRZCC.flatten(1, 2) @ v_BHZCV
     last_BHZ1 = fade_BHZC[..., -1:]
     new_BHZCV = v_BHZCV * (last_BHZ1 - fade_BHZC).exp2().unsqueeze(-1).to(v_BHTV.dtype)
-    # A key head's heads lie side by side, so that one product does for all of them.
+    # The heads of a key head are adjacent, so that one product covers them all.
     new_BGZCE = by_group(new_BHZCV, G).permute(0, 1, 3, 4, 2, 5).flatten(4)
     sums_BGZKE = wide(k_BGZCK.mT @ new_BGZCE)
     left_BGZE = by_group(last_BHZ1.exp2(), G).transpose(2, 3).squeeze(-1)
@@ -151,11 +151,11 @@ def _by_channel(
 
 
 def decayed_products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
-    """sum_d row_id e^(f_id - f_jd) k_jd of all i >= j of a chunk, (M, ..., C, C); 0 above.
+    """sum_d row_id e^(f_id - f_jd) k_jd for all i >= j of a chunk, (M, ..., C, C); 0 above.
 
-    With rows of (M, 1, ...) and keys of (L, ...) it is of each kind with each, (M, L, ..., C, C).
-    A chunk is halved again and again: between its halves, the exponent is split where they meet,
-    and both parts are negative, so that products of matrices do it however strong the decay is.
+    With rows of (M, 1, ...) and keys of (L, ...) it covers each pair of sets, (M, L, ..., C, C). A
+    chunk is halved recursively: between the halves, the exponent is split where they meet, and both
+    parts are negative, so that matrix products are stable however strong the decay is.
     """
     learns = (x.requires_grad for x in (rows_MxCK, k_xCK, fade_xCK))
     if torch.is_grad_enabled() and any(learns):
@@ -165,7 +165,7 @@ def decayed_products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tens
 
 
 class _DecayedProducts(torch.autograd.Function):
-    """Keeps its inputs only, and makes the exponentials again."""
+    """Saves only its inputs, and recomputes the exponentials in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
@@ -185,7 +185,7 @@ class _DecayedProducts(torch.autograd.Function):
             rows = _part(rows_MxCK, size, 1) * lower
             _part(of_k, size, 0).add_((grad.mT @ rows).sum(0) * upper)
             size //= 2
-        # Row i goes with e^(f_i), key j with e^(-f_j).
+        # Row i has a factor e^(f_i), key j a factor e^(-f_j).
         of_fade = ((rows_MxCK * of_rows).sum(0) - k_xCK * of_k) * math.log(2)
         return of_rows.sum_to_size(rows_MxCK.shape), of_k, of_fade.sum_to_size(fade_xCK.shape)
 
@@ -203,17 +203,17 @@ def _products(rows_MxCK: Tensor, k_xCK: Tensor, fade_xCK: Tensor) -> Tensor:
 
 
 def _halves(fade_xCK: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """From each token of a block's first half to its last, and from there to each of the second."""
+    """Decays from each token of the first half to its end, and from there through the second."""
     first, second = _part(fade_xCK, size, 0), _part(fade_xCK, size, 1)
     meet = first[..., -1:, :]
     return (meet - first).exp2(), (second - meet).exp2()
 
 
 def _part(x_xCK: Tensor, size: int, half: int) -> Tensor:
-    """The first or the second half of each block of that size: (..., C / size, size / 2, K)."""
+    """The first or the second half of each block of `size` rows: (..., C / size, size / 2, K)."""
     return x_xCK.unflatten(-2, (-1, 2, size // 2)).select(-3, half)
 
 
 def _diagonal(x_xCC: Tensor) -> Tensor:
-    """(..., C); torch's own function warns of itself when it is compiled."""
+    """(..., C); torch's own function causes a warning when it is compiled."""
     return x_xCC.flatten(-2)[..., :: x_xCC.shape[-1] + 1]

@@ -1,14 +1,14 @@
-"""The delta rule: a token writes into the state what the state does not know of its value yet.
+"""The delta rule: a token writes the difference between its value and what the state predicts.
 
 S <- e^(g_t) S, then S <- S + k_t (v_t - r_t S)^T, and y_t = q_t S. The key r_t that is read is
-beta_t k_t, with values of beta_t v_t, in DeltaNet and what came of it (arXiv:2406.06484). A chunk
-is solved as a whole: with A the products r_i k_j of i > j, each with its decay, what is written is
-u = (I + A)^-1 (v - r S), the WY form. Only the state goes from chunk to chunk.
+beta_t k_t, with values of beta_t v_t, in DeltaNet and its successors (arXiv:2406.06484). A chunk is
+solved as a whole: with A the products r_i k_j for i > j, each with its decay, the values written
+are u = (I + A)^-1 (v - r S), the WY form. Only the state is passed from chunk to chunk.
 
-The generalized rule of RWKV-7 (arXiv:2503.14456) has a key e to erase beside the one to write, and
-reads before the state fades: S_t = e^(g_t) S_(t-1) - e_t (r_t S_(t-1))^T + k_t v_t^T.
+The generalized rule of RWKV-7 (arXiv:2503.14456) has a separate key e to erase with, and reads
+before the state decays: S_t = e^(g_t) S_(t-1) - e_t (r_t S_(t-1))^T + k_t v_t^T.
 
-Letters are those of `decay`.
+Letters as in `decay`.
 """
 
 import torch
@@ -35,14 +35,14 @@ from effattn_cli.parts.triangular import inverse
 def delta_rule(
     q_BGTK: Tensor, k_BGTK: Tensor, v_BHTV: Tensor, beta_BHT: Tensor, decay_BHT: Tensor
 ) -> Tensor:
-    """All y_t, (B, H, T, V), with one decay a head; heads share the products of a key head."""
+    """All y_t, (B, H, T, V), with one decay per head; heads share the products of a key head."""
     return by_pieces(_by_head, (q_BGTK, k_BGTK, v_BHTV), beta_BHT, decay_BHT)
 
 
 def channel_delta_rule(
     q_BHTK: Tensor, r_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, decay_BHTK: Tensor
 ) -> Tensor:
-    """All y_t, (B, H, T, V), with a decay of each channel of the key."""
+    """All y_t, (B, H, T, V), with a decay per key channel."""
     return by_pieces(_by_channel, (q_BHTK, r_BHTK, k_BHTK, v_BHTV), decay_BHTK)
 
 
@@ -50,7 +50,7 @@ def channel_delta_rule(
 def step_sized_delta_rule(
     q_BHTK: Tensor, k_BHTK: Tensor, v_BHTV: Tensor, beta_BHT: Tensor, decay_BHTK: Tensor
 ) -> Tensor:
-    """The same where each token has a step size, as in KDA."""
+    """The same with a step size per token, as in KDA."""
     beta_BHT1 = beta_BHT.unsqueeze(-1)
     return channel_delta_rule(q_BHTK, k_BHTK * beta_BHT1, k_BHTK, v_BHTV * beta_BHT1, decay_BHTK)
 
@@ -63,7 +63,7 @@ def generalized_delta_rule(
     v_BHTV: Tensor,
     decay_BHTK: Tensor,
 ) -> Tensor:
-    """All y_t, (B, H, T, V), with a key to erase, and one to write."""
+    """All y_t, (B, H, T, V), with one key to erase with and one to write with."""
     return by_pieces(_by_two_keys, (q_BHTK, r_BHTK, e_BHTK, k_BHTK, v_BHTV), decay_BHTK)
 
 
@@ -87,7 +87,7 @@ def step_sized_delta_step(
     decay: Tensor,
     state_BHKV: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The same where the token has a step size: one token of DeltaNet, Gated DeltaNet, KDA."""
+    """The same with a step size: one token of DeltaNet, Gated DeltaNet, KDA."""
     beta_BH1 = beta_BH.unsqueeze(-1)
     return delta_step(q_BHK, k_BHK * beta_BH1, k_BHK, v_BHV * beta_BH1, decay, state_BHKV)
 
@@ -111,7 +111,7 @@ def generalized_delta_step(
 
 
 def unit(x_BHTK: Tensor) -> Tensor:
-    """Divided by its length, which is taken in float32 and a little more than it is."""
+    """Divided by its length, computed in float32 with a small epsilon."""
     wide_BHTK = wide(x_BHTK)
     square_BHT1 = wide_BHTK.square().sum(-1, keepdim=True)
     return (wide_BHTK * (square_BHT1 + 1e-6).rsqrt()).to(x_BHTK.dtype)
@@ -181,7 +181,7 @@ def _by_two_keys(
     v_BHTV: Tensor,
     decay_BHTK: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """What a token reads has faded up to the token before: its row of products is that one's."""
+    """Tokens read the state as of the previous token, so their rows of products are shifted."""
     dtype = q_BHTK.dtype
     q_BHZCK, r_BHZCK, v_BHZCV = chunked(q_BHTK), chunked(r_BHTK), chunked(v_BHTV)
     fade_BHZCK = cumulated(decay_BHTK)
@@ -218,8 +218,8 @@ def _through(
     state: Tensor | None,
     more_BHZKV: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """From chunk to chunk. What is read has faded since the chunk began, what is written will have
-    until it ends; more than that is written, if given.
+    """Goes chunk by chunk. What is read has decayed since the start of the chunk, what is written
+    will have decayed by its end; `more_BHZKV` is written in addition, if given.
     """
     dtype, (B, H, _, _, K), V = v_BHZCV.dtype, q_BHZCK.shape, v_BHZCV.shape[-1]
     solved_BHZCC = inverse(A_BHZCC).to(dtype)

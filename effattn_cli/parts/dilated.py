@@ -1,11 +1,11 @@
-"""Dilated attention: within segments every so manieth token, for several segments and strides.
+"""Dilated attention: every R-th token within segments, for several segment lengths and strides.
 
-Head h of a pattern (W, R) picks of each segment of W tokens those that are h mod R behind its start
-and each R further on, as queries and as keys. The patterns of a query are merged by log-sum-exp,
-so that a key that it meets in several has its weights there together. What is picked is dense, and
-torch's fused kernels do the rest, forward and backward.
+In each segment of W tokens, head h of a pattern (W, R) picks every R-th token from offset h mod R
+on, as queries and as keys. The patterns of a query are merged by log-sum-exp, so that a key that
+occurs in several gets the sum of its weights. The picked tokens are dense, and torch's fused
+kernels do the rest, forward and backward.
 
-Z segments, S tokens that a head picks of each, J heads, X = B Z.
+Z segments, S tokens that a head picks in each, J heads, X = B Z.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from effattn_cli.parts import fused
 from effattn_cli.parts.lse_merge import hide, take_in
 from effattn_cli.parts.precision import wide
 
-Pattern = tuple[int, int]  # tokens of a segment, and from one that is picked to the next
+Pattern = tuple[int, int]  # tokens of a segment, and the stride between picked tokens
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def dilated(
 ) -> Tensor:
     """softmax(q k^T / sqrt K) v over the keys of all patterns; the first picks every token."""
     tensors = [x.transpose(1, 2).contiguous() for x in (q_BHTK, k_BHTK, v_BHTK)]
-    # Padding trails: no real query of a causal form sees it.
+    # Right padding: no real query sees it in the causal form.
     how = _How(tuple(patterns), causal, None if causal else valid_BT)
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
         merge: Any = _Dilated.apply
@@ -76,9 +76,9 @@ class _Dilated(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Part:
-    """Z segments of one length on end, and S tokens that each head picks of them; J heads.
+    """Z consecutive segments of one length, and the S tokens that each head picks in them; J heads.
 
-    Without `rows`, which are by token and head, it is all tokens of the span and all heads.
+    Without `rows`, which index tokens and heads, it covers all tokens of the span and all heads.
     """
 
     span: slice
@@ -86,7 +86,7 @@ class _Part:
     rows: Tensor | None
 
     def take(self, x_BTHE: Tensor) -> Tensor:
-        """(X, S, J, E); a view where it is all."""
+        """(X, S, J, E); a view if it covers everything."""
         B, _, H, E = x_BTHE.shape
         Z, S = self.shape
         if self.rows is None:
@@ -94,7 +94,7 @@ class _Part:
         return x_BTHE.flatten(1, 2).index_select(1, self.rows).view(B * Z, S, -1, E)
 
     def put(self, x_BTHE: Tensor, new_XSJE: Tensor, *, add: bool = False) -> None:
-        """All of a span is what comes first: there is nothing yet to add to."""
+        """A part that covers a whole span comes first: there is nothing to add to yet."""
         B, _, H, E = x_BTHE.shape
         if self.rows is None:
             x_BTHE[:, self.span] = new_XSJE.reshape(B, -1, H, E)
@@ -103,7 +103,7 @@ class _Part:
         (x_BRE.index_add_ if add else x_BRE.index_copy_)(1, self.rows, new_BRE)
 
     def mask(self, valid_BT: Tensor | None, q_BTHK: Tensor) -> Tensor | None:
-        """(X, J or 1, 1, S), to be added to scores."""
+        """(X, J or 1, 1, S), to add to scores."""
         if valid_BT is None:
             return None
         Z, S = self.shape
@@ -113,7 +113,7 @@ class _Part:
 
 
 def _parts(how: _How, x_BTHE: Tensor) -> Iterator[_Part]:
-    """Of each pattern the whole segments; then the last, where some heads may find one more."""
+    """For each pattern its whole segments, then the last, where some heads may pick one more."""
     _, tokens, heads, _ = x_BTHE.shape
     for segment, stride in how.patterns:
         whole, rest = divmod(tokens, segment)
@@ -134,7 +134,7 @@ def _parts(how: _How, x_BTHE: Tensor) -> Iterator[_Part]:
 def _rows(
     first: int, shape: tuple[int, int], pattern: Pattern, some: Sequence[int], x_BTHE: Tensor
 ) -> Tensor:
-    """Where in (T H) the heads `some` find what they pick, from the token `first` on."""
+    """The rows of (T H) that the heads `some` pick, from the token `first` on."""
     segment, stride = pattern
     Z, S = (torch.arange(size, device=x_BTHE.device) for size in shape)
     of_J = torch.tensor(some, device=x_BTHE.device)
@@ -143,9 +143,9 @@ def _rows(
 
 
 def _merged(how: _How, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, K) and the log of the sum of exponentials (B, T, H, 1)."""
+    """The output (B, T, H, K) and the log-sum-exp (B, T, H, 1)."""
     out_BTHK = torch.empty_like(q)
-    total_BTHx = wide(q[..., :1]).contiguous()  # until the first pattern
+    total_BTHx = wide(q[..., :1]).contiguous()  # overwritten by the first pattern
     for part in _parts(how, q):
         folded = [part.take(x).transpose(1, 2) for x in (q, k, v)]
         out, log_sum = fused.forward(

@@ -8,31 +8,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-STEPS, STEPS_64 = 10, 12  # Newton steps until nothing moves any more, in float32 and float64
+STEPS, STEPS_64 = 10, 12  # Newton steps until convergence in float32 and float64
 
 
 def entmax(scores: Tensor, alpha: Tensor) -> Tensor:
     """alpha-entmax over the last dimension; 1 < alpha < 2, of any shape that broadcasts.
 
-    A score of -inf has no weight. The gradient is that of the exact solution: it takes p alone.
+    A score of -inf has no weight. The gradient is that of the exact solution and needs only p.
     """
     wide = torch.promote_types(scores.dtype, torch.float32)
     scores_, alpha = scores.to(wide), alpha.to(wide)
-    # Dynamo warns about a Function through which no gradient goes.
+    # Dynamo warns about an autograd Function without a gradient.
     learns = scores_.requires_grad or alpha.requires_grad
     solve: Any = _Entmax.apply if learns else _solved
     return solve(scores_, alpha).to(scores.dtype)
 
 
 def _solved(scores: Tensor, alpha: Tensor) -> Tensor:
-    """Newton's method on the e-norm of what exceeds tau, less 1.
+    """Newton's method on the e-norm of the excess over tau, minus 1.
 
     The norm is convex in tau, so that tau rises to the solution from below; and it is nearly
-    straight, so that ten steps do where bisection takes 24 to 50.
+    linear, so that ten steps suffice where bisection takes 24 to 50.
     """
     power = 1 / (alpha - 1) - 1
     z = (scores - scores.amax(-1, keepdim=True)) * (alpha - 1)
-    tau = torch.full_like(z[..., :1], -1.0)  # the highest score alone has a weight of 1 there
+    tau = torch.full_like(z[..., :1], -1.0)  # there, the highest score alone has a weight of 1
     for _ in range(STEPS_64 if z.dtype == torch.float64 else STEPS):
         over, slope, total = _excess(z, tau, power)
         tau = tau + (total - total ** (2 - alpha)) / slope.sum(-1, keepdim=True)
@@ -57,7 +57,8 @@ class _Entmax(torch.autograd.Function):
     def backward(ctx: Any, grad_p: Tensor) -> tuple[Tensor, Tensor | None]:
         """dp_i / dz_j = s_i (1[i = j] - s_j / sum s) with s = p^(2 - alpha), 0 where p is.
 
-        That of alpha (arXiv:1909.00015) is e (g - mean_s g) p (e - log p), summed, in terms of p.
+        The gradient of alpha (arXiv:1909.00015) is e (g - mean_s g) p (e - log p), summed, in terms
+        of p.
         """
         p, alpha = ctx.saved_tensors
         s = p ** (2 - alpha)

@@ -18,8 +18,9 @@ def exact(
 ) -> Tensor:
     """softmax(q k^T / sqrt K) v, never materialising T x S.
 
-    With fewer key-value heads, query head h uses kv head h // (H / G). Since padding trails, a
-    causal query at a real position never sees it: no mask is needed, and no N x N one is built.
+    With fewer key-value heads, query head h uses kv head h // (H / G). Since padding is on the
+    right, a causal query at a real position never sees it: no mask is needed, and no N x N mask is
+    built.
     """
     mask = None if valid_BS is None or causal else valid_BS[:, None, None, :]
     grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
@@ -40,10 +41,10 @@ def one_query(
     sink_H: Tensor | None = None,
     cap: float = 0.0,
 ) -> Tensor:
-    """Exact attention of one query a head over all of the keys, (B, H, V).
+    """Exact attention of one query per head over all keys, (B, H, V).
 
     The query heads of a group become the queries of one kv head, so that k and v are read once. A
-    sink is one logit more in the denominator, and a cap keeps the scores within it.
+    sink is an additional logit in the denominator, and a cap bounds the scores (soft-capping).
     """
     B, H, K = q_BHK.shape
     q_BGQK = q_BHK.view(B, k_BGSK.shape[1], -1, K)

@@ -1,10 +1,9 @@
-"""Mixtures of experts: who goes where, and the products of those who went.
+"""Mixtures of experts: routing, and the products of the routed tokens.
 
 Pairs of a token and an expert are sorted by expert and multiplied by its weights, in as many rows
 as there are pairs or seats, whichever are fewer: no shape depends on the data, no row is computed
-for nobody, and no (tokens, experts, room) tensor exists.
-Letters: G groups, P pairs of a group, C choices, E experts, R rows, N tokens of all sequences,
-F hidden units.
+for an empty seat, and no (tokens, experts, capacity) tensor exists. Letters: G groups, P pairs of a
+group, C choices, E experts, R rows, N tokens of all sequences, F hidden units.
 """
 
 from dataclasses import dataclass
@@ -16,23 +15,23 @@ from torch.nn.functional import gelu, pad, relu
 from effattn_cli.attention import FeedForward, Unsupported, Usage
 from effattn_cli.parts.grouped import grouped
 
-LEAST_ROOM = 4  # tokens that an expert takes from a group, at least; the authors' number
+LEAST_ROOM = 4  # minimum capacity of an expert per group; the authors' number
 
 
 @dataclass(frozen=True)
 class Seats:
-    """The pairs that found a seat, expert by expert; the rows after them count for nothing."""
+    """The pairs that got a seat, sorted by expert; the rows after them are unused."""
 
-    token_R: Tensor  # in all sequences, one after the other
-    gate_R: Tensor  # what an expert says of the token is multiplied by this, 0 in idle rows
+    token_R: Tensor  # index among the tokens of all sequences
+    gate_R: Tensor  # weight of the expert's output for the token, 0 in unused rows
     end_E: Tensor  # the row after the expert's last
-    wanted_GE: Tensor  # pairs of a group that chose the expert, whether it had room or not
+    wanted_GE: Tensor  # pairs of a group that chose the expert, even beyond its capacity
 
 
 def seated(chosen_BCT: Tensor, gate_BCT: Tensor, *, experts: int, group: int, room: int) -> Seats:
     """First come, first served in each group of `group` tokens; first choices before second ones.
 
-    A choice of `experts`, one above the last, is none.
+    A choice equal to `experts` means none.
     """
     B, C, T = chosen_BCT.shape
     more = -T % group
@@ -44,12 +43,12 @@ def seated(chosen_BCT: Tensor, gate_BCT: Tensor, *, experts: int, group: int, ro
     wanted_GE = start_GE.diff(dim=1)
     held_EG = wanted_GE.mT.clamp(max=room)
     end_EG = held_EG.flatten().cumsum(0).view_as(held_EG)
-    # The row of the pair that came as number `rank` to its expert, among all groups' pairs.
+    # The row of the pair that is number `rank` for its expert, among all groups' pairs.
     rank_GP = torch.arange(C * group, device=chosen_GP.device) - start_GE.gather(1, expert_GP)
     seated_GP = (expert_GP < experts) & (rank_GP < room)
     row_GP = (end_EG - held_EG).mT.gather(1, expert_GP.clamp(max=experts - 1)) + rank_GP
     row_GP = torch.where(seated_GP, row_GP, pairs)
-    # Where the pair is in (C, B T), the padding of the groups left out.
+    # The index of the pair in (C, B T), without the padding of the groups.
     group_G1 = torch.arange(len(pair_GP), device=pair_GP.device).unsqueeze(1)
     position_GP = group_G1 * group + pair_GP % group
     position_GP = position_GP - position_GP // (T + more) * more + pair_GP // group * (B * T)
@@ -93,15 +92,15 @@ class Experts(nn.Module):
 
 
 def _uniform(experts: int, wide: int, out: int) -> nn.Parameter:
-    """As nn.Linear begins."""
+    """Initialised like nn.Linear."""
     return nn.Parameter(torch.empty(experts, wide, out).uniform_(-1, 1) * wide**-0.5)
 
 
 class Mixture(FeedForward):
-    """Sends each token through one or two of E experts and weighs what they give.
+    """Routes each token to one or two of E experts and weights their outputs.
 
-    The router's softmax is in float32 at least. One choice is weighed by its probability, two by
-    theirs over the sum of both. A choice that finds its expert full adds nothing.
+    The router's softmax is in at least float32. A single choice is weighted by its probability, two
+    by theirs normalised to sum to 1. A choice whose expert is full adds nothing.
     """
 
     def __init__(
@@ -115,12 +114,13 @@ class Mixture(FeedForward):
         jitter: float = 0.0,
         sure: float = 0.5,
     ) -> None:
-        """What the variants differ in.
+        """The options in which the variants differ.
 
-        `shares` are the room of an expert over the group's tokens / E, in training and otherwise.
-        A `group` of tokens shares this room; None stands for a sequence. In training the router
-        sees inputs up to a share of `jitter` larger or smaller, and a second choice is always made
-        only if it weighs `sure` or more, else in proportion.
+        `shares` are the capacity factors, over the group's tokens / E, in training and otherwise.
+        The tokens of a `group` share an expert's capacity; None makes each sequence a group. In
+        training, router inputs are scaled by a random factor within 1 +- `jitter`, and a second
+        choice is always used only if its weight is `sure` or more, otherwise with a proportional
+        probability.
         """
         super().__init__(config)
         self.experts, self.choices, self.shares = experts, choices, shares
@@ -147,7 +147,7 @@ class Mixture(FeedForward):
         return seated(*choices, experts=self.number, group=group, room=room)
 
     def _choose(self, x_BTD: Tensor, valid_BT: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Experts in the order of choice, E for none, and the weights of what they will give."""
+        """Experts in order of choice, E for none, and the weights of their outputs."""
         dtype = torch.promote_types(x_BTD.dtype, torch.float32)
         x_BTD = x_BTD.to(dtype)
         if self.training and self.jitter:
@@ -157,7 +157,7 @@ class Mixture(FeedForward):
         gate_BCT, chosen_BCT = gate_BTC.mT.contiguous(), chosen_BTC.mT.contiguous()
         if self.choices > 1:
             gate_BCT = gate_BCT / gate_BCT.sum(1, keepdim=True)
-            if self.training:  # the first choice weighs a half at least, so it is always made
+            if self.training:  # the first choice weighs at least a half, so it is always used
                 left = torch.rand_like(gate_BCT) * self.sure >= gate_BCT
                 chosen_BCT = chosen_BCT.masked_fill(left, self.number)
         if valid_BT is not None:
@@ -165,7 +165,7 @@ class Mixture(FeedForward):
         return chosen_BCT, gate_BCT
 
     def _room(self, tokens: int) -> tuple[int, int]:
-        """Tokens of a group, and how many of them an expert takes."""
+        """Tokens of a group, and an expert's capacity in it."""
         group = min(self.group or tokens, tokens)
         share = self.shares[0 if self.training else 1]
         return group, min(group, max(LEAST_ROOM, int(group * share / self.number)))
@@ -175,7 +175,7 @@ class Mixture(FeedForward):
         seats = self._seats(x_BTD, valid_BT)
         wanted_E = seats.wanted_GE.sum(0)
         wanted = int(wanted_E.sum())
-        made = max(1, wanted)  # nothing is, where all is padding
+        made = max(1, wanted)  # no choices at all if everything is padding
         per_expert = sum(weight.numel() for weight in self.experts.parameters())
         router = self.router_DE.numel()
         return Usage(

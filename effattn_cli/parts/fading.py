@@ -1,13 +1,13 @@
-"""Softmax attention whose scores fade by a gate a token, in fused kernels, causal.
+"""Softmax attention whose scores decay by a gate per token, in fused kernels, causal.
 
-out_i = softmax over j <= i of (q_i k_j / sqrt K + g_(j+1) + ... + g_i) v_j with g <= 0. What is
-added is a difference c_i - c_j of running sums, and these grow with the length, until a difference
-of two has lost its digits. So the length is halved again and again, and queries of a right half
-see keys of the left half by sums that start between the two at m: c_i - c_m of the query, added to
-its log-sum-exp, and c_m - c_j of the key, added to its scores. No number is larger than what it is
-there for. Halves are merged by log-sum-exp.
+out_i = softmax over j <= i of (q_i k_j / sqrt K + g_(j+1) + ... + g_i) v_j with g <= 0. The bias is
+a difference c_i - c_j of running sums, which grow with the length until the difference of two loses
+all precision. So the length is halved recursively, and queries of a right half see keys of the left
+half by sums that start between the two at m: c_i - c_m of the query is added to its log-sum-exp,
+and c_m - c_j of the key to its scores. No number is larger than the decay it represents. Halves are
+merged by log-sum-exp.
 
-S tokens of a half, X pairs of halves, W: K and the channels in which sums of keys stand.
+S tokens of a half, X pairs of halves, W: K and the channels that hold the keys' sums.
 """
 
 import math
@@ -23,12 +23,12 @@ from effattn_cli.parts import fused
 from effattn_cli.parts.blocks import even
 from effattn_cli.parts.lse_merge import take_in
 
-SMALLEST = 1024  # tokens that are not halved any more: fewer are slower, on a CPU
+SMALLEST = 1024  # tokens that are not halved further: shorter ones are slower on a CPU
 
 
 def fading(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, gate_BHT: Tensor) -> Tensor:
-    """The gates are logarithms; none is above 0."""
-    if q_BHTK.dtype == torch.float16:  # too short a range for sums
+    """Forget-gate attention; the gates are logarithms, none above 0."""
+    if q_BHTK.dtype == torch.float16:  # its range is too small for sums
         return fading(*(x.float() for x in (q_BHTK, k_BHTK, v_BHTK, gate_BHT))).half()
     T = q_BHTK.shape[2]
     blocks = 2 ** max(0, math.ceil(math.log2(T / SMALLEST)))
@@ -42,14 +42,14 @@ def fading(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, gate_BHT: Tensor) -> 
 
 
 def running(gate: Tensor, dim: int) -> Tensor:
-    """Running sums, in float64 where there is one, so that differences have all digits."""
+    """Running sums, in float64 if the device has it, so that differences stay precise."""
     maximum = torch.float32 if gate.device.type == "mps" else torch.float64
     return gate.to(maximum).cumsum(dim)
 
 
 @dataclass(frozen=True)
 class _Step:
-    """Blocks that look at themselves, or right halves of pairs that look at the left ones."""
+    """Blocks that see themselves, or right halves of pairs that see the left ones."""
 
     size: int
     halves: bool
@@ -64,7 +64,7 @@ class _Step:
         return x_XSHE[:, : self.size]
 
     def sums(self, sum_BTHx: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """What is added for queries and for keys, as seen from a key before all queries."""
+        """The sums to add for queries and for keys, relative to a key before all queries."""
         query, key = self.queries(sum_BTHx), self.keys(sum_BTHx)
         start = key[:, -1:] if self.halves else key[:, :1]
         return (query - start).to(dtype), (start - key).to(dtype)
@@ -88,9 +88,9 @@ class _Fading(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Running sums of keys stand in channels of k, those of queries in one of q, for gradients.
+        """For gradients, channels of k hold the running sums of keys, and one of q those of q.
 
-        That of c_i is nothing but what rounding made of the others: in half types it is needed.
+        The gradient of c_i is only the rounding error of the other gradients; half types need it.
         """
         *qkv, sum_BTHx, out_BTHK, total_BTHx = ctx.saved_tensors
         K, scale = out_BTHK.shape[3], out_BTHK.shape[3] ** -0.5
@@ -122,10 +122,10 @@ class _Fading(torch.autograd.Function):
 def _merged(
     blocks: int, q: Tensor, k: Tensor, v: Tensor, sum_BTHx: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, K) and the log of the sum of exponentials (B, T, H, 1)."""
+    """The output (B, T, H, K) and the log-sum-exp (B, T, H, 1)."""
     shape, scale, masks = q.shape, q.shape[3] ** -0.5, _masks_pay(q)
     q, k, v = (q, k, v) if masks else _widened(q, k, v)
-    out_BTHK = total_BTHx = q  # until the first step
+    out_BTHK = total_BTHx = q  # overwritten by the first step
     for step in _steps(shape[1], blocks):
         shift_XSHx, bias_XSHx = step.sums(sum_BTHx, torch.promote_types(q.dtype, torch.float32))
         if not masks:
@@ -145,13 +145,13 @@ def _merged(
 
 
 def _masks_pay(q: Tensor) -> bool:
-    """Whether a key's sum is a mask: a CPU adds it for nothing; on CUDA it would be rounded."""
+    """Whether a key's sum is a mask: free on a CPU, but on CUDA it would be rounded."""
     return q.device.type == "cpu"
 
 
 def _widened(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """With more channels: some for the sums of keys, where q is 1, and one where k is 1 and q is 0,
-    whose gradient is that of a sum of the query.
+    """Adds channels: some for the sums of keys, where q is 1, and one where k is 1 and q is 0,
+    whose gradient is that of a query's sum.
     """
     channels = _channels(q)
     room = channels + 1
@@ -166,12 +166,12 @@ def _widened(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _channels(q: Tensor) -> int:
-    """How many numbers of a type hold one of float32."""
+    """How many values of the dtype hold one float32 value."""
     return 1 if torch.finfo(q.dtype).bits >= 32 else 3
 
 
 def _write(k_XSHW: Tensor, sum_XSHx: Tensor, first: int) -> None:
-    """Into the channels from `first` on: the rounded number, then what rounding took away."""
+    """Writes to the channels from `first` on: the rounded number, then the rounding error."""
     for channel in range(first, first + _channels(k_XSHW)):
         k_XSHW[..., channel : channel + 1] = sum_XSHx
         sum_XSHx = sum_XSHx - k_XSHW[..., channel : channel + 1]

@@ -1,8 +1,8 @@
-"""Torch's fused attention kernels with what its public function keeps back: the log-sum-exp.
+"""Torch's fused attention kernels with the log-sum-exp, which the public function does not return.
 
-Whoever merges several attentions into one calls `forward` for each, and `backward` with the output
-and the log-sum-exp of the whole: that gives each one's share of the gradient of the whole.
-X is what is folded together (batch and blocks), S keys.
+To merge several attentions into one, call `forward` for each, and `backward` with the output and
+the log-sum-exp of the whole: that gives each one's share of the gradient of the whole. X is what is
+folded together (batch and blocks), S keys.
 """
 
 import math
@@ -25,12 +25,12 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     """softmax(scale q k^T + mask) v and the log-sum-exp of each row, (X, H, T).
 
-    The widths of q, k and v are one. The mask has the keys as its last axis, and no gradient.
+    q, k and v have the same width. The mask has the keys as its last axis, and no gradient.
     """
     how = kernel(q_XHTK)
     if how == "cpu":
         if mask is not None:
-            mask = mask.contiguous()  # or the kernel would copy it, once for each query
+            mask = mask.contiguous()  # otherwise the kernel would copy it, once for each query
         return aten._scaled_dot_product_flash_attention_for_cpu(
             q_XHTK, k_XHSK, v_XHSK, 0.0, causal, attn_mask=mask, scale=scale
         )
@@ -66,8 +66,8 @@ def backward(
             grad, q, k, v, out, log_sum, 0.0, causal, attn_mask=mask, scale=scale
         )
     if how == "cuda":
-        # The kernel reads rows as if contiguous, in blocks of 32; what is beyond the end must count
-        # for nothing.
+        # The kernel reads rows as if contiguous, in blocks of 32; anything beyond the end must not
+        # count.
         log_sum = pad(log_sum, (0, -log_sum.shape[-1] % 32), value=math.inf).contiguous()
         nothing = torch.zeros((), dtype=torch.int64, device=q.device)  # no dropout, no seed
         bias, wanted = _bias(q, k, mask), [True, True, True, False]
@@ -92,9 +92,9 @@ def backward_of_one(
     *,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of q, and of what is key and value: few queries, whose scores are held.
+    """Gradients of q, and of rows that are both key and value, for few queries; scores are stored.
 
-    Both gradients of the keys are one product, and so are scores and their slopes.
+    Both gradients of the keys are one product, and so are the scores and their gradients.
     """
     wide = torch.promote_types(q.dtype, torch.float32)
     both_XHLK = torch.cat([q * scale, grad], dim=2)
@@ -107,8 +107,8 @@ def backward_of_one(
 
 
 def kernel(q: Tensor) -> str:
-    """Which kernel gives the log-sum-exp; "none" where torch has none, or an export would have to
-    say what one gives: in ONNX there is no log-sum-exp of attention.
+    """Which kernel returns the log-sum-exp; "none" if torch has none, or when exporting: ONNX
+    attention has no log-sum-exp output.
     """
     if torch.compiler.is_exporting():
         return "none"
@@ -118,7 +118,7 @@ def kernel(q: Tensor) -> str:
 
 
 def _bias(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:
-    """The mask as the CUDA kernel takes it: of full shape, a row's start a multiple of 16."""
+    """The mask as the CUDA kernel takes it: of full shape, rows starting at multiples of 16."""
     if mask is None:
         return None
     keys = k.shape[2]

@@ -1,7 +1,7 @@
-"""Attention of each query to a few tokens whose positions are given, no two queries' alike.
+"""Attention of each query to a few tokens at given positions, different for every query.
 
-What is there is gathered for some queries at a time, forward and backward, so that no more than a
-piece of it is ever held.
+Rows are gathered for some queries at a time, forward and backward, so that no more than a piece of
+them is ever stored.
 
 P positions of a query, G kv heads, E width of a row. N queries of a piece, R of a kv head.
 """
@@ -21,32 +21,32 @@ from effattn_cli.parts.latent_attention import UpProjection
 from effattn_cli.parts.lse_merge import hide, of_sink, with_sink
 from effattn_cli.parts.precision import wide
 
-CACHED = 2**20  # gathered numbers at a time that stay in the caches of a CPU
-AT_ONCE = 2**27  # gathered numbers at a time elsewhere
+CACHED = 2**20  # gathered elements per piece, so that they fit in a CPU's caches
+AT_ONCE = 2**27  # gathered elements per piece on other devices
 
 
 class KeysAndValues(nn.Module):
-    """Keys and values of kv heads: what is attended has a row of both for each of them."""
+    """Keys and values of kv heads: each attended token has a row of both per kv head."""
 
     inputs: ClassVar = {"q": Input(), "k": Input("kv_heads"), "v": Input("kv_heads")}
 
     def causal(self, q_BHTK: Tensor, k_BGTK: Tensor, v_BGTK: Tensor) -> Tensor:
-        """All tokens up to the query."""
+        """Attention to all tokens up to the query."""
         return exact(q_BHTK, k_BGTK, v_BGTK, causal=True)
 
     def at(self, position_BTP: Tensor, q_BHTK: Tensor, *kv: Tensor, some: bool = False) -> Tensor:
-        """Those at each query's positions, some of which may be none."""
+        """Attention to the tokens at each query's positions, some of which may be none."""
         return gathered(q_BHTK, kv, position_BTP, q_BHTK.shape[3] ** -0.5, some=some)
 
     def now(self, q_BHK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor) -> Tensor:
-        """All that is given, for one query."""
+        """Attention of one query to all given tokens."""
         return one_query(q_BHK, k_BGSK, v_BGSK)
 
 
 class Latents(nn.Module):
-    """Rows that all heads share, of a latent and a part that positions turn, as in `mla`.
+    """Rows shared by all heads, of a latent and a part rotated by position, as in `mla`.
 
-    The first queries have keys and values made for them; the others go to the rows as they are.
+    For the first queries, keys and values are expanded; the others use the rows as they are.
     """
 
     inputs: ClassVar = {"q": Input(width="query_width"), "latent": Input(None, "row_width")}
@@ -59,7 +59,7 @@ class Latents(nn.Module):
     def rotated(
         self, q_BHTK: Tensor, row_BTE: Tensor, turn: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, ...]:
-        """What a layer does to its projections, `turn` being that of their last numbers."""
+        """What a layer does to its projections; `turn` rotates their last dimensions."""
         width, C = self.up.key_HCN.shape[2], self.up.latent
         assert self.norm is not None
         q = q_BHTK[..., :width], turn(q_BHTK[..., width:])
@@ -94,9 +94,9 @@ def gathered(
     """softmax(scale q k^T) v over the rows of k and v at each query's positions, (B, H, T, E).
 
     The sources are k (B, G, S, E) and v (B, G, S, E), or one that is both. With `some`, a position
-    below 0 is none. A sink is one logit more, whose value is 0.
+    below 0 means none. A sink is an additional logit, whose value is 0.
     """
-    # Rows are picked: they have to lie in memory as (B, S, G, E).
+    # Rows are gathered, so they must be laid out in memory as (B, S, G, E).
     tensors = [x.transpose(1, 2).contiguous() for x in (q_BHTE, *sources)]
     learned = [x for x in (*tensors, sink_H) if x is not None and x.requires_grad]
     if torch.is_grad_enabled() and learned:
@@ -106,7 +106,7 @@ def gathered(
 
 
 class _Gathered(torch.autograd.Function):
-    """Gathers again in the backward, in place of keeping P rows for each query."""
+    """Gathers again in the backward pass instead of storing P rows for each query."""
 
     @staticmethod
     def forward(
@@ -149,7 +149,7 @@ def _mixed(
     sink_H: Tensor | None,
     tensors: Sequence[Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, E), and the log of the sum of exponentials (B, T, H, 1)."""
+    """The output (B, T, H, E), and the log-sum-exp (B, T, H, 1)."""
     q_BTHE, *sources = tensors
     out_BTHE = torch.empty_like(q_BTHE)
     sum_BTH1 = torch.empty_like(q_BTHE[..., :1], dtype=wide(q_BTHE).dtype)
@@ -166,9 +166,10 @@ def _mixed(
 def _pieces(
     position_BTP: Tensor, sources: Sequence[Tensor], *of_queries: Tensor, some: bool, held: int = 1
 ) -> Iterator[tuple[Any, ...]]:
-    """For some queries after others: their rows among those of all sequences, a mask of those that
-    there are, what is in these (N, G, P, E) of each source, and what there is of the queries
-    themselves, (N, G, R, ...) each. `held`: how many times what is taken is held at once.
+    """For one piece of the queries after another: the indices of their rows among those of all
+    sequences, a mask of the positions that exist, the rows (N, G, P, E) of each source, and the
+    queries' own tensors, (N, G, R, ...) each. `held`: how many copies of the rows are stored at
+    once.
     """
     B, T, P = position_BTP.shape
     S, G = sources[0].shape[1:3]

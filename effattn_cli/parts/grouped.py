@@ -1,9 +1,9 @@
-"""Products of rows that stand in groups, each group with a matrix of its own.
+"""Products of grouped rows, each group with its own matrix (grouped GEMM).
 
-torch's own grouped product takes no float64, nor float32 on fake tensors. These are operators, so
-that their loops may look at the ends of the groups: for autograd, fake tensors, counting and
-compiling they are one step of a known shape. They are declared piece by piece, since the first call
-of a `custom_op` imports the compiler, which takes seconds. Letters: R rows, E groups.
+torch's own grouped product supports neither float64 nor float32 on fake tensors. These are custom
+operators, so that their loops may read the ends of the groups: for autograd, fake tensors, counting
+and compiling they are one step of a known shape. They are registered one by one, since the first
+call of `custom_op` imports the compiler, which takes seconds. Letters: R rows, E groups.
 """
 
 from typing import Any

@@ -1,11 +1,12 @@
-"""Attention to near tokens one by one, and to far ones by means over ever longer groups.
+"""Attention to near tokens individually, and to far ones by means over increasingly long groups.
 
 Level l has groups of 2^l tokens, and blocks of C groups. At level 0 a query sees its own block and
-the blocks beside it; at level l what of the blocks beside its own no lower level has shown: each
-token once. A mean weighs as much as all tokens of its group. Levels are merged by log-sum-exp.
+both neighbours; at level l the parts of the neighbouring blocks that no lower level covers, so that
+each token is seen once. A mean weighs as much as all tokens of its group. Levels are merged by
+log-sum-exp.
 
-P pairs of sequence and head; M blocks of all levels on end, an empty one behind each level, and
-U = M C groups; F = P M; S = 3 C, the keys that a block looks at.
+P pairs of sequence and head; M blocks of all levels concatenated, with an empty one after each
+level, and U = M C groups; F = P M; S = 3 C, the keys that a block sees.
 """
 
 import math
@@ -27,7 +28,7 @@ from effattn_cli.parts.precision import wide
 def both_ways(
     q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None, *, block: int
 ) -> Tensor:
-    """Not causal: queries are means too, and what one gets is for all tokens of its group."""
+    """Not causal: queries are means too, and the output of one goes to all tokens of its group."""
     qkv = q_BHTK, k_BHTK, v_BHTK
     levels = _Levels.of(q_BHTK, valid_BT, block)
     if torch.is_grad_enabled() and any(x.requires_grad for x in qkv):
@@ -39,13 +40,13 @@ def both_ways(
 @dataclass(frozen=True)
 class _Levels:
     block: int
-    counts: tuple[Tensor, ...]  # of how many tokens a mean is, (1 or B, 1, T, 1) at each level
-    valid_BxTx: Tensor | None  # none where all are
+    counts: tuple[Tensor, ...]  # number of tokens in each mean, (1 or B, 1, T, 1) per level
+    valid_BxTx: Tensor | None  # None if all are real
     mask_MxCS: Tensor
 
     @classmethod
     def of(cls, q_BHTK: Tensor, valid_BT: Tensor | None, block: int) -> "_Levels":
-        """The last has two blocks at most, which see each other."""
+        """The last level has at most two blocks, which see each other."""
         ones_BT = q_BHTK.new_ones(1, q_BHTK.shape[2]) if valid_BT is None else valid_BT
         valid_BxTx = wide(ones_BT.to(q_BHTK.dtype))[:, None, :, None]
         counts = [even(valid_BxTx, block)]
@@ -56,7 +57,7 @@ class _Levels:
 
     @property
     def rows(self) -> list[slice]:
-        """Of each level in U."""
+        """The rows of each level in U."""
         rows, first = [], 0
         for count in self.counts:
             rows.append(slice(first, first + count.shape[2]))
@@ -64,7 +65,7 @@ class _Levels:
         return rows
 
     def pack(self, x_BHTK: Tensor) -> Tensor:
-        """The means of all levels, (C + F C + C, K): an empty block before all and one behind."""
+        """The means of all levels, (C + F C + C, K), with an empty block at both ends."""
         B, H, T, K = x_BHTK.shape
         groups, edge = self.rows[-1].stop + self.block, self.block
         flat = x_BHTK.new_empty(B * H * groups + 2 * edge, K)
@@ -78,7 +79,7 @@ class _Levels:
         return flat
 
     def apart(self, x_BHUE: Tensor) -> Tensor:
-        """With zeros between the levels."""
+        """Writes zeros between the levels."""
         for rows in self.rows:
             x_BHUE[:, :, rows.stop : rows.stop + self.block] = 0
         return x_BHUE
@@ -97,7 +98,7 @@ class _Levels:
         return (grad_BHTK + far).to(grad_BHUK.dtype)
 
     def shares(self, total_BHUx: Tensor) -> list[Tensor]:
-        """At each level but the last, what those above it have of it and them together."""
+        """At each level but the last, the share of the higher levels in it and them."""
         own = [total_BHUx[:, :, rows] + i * math.log(2) for i, rows in enumerate(self.rows)]
         shares, far = [], own.pop()
         for near in reversed(own):
@@ -108,26 +109,27 @@ class _Levels:
 
 
 def _pairs(x_BHTE: Tensor, block: int) -> Tensor:
-    """Sums of neighbours, an even number of blocks of them."""
+    """Sums of adjacent pairs, padded to an even number of blocks."""
     first, second = torch.unflatten(even(x_BHTE, 2 * block), 2, (-1, 2)).unbind(3)
     return first + second
 
 
 def _doubled(x_BHTE: Tensor, tokens: int) -> Tensor:
-    """What a group has, for each half of it."""
+    """Repeats the value of each group for both of its halves."""
     return x_BHTE.repeat_interleave(2, dim=2)[:, :, :tokens]
 
 
 def _mask(counts: Sequence[Tensor], block: int, like: Tensor) -> Tensor:
-    """To be added to the scores, (M, 1 or P, C, S): what is not there, or not for this level.
+    """Bias to add to the scores, (M, 1 or P, C, S): hides what is absent or not for this level.
 
-    The size of a whole group is added to the log-sum-exp of its level; here is what it has less.
+    The log size of a full group is added to the log-sum-exp of its level; here is the correction
+    for groups that are not full.
     """
     parts = [pad(count * 2.0**-level, (0, 0, 0, block)) for level, count in enumerate(counts)]
     part_BU = torch.cat(parts, dim=2).flatten(1)
     part_BMxS = pad(part_BU, (block, block)).unfold(1, 3 * block, block).unsqueeze(2)
     half_S = torch.arange(3 * block, device=like.device) * 2 // block
-    shown_CS = (half_S - half_S[block : 2 * block, None]).abs() < 2  # at the level below
+    shown_CS = (half_S - half_S[block : 2 * block, None]).abs() < 2  # covered by the level below
     is_mean_Mxx = torch.arange(part_BMxS.shape[1], device=like.device)[:, None, None]
     is_mean_Mxx = is_mean_Mxx * block >= counts[0].shape[2]
     mask_BMCS = part_BMxS.clamp(min=1e-9).log() + wide(hide(part_BMxS == 0, like))
@@ -138,7 +140,7 @@ def _mask(counts: Sequence[Tensor], block: int, like: Tensor) -> Tensor:
 
 
 def _windows(flat: Tensor, block: int) -> Tensor:
-    """Each block with those before and behind it, (F, S, K), a view."""
+    """Each block with the ones before and after it, (F, S, K), a view."""
     return flat.unfold(0, 3 * block, block).mT
 
 
@@ -170,7 +172,7 @@ class _BothWays(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Written out, piece by piece on a CPU: on so few keys fused kernels are no faster."""
+        """Unfused, in pieces on a CPU: with so few keys fused kernels are no faster."""
         *qkv, out_BHTK, total_BHUx = ctx.saved_tensors
         (B, H, T, _), levels = out_BHTK.shape, ctx.levels
         flats = [levels.pack(x) for x in qkv]
@@ -191,9 +193,9 @@ class _BothWays(torch.autograd.Function):
 def _spread(
     levels: _Levels, grad_BHTK: Tensor, out_BHTK: Tensor, total_BHUx: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The gradient of each level's output, (B, H, U, K), and its product with the whole output.
+    """The gradient of each level's output, (B, H, U, K), and its dot product with the whole output.
 
-    Both are as large as the level's share of the whole, and summed over the tokens of a group.
+    Both are scaled by the level's share of the whole, and summed over the tokens of a group.
     """
     grad, less = grad_BHTK, wide(grad_BHTK * out_BHTK).sum(-1, keepdim=True)
     grad_BHUK = levels.apart(grad.new_empty(*total_BHUx.shape[:3], grad.shape[3]))
@@ -209,7 +211,7 @@ def _spread(
 
 
 def _look_back(own: Sequence[Tensor], rows: Sequence[Tensor], mask: Tensor) -> None:
-    """Writes the gradients of what queries looked at, the last three of `rows`, each (P, U, K)."""
+    """Writes the gradients of q, k and v at all levels, the last of `rows`, each (P, U, K)."""
     grad, less_PUx, total_PUx, of_q, of_k, of_v = rows
     (P, _, K), C, scale = grad.shape, mask.shape[2], grad.shape[2] ** -0.5
     q_FCK, grad_FCK = own[0][C:-C].view(-1, C, K) * scale, grad.reshape(-1, C, K)

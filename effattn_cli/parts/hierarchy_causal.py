@@ -1,9 +1,10 @@
-"""Hierarchical attention, causal: near tokens one by one, far ones by means over longer groups.
+"""Causal hierarchical attention: near tokens individually, far ones by means over longer groups.
 
-Queries are tokens, for a mean of them would know of later ones, and see means of complete groups
-only. Level l has groups of 2^l tokens, and blocks of C groups. At level 0 a query sees its own
-block up to itself and the block before; at level l what of the block before its own no lower level
-has shown: each token once. A mean weighs as much as all tokens of its group.
+Queries are tokens, because a mean of queries would leak later ones, and see means of complete
+groups only. Level l has groups of 2^l tokens, and blocks of C groups. At level 0 a query sees its
+own block up to itself and the block before; at level l the part of the block before its own that no
+lower level covers, so that each token is seen once. A mean weighs as much as all tokens of its
+group.
 """
 
 import math
@@ -22,7 +23,7 @@ from effattn_cli.parts.precision import wide
 
 
 def backwards(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, *, block: int) -> Tensor:
-    """Padding trails: no real query sees it."""
+    """Padding is on the right, so no real query sees it."""
     T = q_BHTK.shape[2]
     q, k, v = (even(x, block).transpose(1, 2) for x in (q_BHTK, k_BHTK, v_BHTK))
     parts, keys = _parts(q.shape[1], block, q)
@@ -35,7 +36,7 @@ def backwards(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, *, block: int) -> 
 
 
 def _pyramid(x_BTHK: Tensor, lengths: Sequence[int]) -> Tensor:
-    """The means of each level on end, so many as are complete."""
+    """The means of each level concatenated, as many as are complete."""
     levels = [x_BTHK]
     for length in lengths[1:]:
         fine = wide(levels[-1][:, : 2 * length])
@@ -45,9 +46,9 @@ def _pyramid(x_BTHK: Tensor, lengths: Sequence[int]) -> Tensor:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows of queries and rows of keys, both cut into `blocks`: each looks at its own.
+    """Rows of queries and rows of keys, both cut into `blocks`, which see their counterparts.
 
-    `shift` is the logarithm of how many tokens a key stands for.
+    `shift` is the log of how many tokens a key stands for.
     """
 
     q: slice
@@ -64,7 +65,7 @@ class _Part:
 
 
 def _parts(tokens: int, block: int, like: Tensor) -> tuple[tuple[_Part, ...], list[int]]:
-    """What looks at what, and how many keys each level has; the first has every query."""
+    """Which rows see which keys, and how many keys each level has; the first has every query."""
     everything, lengths = slice(0, tokens), [tokens]
     parts = [_Part(everything, everything, tokens // block, causal=True)]
     if tokens > block:
@@ -101,7 +102,7 @@ class _Backwards(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         tensors = grads[0], *ctx.saved_tensors
-        if pieces_pay(tensors[0]):  # on so few keys a CPU is slower in half types
+        if pieces_pay(tensors[0]):  # with so few keys a CPU is slower in half types
             tensors = tuple(map(wide, tensors))
         grad_BTHK, q, k, v, out_BTHK, total_BTHx = tensors
         totals = [torch.zeros_like(x) for x in (q, k, v)]
@@ -122,8 +123,8 @@ class _Backwards(torch.autograd.Function):
 
 
 def _merged(parts: Sequence[_Part], q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, K) and the log of the sum of exponentials (B, T, H, 1)."""
-    out_BTHK = total_BTHx = q  # until the first part
+    """The output (B, T, H, K) and the log-sum-exp (B, T, H, 1)."""
+    out_BTHK = total_BTHx = q  # overwritten by the first part
     for i, part in enumerate(parts):
         folded = part.fold(q, part.q), part.fold(k, part.k), part.fold(v, part.k)
         out, log_sum = fused.forward(

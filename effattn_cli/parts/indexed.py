@@ -1,8 +1,8 @@
-"""A cheap index that finds the few tokens, or blocks of tokens, which a query attends.
+"""A cheap index that selects the few tokens, or blocks of tokens, to which a query attends.
 
-Its scores are made for some queries at a time, and only the positions of the highest stay.
+Scores are computed for some queries at a time, and only the positions of the highest are stored.
 
-P positions of a query. I heads of the index, W their width, one key for all of them. Z blocks.
+P positions of a query. I heads of the index, W their width, with one key shared by all. Z blocks.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from effattn_cli.parts.rotary import Rotary, angles, turned
 from effattn_cli.parts.rows import rows_at_once
 from effattn_cli.parts.selected import BlockCache
 
-BELOW = 2.0**-50  # how much less a score counts with each position, as a part of it
-NOTHING = 1e-36  # the least size of a score for that: zeros differ too, and float32 holds it
+BELOW = 2.0**-50  # a score is reduced by this fraction per position, to break ties
+NOTHING = 1e-36  # minimum magnitude for that, so that zeros differ too; float32 can represent it
 
 
 class Unlearned(nn.Linear):
     """A linear map of an index, whose weight is a buffer.
 
-    What it gives only ranks keys, and a rank has no gradient. Models teach an index by a loss of
-    its own, the divergence from dense attention, and detach it from the task's.
+    Its output only ranks keys, and ranks have no gradient. Models train an index with a separate
+    loss, the divergence from dense attention, and detach it from the task's loss.
     """
 
     def __init__(self, dim: int, out: int) -> None:
@@ -39,7 +39,7 @@ class Unlearned(nn.Linear):
 
 
 def as_buffers(module: nn.Module) -> None:
-    """Makes the parameters buffers, which are saved as before."""
+    """Turns the parameters into buffers, which are saved as before."""
     for part in module.modules():
         for name, weight in list(part.named_parameters(recurse=False)):
             delattr(part, name)
@@ -47,7 +47,7 @@ def as_buffers(module: nn.Module) -> None:
 
 
 def with_index(made: dict[str, nn.Module]) -> dict[str, nn.Module]:
-    """Projections of which those of an index, whose names begin so, learn nothing."""
+    """The projections, with those of an index (named `index...`) not trained."""
     linear = {name: part for name, part in made.items() if name.startswith("index")}
     return made | {
         name: Unlearned(part.in_features, part.out_features)
@@ -57,9 +57,9 @@ def with_index(made: dict[str, nn.Module]) -> dict[str, nn.Module]:
 
 
 class Indexed(Rotary):
-    """A variant with inputs for an index, whose names begin so; their projections learn nothing.
+    """A variant with inputs for an index, named `index...`, whose projections are not trained.
 
-    A variant sets how many numbers of the index are rotated by their positions, as `index_turned`,
+    A variant sets `index_turned`, how many dimensions of the index are rotated by their position,
     before it calls the base class's constructor.
     """
 
@@ -78,12 +78,12 @@ class Indexed(Rotary):
         return with_index(super().make_projections(dim))
 
     def parted(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """What is attended, and the index: its inputs come last."""
+        """The inputs that are attended to, and those of the index, which come last."""
         number = sum(not name.startswith("index") for name in self.inputs)
         return inputs[:number], inputs[number:]
 
     def turn_index(self, x: Tensor, first: int, step: int = 1) -> Tensor:
-        """(..., T, W): the rows of every `step`-th token from position `first` on."""
+        """Rotates (..., T, W), the rows of every `step`-th token from position `first` on."""
         if not self.index_turned:
             return x
         at = slice(first, first + (x.shape[-2] - 1) * step + 1, step)
@@ -91,10 +91,11 @@ class Indexed(Rotary):
 
 
 def highest(score_xS: Tensor, count: int) -> Tensor:
-    """The positions of the highest scores, in no order; of equal scores, the first.
+    """The positions of the highest scores, in no particular order; ties go to the first.
 
-    Each score is made a little less than an equal one before it. Where few of many are wanted, the
-    best of every so many are compared first: what is not below the highest of these has all.
+    Each score is made slightly smaller than an equal one before it. If few of many are wanted, the
+    maxima of groups of scores are compared first: the groups with the highest maxima contain all of
+    them.
     """
     S = score_xS.shape[-1]
     if not count:
@@ -117,14 +118,15 @@ def highest(score_xS: Tensor, count: int) -> Tensor:
 def choose(count: int, q_BITW: Tensor, k_BZW: Tensor, weight_BIT: Tensor, ratio: int = 1) -> Tensor:
     """The keys for which sum_i weight_i relu(q_i k) is highest, (B, T', P).
 
-    Query t sees the keys below (t + 1) // ratio. Those are taken that see more than `count`.
+    Query t sees the keys below (t + 1) // ratio. Only queries that see more than `count` keys are
+    included.
     """
     T, chosen = q_BITW.shape[2], []
     q_BTIW, weight_BTI = wide(q_BITW.transpose(1, 2)), wide(weight_BIT.transpose(1, 2))
     k_BZW, step = wide(k_BZW), rows_at_once(q_BITW, k_BZW.shape[1])
     for first in range(ratio * (count + 1) - 1, T, step):
         at = slice(first, min(first + step, T))
-        sure, seen = (first + 1) // ratio, at.stop // ratio  # of the first query, and of the last
+        sure, seen = (first + 1) // ratio, at.stop // ratio  # for the first and the last query
         score_BCZ = _scores(q_BTIW[:, at], k_BZW[:, :seen], weight_BTI[:, at])
         seen_C1 = torch.arange(first + 1, at.stop + 1, device=score_BCZ.device)[:, None] // ratio
         later_CZ = torch.arange(sure, seen, device=score_BCZ.device) >= seen_C1
@@ -141,7 +143,7 @@ def choose_now(count: int, q_BIW: Tensor, k_BSW: Tensor, weight_BI: Tensor) -> T
 
 
 def _scores(q_BTIW: Tensor, k_BSW: Tensor, weight_BTI: Tensor) -> Tensor:
-    """(B, T, S). Scales would change no choice."""
+    """(B, T, S). Scaling would not change the selection."""
     each_BTIS = _products(q_BTIW, k_BSW).relu_()
     return (weight_BTI.unsqueeze(2) @ each_BTIS).squeeze(2)
 
@@ -150,10 +152,10 @@ def _scores(q_BTIW: Tensor, k_BSW: Tensor, weight_BTI: Tensor) -> Tensor:
 def choose_blocks(
     score: Callable[[Tensor, int], Tensor], q_BITW: Tensor, *, block: int, count: int
 ) -> Tensor:
-    """Which blocks before its own have the highest scores for a query, (B, G, T, N).
+    """The blocks before its own that score highest for each query, (B, G, T, N).
 
-    Queries are those from block `count` + 1 on; those before see all there is. `score` takes some
-    of them, and how many blocks to score, (B, G, C, Z).
+    Queries are those from block `count` + 1 on; earlier ones see everything. `score` takes some of
+    them and the number of blocks to score, and returns (B, G, C, Z).
     """
     chosen, device = [], q_BITW.device
     first = (count + 1) * block
@@ -169,24 +171,24 @@ def choose_blocks(
 
 
 def best_token(key_BSW: Tensor, block: int, q_BITW: Tensor, blocks: int) -> Tensor:
-    """The highest score q k in each of the first so many blocks, (B, I, T, Z)."""
+    """The highest score q k within each of the first `blocks` blocks, (B, I, T, Z)."""
     each_BITS = _products(q_BITW, key_BSW[:, : blocks * block])
     return each_BITS.unflatten(3, (-1, block)).amax(4)
 
 
 def best_mean(mean_BZW: Tensor, q_BITW: Tensor, blocks: int) -> Tensor:
-    """sum_i relu(q_i mean) of each of the first so many blocks, for all alike, (B, 1, T, Z)."""
+    """sum_i relu(q_i mean) for each of the first `blocks` blocks, shared by all, (B, 1, T, Z)."""
     return _products(q_BITW, mean_BZW[:, :blocks]).relu_().sum(1, keepdim=True)
 
 
 def _products(q_BITW: Tensor, k_BSW: Tensor) -> Tensor:
-    """(B, I, T, S), in float32 at least: rounding could change a choice."""
+    """(B, I, T, S), in at least float32: rounding could change the selection."""
     return (wide(q_BITW).flatten(1, 2) @ wide(k_BSW).mT).unflatten(1, q_BITW.shape[1:3])
 
 
 @dataclass(frozen=True)
 class IndexedBlocks:
-    """What decoding keeps: keys and values in blocks, and the index's key of every token."""
+    """Decoding state: keys and values in blocks, and the index key of every token."""
 
     cache: BlockCache
     index_BRW: Tensor

@@ -1,6 +1,6 @@
-"""Means over segments: a sequence cut into S runs whose lengths differ by one token at most.
+"""Segment means: a sequence is cut into S segments whose lengths differ by at most one token.
 
-Only real tokens are cut, each sequence on its own, so that padding moves no border. Of n tokens
+Only real tokens are cut, each sequence separately, so that padding moves no boundary. Of n tokens
 the first n mod S segments have one more than the rest; with n < S only the first n have any.
 """
 

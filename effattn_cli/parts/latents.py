@@ -1,4 +1,4 @@
-"""Transformer layers on latents: a few vectors that work in place of all tokens."""
+"""Transformer layers on latents: a few vectors that are processed instead of all tokens."""
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class LatentLayer(nn.Module):
 
 
 def last_places(count: int, x_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
-    """The positions (B, M) of the last real tokens, at most so many; (1, M) where all are real."""
+    """The positions (B, M) of the last `count` real tokens, or fewer; (1, M) if all are real."""
     T = x_BTD.shape[1]
     position_M = torch.arange(min(count, T), device=x_BTD.device)
     if valid_BT is None:

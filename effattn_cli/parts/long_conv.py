@@ -1,6 +1,6 @@
-"""Causal convolutions with filters as long as the sequence, by Fourier transforms.
+"""Causal convolutions with filters as long as the sequence, by FFT.
 
-C channels, W units and E features of the network that gives the filters.
+C channels, W units and E features of the network that generates the filters.
 """
 
 import math
@@ -14,25 +14,25 @@ from torch.nn.functional import linear
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.precision import wide
 
-CACHED = 2**18  # numbers of padded channels at a time that stay in the caches of a CPU
-NARROWEST = 16  # channels: of fewer, a row of memory is read for nothing
+CACHED = 2**18  # elements of padded channels per piece, so that they fit in a CPU's caches
+NARROWEST = 16  # channels; with fewer, some of the memory that is read would go unused
 SLOW, FAST = (math.log(100) / share for share in (1.5, 0.3))  # a window is 1/100 after that share
 
 
-# Inductor has no code for complex numbers.
+# Inductor does not compile complex numbers.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def long_convolution(u_BTC: Tensor, h_CT: Tensor) -> Tensor:
-    """y_t = sum over s <= t of h_(t - s) u_s, for each channel, in float32 at least.
+    """y_t = sum over s <= t of h_(t - s) u_s, for each channel, in at least float32.
 
-    By transforms of twice the length or little more: N log N operations a channel. Their rounding
-    goes everywhere: an output changes with later tokens, as far as rounding goes.
+    By FFTs of at least twice the length: N log N operations per channel. Their rounding errors
+    spread everywhere, so an output can depend on later tokens, up to rounding.
     """
     convolve: Any = _Long.apply
     return convolve(u_BTC, h_CT)
 
 
 class _Long(torch.autograd.Function):
-    """Keeps the inputs, not their spectra, which are four times as large."""
+    """Saves the inputs, not their spectra, which are four times as large."""
 
     @staticmethod
     def forward(ctx: Any, u_BTC: Tensor, h_CT: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def _channels_first(x_BTC: Tensor) -> Tensor:
     x_BTC = wide(x_BTC)
     if not pieces_pay(x_BTC):
         return x_BTC.mT.contiguous()
-    # A sequence at a time: of whole matrices only, a CPU makes the transpose by blocks.
+    # One sequence at a time: a CPU transposes in blocks only for whole matrices.
     x_BCT = x_BTC.new_empty(x_BTC.mT.shape)
     for out_CT, x_TC in zip(x_BCT, x_BTC.contiguous(), strict=True):
         out_CT.copy_(x_TC.mT)
@@ -72,14 +72,14 @@ def _channels_first(x_BTC: Tensor) -> Tensor:
 
 
 def _pieces(x_BTC: Tensor, size: int) -> list[slice]:
-    """The channels to work on at a time."""
+    """The channels to process at a time."""
     B, _, C = x_BTC.shape
     piece = max(NARROWEST, CACHED // (B * size)) if pieces_pay(x_BTC) else C
     return [slice(at, at + piece) for at in range(0, C, piece)]
 
 
 def transform_length(tokens: int) -> int:
-    """The least even length of twice the tokens or more that has small factors only."""
+    """The smallest even length of at least twice the tokens that has only small prime factors."""
     return min(
         factor << max(1, (-(-2 * tokens // factor) - 1).bit_length())
         for factor in (1, 3, 5, 9, 15, 27, 45)
@@ -87,10 +87,10 @@ def transform_length(tokens: int) -> int:
 
 
 class ImplicitFilter(nn.Module):
-    """A filter that a network gives, tap by tap, and the share of the input that goes past it.
+    """A filter generated tap by tap by a network, and the direct path from input to output.
 
-    h_t = f(t) exp(-c t / L), and h_0 more by d. f is of t / L and of the cosines and sines of
-    2 pi j t / L for j below J; its hidden layers end in a sine.
+    h_t = f(t) exp(-c t / L), with d added to h_0. f is a function of t / L and of the cosines and
+    sines of 2 pi j t / L for j below J; its hidden layers end in a sine.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ImplicitFilter(nn.Module):
         self.direct_C = nn.Parameter(torch.randn(channels))
 
     def forward(self, tokens: int) -> Tensor:
-        """The first taps, (C, T), in float32 at least."""
+        """The first `tokens` taps, (C, T), in at least float32."""
         like: Any = {"dtype": wide(self.direct_C).dtype, "device": self.direct_C.device}
         at_T1 = torch.arange(tokens, **like).unsqueeze(1)
         angle_TJ = at_T1 * (torch.arange(self.waves, **like) * (2 * math.pi / self.longest))

@@ -1,10 +1,10 @@
 """One softmax over keys that are reached in several ways, merged by log-sum-exp.
 
-A part is a set of queries and the keys that they look at, folded so that one fused call does it.
-The parts of a query hold different keys. With o_p and l_p the output and log-sum-exp of part p,
-o = sum_p e^(l_p - l) o_p and l = log sum_p e^(l_p). Scores are never held: forward and backward
-run torch's fused kernels, and the kernels' backward given the merged o and l gives the gradient of
-the whole. Tensors are (B, T, H, E) in memory, where each fold is a view.
+A part is a set of queries and the keys that they see, folded so that one fused call computes it.
+The parts of a query have different keys. With o_p and l_p the output and log-sum-exp of part p,
+o = sum_p e^(l_p - l) o_p and l = log sum_p e^(l_p). Scores are never materialised: forward and
+backward run torch's fused kernels, and the kernels' backward, given the merged o and l, returns the
+gradient of the whole. Tensors are (B, T, H, E) in memory, where each fold is a view.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,17 @@ from torch import Tensor
 from effattn_cli.parts import fused
 
 Source = tuple[Tensor, Tensor]  # keys and values (B, H, S, K)
-Span = tuple[int, int | None]  # from the first to below the second, as in a slice
+Span = tuple[int, int | None]  # start and end, as in a slice
 ALL: Span = (0, None)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows `q` of the queries look at rows `k` of a source.
+    """Rows `q` of the queries see rows `k` of a source.
 
-    Both are cut into `blocks` on end, each by itself, and these into `columns`, every so manieth
-    token by itself. What is left in order may be `causal`, or add a `mask` to its scores.
+    Both are cut into consecutive `blocks`, which see only their counterparts, and each of these
+    into `columns` of every `columns`-th token. The remaining axis may be `causal`, or have a `mask`
+    added to its scores.
     """
 
     q: Span = ALL
@@ -44,14 +45,14 @@ class Part:
         return folded.transpose(1, 2)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """softmax(q k^T / sqrt K) v of what is folded, and the log-sum-exp of each row."""
+        """softmax(q k^T / sqrt K) v of folded inputs, and the log-sum-exp of each row."""
         scale = q.shape[-1] ** -0.5
         return fused.forward(q, k, v, self.mask, causal=self.causal, scale=scale)
 
     def gradients(
         self, q: Tensor, grad: Tensor, out: Tensor, log_sum1: Tensor, k: Tensor, v: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Those of q, k and v, given the output and the log-sum-exp of all parts."""
+        """The gradients of q, k and v, given the output and the log-sum-exp of all parts."""
         scale, log_sum = q.shape[-1] ** -0.5, log_sum1.squeeze(-1)
         return fused.backward(
             grad, q, k, v, out, log_sum, self.mask, causal=self.causal, scale=scale
@@ -66,7 +67,7 @@ def union(
 ) -> Tensor:
     """softmax(q k^T / sqrt K) v over the keys of all parts. The first part has every query.
 
-    With a sink, each head has one logit more, whose value is 0: it takes up weight, and gives
+    With a sink, each head has an additional logit, whose value is 0: it takes weight and adds
     nothing.
     """
     tensors = [x.transpose(1, 2) for x in (q_BHTK, *(x for source in sources for x in source))]
@@ -104,10 +105,10 @@ class _Union(torch.autograd.Function):
 
 
 def hide(lost: Tensor, like: Tensor) -> Tensor:
-    """A mask to be added to scores: nothing where `lost` is False, and where True next to -inf.
+    """A mask to add to scores: 0 where `lost` is False, close to -inf where it is True.
 
-    Finite, so that a query with nothing to see gets no NaN; half the lowest number, so that a
-    score can be added to it.
+    Finite, so that a query with nothing to see gets no NaN; half the lowest number, so that a score
+    can be added to it.
     """
     mask = torch.zeros(lost.shape, dtype=like.dtype, device=like.device)
     return mask.masked_fill(lost, torch.finfo(like.dtype).min / 2)
@@ -116,8 +117,8 @@ def hide(lost: Tensor, like: Tensor) -> Tensor:
 def merged(
     parts: Sequence[Part], sink_H: Tensor | None, tensors: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, K) and the log of the sum of exponentials (B, T, H, 1)."""
-    out_BTHK = sum_BTH1 = tensors[0]  # until the first part
+    """The output (B, T, H, K) and the log-sum-exp (B, T, H, 1)."""
+    out_BTHK = sum_BTH1 = tensors[0]  # overwritten by the first part
     for i, part in enumerate(parts):
         at = 1 + 2 * part.source
         k, v = (part.fold(x, part.k) for x in tensors[at : at + 2])
@@ -134,26 +135,26 @@ def merged(
 
 
 def take_in(out: Tensor, log_sum: Tensor, more: Tensor, more_log_sum: Tensor) -> None:
-    """Makes an output and its log-sum-exp (..., 1) those of its keys and some more, in place."""
+    """Merges further keys into an output and its log-sum-exp (..., 1), in place."""
     out.lerp_(more, torch.sigmoid(more_log_sum - log_sum).to(out.dtype))
     log_sum.copy_(torch.logaddexp(log_sum, more_log_sum))
 
 
 def with_sink(out_BTHK: Tensor, sum_BTH1: Tensor, sink_H: Tensor) -> tuple[Tensor, Tensor]:
-    """The same with one logit more, whose value is 0; writes into the output."""
+    """Adds a logit whose value is 0; writes into the output."""
     both_BTH1 = torch.logaddexp(sum_BTH1, sink_H[:, None].to(sum_BTH1.dtype))
     return out_BTHK.mul_((sum_BTH1 - both_BTH1).exp_().to(out_BTHK.dtype)), both_BTH1
 
 
 def of_sink(sink_H: Tensor, grad_BTHK: Tensor, out_BTHK: Tensor, sum_BTH1: Tensor) -> Tensor:
-    """The gradient of the sinks: a value of 0 in place of the mean, by the sink's weight."""
+    """The gradient of the sinks: a value of 0 replaces the mean, by the sink's weight."""
     weight_BTH = (sink_H - sum_BTH1.squeeze(-1)).exp()
     grad_H: Tensor = -(weight_BTH * (grad_BTHK * out_BTHK).sum(-1)).sum((0, 1))
     return grad_H.to(sink_H.dtype)
 
 
 def added(total: Tensor | None, like_BTHE: Tensor, rows: Span, folded: Tensor) -> Tensor:
-    """A part's gradient added to its rows."""
+    """Adds a part's gradient to its rows."""
     if total is None and rows == ALL:
         return folded.transpose(1, 2).reshape(like_BTHE.shape)
     total = torch.zeros_like(like_BTHE) if total is None else total

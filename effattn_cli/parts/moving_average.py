@@ -1,7 +1,7 @@
-"""A damped moving average of several numbers a channel, over the tokens so far.
+"""Several damped moving averages per channel, over the tokens so far.
 
-C channels (twice D where it runs both ways), S numbers of each, L tokens of a chunk, Z chunks,
-X chunks of all sequences.
+C channels (twice D if bidirectional), S averages per channel, L tokens of a chunk, Z chunks, X
+chunks of all sequences.
 """
 
 from typing import Any
@@ -13,14 +13,14 @@ from torch.nn.functional import pad, silu
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.precision import wide
 
-CHUNK = 32  # tokens whose products with each other are formed; more cost more, fewer have more sums
+CHUNK = 32  # tokens of a chunk; larger ones cost more products, smaller ones more running sums
 
 
 class MovingAverage(nn.Module):
     """y_t = silu(eta m_t / sqrt S + omega x_t), m_t = alpha beta x_t + (1 - alpha delta) m_(t-1).
 
-    alpha and delta are between 0 and 1. Not causal, there is a second one from the end to the
-    token, with weights of its own, and both are added.
+    alpha and delta are between 0 and 1. If not causal, a second average runs from the end to the
+    token, with separate weights, and both are added.
     """
 
     def __init__(self, dim: int, size: int, *, causal: bool) -> None:
@@ -35,9 +35,9 @@ class MovingAverage(nn.Module):
         self.omega_D = nn.Parameter(torch.randn(dim))
 
     def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """(B, T, D); what is not real counts as 0. Within, it is in float32 at least."""
+        """(B, T, D); padding counts as 0. Computed in at least float32."""
         (B, T, D), x = x_BTD.shape, wide(x_BTD)
-        if valid_BT is not None and not self.causal:  # padding trails
+        if valid_BT is not None and not self.causal:  # if causal, right padding has no effect
             x = x * valid_BT.unsqueeze(2)
         x_CBT = _transposed(x.flatten(0, 1)).view(D, B, T)
         if self.causal:
@@ -49,7 +49,7 @@ class MovingAverage(nn.Module):
         return silu(torch.addcmul(y_BTD, x, wide(self.omega_D))).to(x_BTD.dtype)
 
     def step(self, x_BD: Tensor, m_BDS: Tensor) -> tuple[Tensor, Tensor]:
-        """The average at a token, and its numbers."""
+        """The output at a token, and its averages."""
         lost_CS, enter_CS, leave_CS = self._rates()
         x = wide(x_BD)
         m_BDS = torch.addcmul(m_BDS - m_BDS * lost_CS, x.unsqueeze(2), enter_CS)
@@ -57,15 +57,15 @@ class MovingAverage(nn.Module):
         return silu(y_BD).to(x_BD.dtype), m_BDS
 
     def _rates(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The share of the numbers that a token takes away, what it adds, and what leaves them."""
+        """The decay, input and readout coefficients of the averages."""
         alpha_CS = wide(self.alpha_CS).sigmoid()
         lost_CS = alpha_CS * wide(self.delta_CS).sigmoid()
-        lost_CS = lost_CS.clamp(max=1 - 1e-6)  # the rest has a logarithm
+        lost_CS = lost_CS.clamp(max=1 - 1e-6)  # the rest needs a logarithm
         return lost_CS, alpha_CS * wide(self.beta_CS), wide(self.eta_CS) * self.size**-0.5
 
     def _averaged(self, x_CBT: Tensor) -> Tensor:
-        """(C, B, T) up to a multiple of L: within chunks a matrix for each channel, the sum of all
-        tokens before in its S numbers.
+        """(C, B, T), padded to a multiple of L: within a chunk by one matrix per channel, and all
+        earlier tokens through their S averages.
         """
         C, B, T = x_CBT.shape
         L = min(CHUNK, T)
@@ -73,7 +73,7 @@ class MovingAverage(nn.Module):
         x_CXL = x_CBT.view(C, -1, L)
         lost_CS, enter_CS, leave_CS = (rate.unsqueeze(2) for rate in self._rates())
         age_P = torch.arange(L + 1, dtype=x_CBT.dtype, device=x_CBT.device)
-        left_CSP = torch.exp(torch.log1p(-lost_CS) * age_P)  # after so many tokens
+        left_CSP = torch.exp(torch.log1p(-lost_CS) * age_P)  # after that many tokens
         taps_C1L = (enter_CS * leave_CS).mT @ left_CSP[..., :L]
         new_CXS = x_CXL @ (enter_CS * left_CSP[..., :L]).flip(2).mT
         before_CXS = _before(torch.unflatten(new_CXS, 1, (B, -1)), left_CSP[..., L]).flatten(1, 2)
@@ -82,7 +82,7 @@ class MovingAverage(nn.Module):
 
 
 def _transposed(x: Tensor) -> Tensor:
-    """In memory. Of a whole matrix a CPU makes the transpose by blocks."""
+    """Transposed in memory. A CPU transposes in blocks only for whole matrices."""
     transpose: Any = _Transpose.apply if torch.is_grad_enabled() else _made_transposed
     return transpose(x)
 
@@ -92,7 +92,7 @@ def _made_transposed(x: Tensor) -> Tensor:
 
 
 class _Transpose(torch.autograd.Function):
-    """With a gradient in memory too: products of many small matrices are slow without."""
+    """Transposes the gradient in memory too: otherwise many small matrix products are slow."""
 
     @staticmethod
     def forward(_: Any, x: Tensor) -> Tensor:
@@ -106,13 +106,13 @@ class _Transpose(torch.autograd.Function):
 def _shifted(taps_C1L: Tensor) -> Tensor:
     """The matrix that convolves a chunk: row j holds the taps from position j on, (C, L, L)."""
     C, _, L = taps_C1L.shape
-    # Rows with L zeros behind them, read as rows one shorter: each begins one position later.
+    # Rows followed by L zeros, read as rows one shorter: each starts one position later.
     rows_CLM = pad(taps_C1L.expand(-1, L, -1), (0, L))
     return rows_CLM.flatten(1)[:, :-L].view(C, L, 2 * L - 1)[..., :L]
 
 
 def _before(new_CBZS: Tensor, keep_CS: Tensor) -> Tensor:
-    """What is there before each chunk, of what each adds and the share of the rest it keeps."""
+    """The state before each chunk, from what each chunk adds and the fraction it keeps."""
     keep_C1S = keep_CS.unsqueeze(1)
     if pieces_pay(new_CBZS):
         before = [torch.zeros_like(new_CBZS[:, :, 0])]

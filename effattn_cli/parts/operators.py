@@ -1,5 +1,5 @@
-"""Functions that some engines have as one operator: while a graph is exported for such an engine
-they stand in it by name, and else they are what they are.
+"""Functions that some engines provide as one operator: in a graph exported for such an engine they
+are called by name, and otherwise they run as written.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ _kept = False
 
 
 def operator(*indices: int) -> Callable[[Function], Function]:
-    """Marks a function of tensors whose result is shaped as the argument at that place; of several
-    places, its results are, in order.
+    """Marks a function of tensors whose result has the shape of the argument at this index; with
+    several indices, it has several results, in order.
     """
 
     def mark(function: Function) -> Function:
@@ -35,8 +35,8 @@ def operator(*indices: int) -> Callable[[Function], Function]:
 
 @contextlib.contextmanager
 def kept() -> Iterator[Mapping[str, Any]]:
-    """In this context they are called by name; gives torch's operators of all that are loaded."""
-    global _kept  # noqa: PLW0603  of the whole process, which exports one graph
+    """Within this context they are called by name; yields torch's operators for all of them."""
+    global _kept  # noqa: PLW0603  per process, which exports one graph
     named = {function.__name__: _named(function) for function in _marked}
     _kept = True
     try:

@@ -1,4 +1,4 @@
-"""Gates on what attention gives, before its last projection (arXiv:2505.06708)."""
+"""Gates on the output of attention, before the output projection (arXiv:2505.06708)."""
 
 from typing import Literal
 
@@ -8,12 +8,12 @@ from torch.nn.functional import softplus
 
 from effattn_cli.attention import Unsupported
 
-#: A sigmoid for each channel, a sigmoid for each head, or a softplus for each head.
+#: A sigmoid per channel, a sigmoid per head, or a softplus per head.
 Gate = Literal["element", "head", "softplus"]
 
 
 def width(gate: str, head_width: int) -> int | None:
-    """Of a gate's input: as wide as a head, or a number for each head.
+    """The width of a gate's input: that of a head, or None for one number per head.
 
     Raises:
         Unsupported: there is no such gate.
@@ -24,6 +24,6 @@ def width(gate: str, head_width: int) -> int | None:
 
 
 def gated(gate: str, y: Tensor, x: Tensor) -> Tensor:
-    """`y`, of which the gate's input `x` lets a share through."""
+    """`y`, multiplied by a gate computed from `x`."""
     share = softplus(x) if gate == "softplus" else torch.sigmoid(x)
     return y * (share if gate == "element" else share.unsqueeze(-1))

@@ -1,5 +1,6 @@
-"""What layers with a matrix of a state a head have in common: projections with short convolutions,
-gates of their own activation, a normed and gated output, and what decoding keeps.
+"""What recurrent layers with a matrix-valued state per head share: projections with short
+convolutions, gates with their own activations, a normalised and gated output, and the decoding
+state.
 """
 
 import math
@@ -19,7 +20,7 @@ from effattn_cli.parts.short_conv import ShortConv
 
 @dataclass(frozen=True)
 class Memory:
-    """The state of each head in float32, and what the short convolutions have seen last."""
+    """The state of each head in float32, and the last inputs of the short convolutions."""
 
     matrix_BHKV: Tensor
     length: int = 0  # tokens so far
@@ -30,19 +31,19 @@ class Memory:
 
 
 class Recurrent(Decodable[Memory]):
-    """Inputs are projected and then `activated`. A variant gives `attend` and `step`."""
+    """Inputs are projected and then `activated`. A variant defines `attend` and `step`."""
 
-    horizon = 2 * CHUNK  # every step is like the one before; the forward goes by chunks
+    horizon = 2 * CHUNK  # all steps do the same work; the forward pass goes by chunks
 
     def activated(self, name: str, y: Tensor) -> Tensor:  # noqa: ARG002
-        """A projection, with its axes of heads and width, as the core takes it."""
+        """Converts a projection, with its axes of heads and width, to what the core takes."""
         return y
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         return self._finished({name: self.projections[name](x_BTD) for name in self.projected})
 
     def derived(self, made: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The projections, with the inputs that are made of them added."""
+        """The projections, plus the inputs that are derived from them."""
         return made
 
     def _finished(self, made: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
@@ -51,7 +52,7 @@ class Recurrent(Decodable[Memory]):
 
     @property
     def state_shape(self) -> tuple[int, int, int]:
-        """Heads, and the widths of keys and values."""
+        """The number of heads, and the widths of keys and values."""
         return self.heads, self.head_dim, self.value_dim
 
     def init_state(self, batch: int, context: int) -> Memory:
@@ -60,7 +61,7 @@ class Recurrent(Decodable[Memory]):
 
 
 class Convolved(Recurrent):
-    """Some of the inputs pass a short causal convolution, side by side, before all else."""
+    """Some of the inputs first pass a short causal convolution, concatenated."""
 
     convolved: ClassVar[tuple[str, ...]]
     convolution_bias: ClassVar[bool] = False
@@ -121,11 +122,11 @@ class Convolved(Recurrent):
 
 
 class Decay(nn.Module):
-    """The logarithm of a decay from a projection: -e^A softplus(x + b), with A and b learned.
+    """The log of a decay from a projection: -e^A softplus(x + b), with learned A and b.
 
-    A is one a head; b is one a head, or one a channel. As in Mamba-2 (arXiv:2405.21060): e^A starts
-    evenly between 1 and 16, and softplus(b) between 0.001 and 0.1 on a logarithmic scale. Where it
-    has a lowest value, it is that times sigmoid(e^A (x + b)).
+    A is one per head; b is one per head, or one per channel. As in Mamba-2 (arXiv:2405.21060), e^A
+    is initialised uniformly between 1 and 16, and softplus(b) log-uniformly between 0.001 and 0.1.
+    With a `lowest` value, the decay is that times sigmoid(e^A (x + b)).
     """
 
     def __init__(self, heads: int, width: int | None = None, lowest: float | None = None) -> None:
@@ -149,13 +150,13 @@ class Decay(nn.Module):
 
 
 def step_biases(*shape: int) -> Tensor:
-    """Biases b with softplus(b) between 0.001 and 0.1, evenly on a logarithmic scale."""
+    """Biases b with softplus(b) log-uniform between 0.001 and 0.1."""
     step = torch.empty(shape).uniform_(math.log(1e-3), math.log(1e-1)).exp()
     return step + torch.log(-torch.expm1(-step))
 
 
 def key_heads_of(heads: int, given: int | None) -> int:
-    """As many heads of queries and keys as there are of values, unless fewer are given.
+    """As many heads of queries and keys as of values, unless fewer are given.
 
     Raises:
         Unsupported: the heads are not a multiple of them.
@@ -167,7 +168,7 @@ def key_heads_of(heads: int, given: int | None) -> int:
 
 
 def at_least_one(name: str, given: int | None, usual: int = 1) -> int:
-    """The value of an option, or the usual one where none is given.
+    """The value of an option, or the usual one if none is given.
 
     Raises:
         Unsupported: it is below 1.
@@ -179,14 +180,14 @@ def at_least_one(name: str, given: int | None, usual: int = 1) -> int:
 
 
 def low_rank(dim: int, rank: int, out: int, *, bias: bool = False) -> nn.Sequential:
-    """A projection by way of fewer numbers."""
+    """A low-rank projection."""
     return nn.Sequential(nn.Linear(dim, rank, bias=False), nn.Linear(rank, out, bias=bias))
 
 
 def normed(
     y_BHTV: Tensor, weight: Tensor | None, epsilon: float = 1e-6, over: tuple[int, ...] = (-1,)
 ) -> Tensor:
-    """Divided by the root mean square of each head, or `over` more axes; taken in float32."""
+    """Divided by the root mean square of each head, or `over` more axes; computed in float32."""
     square = wide(y_BHTV).square().mean(over, keepdim=True)
     y_BHTV = y_BHTV * (square + epsilon).rsqrt().to(y_BHTV.dtype)
     return y_BHTV if weight is None else y_BHTV * weight

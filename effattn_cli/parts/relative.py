@@ -1,7 +1,7 @@
-"""Attention that knows how far apart a query and a key are, as in Transformer-XL.
+"""Attention with relative positions, as in Transformer-XL.
 
 score_ij = (q_i + u) k_j + (q_i + v) r_{i-j} with r_d = W_r sinusoid(d) (arXiv:1901.02860). S keys,
-W distances of which r holds the embeddings, C queries of a block.
+W distances whose embeddings r holds, C queries of a block.
 """
 
 import torch
@@ -13,7 +13,7 @@ from effattn_cli.parts.rows import rows_at_once
 
 
 class RelativeScores(nn.Module):
-    """What such an attention learns: W_r, and u and v, biases of the content and the position."""
+    """The learned parameters: W_r, and the content bias u and the position bias v."""
 
     def __init__(self, dim: int, heads: int, head_dim: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class RelativeScores(nn.Module):
         self.position_H1K = nn.Parameter(0.02 * torch.randn(heads, 1, head_dim))
 
     def embedded(self, furthest: int, count: int) -> Tensor:
-        """The r of the distances `furthest`, `furthest` - 1, ...: (H, W, K), W = `count`."""
+        """Embeddings r of the distances `furthest`, `furthest` - 1, ...: (H, W, K), W = `count`."""
         weight = self.project.weight
         exact = torch.promote_types(weight.dtype, torch.float32)
         distance_W = furthest - torch.arange(count, device=weight.device, dtype=exact)
@@ -46,11 +46,11 @@ class RelativeScores(nn.Module):
         causal: bool = False,
         aside: bool = False,
     ) -> Tensor:
-        """Softmax attention of queries i that stand at key `start` + `stride` i, in blocks.
+        """Softmax attention, in blocks; query i is at the position of key `start` + `stride` i.
 
-        The last `stride` columns of r are beyond the nearest distance that a pair of query and key
-        has (0 if causal) and stand for nothing: they make the shift a view. `aside`: the first
-        query and the first key have no position.
+        The last `stride` columns of r are beyond the smallest distance between a query and a key (0
+        if causal) and unused: they make the shift a view. `aside`: the first query and the first
+        key have no position.
         """
         T, S, W, outs = q_BHTK.shape[2], k_BHSK.shape[2], r_HWK.shape[1], []
         block = rows_at_once(q_BHTK, S)
@@ -61,7 +61,7 @@ class RelativeScores(nn.Module):
             begin = end - (seen + 1 if causal else S + stride * C)
             position_BHCK = (q_BHCK + self.position_H1K) * self.head_dim**-0.5
             scores_BHCS = shifted(position_BHCK @ r_HWK[:, begin:end].mT, seen, stride)
-            # In place: a copy of the scores costs as much as a twentieth of the whole.
+            # In place: a copy of the scores would take a twentieth of the total time.
             if aside:
                 scores_BHCS[..., 0] = 0
                 if first == 0:
@@ -82,8 +82,8 @@ class RelativeScores(nn.Module):
 def shifted(x_BHCW: Tensor, keys: int, stride: int = 1) -> Tensor:
     """Row i, column j of the result is x[i, stride (C - 1 - i) + j]: a view of a contiguous x.
 
-    Where that column does not exist, something else of x stands there. On CUDA it is a copy: a mask
-    has to start at a multiple of 16 bytes there.
+    Where that column does not exist, the result is another element of x. On CUDA it is a copy: a
+    mask has to start at a multiple of 16 bytes there.
     """
     C, W = x_BHCW.shape[2:]
     flat_BHx = x_BHCW.flatten(2)[:, :, stride * (C - 1) :][:, :, : C * (W - stride)]
@@ -94,10 +94,10 @@ def shifted(x_BHCW: Tensor, keys: int, stride: int = 1) -> Tensor:
 
 
 def by_distance(label_xCL: Tensor, clip: int, looks: int, reach: int) -> Tensor:
-    """The terms (..., C, S) of C queries in a row for slots whose first is `reach` before query 0.
+    """The terms (..., C, S) of C consecutive queries, for slots that start `reach` before query 0.
 
-    Term l of a query, from 0 to 2 `clip`, is that of the distance l - clip; what is farther away
-    has the term of the end.
+    Term l of a query, from 0 to 2 `clip`, is for the distance l - clip; larger distances use the
+    first or last term.
     """
     *x, C, _ = label_xCL.shape
     low, high = 1 - C - reach, looks - 1 - reach  # distances from low to high
@@ -107,6 +107,6 @@ def by_distance(label_xCL: Tensor, clip: int, looks: int, reach: int) -> Tensor:
     wide_xCE = torch.cat([below_xCD, some_xCD, above_xCD], dim=-1)
     if C == 1:
         return wide_xCE
-    # Query c's terms begin C - 1 - c in: so they are rows that are one shorter, without a copy.
+    # Query c's terms start at C - 1 - c, so they are rows that are one shorter, without a copy.
     ends_x = wide_xCE.flatten(-2)[..., C - 1 :][..., : C * (high - low)]
     return ends_x.view(*x, C, high - low)[..., :looks]

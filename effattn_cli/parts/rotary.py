@@ -1,4 +1,4 @@
-"""Rotary positions, and what else models do to queries and keys between projection and scores."""
+"""Rotary positions, and other changes to queries and keys between projection and scores."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,13 @@ from effattn_cli.attention import Attention, Unsupported
 
 
 class Rotary(Attention):
-    """Turns q and k after their projections, where the option `rotary` asks for it.
+    """Rotates q and k by their position after the projections (RoPE), if `rotary` is set.
 
-    Of a head's first R numbers, a = x_r and b = x_(r + R/2) become a cos - b sin and b cos + a sin
-    of the angle t base^(-2 r / R) at position t, so that a score depends on the distance of two
-    tokens (RoFormer, Su et al. 2021, arXiv:2104.09864; halves in place of neighbours, and a part of
-    the width only, as in GPT-NeoX and Llama). The core knows nothing of it.
+    Of a head's first R dimensions, a = x_r and b = x_(r + R/2) become a cos - b sin and
+    b cos + a sin of the angle t base^(-2 r / R) at position t, so that a score depends on the
+    distance of two tokens (RoFormer, Su et al. 2021, arXiv:2104.09864; with halves instead of
+    adjacent pairs, and only a part of the width, as in GPT-NeoX and Llama). The core does not see
+    it.
     """
 
     cos_TR: Tensor
@@ -48,7 +49,7 @@ class Rotary(Attention):
         return self._rotated(super().project(x_BTD), 0)
 
     def project_step(self, x_BD: Tensor, state: Any) -> tuple[tuple[Tensor, ...], Any]:
-        """A state of such a variant says how many tokens it holds, as its `length`."""
+        """The state of such a variant must have a `length`, the number of tokens it holds."""
         given = self._rotated(super().project(x_BD.unsqueeze(1)), state.length)
         pairs = zip(self.inputs.values(), given, strict=True)
         return tuple(spec.of_token(x) for spec, x in pairs), state
@@ -58,7 +59,7 @@ class Rotary(Attention):
         return self.at(q_BHTK, first), self.at(k_BGTK, first), *rest
 
     def at(self, x_BHTK: Tensor, first: int = 0) -> Tensor:
-        """Queries or keys of the tokens from position `first` on, turned."""
+        """Queries or keys of the tokens from position `first` on, rotated."""
         if not self.turned:
             return x_BHTK
         position = slice(first, first + x_BHTK.shape[2])
@@ -66,8 +67,9 @@ class Rotary(Attention):
 
 
 class Prepared(Rotary):
-    """Besides, q and k may be normed before they are turned, and q may grow with its position
-    after; v may be of the same projection as k, and is never turned.
+    """Rotary positions, with further options: q and k may be normalised before they are rotated,
+    and q may grow with its position afterwards; v may share its projection with k, and is never
+    rotated.
 
     (Query-key normalisation, Henry et al. 2020, arXiv:2010.04245; as in Qwen3 and Llama 4.)
     """
@@ -117,14 +119,14 @@ class Prepared(Rotary):
 
 
 def turned(x_BHTK: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
-    """With the first R numbers rotated by the angles of their tokens."""
+    """Rotates the first R dimensions by the angles of their tokens."""
     half = cos_TR.shape[-1]
     a, b, rest = x_BHTK[..., :half], x_BHTK[..., half : 2 * half], x_BHTK[..., 2 * half :]
     return torch.cat([a * cos_TR - b * sin_TR, b * cos_TR + a * sin_TR, rest], dim=-1)
 
 
 def angles(tokens: int, width: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the angles, (T, R / 2), worked out in float64."""
+    """Cosines and sines of the angles, (T, R / 2), computed in float64."""
     rate_R = base ** -(torch.arange(0, width, 2, dtype=torch.float64) / width)
     angle_TR = torch.arange(tokens, dtype=torch.float64)[:, None] * rate_R
     dtype = torch.get_default_dtype()

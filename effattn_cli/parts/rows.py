@@ -1,4 +1,4 @@
-"""How many queries to score at once, where all N x N scores are too many."""
+"""How many queries to score at once, if all N x N scores would be too many."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ from torch import Tensor
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.precision import lowest
 
-CACHED = 2**20  # scores at a time that stay in the caches of a CPU
-AT_ONCE = 2**27  # scores at a time elsewhere
-LEAST = 64  # queries that are worth a call
+CACHED = 2**20  # scores per piece, so that they fit in a CPU's caches
+AT_ONCE = 2**27  # scores per piece on other devices
+LEAST = 64  # queries that are worth a kernel call
 
 
 def rows_at_once(q_BHTK: Tensor, keys: int, min_rows: int | None = None) -> int:
@@ -30,10 +30,10 @@ def by_rows(
     weigh: Callable[[Tensor], Tensor],
     min_rows: int | None = None,
 ) -> Tensor:
-    """weigh(logits) v, a block of queries after another; training keeps all the weights.
+    """weigh(logits) v, one block of queries after another; training stores all the weights.
 
     `logits` takes the queries of a block, the keys that they may see, and the first one's position.
-    What a query may not see is -inf where it is weighed, or the lowest number if it is padding.
+    The logits passed to `weigh` are -inf where hidden, or the lowest number for padding.
     """
     T, outs = q_BHTK.shape[2], []
     block = rows_at_once(q_BHTK, T, min_rows)
@@ -42,7 +42,7 @@ def by_rows(
         C = q_BHCK.shape[2]
         seen = first + C if causal else T
         logits_BHCS = logits(q_BHCK, k_BHTK[:, :, :seen], first)
-        if causal:  # padding trails: no real query sees it
+        if causal:  # right padding: no real query sees it
             later_CS = torch.ones(C, seen, dtype=torch.bool, device=q_BHCK.device)
             logits_BHCS = logits_BHCS.masked_fill(later_CS.triu_(first + 1), -torch.inf)
         elif valid_BT is not None:
@@ -60,7 +60,7 @@ def capped(
     cap: float,
     causal: bool,
 ) -> Tensor:
-    """Softmax attention whose scores are kept within the cap, as in Gemma 2."""
+    """Softmax attention whose scores are soft-capped, as in Gemma 2."""
 
     def logits(q_BHCK: Tensor, k_BHSK: Tensor, _: int) -> Tensor:
         return cap * torch.tanh((q_BHCK * (q_BHCK.shape[-1] ** -0.5 / cap)) @ k_BHSK.mT)

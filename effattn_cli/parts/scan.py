@@ -1,10 +1,10 @@
-"""Recurrences of single numbers, h_t = a_t h_(t-1) + x_t, of all tokens at once.
+"""Scalar linear recurrences, h_t = a_t h_(t-1) + x_t, of all tokens at once (parallel scan).
 
-Two tokens are taken together, then two such pairs, and so on: 3 multiply-adds a number, in 2 log T
-steps. Decays are multiplied and never divided by, so that it is as exact as token by token, however
-strong they are.
+Pairs of tokens are combined, then pairs of pairs, and so on: 3 multiply-adds per element, in
+2 log T steps. Decays are multiplied and never divided by, so that it is as exact as sequential
+evaluation, however strong they are.
 
-Tokens stand second: (B, T, ...).
+The token axis is the second: (B, T, ...).
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def scan(a_BTy: Tensor, x_BTy: Tensor, before_By: Tensor) -> Tensor:
-    """All h_t; `before` is the one before the first."""
+    """All h_t; `before_By` is the one before the first."""
     if torch.is_grad_enabled() and any(x.requires_grad for x in (a_BTy, x_BTy, before_By)):
         made: Any = _Scan.apply
         return made(a_BTy, x_BTy, before_By)
@@ -22,7 +22,7 @@ def scan(a_BTy: Tensor, x_BTy: Tensor, before_By: Tensor) -> Tensor:
 
 
 def scan_(h_BTy: Tensor, links_BTy: Tensor) -> None:
-    """In place, with `links` that say what is left of token t when token t + 1 comes."""
+    """In place; `links_BTy` holds the fraction of token t that remains at token t + 1."""
     T = h_BTy.shape[1]
     if T == 1:
         return

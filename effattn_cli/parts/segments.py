@@ -1,4 +1,4 @@
-"""Attention segment by segment, each with a memory of what came before it.
+"""Attention segment by segment, each with a memory of earlier tokens.
 
 L tokens of a segment, S keys: those of the memory, then those of the segment.
 """
@@ -17,17 +17,17 @@ Pair = tuple[Tensor, Tensor]  # keys and values
 
 @dataclass(frozen=True)
 class Segment:
-    """What decoding keeps: a memory, and room for a segment of which `length` tokens are there."""
+    """Decoding state: a memory, and room for a segment, of which `length` tokens are filled."""
 
     k_BHSK: Tensor
     v_BHSK: Tensor
-    r_HWK: Tensor  # the positions, projected once
+    r_HWK: Tensor  # the position embeddings, projected once
     passed: int  # tokens before the segment
     length: int
 
 
 class DecodableSegments(Decodable[Segment]):
-    """A variant gives the two methods that say what is remembered, and how much."""
+    """A variant defines the two methods that say what is remembered, and how much."""
 
     def __init__(self, config: Decodable.Config, *, segment: int, max_memory: int) -> None:
         super().__init__(config)
@@ -38,7 +38,7 @@ class DecodableSegments(Decodable[Segment]):
         self.positions = RelativeScores(config.dim, self.heads, self.head_dim)
 
     def remembered(self, passed: int) -> int:
-        """How many keys the memory holds when `passed` tokens have passed: `max_memory` at most."""
+        """How many keys the memory holds after `passed` tokens: at most `max_memory`."""
         raise NotImplementedError
 
     def remember(self, k_BHSK: Tensor, v_BHSK: Tensor, passed: int) -> Pair:
@@ -50,13 +50,13 @@ class DecodableSegments(Decodable[Segment]):
         q_BHTK: Tensor,
         k_BHTK: Tensor,
         v_BHTK: Tensor,
-        valid_BT: Tensor | None = None,  # noqa: ARG002  padding trails: no real query sees it
+        valid_BT: Tensor | None = None,  # noqa: ARG002  right padding: no real query sees it
         stopped: Pair | None = None,
     ) -> Tensor:
-        """`stopped`: keys and values for the memory, if it is not enough to detach those given."""
+        """`stopped`: k and v for the memory, when detaching the given k and v is not enough."""
         r_HWK, outs = self._positions(), []
         memory = k_BHTK[:, :, :0], v_BHTK[:, :, :0]
-        # Split, since each slice would have a gradient of the whole length.
+        # Split, because the gradient of each slice would have the whole length.
         wholes = (q_BHTK, k_BHTK, v_BHTK, *(stopped or (k_BHTK.detach(), v_BHTK.detach())))
         segments = list(zip(*(torch.split(x, self.segment, dim=2) for x in wholes), strict=True))
         for i, (q_BHLK, k_BHLK, v_BHLK, *past) in enumerate(segments, start=1):
@@ -73,7 +73,7 @@ class DecodableSegments(Decodable[Segment]):
         return torch.cat(outs, dim=2)
 
     def forward(self, x_BTD: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """In training W_k and W_v learn through the memory too, but the tokens in it do not."""
+        """In training, gradients reach W_k and W_v through the memory too, but not its tokens."""
         stopped = None
         if torch.is_grad_enabled():
             _, *past = self.repeated(self.project(x_BTD.detach()))
@@ -99,14 +99,14 @@ class DecodableSegments(Decodable[Segment]):
         return y_BHxK.squeeze(2), replace(state, length=state.length + 1)
 
     def _turned(self, state: Segment) -> Segment:
-        """The state at the start of a new segment, in tensors of its own."""
+        """The state at the start of a new segment, in new tensors."""
         passed = state.passed + self.segment
         memory = self.remember(state.k_BHSK, state.v_BHSK, passed)
         k_BHSK, v_BHSK = (pad(x, (0, 0, 0, self.segment)) for x in memory)
         return Segment(k_BHSK, v_BHSK, state.r_HWK, passed, 0)
 
     def _positions(self) -> Tensor:
-        # One distance more than there is: the shift asks for it.
+        # The shift needs one distance more than there is.
         furthest = self.max_memory + self.segment - 1
         return self.positions.embedded(furthest, furthest + 2)
 

@@ -1,12 +1,12 @@
 """One softmax over blocks of keys that each query picks, and over keys that many queries see.
 
-Keys are not gathered for each query. Those that picked a block are brought together in chunks, and
-one fused call does many chunks; what a query gets from its blocks is merged by log-sum-exp, with
+Keys are not gathered for each query. The queries that picked a block are grouped into chunks, and
+one fused call computes many chunks; the results of a query's blocks are merged by log-sum-exp, with
 the kernels of `lse_merge`. Tensors are (B, T, H, E) in memory.
 
 C tokens of a block, Z blocks of a sequence, Y of all, N picked by a query. X pickers: heads, or
-groups of R heads that pick together; U of them in all sequences. M pairs of a query and a block.
-P chunks, each of one block, with W positions for pairs. L rows: queries of heads.
+groups of R heads that pick together; U of them in all sequences. M pairs of a query and a block. P
+chunks, each of one block, with W positions for pairs. L rows: queries of heads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,11 +25,11 @@ from effattn_cli.parts.hashing import by_bucket, owners
 from effattn_cli.parts.lse_merge import Part, added, merged, union
 from effattn_cli.parts.precision import wide
 
-ROWS = 64  # queries of a chunk, each head counted: enough to keep a kernel busy
+ROWS = 64  # queries of a chunk, counting each head: enough to keep a kernel busy
 LEAST = 16  # pairs of a chunk
-WAITING = 4  # results of a query that wait to be merged
-CACHED = 2**19  # gathered numbers at a time that stay in the caches of a CPU
-AT_ONCE = 2**27  # gathered numbers at a time elsewhere
+WAITING = 4  # results per query that wait to be merged
+CACHED = 2**19  # gathered elements per piece, so that they fit in a CPU's caches
+AT_ONCE = 2**27  # gathered elements per piece on other devices
 
 
 def exact_until(
@@ -41,13 +41,13 @@ def exact_until(
     block: int,
     late: Callable[[Tensor, Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """Causal: exact for the first queries, which see all blocks; `late` gives the others.
+    """Causal: exact for the first queries, which see all blocks; `late` computes the others.
 
-    It takes the queries from `first` on, and all keys and values, all in whole blocks.
+    `late` takes the queries from `first` on, and all keys and values, padded to whole blocks.
     """
     T = q_BHTK.shape[2]
     early_BHTK = exact(*(x[:, :, :first] for x in (q_BHTK, k_BGTK, v_BGTK)), causal=True)
-    if first >= T:  # padding trails: no real query sees it
+    if first >= T:  # right padding: no real query sees it
         return early_BHTK
     late_BHTK = late(even(q_BHTK[:, :, first:], block), even(k_BGTK, block), even(v_BGTK, block))
     both = early_BHTK.transpose(1, 2), late_BHTK[:, :, : T - first].transpose(1, 2)
@@ -65,13 +65,13 @@ def selected(
 ) -> Tensor:
     """softmax(q k^T / sqrt K) v over the keys of the parts and of the blocks that a query picks.
 
-    The first part has every query. What a query sees, it sees once: its picks differ. There are
-    whole blocks only, and the heads of a group that picks together have the same keys.
+    The first part has every query. Picks must differ, so that a query sees each key once. All
+    blocks are complete, and the heads of a group that picks together have the same keys.
     """
     if not pick_BXTN.shape[3]:
         return union(q_BHTK, [(k_BHSK, v_BHSK)], parts)
     tensors = [x.transpose(1, 2) for x in (q_BHTK, k_BHSK, v_BHSK)]
-    tensors[0] = tensors[0].contiguous()  # its rows are picked from
+    tensors[0] = tensors[0].contiguous()  # its rows are gathered
     if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
         run: Any = _Selected.apply
         return run(tuple(parts), pick_BXTN, block, *tensors).transpose(1, 2)
@@ -105,7 +105,7 @@ class _Selected(torch.autograd.Function):
 def _attended(
     parts: Sequence[Part], pick_BXTN: Tensor, block: int, tensors: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, K), and the log of the sum of exponentials (B, T, H, 1)."""
+    """The output (B, T, H, K), and the log-sum-exp (B, T, H, 1)."""
     q_BTHK, k_BSHK, v_BSHK = tensors
     X, K = pick_BXTN.shape[1], q_BTHK.shape[3]
     out_BTHK, sum_BTH1 = merged(parts, None, tensors)
@@ -125,7 +125,7 @@ def _attended(
 def _merge(
     plan: "_Plan", out_BTHK: Tensor, sum_BTH1: Tensor, more_LK: Tensor, more_L: Tensor
 ) -> None:
-    """Puts what the pairs give into what their queries have."""
+    """Merges the results of the pairs into those of their queries."""
     had_BTHK, had_BTH1 = (x[:, plan.tokens] for x in (out_BTHK, sum_BTH1))
     position_LN = plan.positions(had_BTHK.shape[2])
     sum_LN = torch.cat([had_BTH1.reshape(-1, 1), more_L[position_LN]], dim=1)
@@ -143,7 +143,7 @@ def _add_gradients(
     of_q: Sequence[Tensor],
     of_k: Sequence[Tensor],
 ) -> None:
-    """Those of the pairs, to those of q, k and v (B, T, H, K)."""
+    """Adds the gradients of the pairs to those of q, k and v (B, T, H, K)."""
     X, (H, K) = pick_BXTN.shape[1], of_q[0].shape[2:]
     of_YCK = [_blocks(x, X, block) for x in of_k]
     added_YCK = [torch.zeros_like(x, dtype=wide(x).dtype) for x in of_YCK]
@@ -152,7 +152,7 @@ def _add_gradients(
         for into, query_PW, empty_PW, block_P in plan.pieces(of_YCK[0], len(q_LK)):
             rows = [_taken(x, X, query_PW) for x in of_q]
             empty_PxL1 = empty_PW.repeat_interleave(H // X, 1)[:, None, :, None]
-            rows[-1] = rows[-1].masked_fill(empty_PxL1, torch.inf)  # the weight of its keys is 0
+            rows[-1] = rows[-1].masked_fill(empty_PxL1, torch.inf)  # makes the weight of its keys 0
             keys = [x.index_select(0, block_P).unsqueeze(1) for x in of_YCK]
             q_PxLK, *grads = Part().gradients(*rows, *keys)
             q_LK[into] = q_PxLK.reshape(-1, K)
@@ -172,7 +172,7 @@ def _blocks(x_BSHK: Tensor, pickers: int, block: int) -> Tensor:
 
 
 def _taken(x_BTHE: Tensor, pickers: int, row_PW: Tensor) -> Tensor:
-    """Queries of chunks, those of a picker's heads beside each other: (P, 1, W R, E)."""
+    """Gathers the queries of chunks, those of a picker's heads adjacent: (P, 1, W R, E)."""
     E = x_BTHE.shape[3]
     rows = x_BTHE.reshape(-1, x_BTHE.shape[2] // pickers * E)
     return rows.index_select(0, row_PW.flatten()).view(len(row_PW), 1, -1, E)
@@ -180,20 +180,20 @@ def _taken(x_BTHE: Tensor, pickers: int, row_PW: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the pairs of some queries stand."""
+    """How the pairs of some queries are arranged in chunks."""
 
     tokens: slice
-    query_PW: Tensor  # of each position, the row of its query among all (B, T, X)
-    empty_PW: Tensor  # which positions have no pair; they have some query's row
+    query_PW: Tensor  # per position, the row of its query among all (B, T, X)
+    empty_PW: Tensor  # which positions have no pair; they hold some query's row
     block_P: Tensor
-    position_BTXN: Tensor  # of each pair, among P W
+    position_BTXN: Tensor  # of each pair, in P W
 
     def pieces(self, keys_YCK: Tensor, rows: int) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-        """As many chunks as are worked on at a time: which of the rows they are, their queries,
-        empty positions and blocks.
+        """Yields as many chunks as are processed at a time: their slice of rows, queries, empty
+        positions and blocks.
         """
         numbers = CACHED if pieces_pay(keys_YCK) else AT_ONCE
-        chunks = max(1, numbers // (3 * keys_YCK[0].numel()))  # there are as many queries, about
+        chunks = max(1, numbers // (3 * keys_YCK[0].numel()))  # there are about as many queries
         step = chunks * (rows // len(self.block_P))
         whole = self.query_PW, self.empty_PW, self.block_P
         pieces = zip(*(torch.split(x, chunks) for x in whole), strict=True)
@@ -201,7 +201,7 @@ class _Plan:
             yield slice(i * step, (i + 1) * step), *piece
 
     def positions(self, heads: int) -> Tensor:
-        """Of each query of each head, those of its pairs."""
+        """For each query of each head, the positions of its pairs."""
         X, N = self.position_BTXN.shape[2:]
         group = heads // X
         at_R1 = torch.arange(group, device=self.position_BTXN.device)[:, None]
@@ -209,9 +209,9 @@ class _Plan:
 
 
 def _plans(pick_BXTN: Tensor, blocks: int, group: int) -> Iterator[_Plan]:
-    """For some queries after others, lest too many results wait to be merged.
+    """Yields a plan for some queries at a time, so that not too many results wait to be merged.
 
-    A chunk that is not full costs as much as a full one, and each plan has one for every block.
+    A partly filled chunk costs as much as a full one, and each plan has one for every block.
     """
     T, N = pick_BXTN.shape[2:]
     size = -(-T // -(-N // WAITING))
@@ -228,7 +228,7 @@ def _plan(pick_BXTN: Tensor, tokens: slice, blocks: int, width: int) -> _Plan:
     count_UZ = pick_UM.new_zeros(U, blocks).scatter_add_(1, pick_UM, torch.ones_like(pick_UM))
     room_UZ = -(-count_UZ // width) * width
     end_UZ = room_UZ.cumsum(1)
-    empty_UZ = (end_UZ - room_UZ) - (count_UZ.cumsum(1) - count_UZ)  # positions before a block
+    empty_UZ = (end_UZ - room_UZ) - (count_UZ.cumsum(1) - count_UZ)  # empty positions before it
     order_UM = by_bucket(pick_UM)
     rank_M = torch.arange(M, device=device)
     position_UM = rank_M + empty_UZ.gather(1, pick_UM.gather(1, order_UM))
@@ -249,7 +249,7 @@ def _plan(pick_BXTN: Tensor, tokens: slice, blocks: int, width: int) -> _Plan:
 
 @dataclass(frozen=True)
 class BlockCache:
-    """What decoding keeps: room for keys and values in blocks, the first `length` filled."""
+    """Decoding state: room for keys and values in blocks, the first `length` tokens filled."""
 
     k_BGZCK: Tensor
     v_BGZCK: Tensor
@@ -257,7 +257,7 @@ class BlockCache:
 
     @classmethod
     def init(cls, layer: Decodable[Any], batch: int, context: int, block: int) -> "BlockCache":
-        """`context` random keys and values, and room for one token more at least."""
+        """`context` random keys and values, with room for at least one more token."""
         blocks = -(-max(layer.config.tokens, context + 1) // block)
         shape = (batch, layer.kv_heads, blocks, block, layer.head_dim)
         return cls(layer.blank(*shape, random=True), layer.blank(*shape, random=True), context)
@@ -269,7 +269,7 @@ class BlockCache:
         return replace(self, length=self.length + 1)
 
     def attend(self, q_BHK: Tensor, pick_BXN: Tensor) -> Tensor:
-        """Exact attention over the blocks that are picked, and over the last, as far as filled."""
+        """Exact attention over the picked blocks, and over the filled part of the last one."""
         B, G, Z, C, K = self.k_BGZCK.shape
         X, N = pick_BXN.shape[1:]
         last, filled = divmod(self.length - 1, C)

@@ -1,10 +1,10 @@
-"""The selective state space of Mamba (arXiv:2312.00752): N numbers for each channel, all fading.
+"""The selective state space of Mamba (arXiv:2312.00752): N decaying state values per channel.
 
-h_t = e^(dt_t A) h_(t-1) + dt_t x_t B_t and y_t = C_t h_t, with a dt for each channel, and B and C
-that all channels share. States of all tokens are never held: a piece of the length is worked on at
-a time, and backward its states are made again from the one before it.
+h_t = e^(dt_t A) h_(t-1) + dt_t x_t B_t and y_t = C_t h_t, with dt per channel, and B and C shared
+by all channels. States of all tokens are never stored: one piece of the length is processed at a
+time, and the backward pass recomputes its states from the one before it.
 
-D channels, Z pieces, C tokens of a piece, N numbers of a state.
+D channels, Z pieces, C tokens of a piece, N values of a state.
 """
 
 import math
@@ -18,13 +18,13 @@ from effattn_cli.parts.chunked import CACHED, LOG2E, pieces_pay
 from effattn_cli.parts.precision import wide
 from effattn_cli.parts.scan import scan_, scan_back_
 
-AT_ONCE = 2**25  # numbers of states at a time, where no cache decides
+AT_ONCE = 2**25  # state elements per piece, on devices without cache limits
 
 
 def selective_scan(
     x_BTD: Tensor, dt_BTD: Tensor, A_ND: Tensor, B_BTN: Tensor, C_BTN: Tensor
 ) -> Tensor:
-    """All y_t, (B, T, D), from an empty state; A is below 0."""
+    """All y_t, (B, T, D), from an empty state; A is negative."""
     given = (x_BTD, dt_BTD, A_ND * LOG2E, B_BTN, C_BTN)
     if torch.is_grad_enabled() and any(x.requires_grad for x in given):
         made: Any = _SelectiveScan.apply
@@ -45,7 +45,7 @@ def selective_step(
 
 
 class _SelectiveScan(torch.autograd.Function):
-    """Keeps its inputs and the state before each piece."""
+    """Saves its inputs and the state before each piece."""
 
     @staticmethod
     def forward(ctx: Any, *given: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def _selected(
         h_BCND, _ = _states(x_BCD, dt_BCD, rate_ND, B_BCN, state_BND)
         outs.append((C_BCN.unsqueeze(2) @ h_BCND).squeeze(2).to(x_BTD.dtype))
         state_BND = h_BCND[:, -1].clone()
-        del h_BCND  # before the next piece's, so that both find their place in the cache
+        del h_BCND  # freed before the next piece, so that both can use the same cache
     return torch.cat(outs, dim=1), before
 
 
@@ -98,7 +98,7 @@ def _pieces(rate_ND: Tensor, *inputs: Tensor) -> list[tuple[Tensor, ...]]:
 def _states(
     x_BCD: Tensor, dt_BCD: Tensor, rate_ND: Tensor, B_BCN: Tensor, state_BND: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """All h_t of a piece, (B, C, N, D), and what is left of each state when the next comes."""
+    """All h_t of a piece, (B, C, N, D), and the fraction of each state that remains at the next."""
     left_BCND = (dt_BCD.unsqueeze(2) * rate_ND).exp2_()
     h_BCND = (dt_BCD * x_BCD).unsqueeze(2) * B_BCN.unsqueeze(3)
     h_BCND[:, 0].addcmul_(left_BCND[:, 0], state_BND)

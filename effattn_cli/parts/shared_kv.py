@@ -1,4 +1,4 @@
-"""A layer whose tokens have one row each, key and value of all heads, and entries for many rows.
+"""A layer with one row per token, key and value of all heads, and entries that pool many tokens.
 
 W tokens of the window, R tokens of an entry, Z entries.
 """
@@ -20,8 +20,8 @@ from effattn_cli.parts.rotary import angles
 
 @dataclass(frozen=True)
 class Recent:
-    """What decoding keeps: the rows of the last W tokens, in turn, and the entries so far; where
-    few of them are chosen, those that choose, too.
+    """Decoding state: the rows of the last W tokens, as a ring buffer, and the entries so far; if
+    only some entries are selected, also those of the indexer.
     """
 
     ring_BWK: Tensor
@@ -42,16 +42,16 @@ class Recent:
 class SharedKeyValue(Decodable[Recent]):
     """Projections, positions and output of a layer whose tokens have one row for all heads.
 
-    q is divided by its root mean square in each head, the row is normed with a weight, and the last
-    numbers of both are rotated by their position. What comes out of the rows, which are values too,
-    is rotated back by the position of its query. A variant says what entries are made of, and
-    attends.
+    q is divided by its root mean square in each head, the row has an RMSNorm with a weight, and the
+    last dimensions of both are rotated by their position. The output, a mixture of rows since these
+    are values too, is rotated back by the position of its query. A variant defines what entries are
+    made of, and how it attends.
     """
 
     cos_TR: Tensor
     sin_TR: Tensor
-    series: ClassVar[int] = 1  # of which entries are made
-    queries: ClassVar[tuple[str, ...]] = ("q",)  # the inputs that share a rank, if there is one
+    series: ClassVar[int] = 1  # series per token that entries pool
+    queries: ClassVar[tuple[str, ...]] = ("q",)  # inputs that share a low-rank projection
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Decodable.Config):
@@ -139,7 +139,7 @@ class SharedKeyValue(Decodable[Recent]):
         return tuple(made[name] for name in self.inputs)
 
     def turned(self, x: Tensor, at: slice, *, back: bool = False) -> Tensor:
-        """Rows of the tokens at these positions, (B, T, K) or (B, T, H, K), rotated by them."""
+        """Rotates rows by these positions, (B, T, K) or (B, T, H, K)."""
         cos, sin = self.cos_TR[at], self.sin_TR[at]
         if x.ndim == 4:
             cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
@@ -153,7 +153,7 @@ class SharedKeyValue(Decodable[Recent]):
     def take_up(
         self, compressor: Compressor, entries: Entries, x_BE: Tensor, gate_BE: Tensor, position: int
     ) -> Tensor:
-        """The entries (B, Z, K) that a query at this position sees, after its token is taken up."""
+        """Adds the token at this position; the entries (B, Z, K) that its query then sees."""
         entry_BK = compressor.step(entries, x_BE, gate_BE, position)
         seen = (position + 1) // self.ratio
         if entry_BK is not None:
@@ -167,13 +167,13 @@ class SharedKeyValue(Decodable[Recent]):
         return Recent(ring_BWK, context, Entries.init(self, self.compressor, batch, context))
 
     def from_rows(self, q_BHK: Tensor, rows: Sequence[Tensor], position: int) -> Tensor:
-        """What a query at this position makes of all of the rows, rotated back."""
+        """The output for a query at this position over all of the rows, rotated back."""
         y_BxHK = one_softmax(q_BHK, rows, self.sink_H).unsqueeze(1)
         return self.turned(y_BxHK, slice(position, position + 1), back=True).squeeze(1)
 
 
 class GroupedOutput(nn.Module):
-    """Groups of heads to a smaller width, each by itself, and all of these to the output."""
+    """Projects each group of heads to a smaller width, and all groups together to the output."""
 
     def __init__(self, groups: int, width: int, rank: int, dim: int) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class GroupedOutput(nn.Module):
 
 
 def one_softmax(q_BHK: Tensor, rows: Sequence[Tensor], sink_H: Tensor) -> Tensor:
-    """Of one query a head over several sets of rows, keys and values of all heads, and a sink."""
+    """Attention of one query per head over several sets of shared rows, and a sink."""
     scaled_BHK = q_BHK * q_BHK.shape[-1] ** -0.5
     logits = [wide(scaled_BHK @ row_BSK.mT) for row_BSK in rows]
     sink_BH1 = sink_H.to(logits[0].dtype)[:, None].expand(len(q_BHK), -1, -1)
@@ -207,8 +207,8 @@ def near_and_chosen(
     window: int,
     sink_H: Tensor,
 ) -> Tensor:
-    """softmax(q k^T / sqrt K, sink) k over the W rows up to the query and the entries of its
-    choice, (B, T, H, K). Queries are those of the last rows; a sink has the value 0.
+    """softmax(q k^T / sqrt K, sink) k over the W rows up to the query and its selected entries,
+    (B, T, H, K). The queries belong to the last rows; a sink has the value 0.
     """
     R, T = row_BRK.shape[1], q_BHTK.shape[2]
     position_T1 = torch.arange(R - T, R, dtype=torch.int32, device=choice_BTN.device)[:, None]

@@ -1,7 +1,7 @@
-"""Attention over rows that are key and value of all heads: those near by, and entries before.
+"""Attention over rows that are key and value of all heads: nearby rows, and earlier entries.
 
-Heads are folded into the queries: what is multiplied with a row is a matrix of all heads of many
-tokens, and its gradient is one for all heads. Scores are never held: see `lse_merge`.
+Heads are folded into the queries: a row is multiplied with a matrix of all heads of many tokens,
+and its gradient is one for all heads. Scores are never materialised: see `lse_merge`.
 
 W rows of a window, R tokens of an entry, G entries of a group of queries; Y blocks of C queries,
 each with S keys. L rows of a matrix: the heads of the queries, one after the other.
@@ -17,14 +17,14 @@ from torch import Tensor
 from effattn_cli.parts.lse_merge import Part, hide, of_sink, take_in, with_sink
 from effattn_cli.parts.precision import wide
 
-MASK = 2**18  # numbers of the mask of a group
+MASK = 2**18  # elements of the mask of a group
 
 
 @dataclass(frozen=True)
 class Look:
-    """Queries of a span, in blocks on end, each with so many keys of a span of rows or entries.
+    """Queries of a span, in consecutive blocks, each with `size` keys of a span of rows or entries.
 
-    From the keys of a block to those of the next are `step`; a mask is the same for all blocks.
+    The keys of consecutive blocks are `step` apart; all blocks share the mask.
     """
 
     queries: slice
@@ -32,7 +32,7 @@ class Look:
     size: int
     step: int
     mask_LS: Tensor | None = None
-    before: bool = False  # at entries, and not at rows
+    before: bool = False  # keys are entries, not rows
 
     def folded_queries(self, x_BTHE: Tensor, blocks: int) -> Tensor:
         """(Y, B, L, E), a view."""
@@ -45,7 +45,7 @@ class Look:
         return x_BSK[:, self.keys].unfold(1, self.size, self.step).permute(1, 0, 3, 2)
 
     def add(self, total_BSK: Tensor, grad_YBSK: Tensor) -> None:
-        """The gradient of the keys of all blocks."""
+        """Adds the gradient of the keys of all blocks."""
         into_BSK, blocks = total_BSK[:, self.keys], len(grad_YBSK)
         for start in range(0, self.size, self.step):
             piece_YBCK = grad_YBSK[:, :, start : start + self.step]
@@ -69,13 +69,13 @@ def near_and_before(
 
 
 def _near(q_BTHK: Tensor, window: int) -> Iterator[Look]:
-    """Each block sees itself and the blocks behind it that the window reaches.
+    """Each block sees itself and the blocks before it that the window reaches.
 
-    The first blocks, behind which there are fewer, have looks of their own, and so has what is left
-    at the end; all take the same mask, or a part of it.
+    The first blocks, which have fewer before them, get separate looks, and so does the remainder at
+    the end; all use the same mask, or a part of it.
     """
     T, H = q_BTHK.shape[1:3]
-    block = 16 * min(max(1, window // 64), 8)  # as in `banded`: a fifth of the scores is in vain
+    block = 16 * min(max(1, window // 64), 8)  # as in `banded`: a fifth of the scores is unused
     behind = -(-(window - 1) // block) * block
     at_C1 = torch.arange(block, device=q_BTHK.device)[:, None]
     away_CS = at_C1 + behind - torch.arange(behind + block, device=q_BTHK.device)
@@ -95,10 +95,10 @@ def _near(q_BTHK: Tensor, window: int) -> Iterator[Look]:
 
 
 def _before(q_BTHK: Tensor, entries: int, ratio: int) -> Iterator[Look]:
-    """Queries look at entries a group of G R at a time.
+    """Queries see entries in groups: G R queries and their G entries at a time.
 
-    Query R - 1 + r sees the entries up to r // R: of its group's own some, by a mask that all
-    groups share, and all of those before its group.
+    Query R - 1 + r sees the entries up to r // R: some of its own group, by a mask that all groups
+    share, and all of those before its group.
     """
     T, H = q_BTHK.shape[1:3]
     if not entries:
@@ -138,7 +138,7 @@ class _NearAndBefore(torch.autograd.Function):
             torch.zeros_like(x, dtype=wide(x).dtype) for x in (row_BTK, entry_BZK)
         )
         for look in ctx.looks:
-            both = [look.folded_keys(row_BTK, entry_BZK)] * 2  # keys are values
+            both = [look.folded_keys(row_BTK, entry_BZK)] * 2  # keys double as values
             of_q = [look.folded_queries(x, len(both[0])) for x in of_queries]
             to_q, to_k, to_v = Part(mask=look.mask_LS).gradients(*of_q, *both)
             into_BTHK = to_q_BTHK[:, look.queries]
@@ -153,7 +153,7 @@ class _NearAndBefore(torch.autograd.Function):
 def _attended(
     looks: Sequence[Look], sink_H: Tensor, q_BTHK: Tensor, row_BTK: Tensor, entry_BZK: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The output (B, T, H, K), and the log of the sum of exponentials (B, T, H, 1)."""
+    """The output (B, T, H, K), and the log-sum-exp (B, T, H, 1)."""
     out_BTHK = torch.empty_like(q_BTHK)
     sum_BTH1 = torch.empty_like(q_BTHK[..., :1], dtype=wide(q_BTHK).dtype)
     for look in looks:

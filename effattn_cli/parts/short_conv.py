@@ -1,6 +1,6 @@
-"""A causal convolution of each channel over the last few tokens, as before linear attention.
+"""A causal convolution of each channel over the last few tokens, as used before linear attention.
 
-E channels, L taps, S = L - 1 tokens before the present one.
+E channels, L taps, S = L - 1 tokens before the current one.
 """
 
 from typing import Any
@@ -13,9 +13,9 @@ from effattn_cli.parts.operators import operator
 
 
 class ShortConv(nn.Module):
-    """y_t = sum over s of w_s x_(t - S + s), of each channel by itself, then SiLU if wished.
+    """y_t = sum over s of w_s x_(t - S + s), for each channel separately, then optionally SiLU.
 
-    Weights start as those of `nn.Conv1d` do: uniform up to 1 / sqrt L.
+    Weights are initialised like those of `nn.Conv1d`: uniform up to 1 / sqrt L.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class ShortConv(nn.Module):
 
     @property
     def before(self) -> int:
-        """Tokens before the present one that it sees."""
+        """How many tokens before the current one it sees."""
         return self.weight_EL.shape[1] - 1
 
     def forward(self, x_BTE: Tensor) -> Tensor:
@@ -46,8 +46,8 @@ class ShortConv(nn.Module):
 def short_convolution(
     x_BTE: Tensor, weight_EL: Tensor, bias_E: Tensor | None, *, activate: bool = False
 ) -> Tensor:
-    """With nothing before the first token."""
-    if torch.is_grad_enabled():  # else dynamo warns about a Function without a gradient
+    """The convolution, with zeros before the first token."""
+    if torch.is_grad_enabled():  # otherwise dynamo warns about a Function without a gradient
         convolve: Any = _Convolution.apply
         y_BTE: Tensor = convolve(x_BTE, weight_EL, bias_E)
     else:
@@ -72,7 +72,7 @@ def short_convolution_step(
 
 
 class _Convolution(torch.autograd.Function):
-    """On a CPU a gradient of taps by sums of products takes a sixth of the operator's own."""
+    """On a CPU, its gradient of the taps takes a sixth of the time of the operator's own."""
 
     @staticmethod
     def forward(ctx: Any, x_BTE: Tensor, weight_EL: Tensor, bias_E: Tensor | None) -> Tensor:
@@ -93,10 +93,10 @@ class _Convolution(torch.autograd.Function):
 
 
 def _filtered(x_BTE: Tensor, weight_EL: Tensor, bias_E: Tensor | None) -> Tensor:
-    """With S outputs after the last token, which see the end of it.
+    """Also returns S outputs after the last token, which still see the end of the sequence.
 
-    As a picture one pixel high, whose channels are last in memory: oneDNN takes it as it is, and
-    is many times as fast as `conv1d`, which has the tokens last.
+    Run as a channels-last image one pixel high: oneDNN takes that without a copy, many times as
+    fast as `conv1d` on channels-first memory.
     """
     E, L = weight_EL.shape
     x_BExT = x_BTE.contiguous().mT.unsqueeze(2)

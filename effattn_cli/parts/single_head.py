@@ -1,4 +1,4 @@
-"""Attention with one wide head in chunks, whose queries and keys are two scalings of one thing.
+"""Attention with one wide head in chunks; queries and keys are two scalings of one projection.
 
 E width of queries and keys, C tokens of a chunk, X chunks of all sequences, P positions.
 """
@@ -13,7 +13,7 @@ from torch.nn.functional import pad, silu
 from effattn_cli.parts.precision import lowest, wide
 
 Weights = Literal["softmax", "laplace"]
-#: Of the Laplace function, which they bring near to relu squared.
+#: Parameters of the Laplace function, chosen to approximate squared ReLU.
 MEAN, SPREAD = 0.5**0.5, (4 * math.pi) ** -0.5
 
 
@@ -40,11 +40,11 @@ class SharedHead(nn.Module):
         return q, k
 
     def forward(self, a_BTD: Tensor, v_BTV: Tensor, valid_BT: Tensor | None = None) -> Tensor:
-        """(B, T, V); what stands at padding is seen by no real query."""
+        """(B, T, V); no real query sees padding."""
         B, T, _ = a_BTD.shape
         C = min(self.chunk, T)
         real_X1C = None
-        if not self.causal and (valid_BT is not None or T % C):  # else padding trails
+        if not self.causal and (valid_BT is not None or T % C):  # else right padding is unseen
             valid_BT = a_BTD.new_ones(1, T, dtype=torch.bool) if valid_BT is None else valid_BT
             real_X1C = _chunks(valid_BT.expand(B, -1).unsqueeze(2), C).mT
         q_XCE, k_XCE, v_XCV = (_chunks(x, C) for x in (*self.queries_and_keys(a_BTD), v_BTV))
@@ -55,7 +55,7 @@ class SharedHead(nn.Module):
         return (self._weigh(scores_XCC) @ v_XCV).view(B, -1, v_BTV.shape[2])[:, :T]
 
     def one(self, q_BE: Tensor, k_BSE: Tensor, v_BSV: Tensor) -> Tensor:
-        """What the last of S tokens of a chunk gets, (B, V)."""
+        """The output for the last of S tokens of a chunk, (B, V)."""
         S = k_BSE.shape[1]
         scale = 1 / S if self.weights == "laplace" else q_BE.shape[1] ** -0.5
         bias_S = self.bias_P[self.chunk - S : self.chunk]
@@ -74,7 +74,7 @@ class SharedHead(nn.Module):
         return seen.to(wide(q_XCE[:0]).dtype).reciprocal().to(q_XCE.dtype)
 
     def _biases(self, C: int) -> Tensor:
-        """Of query i and key j, (C, C); what a causal query may not see is hidden."""
+        """The bias of query i and key j, (C, C); causally hidden pairs are masked."""
         bias_P = pad(self.bias_P, (0, self.chunk - 1)) if self.causal else self.bias_P
         rows_CC = bias_P[self.chunk - C : self.chunk + C - 1].unfold(0, C, 1).flip(0)
         if not self.causal:

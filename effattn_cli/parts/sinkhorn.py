@@ -1,6 +1,6 @@
-"""Blocks of tokens mixed by a learned matrix whose rows and columns add up to 1.
+"""Blocks of tokens mixed by a learned matrix whose rows and columns sum to 1.
 
-Z blocks, Y mixed ones of C tokens, E the width of what is mixed.
+Z blocks, Y mixed blocks of C tokens, E the width of what is mixed.
 """
 
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from effattn_cli.attention import Decodable
 from effattn_cli.parts.chunked import pieces_pay
 from effattn_cli.parts.precision import wide
 
-HIDDEN = -1e30  # the logarithm of what is not there: finite, so that differences are
-FAINT = 1e-30  # a share below which there is nothing
+HIDDEN = -1e30  # log of a hidden entry: finite, so that differences are finite too
+FAINT = 1e-30  # a share below this counts as nothing
 
 
 @dataclass(frozen=True)
 class Balance:
-    """How logits become a matrix that mixes."""
+    """How logits become a mixing matrix."""
 
     iterations: int
     temperature: float
     causal: bool
 
     def __call__(self, logits_BHZZ: Tensor, seen: Tensor | None) -> Tensor:
-        """exp(logits) with rows, then columns, divided by their sums, so many times.
+        """exp(logits) with rows, then columns, divided by their sums, `iterations` times.
 
-        Causal, a column's sum for row i takes the rows up to i: nothing depends on a later row.
+        If causal, the column sum for row i covers the rows up to i: nothing depends on a later row.
         """
         logits_BHZZ = _hidden(logits_BHZZ / self.temperature, seen)
         for _ in range(self.iterations):
@@ -48,7 +48,7 @@ def _hidden(logits_BHZZ: Tensor, seen: Tensor | None) -> Tensor:
 
 
 def running(x_BHZY: Tensor) -> Tensor:
-    """The logarithm of the sum of exponentials over the rows up to each."""
+    """The log-sum-exp over the rows up to each row."""
     if not pieces_pay(x_BHZY):
         return x_BHZY.logcumsumexp(2)
     run: Any = _Running.apply
@@ -56,9 +56,9 @@ def running(x_BHZY: Tensor) -> Tensor:
 
 
 class _Running(torch.autograd.Function):
-    """Row by row: `logcumsumexp` takes number by number on a CPU, and three times in its gradient.
+    """Row by row: on a CPU `logcumsumexp` goes element by element, three times in its gradient.
 
-    The gradient sums over the rows from each on, which shrink by `keep` a row.
+    The gradient sums over the rows from each one on, which decay by `keep` per row.
     """
 
     @staticmethod
@@ -83,7 +83,7 @@ class _Running(torch.autograd.Function):
 
 
 class SortingNetwork(nn.Module):
-    """From what blocks each block is sorted, by two layers over the sums of queries and keys."""
+    """Which blocks each block is sorted from, by two layers over the sums of queries and keys."""
 
     def __init__(self, heads: int, head_dim: int, blocks: int, balance: Balance) -> None:
         super().__init__()
@@ -92,9 +92,9 @@ class SortingNetwork(nn.Module):
         self.outer_HKZ = nn.Parameter(torch.randn(H, K, blocks) * K**-0.5)
 
     def forward(self, q_BHZCK: Tensor, k_BHZCK: Tensor, valid_BxZC: Tensor | None) -> Tensor:
-        """The matrix (B, H, Z, Z), in float32 at least; keys at padding are 0.
+        """The matrix (B, H, Z, Z), in at least float32; keys at padding are 0.
 
-        Causal, a block's sums are of the tokens up to its first.
+        If causal, a block's sums cover the tokens up to its first.
         """
         if valid_BxZC is not None:
             q_BHZCK = q_BHZCK.masked_fill(~valid_BxZC.unsqueeze(-1), 0)
@@ -111,30 +111,30 @@ class SortingNetwork(nn.Module):
         return self.balance(self.logits(sums_BHZE, Z), seen_BxZZ)
 
     def past(self, logits_BHZZ: Tensor) -> Tensor:
-        """Row i is of block i + 1, which sees those up to block i."""
+        """Row i belongs to block i + 1, which sees the blocks up to block i."""
         return self.balance(logits_BHZZ, torch.ones_like(logits_BHZZ[0, 0]).tril() > 0)
 
     def logits(self, sums_BHZE: Tensor, blocks: int) -> Tensor:
-        """What each block has to say about the first `blocks`."""
+        """The logits of each block for the first `blocks` blocks."""
         inner_HEK, outer_HKZ = (x.to(sums_BHZE.dtype) for x in (self.inner_HEK, self.outer_HKZ))
         return (sums_BHZE @ inner_HEK).relu() @ outer_HKZ[..., :blocks]
 
 
 def mixed(sort_BHYZ: Tensor, row_BHZCE: Tensor) -> Tensor:
-    """Token by token, the blocks weighted by each row of `sort`: (B, H, Y, C, E)."""
+    """Token by token, the blocks weighted by each row of `sort_BHYZ`: (B, H, Y, C, E)."""
     mixed_BHYF = sort_BHYZ.to(row_BHZCE.dtype) @ row_BHZCE.flatten(3)
     return mixed_BHYF.view(*mixed_BHYF.shape[:3], *row_BHZCE.shape[3:])
 
 
 def beside(sort_BHYZ: Tensor, row_BHZCE: Tensor) -> Tensor:
-    """Before each block the one that is mixed for it: (B, H, Z, 2 C, E)."""
+    """Each block preceded by the block that is mixed for it: (B, H, Z, 2 C, E)."""
     return torch.cat([mixed(sort_BHYZ, row_BHZCE), row_BHZCE], dim=3)
 
 
 def shares(sort_BHYZ: Tensor, valid_BxZC: Tensor, *, own: bool) -> Tensor:
-    """The share of its weights that falls on real tokens, of each mixed one (B, H, Y, C, 1).
+    """The share of the weights that falls on real tokens, per mixed token (B, H, Y, C, 1).
 
-    `own`: then those of the block's tokens beside them.
+    `own`: followed by those of the block's own tokens.
     """
     real_BxZC1 = valid_BxZC.unsqueeze(-1).to(sort_BHYZ.dtype)
     share_BHYC1 = mixed(sort_BHYZ, real_BxZC1) / sort_BHYZ.sum(-1)[..., None, None].clamp(min=FAINT)
@@ -145,7 +145,7 @@ def shares(sort_BHYZ: Tensor, valid_BxZC: Tensor, *, own: bool) -> Tensor:
 
 @dataclass(frozen=True)
 class SortedBlocks:
-    """What decoding keeps: all keys and values, and those sorted for the block at work."""
+    """Decoding state: all keys and values, and those sorted for the current block."""
 
     row_BHSE: Tensor  # key and value by position, the first `length` of S filled
     sum_BHE: Tensor  # of queries and keys so far
@@ -162,7 +162,7 @@ class SortedBlocks:
         blocks: int,
         size: int,
     ) -> "SortedBlocks":
-        """Room for so many blocks of `size` tokens, and `context` tokens of random content."""
+        """Room for `blocks` blocks of `size` tokens, and `context` tokens of random content."""
         H, E = layer.heads, 2 * layer.head_dim
         sum_BHE = wide(layer.blank(batch, H, E, random=context > 0) * context**0.5)
         return cls(

@@ -1,9 +1,9 @@
-"""Sums of [v, 1] k^T that gates fade and let in, which may be exponentials of any size.
+"""Gated sums of [v, 1] k^T, with input and forget gates that may be exponentials of any size.
 
-All that is summed is kept times exp(-m), m being the logarithm of the largest gate so far, as it
-has faded: nothing overflows, and m cancels in the quotient.
+All sums are stored times exp(-m), m being the log of the largest gate so far, decayed up to now:
+nothing overflows, and m cancels in the quotient.
 
-F numbers of a query or key, E = V + 1 columns of [v, 1], C tokens of a chunk, Z chunks.
+F channels of a query or key, E = V + 1 columns of [v, 1], C tokens of a chunk, Z chunks.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from effattn_cli.parts.precision import wide
 
 CACHED = (
     2**18
-)  # products of a chunk's tokens with each other at a time that stay in the caches of a CPU
-MOST = 69.0  # of |m|: beyond it exp(m) or exp(-m) is below 1e-30, which counts for nothing
+)  # products within chunks that are computed at a time, so that they fit in a CPU's caches
+MOST = 69.0  # bound on |m|: beyond it exp(m) or exp(-m) is below 1e-30, which is negligible
 
 
 @dataclass(frozen=True)
 class Memory:
-    """After some tokens, however many: the sums times exp(-m), and m; in float32 at least."""
+    """Independent of the number of tokens: the sums times exp(-m), and m; in at least float32."""
 
     sum_BHEF: Tensor
     top_BH: Tensor
@@ -32,7 +32,7 @@ class Memory:
     def step(
         self, q_BHF: Tensor, k_BHF: Tensor, v_BHV: Tensor, in_BH: Tensor, keep_BH: Tensor
     ) -> tuple[Tensor, "Memory"]:
-        """One token more; `in` and `keep` are logarithms of its gates."""
+        """One more token; `in_BH` and `keep_BH` are the logs of its gates."""
         top_BH = torch.maximum(keep_BH + self.top_BH, in_BH)
         left_BH11 = (keep_BH + self.top_BH - top_BH).exp()[..., None, None]
         k_BHxF = (wide(k_BHF) * (in_BH - top_BH).exp().unsqueeze(-1)).unsqueeze(2)
@@ -48,7 +48,7 @@ def read(
     """C q / max(|n q|, 1) of each query, C being the sums with v and n those with 1, and k divided
     by sqrt F.
 
-    Piece after piece, so that a piece stays in the caches of a CPU.
+    Processed in pieces that fit in a CPU's caches.
     """
     (B, H, T, F), V = q_BHTF.shape, v_BHTV.shape[3]
     tokens = max(1, CACHED // (B * H * CHUNK**2)) * CHUNK if pieces_pay(q_BHTF) else T
@@ -65,13 +65,13 @@ def read(
 def _piece(
     memory: Memory, q_BHTF: Tensor, k_BHTF: Tensor, v_BHTV: Tensor, in_BHT: Tensor, keep_BHT: Tensor
 ) -> tuple[Tensor, Memory]:
-    """Of the tokens after those in the memory; and with them in it, unless a chunk is cut short."""
+    """The output for the tokens after the memory, and the memory after them if chunks are whole."""
     T, dtype = q_BHTF.shape[2], q_BHTF.dtype
     q_BHZCF, k_BHZCF = _chunks(q_BHTF * q_BHTF.shape[3] ** -0.5), _chunks(k_BHTF)
     v_BHZCE = pad(_chunks(v_BHTV), (0, 1), value=1.0)
     in_BHZC, keep_BHZC = (_chunks(wide(x).unsqueeze(3)).squeeze(4) for x in (in_BHT, keep_BHT))
     fade_BHZC = keep_BHZC.cumsum(3)
-    # Of what token j lets in, exp(fade_i + own_j) is there at token i.
+    # exp(fade_i + own_j) is the fraction of token j's input that remains at token i.
     own_BHZC = in_BHZC - fade_BHZC
     all_BHZ = fade_BHZC[..., -1]
     top_BHZC, before_BHZ, after_BHZ = _tops(own_BHZC.detach(), all_BHZ.detach(), memory.top_BH)
@@ -89,7 +89,7 @@ def _piece(
 
 
 def _tops(own_BHZC: Tensor, all_BHZ: Tensor, top_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each token its m, less how the chunk has faded up to it; m before and after each chunk.
+    """Each token's m, minus the decay of the chunk up to it; and m before and after each chunk.
 
     Constants to autograd: the result does not depend on them.
     """
@@ -102,7 +102,7 @@ def _tops(own_BHZC: Tensor, all_BHZ: Tensor, top_BH: Tensor) -> tuple[Tensor, Te
 
 
 def _running_most(x_xT: Tensor) -> Tensor:
-    """The highest number so far; an export takes it of twice as many in each pass."""
+    """The running maximum; when exporting, computed by repeated doubling."""
     if not torch.compiler.is_exporting():
         return x_xT.cummax(-1).values
     size = 1
@@ -113,7 +113,7 @@ def _running_most(x_xT: Tensor) -> Tensor:
 
 
 def _weights(own_BHZC: Tensor, top_BHZC: Tensor) -> Tensor:
-    """What token i has of token j of its chunk; 0 above the diagonal, where it could overflow."""
+    """The weight of token j of its chunk at token i; 0 above the diagonal, against overflow."""
     C = own_BHZC.shape[3]
     later_CC = torch.ones(C, C, dtype=torch.bool, device=own_BHZC.device).triu_(1)
     apart_BHZCC = own_BHZC.unsqueeze(3) - top_BHZC.unsqueeze(4)
@@ -121,7 +121,7 @@ def _weights(own_BHZC: Tensor, top_BHZC: Tensor) -> Tensor:
 
 
 def _quotient(sums: Tensor, top: Tensor) -> Tensor:
-    """Of rows (..., E) that are kept times exp(-m), as 1 is here."""
+    """The quotient of rows (..., E) stored times exp(-m), like the 1 in its denominator."""
     minimum = (-top).clamp(-MOST, MOST).exp().unsqueeze(-1)
     return sums[..., :-1] / torch.maximum(wide(sums[..., -1:]).abs(), minimum).to(sums.dtype)
 

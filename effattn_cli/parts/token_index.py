@@ -1,7 +1,7 @@
-"""Which tokens a query attends, by an index of tokens or of pools, and what decoding keeps for it.
+"""The tokens to which a query attends, by an index of tokens or pools, and its decoding state.
 
-P positions of a query, N pools that it picks, R tokens of one. G kv heads, E width of a row, W of a
-key of the index.
+P positions of a query, N pools that it picks, R tokens of a pool. G kv heads, E width of a row, W
+of an index key.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ from effattn_cli.parts.indexed import as_buffers, choose, choose_now
 
 @dataclass(frozen=True)
 class Past:
-    """What decoding keeps: of all tokens what is attended, and the index's keys of them, or of
-    pools of them.
+    """Decoding state: the rows of all tokens that can be attended to, and the index keys of the
+    tokens or of pools of them.
 
-    Room M for them, the first `length` filled.
+    Room for M tokens, of which the first `length` are filled.
     """
 
     rows: tuple[Tensor, ...]  # (B, G, M, E) each
-    index: Tensor | Entries  # (B, M, W), with W = 0 where the index is another layer's
+    index: Tensor | Entries  # (B, M, W), with W = 0 if the index is another layer's
     length: int
 
     @classmethod
     def init(
         cls, layer: Decodable[Any], batch: int, context: int, pooler: Compressor | None
     ) -> "Past":
-        """`context` random tokens, and room for one more at least, of the inputs of the layer."""
+        """`context` random tokens, with room for at least one more, for the inputs of the layer."""
         room = max(layer.config.tokens, context + 1)
         sizes = {name: spec.sizes(layer) for name, spec in layer.inputs.items()}
         rows = [sizes[name] for name in sizes if name != "q" and not name.startswith("index")]
@@ -50,7 +50,7 @@ class Past:
     def take_up(
         self, pooler: Compressor | None, key_BW: Tensor, gate_BW: Tensor | None = None
     ) -> Tensor:
-        """The index's keys (B, S, W) that the last token sees, after its own is taken up."""
+        """Adds the last token's index key; returns the keys (B, S, W) that the token then sees."""
         position = self.length - 1
         if isinstance(self.index, Tensor):
             self.index[:, position] = key_BW
@@ -64,7 +64,7 @@ class Past:
         return self.index.row_BZK[:, :seen]
 
     def read(self, position_BP: Tensor | None) -> list[Tensor]:
-        """What is at these positions, or all of it, (B, G, S, E) each."""
+        """The rows at these positions, or all of them, (B, G, S, E) each."""
         if position_BP is None:
             return [x_BGME[:, :, : self.length] for x_BGME in self.rows]
         B, G, M, _ = self.rows[0].shape
@@ -76,17 +76,18 @@ class Past:
 
 
 class TokenIndex(nn.Module):
-    """Finds the `top` tokens that a query attends, in pools, each with one key; the tokens behind
-    the last full pool are attended besides.
+    """Finds the `top` tokens to which a query attends, in pools with one key each; the tokens after
+    the last full pool are always attended to.
 
-    The key of a pool is the mean of its tokens' keys, by a softmax of gates and biases in each
-    channel. Without a `width` the index is another layer's: what is not given is spread evenly.
+    The key of a pool is the mean of its tokens' keys, weighted by a softmax of gates and biases in
+    each channel. Without a `width` the index is another layer's; picks that are not given are
+    spread evenly.
     """
 
     def __init__(self, top: int, pool: int, width: int | None) -> None:
         super().__init__()
         self.top, self.pool, self.count = top, pool, top // pool
-        self.early = pool * (self.count + 1) - 1  # queries that see all before them
+        self.early = pool * (self.count + 1) - 1  # queries that see everything before them
         self.pooler = None
         if pool > 1 and width is not None:
             self.pooler = Compressor(width, pool, norm=False)
@@ -94,7 +95,7 @@ class TokenIndex(nn.Module):
 
     @torch.no_grad()
     def choose(self, q_BHTK: Tensor, *index: Tensor) -> Tensor:
-        """The positions (B, T', P) that the queries attend which do not see all; -1 for none."""
+        """Positions (B, T', P) attended to by the queries that do not see everything; -1: none."""
         if index:
             q_BITW, key_BZW, weight_BIT, *gate = index
             key_BZW = key_BZW if self.pooler is None else self.pooler(key_BZW, *gate)
@@ -104,7 +105,7 @@ class TokenIndex(nn.Module):
         return self._tokens(pick_BTN, self.early)
 
     def choose_now(self, state: Past, q_BHK: Tensor, *index: Tensor) -> Tensor | None:
-        """The positions (B, P) that the last token attends, or None where it sees all."""
+        """The positions (B, P) to which the last token attends, or None if it sees everything."""
         last = state.length - 1
         if index:
             q_BIW, key_BW, weight_BI, *gate_BW = index
@@ -116,11 +117,11 @@ class TokenIndex(nn.Module):
         else:
             pick_BN = self._spread(last, last + 1, like=q_BHK).squeeze(1)
         position_BP = self._tokens(pick_BN.unsqueeze(1), last).squeeze(1)
-        return position_BP[:, : self.top + state.length % self.pool]  # behind are none
+        return position_BP[:, : self.top + state.length % self.pool]  # later slots are empty
 
     def _spread(self, first: int, tokens: int, like: Tensor) -> Tensor:
-        """Pools evenly over those that queries from `first` to before `tokens` see, the last of
-        these among them, (B, T, N).
+        """Pools spread evenly over those that the queries from `first` to before `tokens` see,
+        always including the last, (B, T, N).
         """
         device = like.device
         seen_T1 = torch.arange(first + 1, tokens + 1, dtype=torch.int32, device=device)[:, None]
@@ -129,8 +130,8 @@ class TokenIndex(nn.Module):
         return (seen_T1 - 1 - seen_T1 * at_N // self.count).expand(len(like), -1, -1)
 
     def _tokens(self, pick_BTN: Tensor, first: int) -> Tensor:
-        """The positions of the tokens in these pools, and of those behind the last full one that a
-        query from `first` on sees, -1 where there are less than a pool of them.
+        """The positions of the tokens in these pools, and of those after the last full pool that a
+        query from `first` on sees, padded with -1.
         """
         if self.pool == 1:
             return pick_BTN

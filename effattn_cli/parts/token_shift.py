@@ -1,6 +1,6 @@
-"""Layers whose inputs are made of a token and the one before it, as in RWKV (arXiv:2305.13048).
+"""Layers whose inputs mix a token with the one before it, as in RWKV (arXiv:2305.13048).
 
-I inputs; S, the one token before the present one.
+I inputs; S, the one token before the current one.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from effattn_cli.parts.recurrent import Memory, Recurrent
 
 
 class Shifted(Recurrent):
-    """Each input is projected from its own mixture x_t + m o (x_(t-1) - x_t), m learned."""
+    """Each input is projected from its own mixture x_t + m o (x_(t-1) - x_t), with m learned."""
 
-    #: By input, how m starts: in channel n of D it is 1 - (n / D)^power.
+    #: Per input, the initial value of m: in channel n of D it is 1 - (n / D)^power.
     powers: ClassVar[Mapping[str, float]]
 
     def __init__(self, config: Recurrent.Config) -> None:

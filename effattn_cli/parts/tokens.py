@@ -1,4 +1,4 @@
-"""Mixers of whole tokens: without heads, and without projections around them."""
+"""Mixers of whole tokens: no heads, and no projections around them."""
 
 from torch import Tensor, nn
 
@@ -6,9 +6,9 @@ from effattn_cli.attention import Attention, Unsupported, merge_heads
 
 
 class TokenMixer(Attention):
-    """Acts on x itself in the layer; in the core on the values, heads merged: q and k go unused.
+    """Acts on x itself in the layer; in the core, on the values, heads merged (q, k are unused).
 
-    A variant gives `mix_tokens` in place of `attend`.
+    A variant defines `mix_tokens` instead of `attend`.
     """
 
     def __init__(self, config: Attention.Config) -> None:

@@ -1,12 +1,12 @@
-"""The state space of Mamba-3 (arXiv:2603.15569): a fading sum that is integrated by trapezoids.
+"""The state space of Mamba-3 (arXiv:2603.15569): decaying sums with trapezoidal integration.
 
-A token is written twice, a share of it when it comes and the rest when the next one does:
+A token is written twice, a share of it when it comes and the rest when the next one comes:
 S_t = a_t (S_(t-1) + b_t k_(t-1) v_(t-1)^T) + g_t k_t v_t^T and y_t = q_t S_t. To all later tokens
-the two are one, of weight g_t + b_(t+1). Of queries, keys and values there are R a token, and each
-query of a token sees all of its keys. Queries and keys are turned as the tokens decide.
+the two are one, of weight g_t + b_(t+1). There are R queries, keys and values per token, and each
+query of a token sees all of its keys. Queries and keys are rotated by data-dependent angles.
 
-G groups of H heads, C tokens of a chunk, Z chunks, X = C R; N width of a key, E = R N; P width of
-a value, S pairs of N that are turned.
+G groups of H heads, C tokens of a chunk, Z chunks, X = C R; N width of a key, E = R N; P width of a
+value, S rotated pairs of the N dimensions.
 """
 
 import math
@@ -26,7 +26,7 @@ from effattn_cli.parts.rotary import turned
 
 @dataclass(frozen=True, kw_only=True)
 class LastToken(Memory):
-    """Beside the states, what the next token writes the rest of, and the turns so far."""
+    """Besides the states, what the next token needs to write the rest, and the rotation so far."""
 
     key_BHxRN: Tensor
     value_BHP: Tensor
@@ -35,8 +35,8 @@ class LastToken(Memory):
 
 @dataclass(frozen=True)
 class Times:
-    """Of each token: its step, the share of that which goes with its own writing, the logarithm of
-    the decay, and the angles (B, 1, T, S) by which it turns, half a turn times its step at most.
+    """Per token: its step, the share of it that its own write uses, the log of the decay, and the
+    angles (B, 1, T, S) of its rotation, at most half a turn times its step.
     """
 
     step_BHT: Tensor
@@ -54,12 +54,12 @@ class Times:
 
     @property
     def turns(self) -> Tensor:
-        """(B, H, T, S), in whole turns."""
+        """(B, H, T, S), in full turns."""
         return torch.tanh(self.angle_BxTS) * (self.step_BHT / 2).unsqueeze(-1)
 
 
 class TrapezoidSpace(nn.Module):
-    """B and C as keys and queries, normed, moved by a bias of each head and turned; and the sum."""
+    """Normalises, biases and rotates B and C (as keys and queries), and computes the sum."""
 
     def __init__(self, heads: int, rank: int, width: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class TrapezoidSpace(nn.Module):
         times: Times,
         last: LastToken,
     ) -> tuple[Tensor, LastToken]:
-        """One token, T = 1; `values` are the last one's and this one's, (B, H, 1, R, P)."""
+        """One token, T = 1; `values` are the previous token's and its own, (B, H, 1, R, P)."""
         turns_BHS = (last.turns_BHS + times.turns.squeeze(2)).remainder(1)
         vectors = self._normed(B_BGxE, C_BGxE)
         k_BHxRN, q_BHxRN = self._turned(vectors, turns_BHS.unsqueeze(2))
@@ -136,8 +136,8 @@ class TrapezoidSpace(nn.Module):
 
 
 def _turns_so_far(more_BHTS: Tensor, before_BHS: Tensor | None) -> Tensor:
-    """Running sums in whole chunks. Whole turns are left out chunk by chunk, so that a long way
-    round is as exact as a short one.
+    """Running sums in whole chunks. Full turns are dropped chunk by chunk, so that precision does
+    not depend on the length.
     """
     within_BHZCS = more_BHTS.unflatten(2, (-1, CHUNK)).cumsum(3)
     now_BHS = torch.zeros_like(more_BHTS[:, :, 0]) if before_BHS is None else before_BHS
@@ -157,8 +157,8 @@ def _trapezoids(
     decay_BHT: Tensor,
     state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Whole chunks, and the state after them, with the last token's rest. A token weighs `own` to
-    itself and `later` to later ones.
+    """Whole chunks, and the state after them, including the last token's rest. A token has weight
+    `own_BHT` for itself and `later_BHT` for later ones.
     """
     dtype, R = v_BHTRP.dtype, v_BHTRP.shape[3]
     C = max(1, CHUNK >> (R - 1).bit_length())  # so that C R is about a chunk
@@ -182,7 +182,7 @@ def _trapezoids(
 
 
 def _within(own_BHZC: Tensor, later_BHZC: Tensor, fade_BHZC: Tensor) -> Tensor:
-    """What token j of a chunk weighs to token i, (B, H, Z, C, C)."""
+    """The weight of token j of a chunk at token i, (B, H, Z, C, C)."""
     C = own_BHZC.shape[-1]
     ones_CC = torch.ones(C, C, dtype=torch.bool, device=own_BHZC.device)
     away_BHZCC = fade_BHZC.unsqueeze(-1) - fade_BHZC.unsqueeze(-2)

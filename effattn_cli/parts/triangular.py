@@ -13,11 +13,11 @@ from effattn_cli.parts.chunked import CHUNK
 
 
 def inverse(A_xCC: Tensor) -> Tensor:
-    """(I + A)^-1 of what stands below the diagonal of A.
+    """(I + A)^-1, where A is taken below its diagonal only.
 
-    The inverses of pairs of blocks are merged, from single numbers up: as exact as substitution,
-    and products of matrices all through. Powers of A would do with fewer, but cancel one another
-    where keys are alike.
+    The inverses of pairs of diagonal blocks are merged, starting from single elements: as exact as
+    substitution, and all by matrix products. Powers of A would need fewer, but cancel
+    catastrophically if keys are similar.
     """
     if torch.is_grad_enabled() and A_xCC.requires_grad:
         made: Any = _Inverse.apply
@@ -53,8 +53,8 @@ def _inverse(A_xCC: Tensor) -> Tensor:
 
 
 def with_quarters(x_xCC: Tensor, half: int, below: Tensor) -> Tensor:
-    """With the lower left quarters of the blocks on the diagonal, which are 0; written in place,
-    but in a graph, which has no views of storage.
+    """Fills the lower left quarters of the diagonal blocks, which are 0; in place, except in a
+    compiled graph, which has no views of storage.
     """
     if not torch.compiler.is_compiling():
         quarter(x_xCC, half, 1, 0).copy_(below)
@@ -67,10 +67,10 @@ def with_quarters(x_xCC: Tensor, half: int, below: Tensor) -> Tensor:
 
 
 def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
-    """Of each block of twice `half` on the diagonal the quarter at that row and column: a view,
+    """The quarter at that row and column of each diagonal block of twice `half`: a view,
     (..., C / (2 half), half, half).
     """
-    if torch.compiler.is_compiling():  # a graph has no views of storage
+    if torch.compiler.is_compiling():  # a compiled graph has no views of storage
         blocks = CHUNK // (2 * half)
         of_rows = x_xCC.unflatten(-1, (blocks, 2, half)).select(-2, column)
         of_both = of_rows.unflatten(-3, (blocks, 2, half)).select(-4, row).transpose(-3, -2)

@@ -1,8 +1,8 @@
-"""A program as a function from tensors to tensors: what a graph can be made of.
+"""A program as a function from tensors to tensors, from which a graph can be made.
 
-A state is taken apart into its tensors. Numbers in it, such as how many tokens it holds, are fixed
-in the graph. What a step writes into the state that it was given is an output of the graph, which
-may lie in the memory of the input.
+A state is flattened into its tensors. Numbers in it, such as how many tokens it holds, are fixed in
+the graph. What a step writes into its input state is an output of the graph, which may use the
+memory of the input.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,18 +18,18 @@ from effattn_cli.engines import Program
 
 @dataclass(frozen=True)
 class Output:
-    """A tensor that comes out of a graph."""
+    """A tensor output of a graph."""
 
     name: str
     like: Tensor
-    place: int  # among all tensors of the result
-    written: int | None = None  # the input whose memory it is, changed
+    place: int  # index among all tensors of the result
+    written: int | None = None  # the input whose memory it overwrites
 
 
 class Flat(nn.Module):
-    """The program's function, of the tensors that it is given, to those that it gives.
+    """The program's function, from its flattened input tensors to its flattened outputs.
 
-    It is run once when it is made, to see which of the tensors are new.
+    It is run once at construction, to see which of the tensors are new.
     """
 
     def __init__(self, program: Program) -> None:
@@ -70,14 +70,14 @@ class Flat(nn.Module):
         return tuple(result[output.place] for output in self.outputs)
 
     def _with(self, tensors: Sequence[Tensor]) -> Any:
-        """What is given, with these in the place of its tensors that are not empty."""
+        """The arguments, with these tensors in place of those that are not empty."""
         left = iter(tensors)
         return with_leaves(
             self._given, (next(left) if one.numel() else one.clone() for one in leaves(self._given))
         )
 
     def rooms(self) -> list[Tensor]:
-        """Memory for the outputs: that of an input, where this is what is written."""
+        """Memory for the outputs: that of an input, if the output overwrites it."""
         return [
             torch.empty_like(output.like, memory_format=torch.contiguous_format)
             if output.written is None
@@ -86,7 +86,7 @@ class Flat(nn.Module):
         ]
 
     def result(self, tensors: Sequence[Tensor]) -> Any:
-        """What the program's function gives, where the graph gave these tensors."""
+        """The result of the program's function, given the output tensors of the graph."""
         all_tensors = leaves(self._result)
         for output, tensor in zip(self.outputs, tensors, strict=True):
             all_tensors[output.place] = tensor
@@ -94,5 +94,5 @@ class Flat(nn.Module):
 
 
 def _apart(tensor: Tensor) -> Tensor:
-    """A copy, with its numbers in order."""
+    """A contiguous copy."""
     return tensor.detach().clone(memory_format=torch.contiguous_format)

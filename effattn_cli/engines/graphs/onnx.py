@@ -1,4 +1,4 @@
-"""Programs as ONNX files, by torch's exporter."""
+"""Programs as ONNX files, exported by torch."""
 
 import contextlib
 import hashlib
@@ -24,21 +24,21 @@ from effattn_cli.errors import Unsupported
 from effattn_cli.parts.operators import kept
 from effattn_cli.records import Preparation
 
-#: Softmax attention is one node from 23 on.
+#: Softmax attention is a single node from opset 23 on.
 OPSET = 23
 NAME = "graph.onnx"
-#: Loads the graph of a file; gives what calls it, on its inputs and outputs, which come by name.
+#: Loads the graph of a file; returns a callable that runs it on its inputs and outputs, by name.
 Load = Callable[[Path, Mapping[str, Tensor], Mapping[str, Tensor]], Callable[[], Any]]
-#: Bytes of weights from which on they lie in a file beside the graph: a protobuf ends at 2 GiB.
+#: Bytes of weights from which on they are stored beside the graph: a protobuf is limited to 2 GiB.
 LARGE = 3 * 2**29
 #: Bytes of graphs that a sweep keeps for its processes.
 KEPT = 2 * 2**30
 
 
 def prepared(program: Program, load: Load, *, operators: bool) -> Prepared:
-    """The program as an ONNX file, loaded by an engine that is given the memory of the inputs and
-    outputs once, so that a call copies nothing. Without `operators` of newer opsets, what these
-    stand for is worked out.
+    """The program as an ONNX file, loaded by an engine that gets the memory of the inputs and
+    outputs once, so that a call copies nothing. Without `operators` of newer opsets, these are
+    decomposed.
 
     Raises:
         Unsupported: torch cannot export it.
@@ -61,7 +61,7 @@ def prepared(program: Program, load: Load, *, operators: bool) -> Prepared:
 
 
 def write(program: Program, path: Path, *, operators: bool) -> Flat:
-    """The program's graph in a file, checked; large weights lie in a file beside it.
+    """Writes the program's graph to a file, and checks it; large weights are stored beside it.
 
     Raises:
         Unsupported: torch cannot export it.
@@ -77,8 +77,8 @@ def write(program: Program, path: Path, *, operators: bool) -> Flat:
 
 
 def _calling(call: Callable[[], Any], result: Any, memory: list[Tensor]) -> Callable[..., Any]:
-    """What is called in the place of a program's function. The engine knows of the memory of inputs
-    and outputs but where it is: it is held here.
+    """What is called instead of a program's function. The engine only has the addresses of inputs
+    and outputs, so this keeps their memory alive.
     """
 
     def run(*_: Any, _memory: list[Tensor] = memory) -> Any:
@@ -90,10 +90,10 @@ def _calling(call: Callable[[], Any], result: Any, memory: list[Tensor]) -> Call
 
 @contextlib.contextmanager
 def _graph(program: Program, flat: Flat, *, operators: bool) -> Iterator[tuple[Path, float | None]]:
-    """The program's graph, as a file that is there until the context ends, its weights beside it;
-    and the seconds that exporting took, None where it was there already.
+    """The program's graph as a file that exists until the context ends, with its weights beside it;
+    and the seconds that the export took, None if it already existed.
 
-    Processes of one sweep export a program once: the first keeps it for the others.
+    The processes of a sweep export a program once: the first keeps it for the others.
     """
     shared = os.environ.get(SCRATCH)
     with contextlib.ExitStack() as stack:
@@ -109,7 +109,7 @@ def _graph(program: Program, flat: Flat, *, operators: bool) -> Iterator[tuple[P
 
 
 def _write(flat: Flat, folder: Path, *, operators: bool) -> float:
-    """Exports into a folder, which is there whole or not at all."""
+    """Exports into a folder, which then exists completely or not at all."""
     started = time.perf_counter()
     made = exported(flat, operators=operators)
     unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
@@ -121,7 +121,7 @@ def _write(flat: Flat, folder: Path, *, operators: bool) -> float:
 
 
 def _make_room(shared: Path) -> None:
-    """Takes away the oldest graphs while all together are too large; they can be made again."""
+    """Deletes the oldest graphs while their total size is too large; they can be exported again."""
     sizes = {
         folder: sum(file.stat().st_size for file in folder.iterdir())
         for folder in sorted(shared.iterdir(), key=lambda each: each.stat().st_mtime)
@@ -164,7 +164,7 @@ def exported(flat: Flat, *, operators: bool) -> Any:
 
 
 def reason(error: BaseException) -> str:
-    """Why an export failed, in a line: the operator that has no counterpart, where it is that."""
+    """Why an export failed, in one line: the operator without a counterpart, if that is why."""
     deepest = error
     while (cause := deepest.__cause__ or deepest.__context__) is not None:
         deepest = cause
@@ -177,7 +177,7 @@ def reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter tells of packages that are not here."""
+    """Silences the exporter's messages about packages that are not installed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""The operators of `parts.operators` as nodes of ONNX: `LinearAttention` and `CausalConvWithState`
-of opset 27.
+"""The operators of `parts.operators` as ONNX nodes: `LinearAttention` and `CausalConvWithState` of
+opset 27.
 
-Heads are packed into the last axis there: (B, T, H K) for (B, H, T, K).
+In these, heads are packed into the last axis: (B, T, H K) for (B, H, T, K).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +13,8 @@ from onnxscript import opset18 as op
 from onnxscript.values import Op, Opset
 
 OPSET = 27
-#: torch converts what it exported from one opset to the next, and refuses nodes that are newer: for
-#: so long they are of a domain of their own.
+#: torch converts what it exported from one opset to the next, and rejects newer nodes: until then
+#: they are in a separate domain.
 DOMAIN = "effattn"
 
 
@@ -32,7 +32,7 @@ def _newer(name: str) -> Op:
 
 
 def _write_out_masks(graph: Any) -> None:
-    """A mask that is the same for all queries is written out for each: ONNX Runtime wants it so."""
+    """Expands a mask that is the same for all queries: ONNX Runtime requires one row per query."""
     for node in [node for node in graph if node.op_type == "Attention" and len(node.inputs) > 3]:
         query, mask = node.inputs[0], node.inputs[3]
         if mask is None or mask.shape is None or mask.shape[-2] != 1 or query.shape[-2] == 1:
@@ -51,7 +51,7 @@ LINEAR_ATTENTION, CAUSAL_CONV = _newer("LinearAttention"), _newer("CausalConvWit
 
 
 def finish(model: Any) -> None:
-    """The newer operators of a model are of ONNX from here on, and so is the opset."""
+    """Moves the newer operators of a model to the ONNX domain, and sets the opset."""
     _write_out_masks(model.graph)
     nodes = [node for node in model.graph if node.domain == DOMAIN]
     for node in nodes:
@@ -62,7 +62,7 @@ def finish(model: Any) -> None:
 
 
 def delta_rule(q_BGTK: Any, k_BGTK: Any, v_BHTV: Any, beta_BHT: Any, decay: Any) -> Any:
-    """Of one decay a head, or one a channel; `beta` and `decay` in what they come in."""
+    """With one decay per head, or one per channel; `beta` and `decay` have any dtype."""
     return _attention("gated_delta", q_BGTK, k_BGTK, v_BHTV, decay, beta_BHT)
 
 
@@ -102,7 +102,7 @@ def short_convolution_step(
 def _attention_step(
     rule: str, q_BHK: Any, k_BHK: Any, v_BHV: Any, decay: Any, beta: Any, state_BHKV: Any
 ) -> Any:
-    """The same for one token, after a state."""
+    """The same for one token, given a state."""
     B, H, V = v_BHV.shape
     kind = v_BHV.dtype
     q_B1E, k_B1E, v_B1E = (op.Reshape(x, _numbers(B, 1, -1)) for x in (q_BHK, k_BHK, v_BHV))
@@ -131,7 +131,7 @@ def _attention(rule: str, q_BGTK: Any, k_BGTK: Any, v_BHTV: Any, decay: Any, bet
 
 
 def _each_token(decay: Any, batch: int, tokens: int) -> Any:
-    """The decay of each, (B, T, H) or (B, T, H K), one that is the same for all repeated."""
+    """The decay of each token, (B, T, H) or (B, T, H K); one for all tokens is repeated."""
     if len(decay.shape) == 1:
         H = decay.shape[0]
         return op.Expand(op.Reshape(decay, _numbers(1, 1, H)), _numbers(batch, tokens, H))
@@ -141,7 +141,7 @@ def _each_token(decay: Any, batch: int, tokens: int) -> Any:
 
 
 def _each_head(x_BGTK: Any, heads: int) -> Any:
-    """Each key head as often as heads use it."""
+    """Repeats each key head to match the heads."""
     B, G, T, K = x_BGTK.shape
     if heads == G:
         return x_BGTK
