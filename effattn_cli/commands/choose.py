@@ -123,12 +123,13 @@ class View:
 
 
 def _opened(case: "Case") -> "Console":
-    """The console, with a line on the machine whose numbers follow."""
+    """The console, with a line that says what the numbers are of: one layer, on which machine."""
     from effattn_cli.report import phrases
     from effattn_cli.report.console import stdout
 
     console = stdout()
-    console.print(phrases.origin(case.profile), style="dim", highlight=False, markup=False)
+    origin = f"One layer on {phrases.origin(case.profile)}"
+    console.print(origin, style="dim", highlight=False, markup=False)
     return console
 
 
