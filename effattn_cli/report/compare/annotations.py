@@ -86,7 +86,7 @@ def _notices(
 ) -> Iterator[tuple[str, str]]:
     for name, comparison in comparisons.items():
         where = f", in {name}" if len(comparisons) > 1 else ""
-        counts = change_phrases.counts(comparison) or "nothing that was measured in both"
+        counts = change_phrases.counts(comparison) or "no measurements in common"
         yield "effattn compare", f"{counts}{where}"
         for one in outcomes.get(name, ()):
             if one.passed:
