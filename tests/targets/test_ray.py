@@ -59,7 +59,7 @@ def test_without_a_cluster_that_is_said(tmp_path: Path) -> None:
     assert "error: --on ray: no cluster at 127.0.0.1:1" in found.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.in_ci
 def test_a_shard_on_each_node_then_ctrl_c_then_a_node_that_is_lost(
     cluster: Any, tmp_path: Path
 ) -> None:
