@@ -9,6 +9,9 @@ from effattn_cli.records import Profile
 
 SHAPE = "--dim 64 --heads 2 --threads 1 --precision 0.5".split()
 SWEEP = ["profile", "-v", "linformer:rank=16", "-s", "64,128", "--rounds", "1", *SHAPE]
+#: A sweep that tests interrupt: with this many runs, of 20 ms or more each, some are still left.
+ROUNDS = 60
+LONG = [*SWEEP, "--rounds", str(ROUNDS)]
 #: Runs the last word in a home of its own, whatever the host is.
 HERE = 'cd "$FAR_HOME" && HOME="$FAR_HOME" PATH="$FAR_PATH" exec sh -c "$script"\n'
 

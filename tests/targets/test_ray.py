@@ -13,7 +13,7 @@ import pytest
 
 from effattn_cli.app import supervisor
 from tests.running import effattn
-from tests.targets.far import SWEEP, WHOLE, profiles, sweep_of
+from tests.targets.far import LONG, ROUNDS, SWEEP, WHOLE, profiles, sweep_of
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'effattn[ray]'")
 
@@ -71,7 +71,7 @@ def test_a_shard_on_each_node_then_ctrl_c_then_a_node_that_is_lost(
     assert sweep_of(profile) == WHOLE
 
     parts = [tmp_path / f"two/parts/shard-{number}-of-2.yaml" for number in (1, 2)]
-    with measured(address, tmp_path, *SWEEP, "--rounds", "3", "-o", "two") as process:
+    with measured(address, tmp_path, *LONG, "-o", "two") as process:
         while process.poll() is None and not any(map(supervisor.measured, parts)):
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGINT)
@@ -89,4 +89,4 @@ def test_a_shard_on_each_node_then_ctrl_c_then_a_node_that_is_lost(
     assert process.returncode == 0, said
     (profile,) = profiles(tmp_path / "two").values()
     assert [row[:2] for row in sweep_of(profile)] == [row[:2] for row in WHOLE]
-    assert all(runs >= 3 for *_, runs in sweep_of(profile))
+    assert all(runs >= ROUNDS for *_, runs in sweep_of(profile))

@@ -14,7 +14,7 @@ from effattn_cli.remote import streams
 from effattn_cli.targets import slurm
 from tests.marked import marking, running
 from tests.running import MODULE, alone, effattn
-from tests.targets.far import SWEEP, WHOLE, profiles, sweep_of
+from tests.targets.far import LONG, ROUNDS, SWEEP, WHOLE, profiles, sweep_of
 
 pytest.importorskip("submitit", reason="submitit is not installed: pip install 'effattn[slurm]'")
 LOCAL = "slurm:cluster=local,shards=2"
@@ -66,7 +66,7 @@ def test_shards_are_measured_and_merged(tmp_path: Path) -> None:
 def test_ctrl_c_in_the_terminal_ends_the_jobs_and_they_go_on_later(tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     environment = marking(mark) | {"COLUMNS": "80", "NO_COLOR": "1", "TMPDIR": str(tmp_path)}
-    words = [*MODULE, *SWEEP, "--rounds", "3", "-o", "out", "--on", LOCAL]
+    words = [*MODULE, *LONG, "-o", "out", "--on", LOCAL]
     with subprocess.Popen(
         words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True, start_new_session=True,
@@ -86,7 +86,7 @@ def test_ctrl_c_in_the_terminal_ends_the_jobs_and_they_go_on_later(tmp_path: Pat
     assert found.returncode == 0, found.stderr
     (profile,) = profiles(tmp_path / "out").values()
     assert [row[:2] for row in sweep_of(profile)] == [row[:2] for row in WHOLE]
-    assert all(runs >= 3 for *_, runs in sweep_of(profile))
+    assert all(runs >= ROUNDS for *_, runs in sweep_of(profile))
 
 
 def test_a_silent_sender_ends_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

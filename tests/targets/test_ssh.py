@@ -22,7 +22,7 @@ from effattn_cli.targets import ssh
 from tests.json_schema import faults
 from tests.marked import marking, running
 from tests.running import MODULE, Ended, effattn
-from tests.targets.far import HERE, SWEEP, WHOLE, Far, profiles, sweep_of
+from tests.targets.far import HERE, LONG, ROUNDS, SWEEP, WHOLE, Far, profiles, sweep_of
 
 #: Once, the link is cut as soon as the profile has come to hold a run.
 CUT = """
@@ -292,7 +292,7 @@ def test_what_is_killed_at_random_is_finished(seed: int, far: Far, tmp_path: Pat
 def test_ctrl_c_ends_the_work_there_and_it_goes_on_later(far: Far, tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     environment = marking(mark) | far.variables | {"COLUMNS": "80", "NO_COLOR": "1"}
-    words = [*MODULE, *SWEEP, "--rounds", "3", "-o", "out", "--on", "ssh:far"]
+    words = [*MODULE, *LONG, "-o", "out", "--on", "ssh:far"]
     with subprocess.Popen(
         words, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True, start_new_session=True,
@@ -313,5 +313,5 @@ def test_ctrl_c_ends_the_work_there_and_it_goes_on_later(far: Far, tmp_path: Pat
     found = on(far, "profile", "--resume", "out", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     profile = profiles(tmp_path / "out")["far"]
-    assert sweep_of(profile) == [(name, seq, 3) for name, seq, _ in WHOLE]
+    assert sweep_of(profile) == [(name, seq, ROUNDS) for name, seq, _ in WHOLE]
     assert not (tmp_path / "out" / "parts").exists()

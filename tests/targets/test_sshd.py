@@ -19,7 +19,7 @@ import pytest
 from effattn_cli.app import supervisor
 from tests.marked import MARK, running
 from tests.running import MODULE
-from tests.targets.far import SWEEP, WHOLE, profiles, sweep_of
+from tests.targets.far import LONG, ROUNDS, WHOLE, profiles, sweep_of
 
 CLIENT = "ssh -F none -i {key} -o UserKnownHostsFile={known} -o StrictHostKeyChecking=accept-new"
 SERVER = """
@@ -108,7 +108,7 @@ def until(measured: int, part: Path, process: "subprocess.Popen[str]") -> None:
 def test_a_sweep_that_loses_its_link_and_is_stopped_is_finished(
     server: Server, tmp_path: Path
 ) -> None:
-    with started(server, tmp_path, *SWEEP, "--rounds", "3", "-o", "out") as process:
+    with started(server, tmp_path, *LONG, "-o", "out") as process:
         while not (parts := list((tmp_path / "out").glob("parts/*.yaml"))):
             assert process.poll() is None, process.communicate()
             time.sleep(0.1)
@@ -127,5 +127,5 @@ def test_a_sweep_that_loses_its_link_and_is_stopped_is_finished(
     assert process.returncode == 0, said
     (profile,) = profiles(tmp_path / "out").values()
     assert profile.finished
-    assert sweep_of(profile) == [(name, seq, 3) for name, seq, _ in WHOLE]
+    assert sweep_of(profile) == [(name, seq, ROUNDS) for name, seq, _ in WHOLE]
     assert running(server.mark) == []
