@@ -39,7 +39,7 @@ def main() -> None:
     if asked.operators:
         torch.set_num_threads(measured.records[0].cell.setting.threads or 1)
         for record, _ in far(measured):
-            print("\n".join(operators(record)))
+            print(operators(record))
         return
     print("\n".join(crossings(measured)))
     print("\n".join(rooflines(measured)))
@@ -104,7 +104,7 @@ def far(measured: Profile) -> list[tuple[Record, utilisation.Utilisation]]:
 
 
 @torch.no_grad()
-def operators(record: Record) -> Iterator[str]:
+def operators(record: Record) -> str:
     """The operators that take the most time of their own, as fractions of all."""
     subject = build(catalog.load(record.cell.variant, kind=Layer), record.cell)
     subject.call()
@@ -113,10 +113,11 @@ def operators(record: Record) -> Iterator[str]:
             subject.call()
     events = sorted(profiler.key_averages(), key=lambda e: -e.self_cpu_time_total)
     total = sum(event.self_cpu_time_total for event in events)
-    yield f"{record.cell.label}, {units.length(record.cell.seq)}: " + ", ".join(
+    parts = (
         f"{event.key.removeprefix('aten::')} {event.self_cpu_time_total / total:.0%}"
         for event in events[:SHOWN]
     )
+    return f"{record.cell.label}, {units.length(record.cell.seq)}: {', '.join(parts)}"
 
 
 if __name__ == "__main__":

@@ -34,21 +34,21 @@ class Decoding:
         self.first = self._state = self.state(self.contexts[0])
         self._next = 0
 
-    def prepare(self, prepare: Preparer) -> tuple[Program, Preparation | None]:
+    def prepare(self, preparer: Preparer) -> tuple[Program, Preparation | None]:
         """From here on the engine runs the steps.
 
         Raises:
             Unsupported: it fixes the tokens before a step, and there are too many of these.
         """
-        steps = len(self.contexts) if prepare.engine.STATIC else 1
+        steps = len(self.contexts) if preparer.engine.STATIC else 1
         if steps > MOST_GRAPHS:
-            name = prepare.cell.setting.engine
+            name = preparer.cell.setting.engine
             raise Unsupported(f"{name} fixes the length, and {steps} steps in turn differ by it")
         state = self.first
         for number in range(steps):
             given = dict(self._inputs) if state is None else {**self._inputs, "state": state}
-            program = prepare.program(self._run, given, number)
-            prepared = prepare.engine.prepare(program)
+            program = preparer.program(self._run, given, number)
+            prepared = preparer.engine.prepare(program)
             self._runs.append(prepared.run)
             if steps > 1:
                 _, state = self.step(state)

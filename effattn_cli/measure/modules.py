@@ -63,12 +63,12 @@ def _feed(cell: Cell) -> feed_forwards.Dense | feed_forwards.Sparse | None:
 
 def cast(module: Layer | Block, dtype: torch.dtype) -> Layer | Block:
     """`module.to(dtype)`, which does not work on fake tensors; tied weights stay tied."""
-    cast: dict[int, nn.Parameter] = {}
+    by_id: dict[int, nn.Parameter] = {}
     for part in module.modules():
         for name, weight in part.named_parameters(recurse=False):
-            if id(weight) not in cast:
-                cast[id(weight)] = nn.Parameter(weight.detach().to(dtype), weight.requires_grad)
-            setattr(part, name, cast[id(weight)])
+            if id(weight) not in by_id:
+                by_id[id(weight)] = nn.Parameter(weight.detach().to(dtype), weight.requires_grad)
+            setattr(part, name, by_id[id(weight)])
         for name, buffer in part.named_buffers(recurse=False):
             if buffer.is_floating_point():
                 setattr(part, name, buffer.to(dtype))

@@ -14,7 +14,7 @@ from effattn_cli.records import Cell
 
 @dataclass(frozen=True)
 class Preparer:
-    """Hands programs of a cell to its engine.
+    """Makes programs of one cell, for an engine that can run them.
 
     Raises:
         Unsupported: the engine cannot do what the cell asks for.

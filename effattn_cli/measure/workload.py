@@ -73,7 +73,7 @@ def build(
         engine=EAGER if eager else cell.setting.engine,
     )
     cell = replace(cell, setting=setting)
-    prepare = Preparer(cell, seed, watched)
+    preparer = Preparer(cell, seed, watched)
     place, dtype = torch.device(setting.device), DTYPES[setting.dtype]
     # torch.manual_seed would record the stack for unused accelerators: 2 ms per process.
     (torch.default_generator if place.type == "cpu" else torch).manual_seed(seed)
@@ -81,7 +81,7 @@ def build(
         module = cast(module_of(variant, cell), dtype)
     module.train(setting.phase == "train")
     made = _decoding if setting.phase == "decode" else _pass
-    return made(module, cell, place, dtype, prepare)
+    return made(module, cell, place, dtype, preparer)
 
 
 def _refuse(variant: type[Layer], cell: Cell) -> None:
@@ -97,17 +97,17 @@ def _refuse(variant: type[Layer], cell: Cell) -> None:
 
 
 def _pass(
-    module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype, prepare: Preparer
+    module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype, preparer: Preparer
 ) -> Subject:
     """All tokens at once: forward, or forward and backward."""
     run, given = whole(module, cell, device=place, dtype=dtype)
     training, valid_BT = cell.setting.phase == "train", _mask(cell, place)
     inputs = tuple(x.requires_grad_(training and x.is_floating_point()) for x in given.values())
-    program = prepare.program(run, given | {"valid": valid_BT})
-    prepared = prepare.engine.prepare(program)
+    program = preparer.program(run, given | {"valid": valid_BT})
+    prepared = preparer.engine.prepare(program)
     if training:
         call = _training(prepared.run, inputs, list(module.parameters()), valid_BT)
-    elif prepare.engine.STATIC:
+    elif preparer.engine.STATIC:
         call = prepared.run  # it already has its inputs, and no gradients
     else:
         call = torch.no_grad()(partial(prepared.run, *inputs, valid_BT))
@@ -117,7 +117,7 @@ def _pass(
 
 
 def _decoding(
-    module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype, prepare: Preparer
+    module: Layer | Block, cell: Cell, place: torch.device, dtype: torch.dtype, preparer: Preparer
 ) -> Subject:
     """One token of each sequence at a time."""
     mixer = module.mixer if isinstance(module, Block) else module
@@ -125,7 +125,7 @@ def _decoding(
         raise Unsupported(f"{mixer.card.title} cannot decode token by token")
     run, given = one_token(module, cell, device=place, dtype=dtype)
     decoding, inputs = Decoding(run, given, mixer, cell), tuple(given.values())
-    program, preparation = decoding.prepare(prepare)
+    program, preparation = decoding.prepare(preparer)
     kept, lent = (tuple(tensors_of(decoding.first, borrowed=other)) for other in (False, True))
     width = output_width(module, cell)
     return Subject(decoding, module, width, inputs, kept, lent, decoding, program, preparation)

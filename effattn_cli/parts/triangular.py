@@ -67,8 +67,8 @@ def with_quarters(x_xCC: Tensor, half: int, below: Tensor) -> Tensor:
 
 
 def quarter(x_xCC: Tensor, half: int, row: int, column: int) -> Tensor:
-    """The quarter at that row and column of each diagonal block of twice `half`: a view,
-    (..., C / (2 half), half, half).
+    """The quarter at that row and column of each diagonal block of twice `half`,
+    (..., C / (2 half), half, half); a view, except in a compiled graph.
     """
     if torch.compiler.is_compiling():  # a compiled graph has no views of storage
         blocks = CHUNK // (2 * half)

@@ -31,7 +31,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def profile(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("profiles") / "tiny.yaml"
     found = effattn(
-        "profile", "--model", str(config), "-s", "128", "--phase", "forward,decode", "--rounds",
+        "profile", "--model", str(config), "-s", "64,128", "--phase", "forward,decode", "--rounds",
         "1", "--replace", "full=gated-deltanet", "--keep", "1/2", "-q", "-o", str(path),
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
@@ -130,7 +130,7 @@ def test_a_profile_of_a_model_tells_the_whole(profile: Path) -> None:
 def test_distinct_layers_are_measured_once_for_all_layouts(profile: Path) -> None:
     saved = store.read(profile)
     blocks = [r.cell for r in saved.records if r.cell.setting.scope == "block"]
-    assert len(blocks) == 2 * 2  # two kinds of layers, two phases
+    assert len(blocks) == 2 * 2 * 2  # two kinds of layers, two lengths, two phases
     assert len(set(blocks)) == len(blocks)
 
 
