@@ -112,7 +112,7 @@ class SinkhornTransformer(Decodable[SortedBlocks]):
             return scaled_dot_product_attention(q_BHTK, k, v, attn_mask=mask)
         q_PZCK, k_PZSK, v_PZSK = (x.flatten(0, 1) for x in (q, k, v))
         out = within(q_PZCK, k_PZSK, v_PZSK, mask)
-        return out.view(*q_BHTK.shape[:2], -1, self.head_dim)[:, :, :T]
+        return out.reshape(*q_BHTK.shape[:2], -1, self.head_dim)[:, :, :T]
 
     def _cut(self, x_BHTE: Tensor) -> Tensor:
         B, H, T, E = x_BHTE.shape

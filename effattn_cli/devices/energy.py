@@ -1,8 +1,8 @@
 """Energy that a device has drawn, by its own counter, where there is one that can be read.
 
 NVIDIA's driver counts for a GPU; RAPL counts for the packages of a CPU, for all that runs there.
-A call that would have drawn more than the device may draw has no figure: a counter or a short call
-has misled, and a wrong number is worse than none.
+A call that would have drawn more than the device may draw, or nothing, has no figure: a counter or
+a short call has misled, and a wrong number is worse than none.
 """
 
 import time
@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from effattn_cli.devices import nvml
 
 RAPL = Path("/sys/class/powercap")
 IDLE_SECONDS = 0.2  # of watching what the device draws for nothing
-SHORTEST = 0.2  # seconds; the counters move in steps of up to a tenth of a second
+#: Seconds that make the steps of a counter small: a tenth of a second on a GPU, a thousandth on a CPU.
+SHORTEST = {"cpu": 0.2, "cuda": 1.0}
 SLACK = 1.1  # a power limit holds on average, and counters are a few percent off
 
 
@@ -28,6 +31,7 @@ class Meter:
     begun: float
     at_start: float
     limit: float | None = None  # watts that the device keeps below; None: not known
+    shortest: float = SHORTEST["cpu"]
 
     @classmethod
     def start(cls, device: str) -> "Meter | None":
@@ -39,18 +43,24 @@ class Meter:
         before, begun = read(), time.monotonic()
         time.sleep(IDLE_SECONDS)
         after, now = read(), time.monotonic()
-        return cls(read, max(0.0, after - before) / (now - begun), now, after, limit)
+        watts = max(0.0, after - before) / (now - begun)
+        return cls(read, watts, now, after, limit, SHORTEST[torch.device(device).type])
+
+    def missing(self) -> float:
+        """Seconds until it has counted for long enough."""
+        return max(0.0, self.begun + self.shortest - time.monotonic())
 
     def joules(self, calls: int, seconds: float) -> float | None:
         """Of one call, of so many since the start, beyond what the idle device would have drawn.
 
-        None where it was too short for the counter, where the counter began anew, or where it is
-        more than the device may draw in the `seconds` of a call.
+        None where it was too short for the counter, where the counter began anew, where the idle
+        device would have drawn as much, or where it is more than the device may draw in the
+        `seconds` of a call.
         """
         drawn, elapsed = self.read() - self.at_start, time.monotonic() - self.begun
-        if elapsed < SHORTEST or drawn <= 0:
+        net = (drawn - self.idle * elapsed) / calls
+        if elapsed < self.shortest or net <= 0:
             return None
-        net = max(0.0, drawn - self.idle * elapsed) / calls
         return net if self.limit is None or net <= SLACK * self.limit * seconds else None
 
 

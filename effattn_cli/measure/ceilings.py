@@ -18,6 +18,9 @@ PRODUCTS = ((8, 1024, 64, 1024), (1, 1024, 1024, 1024), (1, 2048, 2048, 2048))
 #: Working sets of an operator in bytes: from what fits in the innermost cache to what fits in none,
 #: and more closely spaced where the last cache ends, at 32 to 64 MiB on most of today's machines.
 WORKING_SETS = (1 << 17, 1 << 20, 1 << 23, 1 << 24, 1 << 25, 1 << 26, 1 << 28)
+#: An accelerator needs more work to be used fully; the time of smaller operators is their launch.
+LARGE_PRODUCTS = ((1, 8192, 8192, 8192),)
+LARGE_SETS = (1 << 25, 1 << 26, 1 << 28, 1 << 30)
 PASSES, AGREE = 4, 0.1
 SLOW = 10.0  # times as long as sums from memory: undisturbed exponentials never take that long
 BUSY = 0.5  # cores; with less background load some tries are undisturbed, and the best one counts
@@ -42,7 +45,8 @@ def measure(device: str, dtype: Dtype, threads: int) -> Roofline:
         best = _best_of(best, again)
         if apart < AGREE:
             break
-    return replace(best, doubts=tuple(_doubts(best, apart, load.cores())))
+    busy = load.cores() if device == "cpu" else None  # an accelerator works by itself
+    return replace(best, doubts=tuple(_doubts(best, apart, busy)))
 
 
 def _doubts(roofline: Roofline, apart: float, busy: float | None) -> Iterator[str]:
@@ -79,6 +83,7 @@ def _best_of(one: Roofline, other: Roofline) -> Roofline:
 
 def _pass(device: str, dtype: Dtype, threads: int) -> Roofline:
     kind = {"device": torch.device(device), "dtype": DTYPES[dtype]}
+    sets = WORKING_SETS if device == "cpu" else LARGE_SETS
     return Roofline(
         device=device,
         dtype=dtype,
@@ -86,7 +91,7 @@ def _pass(device: str, dtype: Dtype, threads: int) -> Roofline:
         flops=_products(kind),
         exponentials=_exponentials(kind),
         bandwidths=tuple(
-            Bandwidth(working_set_bytes=size, speed=_sum(kind, size)) for size in WORKING_SETS
+            Bandwidth(working_set_bytes=size, speed=_sum(kind, size)) for size in sets
         ),
         dispatch=_small(kind),
     )
@@ -95,7 +100,8 @@ def _pass(device: str, dtype: Dtype, threads: int) -> Roofline:
 def _products(kind: dict[str, Any]) -> float:
     """FLOPs per second of the fastest product."""
     best = 0.0
-    for batch, rows, inner, columns in PRODUCTS:
+    shapes = PRODUCTS if kind["device"].type == "cpu" else PRODUCTS + LARGE_PRODUCTS
+    for batch, rows, inner, columns in shapes:
         a = torch.randn(batch, rows, inner, **kind)
         b = torch.randn(batch, inner, columns, **kind)
         out = torch.empty(batch, rows, columns, **kind)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from effattn_cli.attention import Layer
+from effattn_cli.attention.target import counted_for
 from effattn_cli.measure import decoding_costs
 from effattn_cli.measure.operator_counter import Counter
 from effattn_cli.measure.workload import build
@@ -18,14 +19,14 @@ class Counted:
 
 
 def count(variant: type[Layer], cell: Cell) -> Counted:
-    """Counts the cell's eager program on fake CPU tensors, whatever its device.
+    """Counts the eager program that the cell's device runs, on fake CPU tensors.
 
     On a CPU attention stays one fused operator; fake tensors of other devices would decompose it.
 
     Raises:
         Uncountable: the program does something whose cost is not known.
     """
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with FakeTensorMode(allow_non_fake_inputs=True), counted_for(cell.setting.device):
         subject = build(variant, cell, device="cpu", eager=True)
         if subject.decoding is not None:
             cost = decoding_costs.mean(subject.decoding, subject.inputs + subject.weights)

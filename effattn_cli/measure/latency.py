@@ -47,9 +47,12 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
     periods = Periods(time_some, subjects[0].steps, len(subjects))
     max_calls = 1 if device == "cpu" else BLOCK_CALLS
     before = reference_kernel.seconds(device)
-    meter = None if overwrites else Meter.start(device)  # overwriting the cache draws energy too
+    meter = None  # overwriting the cache draws energy too; under a budget more cells are worth more
+    if not overwrites and sampling.time_budget is None:
+        meter = Meter.start(device)
     run = periods.per_call(sample(periods.time, sampling, max_calls, faults))
     if meter is not None:
+        _until_counted(meter, periods, _size(run.median, max_calls))
         run = replace(run, joules=meter.joules(periods.calls, run.median))
     spent = time.monotonic() - started
     if run.is_busy and spent < sampling.time_limit / 2:  # the heap has grown by now
@@ -59,6 +62,12 @@ def measure(variant: type[Layer], cell: Cell, sampling: Sampling) -> Run:
     kernel = (before + reference_kernel.seconds(device)) / 2
     gpu = nvml.at_work(device, call, run.median)
     return replace(run, gpu=gpu, calibration=round(kernel, 9))
+
+
+def _until_counted(meter: Meter, periods: "Periods", size: int) -> None:
+    """More blocks of calls, which are no samples, until the counter has moved by many steps."""
+    while meter.missing():
+        periods.time(size)
 
 
 class Periods:

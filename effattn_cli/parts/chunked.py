@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, pad
 
 from effattn_cli.attention import Decodable, merge_heads
+from effattn_cli.attention.target import device_type
 from effattn_cli.parts.precision import wide
 
 LOG2E = math.log2(math.e)  # exp2 is three times as fast as exp on a CPU
@@ -221,7 +222,7 @@ def _nothing(v_BHTK: Tensor, width: int) -> Tensor:
 
 def pieces_pay(x: Tensor) -> bool:
     """Whether to work in pieces: they fit a CPU's caches, but compiled graphs unroll them."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    return not torch.compiler.is_compiling() and device_type(x) == "cpu"
 
 
 def _piece(x_BHTK: Tensor, width: int, *, causal: bool) -> int:

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from effattn_cli.attention import repeat_kv
+from effattn_cli.attention.target import device_type
 from effattn_cli.parts.precision import wide
 
 
@@ -24,7 +25,7 @@ def exact(
     """
     mask = None if valid_BS is None or causal else valid_BS[:, None, None, :]
     grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
-    if grouped and q_BHTK.device.type == "cuda":
+    if grouped and device_type(q_BHTK) == "cuda":
         half = q_BHTK.dtype in {torch.float16, torch.bfloat16}
         if mask is not None or not half:  # no fused kernel takes fewer kv heads there
             k_BGSK, v_BGSK = (repeat_kv(x, q_BHTK.shape[1]) for x in (k_BGSK, v_BGSK))

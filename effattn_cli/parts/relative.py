@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from effattn_cli.attention.target import device_type
 from effattn_cli.parts.precision import lowest
 from effattn_cli.parts.rows import rows_at_once
 
@@ -88,7 +89,7 @@ def shifted(x_BHCW: Tensor, keys: int, stride: int = 1) -> Tensor:
     C, W = x_BHCW.shape[2:]
     flat_BHx = x_BHCW.flatten(2)[:, :, stride * (C - 1) :][:, :, : C * (W - stride)]
     found_BHCS = flat_BHx.view(*x_BHCW.shape[:3], W - stride)[..., :keys]
-    if x_BHCW.device.type == "cuda":
+    if device_type(x_BHCW) == "cuda":
         return found_BHCS.clone(memory_format=torch.contiguous_format)
     return found_BHCS
 

@@ -75,7 +75,7 @@ def test_more_than_the_device_may_draw_is_no_figure(
     ("drawn", "elapsed", "joules"),
     [
         (30.0, 2.0, 2.0),  # 10 W of it for nothing
-        (10.0, 2.0, 0.0),
+        (10.0, 2.0, None),  # no more than for nothing
         (30.0, 0.1, None),  # less than a step of the counter
         (-5.0, 2.0, None),  # it began anew
     ],
