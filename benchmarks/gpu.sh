@@ -38,7 +38,7 @@ part machine 40 "${effattn[@]}" devices --device "$device"
 nvidia-smi >> "$out/summary.txt" 2>&1
 tests=("$python" -m pytest -q -m gpu -p no:cacheprovider --tb=short --durations=15 -p no:benchmark)
 part tests 120 "${tests[@]}" tests/gpu/test_gpu.py
-part alone 60 "${tests[@]}" --numprocesses=0 tests/gpu/test_alone.py
+part alone 90 "${tests[@]}" --numprocesses=0 tests/gpu/test_alone.py
 part main 60 "${effattn[@]}" profile --variant linformer --seq 1k..64k --dtype bf16 --device "$device" \
   --time-budget 40s --out "$out/main.yaml" --force
 part reference $((budget + 60)) "${effattn[@]}" profile --variant all --causal --seq 4k,16k --batch 8 \

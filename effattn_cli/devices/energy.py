@@ -17,8 +17,8 @@ from effattn_cli.devices import nvml
 
 RAPL = Path("/sys/class/powercap")
 IDLE_SECONDS = 0.2  # of watching what the device draws for nothing
-#: Seconds that make the steps of a counter small: a tenth of a second on a GPU, a thousandth on a CPU.
-SHORTEST = {"cpu": 0.2, "cuda": 1.0}
+#: Seconds beside which a counter's steps are small: up to 0.1 s on a GPU, a thousandth on a CPU.
+SHORTEST = {"cpu": 0.2, "cuda": 0.5}
 SLACK = 1.1  # a power limit holds on average, and counters are a few percent off
 
 
