@@ -149,7 +149,7 @@ def test_gradients_are_added_in_place_where_autograd_alone_holds_them() -> None:
         return (x * 2).add_(x * 3).sum()
 
     x = torch.randn(MIB // 4, requires_grad=True)
-    with torch.profiler.profile(profile_memory=True) as real:
+    with torch.profiler.profile(profile_memory=True, acc_events=True) as real:
         torch.autograd.grad(run(x), x)
     events = [e for e in real.profiler.kineto_results.events() if e.name() == "[memory]"]
     live = list(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
