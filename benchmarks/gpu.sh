@@ -3,15 +3,15 @@
 #
 #   benchmarks/gpu.sh FOLDER [--device cuda]
 #
-# FOLDER gets eight files, each written as its part goes on, so that whatever ends the script early leaves
-# what was known by then: summary.txt (what ran, how long, how it ended), machine.txt, tests.txt, alone.txt,
-# main.txt, main.yaml, reference.txt and reference.yaml. A part that fails stops no other. With `--device cpu`
-# the same script runs anywhere, to show that it works. PYTHON names the interpreter that has torch and what
+# FOLDER gets a file for each part, NAME.txt and for a profile NAME.yaml, written as the part goes on, so that
+# whatever ends the script early leaves what was known by then, and summary.txt (what ran, how long, how it
+# ended). A part that fails stops no other. With `--device cpu` the same script runs anywhere, to show that it
+# works. PYTHON names the interpreter that has torch and what
 # pyproject.toml lists; the checkout itself need not be installed. PARTS="machine tests" runs only these,
 # and REFERENCE_SECONDS is the time budget of the reference profile.
 set -uo pipefail
 
-usage() { echo "usage: [PARTS='machine tests alone main reference'] benchmarks/gpu.sh FOLDER [--device cuda]" >&2; exit 2; }
+usage() { echo "usage: [PARTS='machine tests alone main backends reference'] benchmarks/gpu.sh FOLDER [--device cuda]" >&2; exit 2; }
 [ $# -eq 1 ] || { [ $# -eq 3 ] && [ "$2" = --device ]; } || usage
 mkdir -p "$1" || exit 2
 out=$(cd "$1" && pwd)
@@ -41,6 +41,9 @@ part tests 120 "${tests[@]}" tests/gpu/test_gpu.py
 part alone 90 "${tests[@]}" --numprocesses=0 tests/gpu/test_alone.py
 part main 60 "${effattn[@]}" profile --variant linformer --seq 1k..64k --dtype bf16 --device "$device" \
   --time-budget 40s --out "$out/main.yaml" --force
+part backends 45 "${effattn[@]}" profile --variant 'sdpa:backend=auto,flash,efficient,cudnn' --kv-heads 2 \
+  --causal --phase decode --seq 4k,16k --batch 8 --dtype bf16 --device "$device" --baseline none --rounds 1 \
+  --time-budget 30s --out "$out/backends.yaml" --force
 part reference $((budget + 60)) "${effattn[@]}" profile --variant all --causal --seq 4k,16k --batch 8 \
   --phase forward,train,decode --dtype bf16 --device "$device" --rounds 1 --time-limit 10s \
   --time-budget "${budget}s" \

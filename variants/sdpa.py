@@ -1,6 +1,6 @@
 """Exact attention as torch computes it."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from effattn_cli.attention import Card, Decodable
+from effattn_cli.attention.target import stands_for_another
 from effattn_cli.parts.cache import Cache
 from effattn_cli.parts.exact import exact
 from effattn_cli.parts.rotary import Prepared
@@ -58,7 +59,7 @@ class SDPA(Prepared, Decodable[Cache]):
     def attend(
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, valid_BT: Tensor | None = None
     ) -> Tensor:
-        with nullcontext() if self.backend is None else sdpa_kernel(self.backend):
+        with self._chosen(q_BHTK):
             return exact(q_BHTK, k_BHTK, v_BHTK, valid_BT, causal=self.causal)
 
     def init_state(self, batch: int, context: int) -> Cache:
@@ -68,5 +69,11 @@ class SDPA(Prepared, Decodable[Cache]):
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHK: Tensor, state: Cache
     ) -> tuple[Tensor, Cache]:
         state = state.append(k_BHK, v_BHK)
-        with nullcontext() if self.backend is None else sdpa_kernel(self.backend):
+        with self._chosen(q_BHK):
             return state.attend(q_BHK), state
+
+    def _chosen(self, q: Tensor) -> AbstractContextManager[None]:
+        """A GPU's kernel is counted on a CPU, which has no such kernel."""
+        if self.backend is None or stands_for_another(q):
+            return nullcontext()
+        return sdpa_kernel(self.backend)

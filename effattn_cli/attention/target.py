@@ -22,3 +22,8 @@ def counted_for(device: str) -> Iterator[None]:
 def device_type(x: Tensor) -> str:
     """cpu, cuda, ...: of the tensor, or of what it stands for."""
     return _counted_for[-1] if _counted_for else x.device.type
+
+
+def stands_for_another(x: Tensor) -> bool:
+    """Whether a cell is being counted whose device is none of the tensor's kind."""
+    return device_type(x) != x.device.type

@@ -1,6 +1,7 @@
 """Costs are those of the program that the cell's device runs."""
 
 import pytest
+from msgspec.structs import replace
 
 from effattn_cli import catalog
 from effattn_cli.attention import Layer
@@ -23,6 +24,16 @@ def test_a_gpu_does_at_once_what_a_cpu_does_in_pieces(name: str) -> None:
     assert gpu[0] < cpu[0] / 4
     assert gpu[1] > cpu[1]
     assert counted(name, "cuda", batch=1)[0] <= gpu[0]
+
+
+@pytest.mark.parametrize("backend", ["flash", "efficient", "cudnn"])
+def test_the_kernels_that_only_a_gpu_has_are_counted(backend: str) -> None:
+    cell = Cell(variant="sdpa", seq=1024, setting=Setting(device="cuda"))
+    costs = [
+        count(catalog.load("sdpa"), replace(cell, options={"backend": name})).cost
+        for name in ("auto", backend)
+    ]
+    assert costs[0] == costs[1]
 
 
 def test_what_is_counted_for_a_gpu_leaves_the_next_count_alone() -> None:

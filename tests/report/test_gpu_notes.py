@@ -37,9 +37,18 @@ def test_where_the_cpu_takes_as_long_for_a_call_as_the_gpu() -> None:
     ]
     assert list(gpu_notes.lines(records)) == [
         "the CPU takes as long for a call as the GPU, which may wait: sdpa at 1k and 2k,"
-        " linformer at 1k",
+        " linformer at 1k; a larger --batch or --engine compile keeps it busier",
         "the GPU ran at 1980 MHz and 50 °C",
     ]
+
+
+def test_many_cells_that_are_bound_by_launches_are_counted() -> None:
+    records = [on_gpu(f"v{number}", 1024, MS) for number in range(7)]
+    records.append(on_gpu("sdpa", 1024, 0.1 * MS))
+    assert next(gpu_notes.lines(records)) == (
+        "the CPU takes as long for a call as the GPU, which may wait: 7 of 8 cells; a larger"
+        " --batch or --engine compile keeps it busier"
+    )
 
 
 def test_rounds_that_the_driver_slowed_down_are_told_with_the_reasons() -> None:

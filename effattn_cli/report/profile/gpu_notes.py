@@ -9,6 +9,7 @@ from effattn_cli.records import Record
 from effattn_cli.report.profile.claims import listed
 
 LAUNCH_BOUND = 0.9  # fraction of the latency above which the cell is launch-bound
+NAMED = 6  # variants, at most, that are named; of more, the cells are counted
 
 
 def launch(record: Record) -> float | None:
@@ -31,18 +32,30 @@ def is_bound(record: Record) -> bool:
 def lines(records: Iterable[Record]) -> Iterator[str]:
     """A sentence each on launches and on clocks, where there is something to say."""
     measured = [record for record in records if record.status == "measured"]
-    bound: dict[str, list[str]] = {}
-    for record in filter(is_bound, measured):
-        name = units.clean(record.cell.label)
-        bound.setdefault(name, []).append(units.length(record.cell.seq))
+    bound = [record for record in measured if is_bound(record)]
     if bound:
-        places = [f"{name} at {listed(list(dict.fromkeys(seqs)))}" for name, seqs in bound.items()]
         # It may be in the launches, or wait for the GPU within the call; either way the GPU rests.
-        yield f"the CPU takes as long for a call as the GPU, which may wait: {', '.join(places)}"
+        places = _places(bound, measured)
+        yield (
+            f"the CPU takes as long for a call as the GPU, which may wait: {places};"
+            " a larger --batch or --engine compile keeps it busier"
+        )
     seen = [run.gpu for record in measured for run in record.runs if run.gpu is not None]
     if seen:
         speeds, heats = [gpu.sm_mhz for gpu in seen], [gpu.celsius for gpu in seen]
         yield f"the GPU ran at {_span(speeds)} MHz and {_span(heats)} °C{_slowed(seen)}"
+
+
+def _places(bound: Sequence[Record], measured: Sequence[Record]) -> str:
+    lengths: dict[str, list[str]] = {}
+    for record in bound:
+        name = units.clean(record.cell.label)
+        lengths.setdefault(name, []).append(units.length(record.cell.seq))
+    if len(lengths) > NAMED:
+        return f"{len(bound)} of {len(measured)} cells"
+    return ", ".join(
+        f"{name} at {listed(list(dict.fromkeys(seqs)))}" for name, seqs in lengths.items()
+    )
 
 
 def _slowed(seen: Sequence[Gpu]) -> str:
