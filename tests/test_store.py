@@ -84,8 +84,8 @@ def test_the_file_reads_well() -> None:
   cost: {"matmul_flops": 1000000000, "other_flops": 0, "transcendentals": 0, "read_bytes": 8388608, "write_bytes": 4194304, "peak_bytes": 4194304, "operators": 0, "steps": 1, "worst_flops": null}
   memory: {"peak_bytes": 4194304, "input_bytes": 6291456, "weight_bytes": 0, "state_bytes": 0, "saved_bytes": 0, "method": "by hand", "resident_bytes": null, "call_seconds": 0.0}
   runs:
-  - {"samples": [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101], "warmup": 3, "first_seconds": 0.001, "stopped": "steady", "background_load": null, "discarded": [], "joules": null, "calibration": null, "launch": null, "gpu": null, "worst_step": null}
-  - {"samples": [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212], "warmup": 3, "first_seconds": 0.0012, "stopped": "steady", "background_load": null, "discarded": [], "joules": null, "calibration": null, "launch": null, "gpu": null, "worst_step": null}
+  - {"samples": [0.00099, 0.000995, 0.001, 0.0010049999999999998, 0.00101], "warmup": 3, "first_seconds": 0.001, "stopped": "steady"}
+  - {"samples": [0.0011879999999999998, 0.001194, 0.0012, 0.0012059999999999998, 0.001212], "warmup": 3, "first_seconds": 0.0012, "stopped": "steady"}
 """)
 
 

@@ -140,16 +140,20 @@ def dumped(document: Mapping[str, Any]) -> str:
 
 def _lines(record: Row, listed: Collection[str]) -> str:
     """A record without the fields that were not found out; an item of a field that is `listed` has
-    a line of its own.
+    a line of its own, without such fields, too.
     """
     lines = []
-    for name in record.__struct_fields__:
-        value = getattr(record, name)
-        if name in listed and value:
-            lines += [f"{name}:", *(f"- {_json(part)}" for part in value)]
-        elif value is not None and value != ():
+    for name, value in _stated(record).items():
+        if name in listed:
+            lines += [f"{name}:", *(f"- {_json(_stated(part))}" for part in value)]
+        else:
             lines.append(f"{name}: {_json(value)}")
     return "- " + "\n  ".join(lines) + "\n"
+
+
+def _stated(struct: msgspec.Struct) -> dict[str, Any]:
+    values = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    return {name: value for name, value in values.items() if value is not None and value != ()}
 
 
 def _json(value: Any) -> str:
