@@ -28,7 +28,7 @@ class SDPA(Prepared, Decodable[Cache]):
     out = softmax(q k^T / sqrt K) v in tiles with a running maximum and sum, so that the N x N
     scores are never materialised (FlashAttention, arXiv:2205.14135; Rabe & Staats,
     arXiv:2112.05682). If a backend cannot run here, the measurement fails; `auto` leaves the choice
-    to torch.
+    to torch, though in decoding on a GPU not among cuDNN's kernels.
     """
 
     grouped = True

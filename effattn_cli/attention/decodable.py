@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from effattn_cli.attention import kernels
 from effattn_cli.attention.mixer import Attention
 
 State = TypeVar("State")
@@ -45,7 +46,11 @@ class Decodable(Attention, Generic[State]):
         argument is the state.
         """
         *inputs, state = given
-        return self.step(*self.repeated(tuple(inputs)), state)
+        tensors = self.repeated(tuple(inputs))
+        if tensors[0].device.type != "cuda" or torch.compiler.is_compiling():
+            return self.step(*tensors, state)
+        with kernels.of_decoding():
+            return self.step(*tensors, state)
 
     def project_step(self, x_BD: Tensor, state: State) -> tuple[tuple[Tensor, ...], State]:
         """The inputs of one step. A layer whose projections depend on earlier tokens, for example

@@ -113,6 +113,18 @@ def test_the_backend_that_ran_is_recorded(tmp_path: Path, backend: str) -> None:
     assert any(backend in kernel for kernel in record["kernels"]), record["kernels"]
 
 
+@pytest.mark.parametrize("name", ["sdpa", "gqa"])
+def test_decoding_does_without_the_kernels_of_cudnn(tmp_path: Path, name: str) -> None:
+    words = f"profile -v {name} -s 1k -d cuda --dtype bf16 --phase decode --baseline none --json"
+    found = subprocess.run(
+        [sys.executable, "-m", "effattn_cli", *words.split(), "-o", str(tmp_path / "p.yaml")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (record,) = json.loads(found.stdout)["records"]
+    assert record["kernels"]
+    assert not any("cudnn" in kernel for kernel in record["kernels"]), record["kernels"]
+
+
 def test_a_cell_that_takes_more_than_it_may_is_out_of_memory() -> None:
     cell = Cell(
         variant="softmax", seq=8192, setting=Setting(device="cuda")
