@@ -13,17 +13,26 @@ from torch import Tensor, nn
 from benchmarks.peers.peer import Inputs, Peer, known
 from effattn_cli import catalog
 from effattn_cli.attention import Attention, Layer
-from effattn_cli.measure.modules import config
+from effattn_cli.measure.modules import config, one_token
 from effattn_cli.measure.workload import build
+from effattn_cli.records import Cell
 
-TOKENS = 512
+TOKENS, FEW = 512, 3
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
-PAIRS = [
-    pytest.param(name, peer, id=f"{name}-{peer.package}{'-causal' if peer.causal else ''}-{number}")
+
+
+PEERS = [
+    (name, peer, f"{name}-{peer.package}{'-causal' if peer.causal else ''}-{number}")
     for name, peers in known().items()
     for number, peer in enumerate(peers)
     if peer.copy is not None
+]
+PAIRS = [pytest.param(name, peer, id=label) for name, peer, label in PEERS]
+STEPPING = [
+    pytest.param(name, peer, way, id=f"{label} {way}".strip())
+    for name, peer, label in PEERS
+    for way in peer.steps
 ]
 
 
@@ -53,25 +62,53 @@ def test_gradients_agree(name: str, peer: Peer) -> None:
     assert max(off) < peer.tolerance, off
 
 
+@pytest.mark.parametrize("context", [300, TOKENS])  # within a block, and at the start of one
+@pytest.mark.parametrize(("name", "peer", "way"), STEPPING)
+def test_steps_agree(name: str, peer: Peer, way: str, context: int) -> None:
+    """A decoding step from the same state, or a few where their work differs: the last output, and
+    the state after it.
+    """
+    assert peer.state is not None
+    cell = peer.cell(name, context + FEW, phase="decode")
+    ours, theirs = layers(name, peer, cell, 1)
+    contexts = range(context, context + min(ours.period, FEW))
+    run, given = one_token(ours, cell)
+    inputs, state = list(given.values()), ours.init_state(1, context)
+    with torch.no_grad():
+        other, after = peer.steps[way](theirs, inputs, peer.state(theirs, state), contexts)()
+        for _ in contexts:
+            mine, state = run(*inputs, state)
+        expected = peer.state(theirs, state)
+    assert apart(mine, other.reshape(mine.shape)) < peer.tolerance
+    assert [x.shape for x in after] == [x.shape for x in expected]
+    assert max(map(apart, expected, after)) < peer.tolerance
+
+
 def both(name: str, peer: Peer) -> tuple[Callable[..., Tensor], Callable[..., Tensor], Inputs]:
     """Ours and theirs with the same weights, which give outputs of one shape, and their inputs."""
+    cell = peer.cell(name, TOKENS)
+    ours, theirs = layers(name, peer, cell, TOKENS)
+    core = cell.setting.scope == "core" and isinstance(ours, Attention)
+    mine = ours.mix if core else ours
+    inputs = [x.detach() for x in build(type(ours), cell).inputs]
+    with torch.no_grad():
+        shape = mine(*inputs).shape
+    return mine, lambda *inputs: peer.run(theirs, inputs).reshape(shape), inputs
+
+
+def layers(name: str, peer: Peer, cell: Cell, tokens: int) -> tuple[Any, Any]:
+    """Ours, and theirs for so many tokens, with the same weights."""
     if find_spec(peer.module or peer.package.replace("-", "_")) is None:
         pytest.skip(f"{peer.package} is not installed")
-    cell = peer.cell(name, TOKENS)
     variant = catalog.load(name, kind=Layer)
     torch.manual_seed(0)
     ours: Any = variant(config(variant, cell)).eval()
     stir(ours)
     with contextlib.redirect_stdout(io.StringIO()):
-        theirs = peer.make(TOKENS).eval()
+        theirs = peer.make(tokens).eval()
     assert peer.copy is not None
     peer.copy(ours, theirs)
-    core = cell.setting.scope == "core" and isinstance(ours, Attention)
-    mine = ours.mix if core else ours
-    inputs = [x.detach() for x in build(variant, cell).inputs]
-    with torch.no_grad():
-        shape = mine(*inputs).shape
-    return mine, lambda *inputs: peer.run(theirs, inputs).reshape(shape), inputs
+    return ours, theirs
 
 
 @torch.no_grad()

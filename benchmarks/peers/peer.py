@@ -1,8 +1,8 @@
 """A public implementation beside the variant of ours that does the same."""
 
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from effattn_cli.setting import Scope, Setting
 DIM, HEADS, WIDTH = 512, 8, 64
 
 Inputs = Sequence[Tensor]
+State = tuple[Tensor, ...]
+#: Does decoding steps; gives the last one's output, and the state after it.
+Steps = Callable[[], tuple[Tensor, State]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +35,20 @@ class Peer:
     #: Gives theirs the weights of ours, so that outputs agree; None where `differs` says why.
     copy: Callable[[Any, Any], None] | None = None
     differs: str = ""
-    raced: bool = True  # not a bare definition, which nobody would run
+    raced: bool = True  # not a bare definition, which nobody would run on a whole sequence
+    #: Their decoding state that holds what ours does, from their module and our state.
+    state: Callable[[Any, Any], State] | None = None
+    #: Their decoding steps, from their module, our inputs of one token, their state, and how many
+    #: tokens come before each step: as many steps as our work takes to repeat, mostly one. A call
+    #: does all of them with these inputs. It begins with the state it was made with, unless theirs
+    #: is written in place, where a step costs the same whatever the state holds. By how the state
+    #: is kept, which has no name where there is but one way; empty where there is no step.
+    steps: Mapping[str, Callable[[Any, Inputs, State, range], Steps]] = field(default_factory=dict)
     tolerance: float = 1e-4  # relative error in float32 at which outputs agree
 
-    @property
-    def title(self) -> str:
-        return f"{self.package}, {self.which}" if self.which else self.package
+    def title(self, way: str = "") -> str:
+        """`way`: one of `steps`."""
+        return ", ".join(filter(None, (self.package, self.which, way)))
 
     def cell(self, name: str, seq: int, **axes: Any) -> Cell:
         setting = Setting(scope=self.scope, causal=self.causal, **axes)

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.peers.peer import Inputs
+from benchmarks.peers.peer import Inputs, State
+from effattn_cli.parts.recurrent import Memory
 
 PACKAGE: dict[str, Any] = {"package": "fla-core", "module": "fla", "causal": True}
 
@@ -31,3 +32,13 @@ def naive(operator: str) -> Any:
 def by_token(inputs: Inputs) -> list[Tensor]:
     """(B, T, H, ...) of (B, H, T, ...), and the other way round."""
     return [x.transpose(1, 2) for x in inputs]
+
+
+def of_one_token(inputs: Inputs) -> list[Tensor]:
+    """(B, 1, H, ...) of (B, H, ...)."""
+    return [x.unsqueeze(1) for x in inputs]
+
+
+def matrix(_: Any, ours: Memory) -> State:
+    """`Peer.state` of a rule whose state is the matrix of each head."""
+    return (ours.matrix_BHKV,)

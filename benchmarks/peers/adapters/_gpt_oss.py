@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.peers.adapters._transformers import Placed, copy_projections, modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH
@@ -29,10 +29,9 @@ def maker(kind: str) -> Callable[[int], nn.Module]:
             "full_attention": theirs.create_causal_mask,
             "sliding_attention": theirs.create_sliding_window_causal_mask,
         }
-        mask: Tensor = masks[kind](config, torch.empty(1, tokens, DIM), None, None)
         inner = theirs.GptOssAttention(config, layer_idx=0)
         nn.init.normal_(inner.sinks)  # which has no values yet
-        return Placed(inner, theirs.GptOssRotaryEmbedding(config), tokens, mask)
+        return Placed(inner, theirs.GptOssRotaryEmbedding(config), tokens, masks[kind])
 
     return make
 

@@ -1,4 +1,8 @@
-"""flash-linear-attention: Based's Taylor polynomial in chunks, in torch."""
+"""flash-linear-attention: Based's Taylor polynomial in chunks, in torch.
+
+It has no step for one token in torch: the package has one of linear attention, but the polynomial
+that would go before it is in a module that wants Triton.
+"""
 
 from torch import Tensor, nn
 

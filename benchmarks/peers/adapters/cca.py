@@ -1,13 +1,16 @@
-"""The attention of ZAYA in transformers, half turned, on torch's kernels."""
+"""The attention of ZAYA in transformers, half turned, on torch's kernels.
+
+It is generated with a dynamic cache only.
+"""
 
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from benchmarks.peers.adapters._transformers import Placed, modeling
-from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
+from benchmarks.peers.adapters._transformers import Placed, kept, modeling
+from benchmarks.peers.peer import DIM, HEADS, WIDTH, Inputs, Peer, State, Steps
 
 KV_HEADS, ROTARY, BASE = 2, 0.5, 5e6
 
@@ -38,9 +41,30 @@ def copy(ours: Any, theirs: Any) -> None:
     inner.qk_norm.temp.copy_(ours.temperature_Gxx.flatten())
 
 
+def state(theirs: Any, ours: Any) -> State:
+    """Keys and values, and what the convolutions and the late half of the values look back to."""
+    return *kept(theirs, ours.cache), ours.tail.qk_BSE.mT, ours.tail.v_BxF.squeeze(1)
+
+
+def steps(theirs: Any, inputs: Inputs, state: State, contexts: range) -> Steps:
+    """The two small states are written in place."""
+    keys, values, qk_BES, late_BF = state
+    cache = theirs.dynamic(keys, values)
+    cache.update_conv_state(qk_BES, 0)
+    cache.update_recurrent_state(late_BF, 0)
+    run, (layer,) = theirs.steps(inputs, cache, contexts), cache.layers
+
+    def both() -> tuple[Tensor, State]:
+        out, pair = run()
+        return out, (*pair, layer.conv_states[0], layer.recurrent_states[0])
+
+    return both
+
+
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
         options=(("kv_heads", KV_HEADS), ("rotary", ROTARY), ("rotary_base", BASE)), copy=copy,
+        state=state, steps={"": steps},
     )
 ]  # fmt: skip

@@ -4,10 +4,12 @@ all tokens by all.
 
 from typing import Any
 
-from torch import empty, nn
+import torch
+from torch import Tensor, nn
 
+from benchmarks.peers.adapters import _local_attention
 from benchmarks.peers.adapters._transformers import Placed, copy_projections, modeling
-from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer, nothing_to_copy
+from benchmarks.peers.peer import DIM, HEADS, WIDTH, Inputs, Peer, State, Steps, nothing_to_copy
 
 CHUNK, KV_HEADS = 256, 2
 
@@ -28,22 +30,43 @@ def make(tokens: int) -> nn.Module:
         attention_chunk_size=CHUNK, num_hidden_layers=1, layer_types=["chunked_attention"],
         no_rope_layers=[0], attn_temperature_tuning=False, attn_implementation="sdpa",
     )  # fmt: skip
-    mask = theirs.create_chunked_causal_mask(config, empty(1, tokens, DIM), None, None)
-    inner = theirs.Llama4TextAttention(config, layer_idx=0)
-    return Placed(inner, theirs.Llama4TextRotaryEmbedding(config), tokens, mask)
+    inner, rotary = theirs.Llama4TextAttention(config, 0), theirs.Llama4TextRotaryEmbedding(config)
+    return Placed(inner, rotary, tokens, theirs.create_chunked_causal_mask)
 
 
 def copy(ours: Any, theirs: Any) -> None:
     copy_projections(ours, theirs.inner)
 
 
+def state(_: Any, ours: Any) -> State:
+    """The keys and values of the chunk."""
+    at = ours.length % CHUNK
+    return ours.k_BGCK[:, :, :at], ours.v_BGCK[:, :, :at]
+
+
+def steps(theirs: Any, inputs: Inputs, state: State, contexts: range) -> Steps:
+    """Its cache always has a chunk but one token; a mask hides those of the chunk before."""
+    before = torch.randn(2, 1, KV_HEADS, CHUNK - 1 - state[0].shape[2], WIDTH)
+    keys, values = (torch.cat(both, dim=2) for both in zip(before, state, strict=True))
+    run = theirs.steps(inputs, theirs.dynamic(keys, values), contexts)
+
+    def of_chunk() -> tuple[Tensor, State]:
+        out, cached = run()
+        first = CHUNK - 1 - contexts.stop % CHUNK
+        return out, tuple(x[:, :, first:] for x in cached)
+
+    return of_chunk
+
+
 PEERS = [
     Peer(
         package="local-attention", make=make_blocks, run=lambda m, x: m(*x), causal=True,
-        options=(("chunk", CHUNK),), copy=nothing_to_copy,
+        options=(("chunk", CHUNK),), copy=nothing_to_copy, state=state,
+        steps={"": _local_attention.steps},
     ),
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
-        options=(("chunk", CHUNK), ("kv_heads", KV_HEADS)), copy=copy,
+        options=(("chunk", CHUNK), ("kv_heads", KV_HEADS)), copy=copy, state=state,
+        steps={"": steps},
     ),
 ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""compressive-transformer-pytorch: its attention, run segment by segment with both memories."""
+"""compressive-transformer-pytorch: its attention, run segment by segment with both memories.
+
+It has no step for one token: it generates by running the segment so far again.
+"""
 
 from typing import Any
 

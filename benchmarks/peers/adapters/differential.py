@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers.adapters._transformers import Placed, modeling
-from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
+from benchmarks.peers.adapters._transformers import CACHED, Placed, kept, modeling
+from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer, State
+from effattn_cli.parts.cache import Cache
 
 KV_HEADS, DEPTH = 4, 3
 
@@ -37,9 +38,17 @@ def copy(ours: Any, theirs: Any) -> None:
         other.copy_(mine)
 
 
+def state(theirs: Any, ours: Cache) -> State:
+    """Ours has the values of a pair of heads side by side."""
+    k_BGSK, v_BPSV = kept(theirs, ours)
+    k_BPsSK, v_BPSsK = k_BGSK.unflatten(1, (-1, 2)), v_BPSV.unflatten(3, (2, WIDTH))
+    return k_BPsSK.transpose(1, 2).flatten(1, 2), v_BPSsK.permute(0, 3, 1, 2, 4).flatten(1, 2)
+
+
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
         options=(("kv_heads", KV_HEADS), ("rotary", 1.0), ("depth", DEPTH)), copy=copy,
+        state=state, steps=CACHED,
     )
 ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""flash-linear-attention: the Forgetting Transformer's definition in torch, all scores at once."""
+"""flash-linear-attention: the Forgetting Transformer's definition in torch, all scores at once.
+
+It has no step for one token: the one of its package is a Triton kernel.
+"""
 
 from torch import Tensor, nn
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.peers.adapters._transformers import Placed, modeling
+from benchmarks.peers.adapters._transformers import CACHED, Placed, kept, modeling
 from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
 
 KV_HEADS, ROTARY = 2, 0.25
@@ -37,5 +37,6 @@ PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
         options=(("kv_heads", KV_HEADS), ("qk_norm", True), ("rotary", ROTARY)), copy=copy,
+        state=kept, steps=CACHED,
     )
 ]  # fmt: skip

@@ -1,12 +1,15 @@
-"""Gated DeltaNet of Qwen3-Next in transformers: the layer, and its chunked rule with the norm."""
+"""Gated DeltaNet of Qwen3-Next in transformers: the layer, and its rule, chunked or
+for one token, with the norm.
+"""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers.adapters._transformers import modeling
-from benchmarks.peers.peer import DIM, HEADS, WIDTH, Inputs, Peer
+from benchmarks.peers.adapters._transformers import modeling, recurrent_steps, remembered
+from benchmarks.peers.peer import DIM, HEADS, WIDTH, Inputs, Peer, State, Steps
+from effattn_cli.parts.recurrent import Memory
 
 KEY_HEADS = 4
 
@@ -54,13 +57,32 @@ def copy_norm(ours: Any, theirs: Any) -> None:
     theirs.weight.copy_(ours.norm_V)
 
 
+def state(_: Any, ours: Memory) -> State:
+    return (ours.matrix_BHKV,)
+
+
+def steps(norm: Any, inputs: Inputs, state: State, _: range) -> Steps:
+    q, k, v, decay, beta, gate = (x.unsqueeze(1) for x in inputs)
+    rule = modeling("qwen3_next").torch_recurrent_gated_delta_rule
+
+    def run() -> tuple[Tensor, State]:
+        y_BxHV, matrix_BHKV = rule(
+            q, k, v, g=decay, beta=beta, initial_state=state[0], output_final_state=True,
+            use_qk_l2norm_in_kernel=True,
+        )  # fmt: skip
+        return norm(y_BxHV, gate), (matrix_BHKV,)
+
+    return run
+
+
 PEERS = [
     Peer(
         package="transformers", which="layer", make=make, run=lambda m, x: m(*x), scope="layer",
-        causal=True, options=(("key_heads", KEY_HEADS),), copy=copy,
+        causal=True, options=(("key_heads", KEY_HEADS),), copy=copy, state=remembered,
+        steps={"": recurrent_steps},
     ),
     Peer(
         package="transformers", which="core", make=make_norm, run=run_core, causal=True,
-        options=(("key_heads", KEY_HEADS),), copy=copy_norm,
+        options=(("key_heads", KEY_HEADS),), copy=copy_norm, state=state, steps={"": steps},
     ),
 ]  # fmt: skip

@@ -2,13 +2,20 @@
 projection for keys and values.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.peers.adapters import _gpt_oss
-from benchmarks.peers.adapters._transformers import Placed, copy_projections, modeling
+from benchmarks.peers.adapters._transformers import (
+    CACHED,
+    Placed,
+    copy_projections,
+    kept,
+    modeling,
+)
 from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
 
 KV_HEADS = 2
@@ -22,8 +29,7 @@ def make(tokens: int) -> nn.Module:
         query_pre_attn_scalar=WIDTH, attn_logit_softcapping=CAP, num_hidden_layers=1,
         layer_types=["full_attention"], attn_implementation="eager",
     )  # fmt: skip
-    mask = theirs.create_causal_mask(config, torch.empty(1, tokens, DIM), None, None)
-    rotary = theirs.Gemma2RotaryEmbedding(config)
+    rotary, mask = theirs.Gemma2RotaryEmbedding(config), theirs.create_causal_mask
     return Placed(theirs.Gemma2Attention(config, layer_idx=0), rotary, tokens, mask)
 
 
@@ -31,25 +37,18 @@ def copy(ours: Any, theirs: Any) -> None:
     copy_projections(ours, theirs.inner)
 
 
-class OneProjection(nn.Module):
+def make_one(tokens: int) -> nn.Module:
     """A full layer of Gemma 4."""
-
-    places: Any
-
-    def __init__(self, theirs: Any, tokens: int) -> None:
-        super().__init__()
-        config = theirs.Gemma4TextConfig(
-            hidden_size=DIM, num_attention_heads=HEADS, num_key_value_heads=KV_HEADS,
-            num_global_key_value_heads=KV_HEADS, global_head_dim=WIDTH, num_hidden_layers=1,
-            layer_types=["full_attention"], attention_k_eq_v=True, attn_implementation="sdpa",
-            rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": 10_000.0}},
-        )  # fmt: skip
-        self.inner = theirs.Gemma4TextAttention(config, layer_idx=0)
-        rotary = theirs.Gemma4TextRotaryEmbedding(config)
-        self.places = rotary(torch.empty(0), torch.arange(tokens)[None], "full_attention")
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        return self.inner(x_BTD, self.places, None, {})[0]
+    theirs, kind = modeling("gemma4"), "full_attention"
+    config = theirs.Gemma4TextConfig(
+        hidden_size=DIM, num_attention_heads=HEADS, num_key_value_heads=KV_HEADS,
+        num_global_key_value_heads=KV_HEADS, global_head_dim=WIDTH, num_hidden_layers=1,
+        layer_types=[kind], attention_k_eq_v=True, attn_implementation="sdpa",
+        rope_parameters={kind: {"rope_type": "default", "rope_theta": 10_000.0}},
+    )  # fmt: skip
+    inner = theirs.Gemma4TextAttention(config, layer_idx=0)
+    rotary = partial(theirs.Gemma4TextRotaryEmbedding(config), layer_type=kind)
+    return Placed(inner, rotary, tokens, shared_kv_states={})
 
 
 @torch.no_grad()
@@ -66,15 +65,17 @@ PEERS = [
     Peer(
         package="transformers", which="sinks", make=_gpt_oss.maker("full_attention"),
         run=lambda m, x: m(*x), scope="layer", causal=True,
-        options=(*_gpt_oss.OPTIONS, ("sinks", True)), copy=_gpt_oss.copy,
+        options=(*_gpt_oss.OPTIONS, ("sinks", True)), copy=_gpt_oss.copy, state=kept,
+        steps=CACHED,
     ),
     Peer(
         package="transformers", which="softcap", make=make, run=lambda m, x: m(*x), scope="layer",
         causal=True, options=(("kv_heads", KV_HEADS), ("rotary", 1.0), ("softcap", CAP)), copy=copy,
+        state=kept, steps=CACHED,
     ),
     Peer(
-        package="transformers", which="k = v", run=lambda m, x: m(*x), scope="layer", causal=True,
-        make=lambda tokens: OneProjection(modeling("gemma4"), tokens), copy=copy_one,
+        package="transformers", which="k = v", make=make_one, run=lambda m, x: m(*x), scope="layer",
+        causal=True, copy=copy_one, state=kept, steps=CACHED,
         options=(("kv_heads", KV_HEADS), ("rotary", 1.0), ("qk_norm", True), ("k_eq_v", True)),
     ),
 ]  # fmt: skip

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers.adapters._fla import PACKAGE, by_token, naive
-from benchmarks.peers.peer import DIM, WIDTH, Inputs, Peer
+from benchmarks.peers.adapters._fla import PACKAGE, by_token, matrix, naive, of_one_token
+from benchmarks.peers.peer import DIM, WIDTH, Inputs, Peer, State, Steps
 
 
 def run(norm: Any, inputs: Inputs) -> Tensor:
@@ -21,4 +21,23 @@ def copy(ours: Any, theirs: Any) -> None:
     theirs.weight.copy_(ours.norm_HV.flatten())
 
 
-PEERS = [Peer(**PACKAGE, make=lambda _: nn.RMSNorm(DIM, eps=1e-5), run=run, copy=copy, raced=False)]
+def steps(norm: Any, inputs: Inputs, state: State, _: range) -> Steps:
+    q_BxHK, decay_BxHK, v_BxHV = of_one_token(inputs)
+    scaled_BxHK, rule = q_BxHK * WIDTH**0.5, naive("gla").naive_recurrent_gla
+
+    def run() -> tuple[Tensor, State]:
+        y_BxHV, *new = rule(
+            scaled_BxHK, 1 - decay_BxHK.exp(), v_BxHV, decay_BxHK, initial_state=state[0],
+            output_final_state=True,
+        )  # fmt: skip
+        return norm(y_BxHV.flatten(2)), tuple(new)
+
+    return run
+
+
+PEERS = [
+    Peer(
+        **PACKAGE, make=lambda _: nn.RMSNorm(DIM, eps=1e-5), run=run, copy=copy, raced=False,
+        state=matrix, steps={"": steps},
+    )
+]  # fmt: skip

@@ -1,5 +1,5 @@
-"""Kimi Delta Attention: the layer of Kimi Linear in transformers, and the rule in chunks, in torch,
-of flash-linear-attention, with norm and gate.
+"""Kimi Delta Attention: the layer of Kimi Linear in transformers, and the rule of
+flash-linear-attention, in chunks or for one token, in torch, with norm and gate.
 """
 
 from typing import Any
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from benchmarks.peers.adapters._fla import PACKAGE, by_token, naive
-from benchmarks.peers.adapters._transformers import modeling
-from benchmarks.peers.peer import DIM, HEADS, WIDTH, Inputs, Peer
+from benchmarks.peers.adapters._fla import PACKAGE, by_token, matrix, naive, of_one_token
+from benchmarks.peers.adapters._transformers import modeling, recurrent_steps, remembered
+from benchmarks.peers.peer import DIM, HEADS, WIDTH, Inputs, Peer, State, Steps
 
 KEY_HEADS = 4
 
@@ -55,13 +55,28 @@ def copy_norm(ours: Any, theirs: Any) -> None:
     theirs.weight.copy_(ours.norm_V)
 
 
+def steps(norm: Any, inputs: Inputs, state: State, _: range) -> Steps:
+    q, k, v, decay, beta, gate = of_one_token(inputs)
+    rule = naive("kda").naive_recurrent_kda
+
+    def run() -> tuple[Tensor, State]:
+        unit_q, unit_k = normalize(q, dim=-1), normalize(k, dim=-1)
+        y_BxHV, *new = rule(
+            unit_q, unit_k, v, decay, beta, initial_state=state[0], output_final_state=True
+        )
+        return norm(y_BxHV) * gate.sigmoid(), tuple(new)
+
+    return run
+
+
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
-        copy=copy,
+        copy=copy, state=remembered, steps={"": recurrent_steps},
     ),
     Peer(
         **PACKAGE, make=lambda _: nn.RMSNorm(WIDTH, eps=1e-5), run=run_core,
-        options=(("key_heads", KEY_HEADS),), copy=copy_norm, raced=False,
+        options=(("key_heads", KEY_HEADS),), copy=copy_norm, raced=False, state=matrix,
+        steps={"": steps},
     ),
 ]  # fmt: skip

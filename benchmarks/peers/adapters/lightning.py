@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.peers.adapters._transformers import modeling
-from benchmarks.peers.peer import DIM, HEADS, Peer
+from benchmarks.peers.peer import DIM, HEADS, Inputs, Peer, State, Steps
 
 LAYER, LAYERS = 1, 3
 
@@ -30,9 +30,22 @@ def copy(ours: Any, theirs: Any) -> None:
     theirs.norm.weight.copy_(ours.norm_HV.flatten())
 
 
+def steps(theirs: Any, inputs: Inputs, state: State, _: range) -> Steps:
+    (x_BD,), (matrix_BHKV,) = inputs, state
+    x_BxD, cache = x_BD.unsqueeze(1), modeling("minimax").MiniMaxCache()
+
+    def run() -> tuple[Tensor, State]:
+        cache.set_linear_cache(LAYER, matrix_BHKV)
+        out, new_BHKV = theirs(x_BxD, None, None, cache=cache)
+        return out, (new_BHKV,)
+
+    return run
+
+
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x, None, None)[0], scope="layer",
         causal=True, options=(("depth", LAYER / (LAYERS - 1)),), copy=copy,
+        state=lambda _, ours: (ours.matrix_BHKV,), steps={"": steps},
     )
 ]  # fmt: skip

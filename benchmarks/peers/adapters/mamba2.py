@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.peers.adapters._transformers import modeling
-from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
+from benchmarks.peers.adapters._transformers import modeling, recurrent_steps, remembered
+from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer, State
+from effattn_cli.parts.recurrent import Memory
 
 GROUPS, STATE = 2, 128
 
@@ -33,9 +34,16 @@ def copy(ours: Any, theirs: Any) -> None:
     theirs.norm.weight.copy_(ours.norm_HP.flatten())
 
 
+def state(theirs: Any, ours: Memory) -> State:
+    """Theirs has the channels of x before those of B."""
+    recent_BES, matrix_BHNP = remembered(theirs, ours)
+    return recent_BES, matrix_BHNP.mT
+
+
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
-        options=(("groups", GROUPS), ("state", STATE)), copy=copy,
+        options=(("groups", GROUPS), ("state", STATE)), copy=copy, state=state,
+        steps={"": recurrent_steps},
     )
 ]  # fmt: skip

@@ -1,12 +1,16 @@
-"""The attention of DeepSeek-V3 in transformers, whose query has a rank too, on torch's kernels."""
+"""The attention of DeepSeek-V3 in transformers, whose query has a rank too, on torch's kernels.
+
+In decoding it keeps rows as ours does, and makes keys and values of all of them at every step.
+"""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers.adapters._transformers import Placed, modeling
-from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer
+from benchmarks.peers.adapters._transformers import CACHED, Placed, modeling
+from benchmarks.peers.peer import DIM, HEADS, WIDTH, Peer, State
+from effattn_cli.parts.latent_attention import Rows
 
 LATENT, ROPE, RANK = 256, 32, 192
 
@@ -44,9 +48,15 @@ def copy(ours: Any, theirs: Any) -> None:
     inner.o_proj.weight.copy_(ours.projections["out"].weight)
 
 
+def state(_: Any, ours: Rows) -> State:
+    row_BxSE = ours.filled.unsqueeze(1)
+    return row_BxSE[..., :LATENT], row_BxSE[..., LATENT:]
+
+
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
         options=(("latent", LATENT), ("rope", ROPE), ("query_rank", RANK)), copy=copy,
+        state=state, steps=CACHED,
     )
 ]  # fmt: skip

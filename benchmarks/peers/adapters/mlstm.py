@@ -1,4 +1,4 @@
-"""The layer of xLSTM-7B in transformers, in chunks."""
+"""The layer of xLSTM-7B in transformers, in chunks or for one token."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from benchmarks.peers.adapters._transformers import modeling
-from benchmarks.peers.peer import DIM, HEADS, Peer
+from benchmarks.peers.peer import DIM, HEADS, Inputs, Peer, State, Steps
+from effattn_cli.parts.stabilised import Memory
 
 
 def make(_: int) -> nn.Module:
@@ -29,9 +30,22 @@ def copy(ours: Any, theirs: Any) -> None:
     theirs.multihead_norm.weight.copy_(ours.norm_E)
 
 
+def state(_: Any, ours: Memory) -> State:
+    """The matrix, the sum of keys, and the logarithm of what both are divided by."""
+    matrix_BHVF, keys_BHF = ours.sum_BHEF[:, :, :-1], ours.sum_BHEF[:, :, -1]
+    return matrix_BHVF.mT, keys_BHF, ours.top_BH.unsqueeze(2)
+
+
+def steps(theirs: Any, inputs: Inputs, state: State, _: range) -> Steps:
+    (x_BD,) = inputs
+    x_BxD = x_BD.unsqueeze(1)
+    theirs.config.mode = "inference"
+    return lambda: theirs(x_BxD, state)
+
+
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x)[0], scope="layer", causal=True,
-        copy=copy,
+        copy=copy, state=state, steps={"": steps},
     )
 ]  # fmt: skip

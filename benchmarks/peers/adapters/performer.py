@@ -1,4 +1,6 @@
-"""performer-pytorch: the mechanism. Its causal form runs without a CUDA kernel, as on any CPU."""
+"""performer-pytorch: the mechanism. Its causal form runs without a CUDA kernel, as on any CPU,
+and has no step for one token: it generates by running all tokens again.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""reformer-pytorch: the mechanism."""
+"""reformer-pytorch: the mechanism.
+
+It has no step for one token: it generates by running all tokens again.
+"""
 
 from collections.abc import Callable
 

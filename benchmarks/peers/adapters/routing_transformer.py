@@ -1,4 +1,7 @@
-"""routing-transformer: the mechanism. Its queries and keys come normalised, as ours get them."""
+"""routing-transformer: the mechanism. Its queries and keys come normalised, as ours get them.
+
+It has no step for one token: it generates by running all tokens again.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.peers.adapters._transformers import modeling
+from benchmarks.peers.adapters._transformers import modeling, recurrent_steps
 from benchmarks.peers.peer import DIM, Peer
 
 TAPS = 3
@@ -29,6 +29,7 @@ def copy(ours: Any, theirs: Any) -> None:
 PEERS = [
     Peer(
         package="transformers", make=make, run=lambda m, x: m(*x), scope="layer", causal=True,
-        options=(("taps", TAPS),), copy=copy,
+        options=(("taps", TAPS),), copy=copy, state=lambda _, ours: (ours.recent_BSE.mT,),
+        steps={"": recurrent_steps},
     )
 ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""sinkhorn-transformer: the mechanism, with Sinkhorn balancing where it is not causal."""
+"""sinkhorn-transformer: the mechanism, with Sinkhorn balancing where it is not causal.
+
+It has no step for one token: it generates by running all tokens again.
+"""
 
 from torch import Tensor, nn
 

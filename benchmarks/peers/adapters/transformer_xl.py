@@ -1,4 +1,8 @@
-"""The attention of XLNet in transformers, which is Transformer-XL's: run segment by segment."""
+"""The attention of XLNet in transformers, which is Transformer-XL's: run segment by segment.
+
+It has no step that keeps keys and values: it remembers hidden states, and projects all of them
+again for each new token, which is no part of a core.
+"""
 
 from typing import Any
 
