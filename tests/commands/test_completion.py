@@ -55,7 +55,7 @@ def completed(line: str, programs: Path) -> list[str]:
         ]),
         ("effattn profile --phase ", ["decode", "forward", "train"]),
         ("effattn profile --phase=t", ["train"]),
-        ("effattn show ref:", ["epyc-zen5-2-threads", "epyc-zen5-2-threads-linformer"]),
+        ("effattn show ref:e", ["epyc-zen5-2-threads", "epyc-zen5-2-threads-linformer"]),
         ("effattn show ref:epyc-zen5-2-threads-l", ["epyc-zen5-2-threads-linformer"]),
         ("effattn new mine -o my", []),  # nothing: bash completes files
         ("effattn profile --config swe", []),
