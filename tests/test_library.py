@@ -219,6 +219,11 @@ def test_a_shipped_profile_says_whose_machine_it_is_of(
     assert "another machine" not in capsys.readouterr().err
 
 
+def test_a_shipped_profile_names_its_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    app(["show", "ref:h200-linformer"], standalone_mode=False)
+    assert "16 cores, NVIDIA H200; this one is" in capsys.readouterr().err
+
+
 def test_a_folder_stands_for_the_profiles_in_it(save: Save, tmp_path: Path) -> None:
     folder = tmp_path / "fleet"
     folder.mkdir()

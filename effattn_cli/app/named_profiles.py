@@ -11,7 +11,7 @@ from effattn_cli.errors import UsageError
 from effattn_cli.host import processor
 from effattn_cli.machine import differences
 from effattn_cli.records import Profile
-from effattn_cli.units import number
+from effattn_cli.units import clean, number
 
 NEWEST = 8  # saved profiles that are looked at, where nobody names one
 
@@ -63,7 +63,8 @@ def elsewhere(profile: Profile) -> str:
     """`another machine: ...; this one is ...`; nothing where it is this one."""
     there = _words(profile.machine.cpu, profile.machine.cores)
     here = _words(processor.model(), processor.cores())
-    return "" if there == here else f"another machine: {there}; this one is {here}"
+    gpu = f", {clean(profile.machine.accelerator)}" if profile.machine.accelerator else ""
+    return "" if there == here else f"another machine: {there}{gpu}; this one is {here}"
 
 
 def by_machine(
