@@ -1,6 +1,8 @@
 """When sampling stops, by a clock that is told what to say."""
 
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import accumulate, chain
 from types import SimpleNamespace
 
@@ -189,6 +191,39 @@ def test_on_an_accelerator_a_cold_cache_is_overwritten_before_each_call(
     assert metered == ([] if cache == "cold" else ["cuda"])  # overwriting draws energy too
     assert found.gpu == Gpu(sm_mhz=1, celsius=2, throttle_reasons=())
     assert found.launch == 1e-5
+
+
+@pytest.mark.parametrize("budget", [None, 60.0])
+def test_a_short_run_goes_on_until_the_energy_counter_has_moved(
+    monkeypatch: pytest.MonkeyPatch, budget: float | None
+) -> None:
+    meter = energy.Meter(read=lambda: 10 * time.monotonic(), idle=0.0, begun=0.0, at_start=0.0)
+
+    def start(_: str) -> energy.Meter:
+        now = time.monotonic()
+        return replace(meter, begun=now, at_start=10 * now, shortest=0.3)
+
+    monkeypatch.setattr(energy.Meter, "start", start)
+    cell, sampling = Cell(variant="sdpa", seq=8), Sampling(max_samples=5, time_budget=budget)
+    run = latency.measure(catalog.load("sdpa"), cell, sampling)
+    assert len(run.samples) <= 5
+    assert run.joules is not None  # 0.3 s are 3 J, which many more calls have drawn
+    assert run.joules < 0.3
+
+
+def test_under_a_budget_the_slow_counter_of_a_gpu_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metered: list[str] = []
+    subject = SimpleNamespace(call=lambda: torch.ones(1, 64), steps=1, width=64)
+    monkeypatch.setattr(copies, "build", lambda *_, seed: subject)
+    monkeypatch.setattr(latency, "block", lambda *_: playing(steady(1e-3), launch=1e-5))
+    monkeypatch.setattr(energy.Meter, "start", metered.append)
+    monkeypatch.setattr(nvml, "at_work", lambda *_: None)
+    monkeypatch.setattr(reference_kernel, "seconds", lambda _: 1e-3)
+    cell = Cell(variant="sdpa", seq=8, setting=Setting(device="cuda"))
+    latency.measure(Attention, cell, Sampling(time_budget=60.0))
+    assert metered == []
 
 
 def test_a_sample_of_decoding_is_the_mean_of_a_period_and_the_worst_step_is_kept() -> None:
