@@ -6,9 +6,9 @@
 # FOLDER gets a file for each part, NAME.txt and for a profile NAME.yaml, written as the part goes on, so that
 # whatever ends the script early leaves what was known by then, and summary.txt (what ran, how long, how it
 # ended). A part that fails stops no other. With `--device cpu` the same script runs anywhere, to show that it
-# works. PYTHON names the interpreter that has torch and what
-# pyproject.toml lists; the checkout itself need not be installed. PARTS="machine tests" runs only these,
-# and REFERENCE_SECONDS is the time budget of the reference profile.
+# works. PYTHON names the interpreter that has torch and what pyproject.toml lists; the checkout itself need
+# not be installed. PARTS="machine tests" runs only these, and REFERENCE_SECONDS is the time budget of the
+# reference profile.
 set -uo pipefail
 
 usage() { echo "usage: [PARTS='machine tests alone main backends reference'] benchmarks/gpu.sh FOLDER [--device cuda]" >&2; exit 2; }
@@ -46,6 +46,5 @@ part backends 45 "${effattn[@]}" profile --variant 'sdpa:backend=auto,flash,effi
   --time-budget 30s --out "$out/backends.yaml" --force
 part reference $((budget + 60)) "${effattn[@]}" profile --variant all --causal --seq 4k,16k --batch 8 \
   --phase forward,train,decode --dtype bf16 --device "$device" --rounds 1 --time-limit 10s \
-  --time-budget "${budget}s" \
-  --out "$out/reference.yaml" --force
+  --time-budget "${budget}s" --out "$out/reference.yaml" --force
 echo "all: $SECONDS s" | tee -a "$out/summary.txt"
