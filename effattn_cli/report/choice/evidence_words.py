@@ -132,10 +132,17 @@ def legend(listed: Sequence[Evaluation], choice: Choice) -> Iterator[str]:
     if errors:
         where = "your own q, k and v" if errors[0].regime == OWN else f"{errors[0].regime} heads"
         yield f"error: of the output, untrained, on {where} {_origins(errors)}"
-    loads = [quality.measured[task] for quality in qualities for task in LOADS
-             if task in quality.measured]  # fmt: skip
+    tasks = [task for task in LOADS if any(task in quality.measured for quality in qualities)]
+    loads = [
+        quality.measured[task]
+        for quality in qualities
+        for task in tasks
+        if task in quality.measured
+    ]
     if loads:
-        yield f"recalls, ...: what a tiny model learns, 90 % right {_origins(loads)}"
+        words = ", ".join(LOADS[task] for task in tasks)
+        kinds = " or ".join(dict.fromkeys(PAIRS[task] for task in tasks))
+        yield f"{words}: the most {kinds} that a tiny model gets 90 % right {_origins(loads)}"
     if any(not finding.same_code for finding in [*errors, *loads]):
         yield "* of other code than the profile's: effattn evaluate measures it anew"
     if any(has_published(quality, training=training) for quality in qualities):
