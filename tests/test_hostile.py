@@ -49,6 +49,9 @@ def refusal(text: str | bytes) -> str:
     return message.removeprefix("p.yaml: ")
 
 
+STOPPED = '"stopped": "steady"'  # the last that is said of a run
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -72,11 +75,11 @@ def refusal(text: str | bytes) -> str:
         ('"seq": 65536', '"seq": 2048', "records[2].cell: the same as records[1].cell"),
         ("effattn_profile: 2", "effattn_profile: 9", "version '9'; this effattn reads up to 2"),
         ("effattn_profile: 2", "other: 2", "not an effattn profile (no key 'effattn_profile')"),
-        ('"gpu": null', '"gpu": {"sm_mhz": 1.5, "celsius": 1, "throttle_reasons": []}',
+        (STOPPED, STOPPED + ', "gpu": {"sm_mhz": 1.5, "celsius": 1, "throttle_reasons": []}',
          "runs[0].gpu.sm_mhz: expected a whole number, got 1.5"),
-        ('"gpu": null', '"gpu": {"sm_mhz": 1, "celsius": 1, "throttle_reasons": ["tired"]}',
+        (STOPPED, STOPPED + ', "gpu": {"sm_mhz": 1, "celsius": 1, "throttle_reasons": ["tired"]}',
          "runs[0].gpu.throttle_reasons[0]: expected 'clocks set' or"),
-        ('"launch": null', '"launch": -1', "runs[0].launch: expected a number above 0, got -1"),
+        (STOPPED, STOPPED + ', "launch": -1', "runs[0].launch: expected a number above 0, got -1"),
         ('"cache": "warm"', '"cache": "hot"', ".cache: expected 'cold' or 'warm', got 'hot'"),
         ("allowed_cores: null", "allowed_cores: 0", "machine.allowed_cores: expected a number abo"),
         ("machine:", "machine: [", "not YAML"),

@@ -26,9 +26,8 @@ def column(one: Evaluation, choice: Choice) -> str:
         [] if error is None else [f"error {share(error.value)}{_mark(error)}{_at(error, choice)}"]
     )
     said += [
-        f"{word} {quality.measured[task].value:g}{_mark(quality.measured[task])}"
-        for task, word in LOADS.items()
-        if task in quality.measured
+        f"{LOADS[task]} {quality.measured[task].value:g}{_mark(quality.measured[task])}"
+        for task in _learned(quality)
     ]
     if has_published(quality, training=training):
         said.append(f"LRA {quality.lra:.1f}")
@@ -37,6 +36,11 @@ def column(one: Evaluation, choice: Choice) -> str:
     if quality.sees is not None and quality.sees < choice.seq:
         said.append(f"sees {units.length(quality.sees)}")
     return ", ".join(said)
+
+
+def _learned(quality: Quality) -> list[Task]:
+    """The tasks of which a tiny model gets at least the least load right."""
+    return [task for task in LOADS if task in quality.measured and quality.measured[task].value]
 
 
 def _at(finding: Finding, choice: Choice) -> str:
@@ -132,17 +136,12 @@ def legend(listed: Sequence[Evaluation], choice: Choice) -> Iterator[str]:
     if errors:
         where = "your own q, k and v" if errors[0].regime == OWN else f"{errors[0].regime} heads"
         yield f"error: of the output, untrained, on {where} {_origins(errors)}"
-    tasks = [task for task in LOADS if any(task in quality.measured for quality in qualities)]
-    loads = [
-        quality.measured[task]
-        for quality in qualities
-        for task in tasks
-        if task in quality.measured
-    ]
-    if loads:
+    loads = [quality.measured[task] for quality in qualities for task in _learned(quality)]
+    if loads and choice.fitting:
+        tasks = [task for task in LOADS if any(task in _learned(one) for one in qualities)]
         words = ", ".join(LOADS[task] for task in tasks)
         kinds = " or ".join(dict.fromkeys(PAIRS[task] for task in tasks))
-        yield f"{words}: the most {kinds} that a tiny model gets 90 % right {_origins(loads)}"
+        yield f"{words}: {kinds} that a tiny model gets 90 % right {_origins(loads)}"
     if any(not finding.same_code for finding in [*errors, *loads]):
         yield "* of other code than the profile's: effattn evaluate measures it anew"
     if any(has_published(quality, training=training) for quality in qualities):
