@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +46,9 @@ class Server:
     def cut(self) -> None:
         """Ends the links that there are, as a broken network would."""
         for session in psutil.Process(self.process.pid).children(recursive=True):
-            if session.name().startswith("sshd"):
-                session.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended with the one above it
+                if session.name().startswith("sshd"):
+                    session.kill()
 
 
 @pytest.fixture
