@@ -122,7 +122,8 @@ def test_is_close_to_its_reference_in_low_precision(
         got = ours(*inputs, None).double()
         want = reference(layer.double(), *(x.double() for x in inputs), None)
         off = (got - want).norm(dim=-1).flatten()
-        if "sparse-indexed" in variant.card.families:  # the last bit may select another key
+        selects = "sparse-indexed" in variant.card.families
+        if selects and dtype == torch.bfloat16:  # the last bit may select another key
             off[off.topk(len(off) // 20).indices] = 0
         assert off.norm() / want.norm() < tolerance
 

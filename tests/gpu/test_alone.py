@@ -1,8 +1,5 @@
 """Timing and the driver's figures on a CUDA device: nothing else may use it meanwhile."""
 
-import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -11,6 +8,7 @@ import pytest
 import torch
 
 from effattn_cli.devices import fingerprint, nvml, timing
+from tests.gpu.profiling import profiled
 
 pytestmark = [
     pytest.mark.gpu,
@@ -80,12 +78,8 @@ def test_the_driver_sees_what_the_allocator_takes() -> None:
 
 
 def test_every_cell_of_a_warm_and_cold_sweep_has_its_launches(tmp_path: Path) -> None:
-    words = "profile -v softmax -s 256,4k -d cuda --cache warm,cold --baseline none --json"
-    found = subprocess.run(
-        [sys.executable, "-m", "effattn_cli", *words.split(), "-o", str(tmp_path / "p.yaml")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    document = json.loads(found.stdout)
+    words = "-v softmax -s 256,4k -d cuda --cache warm,cold --baseline none"
+    document = profiled(words, tmp_path)
     assert {record["cell"]["setting"]["cache"] for record in document["records"]} == {
         "warm",
         "cold",

@@ -1,8 +1,5 @@
 """What needs a GPU: the real command, and every variant, on a CUDA device."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from effattn_cli.run import outcome
 from effattn_cli.run.fork_server import ForkServer
 from effattn_cli.run.jobs import Job, MeasureMemory, Task, Watched
 from effattn_cli.setting import Setting
+from tests.gpu.profiling import profiled
 
 pytestmark = [
     pytest.mark.gpu,
@@ -89,12 +87,7 @@ def test_every_dtype_is_finite(name: str, dtype: str) -> None:
 
 
 def test_the_main_job_runs_on_the_gpu(tmp_path: Path) -> None:
-    words = ["profile", "-v", "linformer", "-s", "1k..4k", "-d", "cuda", "--dtype", "bf16,fp32"]
-    found = subprocess.run(
-        [sys.executable, "-m", "effattn_cli", *words, "--json", "-o", str(tmp_path / "p.yaml")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    document = json.loads(found.stdout)
+    document = profiled("-v linformer -s 1k..4k -d cuda --dtype bf16,fp32", tmp_path)
     assert document["machine"]["accelerator"]
     for record in document["records"]:
         assert record["runs"], record
@@ -104,23 +97,15 @@ def test_the_main_job_runs_on_the_gpu(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["flash", "efficient", "math"])
 def test_the_backend_that_ran_is_recorded(tmp_path: Path, backend: str) -> None:
-    words = f"profile -v sdpa:backend={backend} -s 1k -d cuda --dtype bf16 --baseline none --json"
-    found = subprocess.run(
-        [sys.executable, "-m", "effattn_cli", *words.split(), "-o", str(tmp_path / "p.yaml")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    (record,) = json.loads(found.stdout)["records"]
+    words = f"-v sdpa:backend={backend} -s 1k -d cuda --dtype bf16 --baseline none"
+    (record,) = profiled(words, tmp_path)["records"]
     assert any(backend in kernel for kernel in record["kernels"]), record["kernels"]
 
 
 @pytest.mark.parametrize("name", ["sdpa", "gqa"])
 def test_decoding_does_without_the_kernels_of_cudnn(tmp_path: Path, name: str) -> None:
-    words = f"profile -v {name} -s 1k -d cuda --dtype bf16 --phase decode --baseline none --json"
-    found = subprocess.run(
-        [sys.executable, "-m", "effattn_cli", *words.split(), "-o", str(tmp_path / "p.yaml")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    (record,) = json.loads(found.stdout)["records"]
+    words = f"-v {name} -s 1k -d cuda --dtype bf16 --phase decode --baseline none"
+    (record,) = profiled(words, tmp_path)["records"]
     assert record["kernels"]
     assert not any("cudnn" in kernel for kernel in record["kernels"]), record["kernels"]
 
