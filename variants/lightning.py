@@ -64,15 +64,12 @@ class Lightning(Recurrent):
         gate_BHTV: Tensor,
         valid_BT: Tensor | None = None,
     ) -> Tensor:
-        return self._finish(decay_scan(q_BHTK, k_BHTK, v_BHTV, self.decay_H), gate_BHTV)
+        y_BHTV = decay_scan(q_BHTK, k_BHTK, v_BHTV, self.decay_H)
+        return normed(y_BHTV, self.norm_HV.unsqueeze(1), over=(1, 3)) * torch.sigmoid(gate_BHTV)
 
     def step(
         self, q_BHK: Tensor, k_BHK: Tensor, v_BHV: Tensor, gate_BHV: Tensor, state: Memory
     ) -> tuple[Tensor, Memory]:
         y_BHV, matrix_BHKV = decay_step(q_BHK, k_BHK, v_BHV, self.decay_H, state.matrix_BHKV)
-        y_BHxV = self._finish(y_BHV.unsqueeze(2), gate_BHV.unsqueeze(2))
-        return y_BHxV.squeeze(2), state.after(matrix_BHKV)
-
-    def _finish(self, y_BHTV: Tensor, gate_BHTV: Tensor) -> Tensor:
-        y_BHTV = normed(y_BHTV, self.norm_HV.unsqueeze(1), over=(1, 3))
-        return y_BHTV * torch.sigmoid(gate_BHTV)
+        y_BHV = normed(y_BHV, self.norm_HV, over=(1, 2)) * torch.sigmoid(gate_BHV)
+        return y_BHV, state.after(matrix_BHKV)

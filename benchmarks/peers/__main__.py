@@ -41,8 +41,9 @@ LENGTHS = {
     "train": (1024, 4096, 16384),
     "decode": (4096, 32768),
 }
-SECONDS, LEAST = 3.0, 5  # a pair's time, and its repeats
+SECONDS, LEAST, MINUTE = 3.0, 5, 60.0  # a pair's time, its repeats, and its longest time
 MOST = {"forward": 30, "train": 30, "decode": 1000}  # by phase
+LONGEST = 15.0  # seconds of a call of theirs, after which no longer sequence is tried
 MEMORY = 16 << 30  # bytes that the process may take
 HEADER = f"{'variant':24} {'against':36} {'':14} {'seq':>6} {'ours ms':>9} {'theirs':>9}  ratio"
 
@@ -123,12 +124,16 @@ def passes(name: str, peer: Peer, seq: int, phase: str) -> Race:
 
 
 def race(*competitors: Callable[[], Any], most: int) -> list[float]:
-    """The median seconds of each, taken in turn, at most so many times."""
+    """The median seconds of each, taken in turn, at most so many times: at least `LEAST` times, or
+    as often as they can be begun in a minute.
+    """
     for call in competitors:
         call()
     times: list[list[float]] = [[] for _ in competitors]
     begun = time.perf_counter()
-    while len(times[0]) < LEAST or (time.perf_counter() - begun < SECONDS and len(times[0]) < most):
+    while (passed := time.perf_counter() - begun) < SECONDS or len(times[0]) < LEAST:
+        if len(times[0]) == most or passed > MINUTE:
+            break
         for call, seconds in zip(competitors, times, strict=True):
             start = time.perf_counter()
             call()
@@ -160,13 +165,19 @@ def races(name: str, phases: Sequence[str], lengths: Sequence[int] | None) -> li
     """Prints a line for each race of a variant; gives theirs over ours."""
     ratios = []
     for row in rows(name, phases):
+        slow = False
         for seq in lengths or LENGTHS[row.phase]:
             print(row.title(seq), end="", flush=True)
+            if slow:
+                print("not raced: theirs took too long at the length before", flush=True)
+                continue
             pair, most = row.prepared(seq), MOST[row.phase]
+            begun = time.perf_counter()
             if not fits(pair.theirs):
                 alone = race(pair.ours, most=most)[0] / pair.steps
                 print(f"{1e3 * alone:9.3f} more than {MEMORY >> 30} GiB", flush=True)
                 continue
+            slow = time.perf_counter() - begun > LONGEST
             mine, other = (x / pair.steps for x in race(pair.ours, pair.theirs, most=most))
             ratios.append(other / mine)
             print(f"{1e3 * mine:9.3f} {1e3 * other:9.3f} {other / mine:6.2f}", flush=True)

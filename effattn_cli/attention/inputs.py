@@ -56,18 +56,22 @@ class Input:
 
     def sizes(self, layer: Any) -> tuple[int | None, int | None]:
         """Heads and width in a layer; None for an axis that does not exist."""
-        heads, width = (
-            getattr(layer, size) if isinstance(size, str) else size
-            for size in (self.heads, self.width)
+        heads, width = self.heads, self.width
+        return (
+            getattr(layer, heads) if isinstance(heads, str) else heads,
+            getattr(layer, width) if isinstance(width, str) else width,
         )
-        return heads, width
 
     def split(self, layer: Any, y_BTE: Tensor) -> Tensor:
         """Reshapes a projection, (B, T, H K), for the core: (B, H, T, K), or without an axis."""
         heads, width = self.sizes(layer)
-        sizes = [size for size in (heads, width) if size is not None]
-        y = y_BTE.view(*y_BTE.shape[:2], *sizes)
-        return y if heads is None else y.transpose(1, 2)
+        of_head = () if width is None else (width,)
+        batch, tokens = y_BTE.shape[:2]
+        if heads is None:
+            return y_BTE.view(batch, tokens, *of_head)
+        if tokens == 1:  # in decoding, each small operator counts
+            return y_BTE.view(batch, heads, 1, *of_head)
+        return y_BTE.view(batch, tokens, heads, *of_head).transpose(1, 2)
 
     def random(self, layer: Any, batch: int, tokens: int, **like: Any) -> Tensor:
         """A random input for a core alone, laid out as a layer does: (B, T, H, K) in memory."""

@@ -27,7 +27,7 @@ class Memory:
     recent_BSE: Tensor | None = None
 
     def after(self, matrix_BHKV: Tensor) -> "Memory":
-        return replace(self, matrix_BHKV=matrix_BHKV)
+        return Memory(matrix_BHKV, self.length, self.recent_BSE)
 
 
 class Recurrent(Decodable[Memory]):
