@@ -33,6 +33,7 @@ from tests.analysis import grids
 
 PREFERENCES: tuple[Preference, ...] = ("quality", "speed", "memory")
 AGREEMENT = 0.95
+SEEN = 16  # tokens, at least
 SPREAD = 8.0  # a limit lies within this factor of what some variant needs
 
 
@@ -191,6 +192,14 @@ def cases(grid: Grid, args: argparse.Namespace) -> Iterator[tuple[str, Score]]:
         yield f"{grid.name}, beyond", score(grid, shorter, asked)
 
 
+def competes(variant: Variant, record: Record) -> bool:
+    """Whether it can take the place of attention, and a query sees more than a few tokens."""
+    sees = variant.sees(record.cell.options)
+    return replaces_attention(variant.card, causal=record.cell.setting.causal) and (
+        sees is None or sees >= SEEN
+    )
+
+
 def grids_of(args: argparse.Namespace) -> Iterator[Grid]:
     yield Grid("synthetic", grids.grid(noise=0.05, seed=args.seed), grids.variants())
     for name in args.profiles:
@@ -202,7 +211,7 @@ def grids_of(args: argparse.Namespace) -> Iterator[Grid]:
                 for r in series.records
                 if r.status == "measured"
                 and r.memory is not None
-                and replaces_attention(variants[r.cell.variant].card, causal=series.setting.causal)
+                and competes(variants[r.cell.variant], r)
             ]
             lengths = {record.cell.seq for record in records}
             seen = Counter(record.cell.label for record in records)

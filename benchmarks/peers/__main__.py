@@ -45,6 +45,7 @@ SECONDS, LEAST, MINUTE = 3.0, 5, 60.0  # a pair's time, its repeats, and its lon
 MOST = {"forward": 30, "train": 30, "decode": 1000}  # by phase
 LONGEST = 15.0  # seconds of a call of theirs, after which no longer sequence is tried
 MEMORY = 16 << 30  # bytes that the process may take
+NO_ROOM = f"more than {MEMORY >> 30} GiB"
 HEADER = f"{'variant':24} {'against':36} {'':14} {'seq':>6} {'ours ms':>9} {'theirs':>9}  ratio"
 
 
@@ -141,6 +142,13 @@ def race(*competitors: Callable[[], Any], most: int) -> list[float]:
     return [median(seconds) for seconds in times]
 
 
+def alone(pair: Race, most: int) -> str:
+    """Milliseconds of ours, where theirs does not fit."""
+    if not fits(pair.ours):
+        return NO_ROOM
+    return f"{1e3 * race(pair.ours, most=most)[0] / pair.steps:.3f}"
+
+
 def fits(call: Callable[[], Any]) -> bool:
     """Whether the call gets by with the memory; what it held is free again."""
     try:
@@ -174,8 +182,7 @@ def races(name: str, phases: Sequence[str], lengths: Sequence[int] | None) -> li
             pair, most = row.prepared(seq), MOST[row.phase]
             begun = time.perf_counter()
             if not fits(pair.theirs):
-                alone = race(pair.ours, most=most)[0] / pair.steps
-                print(f"{1e3 * alone:9.3f} more than {MEMORY >> 30} GiB", flush=True)
+                print(f"{alone(pair, most):>9} {NO_ROOM}", flush=True)
                 continue
             slow = time.perf_counter() - begun > LONGEST
             mine, other = (x / pair.steps for x in race(pair.ours, pair.theirs, most=most))
@@ -202,7 +209,7 @@ def main() -> None:
     processes.limit_memory(MEMORY)
     ratios = [ratio for name in args.names for ratio in races(name, args.phase, args.seq)]
     if not ratios:
-        print("nothing to race in these phases")
+        print("no pair to compare in these phases")
         return
     slower = sum(ratio < 1 for ratio in ratios)
     print(f"geometric mean {geometric_mean(ratios):.2f}, slower in {slower} of {len(ratios)}")

@@ -8,7 +8,7 @@ from effattn_cli.attention import Layer
 from effattn_cli.attention.target import counted_for
 from effattn_cli.measure import decoding_costs
 from effattn_cli.measure.operator_counter import Counter
-from effattn_cli.measure.workload import build
+from effattn_cli.measure.workload import Training, build
 from effattn_cli.records import Cell, Cost
 
 
@@ -31,8 +31,8 @@ def count(variant: type[Layer], cell: Cell) -> Counted:
         if subject.decoding is not None:
             cost = decoding_costs.mean(subject.decoding, subject.inputs + subject.weights)
         else:
-            if cell.setting.phase == "train":
-                subject.call()  # makes the upstream gradient, which is an input
+            if isinstance(subject.call, Training):
+                subject.call.ready()
             counter = Counter()
             counter.watch(*subject.tensors)
             with counter:

@@ -102,11 +102,12 @@ def _pass(
     """All tokens at once: forward, or forward and backward."""
     run, given = whole(module, cell, device=place, dtype=dtype)
     training, valid_BT = cell.setting.phase == "train", _mask(cell, place)
+    call: Callable[[], Tensor]
     inputs = tuple(x.requires_grad_(training and x.is_floating_point()) for x in given.values())
     program = preparer.program(run, given | {"valid": valid_BT})
     prepared = preparer.engine.prepare(program)
     if training:
-        call = _training(prepared.run, inputs, list(module.parameters()), valid_BT)
+        call = Training(prepared.run, inputs, list(module.parameters()), valid_BT)
     elif preparer.engine.STATIC:
         call = prepared.run  # it already has its inputs, and no gradients
     else:
@@ -131,23 +132,31 @@ def _decoding(
     return Subject(decoding, module, width, inputs, kept, lent, decoding, program, preparation)
 
 
-def _training(
-    run: Callable[..., Tensor],
-    inputs: tuple[Tensor, ...],
-    weights: list[nn.Parameter],
-    valid_BT: Tensor | None,
-) -> Callable[[], Tensor]:
-    wanted = [weight for weight in (*inputs, *weights) if weight.requires_grad]
-    upstream: list[Tensor] = []  # made at the first call, when the output's shape is known
+class Training:
+    """Forward and backward, from a random gradient of the output."""
 
-    def train() -> Tensor:
-        out = run(*inputs, valid_BT)
-        if not upstream:
-            upstream.append(torch.randn_like(out))
-        torch.autograd.grad(out, wanted, upstream[0], allow_unused=True)
+    def __init__(
+        self,
+        run: Callable[..., Tensor],
+        inputs: tuple[Tensor, ...],
+        weights: list[nn.Parameter],
+        valid_BT: Tensor | None,
+    ) -> None:
+        self._run, self._given = run, (*inputs, valid_BT)
+        self._wanted = [weight for weight in (*inputs, *weights) if weight.requires_grad]
+        self._upstream: Tensor | None = None  # made when the output's shape is known
+
+    @torch.no_grad()
+    def ready(self) -> None:
+        """Makes the gradient of the output, which is an input, by a forward pass alone."""
+        self._upstream = torch.randn_like(self._run(*self._given))
+
+    def __call__(self) -> Tensor:
+        out = self._run(*self._given)
+        if self._upstream is None:
+            self._upstream = torch.randn_like(out)
+        torch.autograd.grad(out, self._wanted, self._upstream, allow_unused=True)
         return out
-
-    return train
 
 
 def _mask(cell: Cell, device: torch.device) -> Tensor | None:

@@ -179,11 +179,11 @@ class _Layout:
 
 
 def _fold(cell: Text, width: int) -> list[Text]:
-    """The text in lines of `width`, broken at a blank, a colon or a comma where there is one."""
+    """The text in lines of `width`, broken at a blank or behind punctuation where there is any."""
     if cell.cell_len <= width:
         return [cell]
     lines = [""]
-    for word in re.findall(r"[^:, ]*[:, ]|[^:, ]+", cell.plain):
+    for word in re.findall(r"[^:, -]*[:, -]|[^:, -]+", cell.plain):
         if cell_len((lines[-1] + word).rstrip()) > width and lines[-1]:
             lines.append("")
         lines[-1] += word

@@ -115,8 +115,8 @@ def test_a_row_may_take_several_lines_on_both_sides() -> None:
     assert screen(Grid((*grid.columns, Column(title="more")), grid.rows), 26) == snapshot("""\
 name            value more
 ──────────────────────────
-a-name-of-twent five words
-y-one-x         that take
+a-name-of-      five words
+twenty-one-x    that take
                 lines\
 """)
 
