@@ -1,7 +1,6 @@
 """Which variants take long to count."""
 
-#: Thousands of small operators, each counted: of these, growth is a slow law, and the counts at
-#: 8192 tokens are compared with the closed form in CI only.
+#: Thousands of small operators, each counted: of these, growth is a slow law.
 LONG_TO_COUNT = {
     "block-indexed", "csa", "dsa", "gdn2", "gla", "hgrn2", "kda", "mamba", "mamba3", "moba", "nsa",
     "rwkv7", "sinkhorn-transformer", "synthesizer",

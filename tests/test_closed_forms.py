@@ -15,7 +15,6 @@ from effattn_cli.measure.counting import count
 from effattn_cli.measure.modules import config
 from effattn_cli.records import Cell, Cost
 from effattn_cli.setting import Phase, Setting
-from tests.counting import LONG_TO_COUNT
 from tests.forms.work import Case
 
 NAMES = catalog.bundled_names()
@@ -42,6 +41,7 @@ def counted(cell: Cell) -> Cost:
     return count(catalog.load(cell.variant, kind=Layer), cell).cost
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize("phase", LENGTHS)
 @pytest.mark.parametrize("name", NAMES)
 def test_products_are_those_of_the_form(name: str, phase: Phase) -> None:
@@ -55,13 +55,8 @@ def test_products_are_those_of_the_form(name: str, phase: Phase) -> None:
             assert found == want or (found > want and work.slack > 1), (causal, tokens)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.in_ci] if name in LONG_TO_COUNT else [])
-        for name in NAMES
-    ],
-)
+@pytest.mark.in_ci
+@pytest.mark.parametrize("name", NAMES)
 def test_little_is_computed_in_vain(name: str) -> None:
     for causal in laws.modes(catalog.load(name, kind=Layer)):
         cell, case = the_case(name, LONG, causal=causal)

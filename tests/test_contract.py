@@ -119,6 +119,7 @@ def test_what_a_plain_module_does_not_show_is_not_asked(axes: dict[str, Any], wh
         built(cls, **{"scope": "layer", "causal": False, **axes})
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize(
     "plugin", [f"{PLUGINS / 'two_plain.py'}:Mixer", "tests.plugins.two_plain:Mixer"]
 )

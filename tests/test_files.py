@@ -106,6 +106,7 @@ def test_a_disk_that_fills_up_in_mid_sweep(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["p.yaml"]
 
 
+@pytest.mark.in_ci
 def test_two_runs_of_one_file(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     store.Writer(path).write(a_profile())
@@ -134,6 +135,7 @@ def test_a_full_disk_leaves_the_earlier_file(small_disk: Path) -> None:
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize(
     "sign",
     [

@@ -173,6 +173,7 @@ print(seconds, int(peak[1]) / 1024)
 """
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_file_takes_long_or_much(tmp_path: Path, name: str) -> None:
     (tmp_path / "p.yaml").write_text(HOSTILE[name])

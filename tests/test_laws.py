@@ -22,17 +22,16 @@ def definition_of(name: str) -> Callable[..., Tensor] | None:
     return getattr(module, "whole", None)
 
 
-def _is_slow(name: str, law: str) -> bool:
-    return law == "long decoding" or (law == "growth" and name in LONG_TO_COUNT)
+def _marks(name: str, law: str) -> list[pytest.MarkDecorator]:
+    """Growth is counted up to long lengths: in CI, or by hand where that takes long."""
+    if law == "long decoding" or (law == "growth" and name in LONG_TO_COUNT):
+        return [pytest.mark.slow]
+    return [pytest.mark.in_ci] if law == "growth" else []
 
 
 @pytest.mark.parametrize(
     ("name", "law"),
-    [
-        pytest.param(name, law, marks=[pytest.mark.slow] if _is_slow(name, law) else [])
-        for name in NAMES
-        for law in laws.LAWS
-    ],
+    [pytest.param(name, law, marks=_marks(name, law)) for name in NAMES for law in laws.LAWS],
 )
 def test_law(name: str, law: str) -> None:
     variant = catalog.load(name, kind=Layer)

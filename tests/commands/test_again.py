@@ -65,6 +65,7 @@ def test_cells_that_are_no_grid_have_no_options() -> None:
     assert "--again" in (wrong.value.hint or "")
 
 
+@pytest.mark.in_ci
 def test_a_saved_sweep_is_measured_again(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "again.yaml"
     found = effattn("profile", "--again", str(saved), "-q", "-o", str(path))

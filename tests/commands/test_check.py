@@ -38,6 +38,7 @@ def checked(path: Path, *words: str) -> dict[str, tuple[str, str]]:
     return told
 
 
+@pytest.mark.in_ci
 def test_a_new_variant_passes_and_runs(tmp_path: Path) -> None:
     made = effattn("new", "my_variant", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
@@ -206,6 +207,7 @@ class Short(Decodable[Ring]):
 """
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize("options", ["", ":window=16"])
 def test_decoding_is_looked_at_past_a_window(tmp_path: Path, options: str) -> None:
     path = tmp_path / "short.py"

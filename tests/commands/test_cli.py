@@ -106,6 +106,7 @@ def test_a_config_file_stands_for_the_options_and_a_flag_overrides_it(tmp_path: 
     assert {record["cell"]["setting"]["dim"] for record in document["records"]} == {64}
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize(
     "words",
     [
@@ -251,6 +252,7 @@ def test_a_sweep_that_ended_without_all_its_cells_is_resumed(tmp_path: Path) -> 
     assert all(len(record.runs) == 2 for record in found.records)
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize("columns", ["0", "", "-5", "wide"])
 def test_a_width_that_is_none_is_taken_for_none(columns: str) -> None:
     found = alone("show", "ref:epyc-zen5-2-threads", COLUMNS=columns)

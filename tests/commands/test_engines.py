@@ -54,6 +54,7 @@ def test_what_is_not_equal_says_so(sweep: str) -> None:
     assert "gave other values than eager torch" in effattn("show", sweep).stdout
 
 
+@pytest.mark.in_ci
 def test_a_graph_is_written_checked_and_can_be_run(tmp_path: Path) -> None:
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     path = tmp_path / "layer.onnx"

@@ -113,6 +113,7 @@ def test_what_cannot_be_answered_is_refused_in_a_line(
     assert not hint or hint in " ".join(rest)
 
 
+@pytest.mark.in_ci
 @together
 def test_a_profile_of_a_model_tells_the_whole(profile: Path) -> None:
     saved = store.read(profile)
@@ -126,6 +127,7 @@ def test_a_profile_of_a_model_tells_the_whole(profile: Path) -> None:
     assert "tiny, full=gated-deltanet, 2 of 4 kept makes a token after 128 in" in text
 
 
+@pytest.mark.in_ci
 @together
 def test_distinct_layers_are_measured_once_for_all_layouts(profile: Path) -> None:
     saved = store.read(profile)
@@ -153,6 +155,7 @@ def test_choosing_by_evidence(config: Path) -> None:
     assert probabilities == {"tiny": 1.0, "tiny, full=sliding-window": 0.0}
 
 
+@pytest.mark.in_ci
 @together
 def test_choosing_a_layout(config: Path, profile: Path, tmp_path: Path) -> None:
     asked = ["choose", "--model", str(config), "-c", "128", str(profile)]

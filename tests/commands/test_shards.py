@@ -43,6 +43,7 @@ def read(folder: Path) -> list[Profile]:
     return [store.read(path) for path in sorted(folder.glob("*.yaml"))]
 
 
+@pytest.mark.in_ci
 def test_the_shards_give_the_cells_of_the_sweep_none_twice_none_missing(
     shards: Path, tmp_path: Path
 ) -> None:

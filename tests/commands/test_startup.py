@@ -30,6 +30,7 @@ def test_modules_that_are_not_loaded(words: list[str], banned: list[str]) -> Non
     assert found.stderr.strip() == "[]"
 
 
+@pytest.mark.in_ci
 def test_the_parent_never_loads_torch_while_it_profiles(tmp_path: Path) -> None:
     words = ["profile", "-v", "sdpa", "-s", "32", "--rounds", "1", "-q", "-o", str(tmp_path / "p")]
     code = (

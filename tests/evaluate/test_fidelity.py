@@ -95,6 +95,7 @@ def overlap(exact: list[float], own: list[float], seen: int) -> float:
     return sum(1.0 if j in above else chance if j in level else 0.0 for j in wanted) / count
 
 
+@pytest.mark.in_ci
 @torch.no_grad()
 @pytest.mark.parametrize("name", SMALL)
 def test_every_lossy_variant_is_as_near_as_a_dense_computation_says(name: str) -> None:

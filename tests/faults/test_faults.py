@@ -116,18 +116,21 @@ def test_every_plugin_has_its_outcome() -> None:
     assert names == {*QUICK, *SLOW, *BACKWARD}
 
 
+@pytest.mark.in_ci
 @together
 @pytest.mark.parametrize("name", QUICK)
 def test_harm_is_a_failed_cell_with_its_reason(quick: Sweep, name: str) -> None:
     quick.check(name, QUICK[name])
 
 
+@pytest.mark.in_ci
 @together
 def test_surprises_are_exit_code_3_and_nothing_is_left_running(quick: Sweep) -> None:
     assert quick.ran.returncode == 3
     assert quick.left == []
 
 
+@pytest.mark.in_ci
 @together
 def test_only_the_last_lines_of_what_it_printed_are_kept(quick: Sweep) -> None:
     for record in quick.of("prints"):
@@ -135,6 +138,7 @@ def test_only_the_last_lines_of_what_it_printed_are_kept(quick: Sweep) -> None:
         assert sum(map(len, record["failure"]["output"])) < 20_000
 
 
+@pytest.mark.in_ci
 @together
 def test_costs_are_counted_as_if_the_others_were_not_there(quick: Sweep, tmp_path: Path) -> None:
     alone = Sweep(["sdpa"], tmp_path)
@@ -142,6 +146,7 @@ def test_costs_are_counted_as_if_the_others_were_not_there(quick: Sweep, tmp_pat
     assert [r["cost"] for r in alone.of("sdpa")] == [r["cost"] for r in quick.of("sdpa")]
 
 
+@pytest.mark.in_ci
 def test_a_backward_that_fails_spares_the_forward(tmp_path: Path) -> None:
     sweep = Sweep(BACKWARD, tmp_path, "--phase", "forward,train")
     assert sweep.ran.returncode == 3

@@ -18,6 +18,7 @@ def counted(name: str, device: str, **setting: int) -> tuple[int, int]:
     return cost.operators, cost.peak_bytes
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize("name", ["linear-transformer", "gated-deltanet", "dsa", "mamba"])
 def test_a_gpu_does_at_once_what_a_cpu_does_in_pieces(name: str) -> None:
     cpu, gpu = (counted(name, device, batch=4) for device in ("cpu", "cuda"))

@@ -48,6 +48,7 @@ def stepped(cell: Cell) -> list[Cost]:
     return costs
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize("seq", [90, 96])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few_steps_tell_the_mean_of_all(name: str, seq: int) -> None:

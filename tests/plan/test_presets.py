@@ -121,10 +121,10 @@ def test_says_what_a_config_lacks(tmp_path: Path, keys: dict[str, object], says:
     [
         ("{", "not JSON: "),
         ("[1]", "not a model's config"),
-        ("[" * 100_000, "not JSON: "),
+        pytest.param("[" * 100_000, "not JSON: ", id="deep"),
         ('{"dim": ' + "9" * 5000 + "}", "not JSON: "),
         ('{"model_type": "gpt2", "n_embd": 1e400}', "n_embd: expected a positive whole number"),
-        (" " * (2**24 + 1), "larger than 16 MiB"),
+        pytest.param(" " * (2**24 + 1), "larger than 16 MiB", id="a large file"),
     ],
 )
 def test_says_what_is_no_config(tmp_path: Path, text: str, says: str) -> None:

@@ -25,6 +25,7 @@ def profiled(tmp_path: Path, name: str, *words: str) -> tuple[dict[str, Any], st
     return record, found.stdout
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize(
     ("name", "phase", "why"),
     [

@@ -26,11 +26,13 @@ def measured_at_its_own_need(tmp_path: Path, variant: str, *words: str) -> None:
     assert record["runs"]
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize("variant", ["softmax", "big-bird"])
 def test_a_cell_that_just_fits_is_measured(tmp_path: Path, variant: str) -> None:
     measured_at_its_own_need(tmp_path, variant, "-s", "1k")
 
 
+@pytest.mark.in_ci
 def test_weights_that_are_copied_while_they_are_made_fit(tmp_path: Path) -> None:
     measured_at_its_own_need(tmp_path, "product-key-memory", "-s", "128", "--dtype", "bf16")
 

@@ -23,6 +23,7 @@ def installed(*words: str, cwd: Path, path: str = ROOT) -> "subprocess.Completed
     )  # fmt: skip
 
 
+@pytest.mark.in_ci
 def test_files_of_the_present_folder_are_not_run(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     for name in ("profile", "json", "random", "select", "torch", "effattn_cli/__init__"):

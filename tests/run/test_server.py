@@ -77,6 +77,7 @@ def pid_of(reply: Reply) -> int:
     return told.pid
 
 
+@pytest.mark.in_ci
 @pytest.mark.parametrize(
     ("body", "reason", "words"),
     [
@@ -130,6 +131,7 @@ def test_what_it_leaves_running_is_ended(server: ForkServer, tmp_path: Path) -> 
     assert not [p for p in psutil.process_iter(["cmdline"]) if "98765" in (p.info["cmdline"] or [])]
 
 
+@pytest.mark.in_ci
 def test_a_plugin_that_kills_the_server_harms_only_its_cell(tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
     path.write_text(PLUGIN.format(body="import os; os.kill(os.getppid(), 9); os._exit(1)"))

@@ -79,6 +79,7 @@ def test_what_is_no_host_is_refused(rest: str, why: str, tmp_path: Path) -> None
         ssh.target(rest, tmp_path, None)
 
 
+@pytest.mark.in_ci
 def test_a_sweep_is_measured_there_and_comes_back(far: Far, tmp_path: Path) -> None:
     found = on(far, *SWEEP, "-o", "out", cwd=tmp_path)
     assert found.returncode == 0, found.stderr

@@ -82,6 +82,7 @@ def test_keeps_the_laws_where_few_are_chosen(law: str) -> None:
     laws.LAWS[law](laws.with_options(CSA, SMALL))
 
 
+@pytest.mark.in_ci
 def test_grows_like_the_indexer_where_that_is_most_of_the_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
