@@ -289,6 +289,7 @@ def test_a_crossover_is_of_a_profile_or_of_variants(words: list[str]) -> None:
     assert found.stderr.removeprefix("error: ").startswith(says)
 
 
+@pytest.mark.in_ci
 def test_a_crossover_is_measured_where_it_matters(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     asked = ["crossover", "-v", "linformer:rank=16", "-s", "64..512", "--dim", "64", "--heads", "2"]

@@ -113,7 +113,8 @@ def test_decoding_keeps_all_tokens_and_one_key_of_the_index() -> None:
     assert state.length == 70
 
 
-@pytest.mark.parametrize("phase", ["forward", pytest.param("train", marks=pytest.mark.in_ci)])
+@pytest.mark.in_ci
+@pytest.mark.parametrize("phase", ["forward", "train"])
 @pytest.mark.parametrize("pool", ["max", "mean"])
 def test_memory_grows_with_the_length(pool: str, phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)

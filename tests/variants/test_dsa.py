@@ -166,7 +166,8 @@ def test_decoding_keeps_a_key_of_each_pool_and_the_numbers_of_the_last_tokens() 
         assert numbers.shape == (2, 16, 64)
 
 
-@pytest.mark.parametrize("phase", ["forward", pytest.param("train", marks=pytest.mark.in_ci)])
+@pytest.mark.in_ci
+@pytest.mark.parametrize("phase", ["forward", "train"])
 @pytest.mark.parametrize("over", ["gqa", "mla"])
 def test_memory_grows_with_the_length(over: str, phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)

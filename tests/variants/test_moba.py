@@ -93,7 +93,13 @@ def test_decoding_keeps_all_keys_and_a_mean_of_each_block() -> None:
 
 
 # Thousands of operators are counted one by one in training: a quarter of a minute.
-@pytest.mark.parametrize("phase", ["forward", pytest.param("train", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param("forward", marks=pytest.mark.in_ci),
+        pytest.param("train", marks=pytest.mark.slow),
+    ],
+)
 def test_cost_grows_with_the_length_and_hardly_with_its_square(phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)
     found = scaling(Moba, 4096, 12288, setting, {})

@@ -118,7 +118,13 @@ def test_decoding_keeps_all_keys_those_compressed_and_a_window() -> None:
 
 
 # Thousands of operators are counted one by one in training: a quarter of a minute.
-@pytest.mark.parametrize("phase", ["forward", pytest.param("train", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param("forward", marks=pytest.mark.in_ci),
+        pytest.param("train", marks=pytest.mark.slow),
+    ],
+)
 def test_memory_grows_with_the_length(phase: Phase) -> None:
     setting = Setting(causal=True, scope="core", phase=phase)
     found = scaling(Nsa, 4096, 12288, setting, {})
