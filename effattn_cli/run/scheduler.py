@@ -4,7 +4,7 @@ The parent sleeps while a child measures. What a process found is saved before t
 """
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from msgspec.structs import replace
 
@@ -12,14 +12,11 @@ from effattn_cli import engines
 from effattn_cli.analysis.completeness import TOO_LATE
 from effattn_cli.analysis.cost import time_estimate, utilisation
 from effattn_cli.analysis.reliability import slow_runs
-from effattn_cli.host import processes, processor
 from effattn_cli.records import Cell, Failure, Profile, Record
-from effattn_cli.run import kept_rooflines, outcome, results
+from effattn_cli.run import cell_counts, kept_rooflines, outcome, results
 from effattn_cli.run.context import RunContext
 from effattn_cli.run.events import RETRY, Step
 from effattn_cli.run.jobs import (
-    CountCost,
-    Counted,
     Job,
     MeasureLatency,
     MeasureMemory,
@@ -28,12 +25,8 @@ from effattn_cli.run.jobs import (
     Watched,
     task,
 )
+from effattn_cli.run.memory_limits import MemoryLimits
 from effattn_cli.run.sweep_state import SweepState
-
-#: Seconds for counting a cell. Most take milliseconds, and a training step of thousands of small
-#: operators a minute.
-COUNT_SECONDS = 120.0
-HEADROOM = 1.25  # of an accelerator's memory: its allocator holds more than what is alive
 
 
 class Scheduler:
@@ -45,9 +38,13 @@ class Scheduler:
         self, profile: Profile, context: RunContext, only: Collection[Cell] | None = None
     ) -> None:
         self._sampling = profile.sampling
-        self._machine = profile.machine
         self._variants = profile.variants
         self._context = context
+        self._limits = MemoryLimits(
+            here=context.memory_limit,
+            machine=profile.machine,
+            is_given=profile.sampling.memory_limit is not None,
+        )
         self._start = context.clock()
         self._done = 0
         self._retries = 0  # second tries that are still to come
@@ -79,32 +76,18 @@ class Scheduler:
                 by_variant.setdefault(record.cell.variant, []).append(record)
         for name, records in by_variant.items():
             self._tell(records[0], "counting")
-            bundled = self._variants[name].plugin is None
-            trusted = COUNT_SECONDS * len(records)
-            self._count(records, trusted if bundled else self._sampling.time_limit)
-        profile = self.state.profile
-        self._context.saver.write(profile)
-        return profile
-
-    def _count(self, left: Sequence[Record], seconds: float) -> None:
-        """Counts these cells, in one process while none takes it down."""
-        while left:
-            tasks = tuple(self._task(record.cell) for record in left)
-            job = Job(request=CountCost(tasks=tasks), timeout=seconds, memory=self._net())
-            reply = self._context.launcher.run(job)
-            for record, raw in zip(left, reply.answers, strict=False):
-                answer = outcome.decoded(raw, Counted)
-                counted = results.counted(record, answer, self._limit(record.cell))
+            is_bundled = self._variants[name].plugin is None
+            usual = cell_counts.SECONDS * len(records)
+            seconds = usual if is_bundled else self._sampling.time_limit
+            for counted in cell_counts.counted(
+                records, self._variants, self._context, self._limits, seconds
+            ):
                 self.state.enter(counted)
                 if counted.failure is not None:
                     self._tell(counted, "counting")
-            left = left[len(reply.answers) :]
-            blamed = left if reply.timed_out else left[:1]  # the next ones can do without it
-            why = "it took too long" if reply.timed_out else "the process ended"
-            for record in blamed:
-                warning = f"its cost could not be counted: {why}"
-                self.state.enter(results.warned(record, warning))
-            left = left[len(blamed) :]
+        profile = self.state.profile
+        self._context.saver.write(profile)
+        return profile
 
     def _measure_rooflines(self) -> None:
         """Those that the sweep's cells run under and that are not known from before."""
@@ -190,7 +173,7 @@ class Scheduler:
             task=self._task(record.cell),
             sampling=self._sampling,
             expected=self.state.seconds(record),
-            device_memory=self._device_memory(record.cell),
+            device_memory=self._limits.of_device(record.cell),
         )
         job = self._job(request, record)
         return outcome.answer(self._context.launcher.run(job), Watched, job.timeout)
@@ -201,7 +184,7 @@ class Scheduler:
         request = MeasureLatency(
             task=self._task(record.cell),
             sampling=self._sampling,
-            device_memory=self._device_memory(record.cell),
+            device_memory=self._limits.of_device(record.cell),
         )
         job = self._job(request, record)
         return outcome.answer(self._context.launcher.run(job), Timed, job.timeout)
@@ -212,7 +195,7 @@ class Scheduler:
         return Job(
             request=request,
             timeout=self._sampling.time_limit + engine.PREPARING,
-            memory=self._net(record) + engine.ROOM if on_cpu else None,
+            memory=self._limits.of_process(record) + engine.ROOM if on_cpu else None,
         )
 
     def _enter(self, record: Record, stage: str) -> None:
@@ -221,25 +204,6 @@ class Scheduler:
         self.state.enter(record)
         self._context.saver.add(record)
         self._tell(record, stage)
-
-    def _net(self, record: Record | None = None) -> int:
-        """Bytes of the machine's own memory for a process that holds one cell, or only counts."""
-        limit = self._context.memory_limit
-        if record is None:
-            return processes.with_allowance(limit)
-        setting = record.cell.setting
-        beside = processor.COPIES_BYTES if setting.takes_turns else 0
-        net = processes.with_allowance(limit, threads=setting.threads, needs=record.needs_bytes)
-        return net + beside
-
-    def _device_memory(self, cell: Cell) -> int:
-        return int(self._limit(cell) * HEADROOM)
-
-    def _limit(self, cell: Cell) -> int:
-        """Bytes that the cell may take where it runs; a limit that was given holds everywhere."""
-        if cell.setting.device == "cpu" or self._sampling.memory_limit is not None:
-            return self._context.memory_limit
-        return processes.usual_accelerator_limit(self._machine) or self._context.memory_limit
 
     def _affordable(self, record: Record, budget: float | None = None) -> bool:
         """Whether the cell fits the limits, and its first run the budget; if not it is left for

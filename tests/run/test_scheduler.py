@@ -20,8 +20,9 @@ from effattn_cli.run.jobs import (
     Reply,
     Timed,
 )
+from effattn_cli.run.memory_limits import HEADROOM
 from effattn_cli.run.outcome import decoded
-from effattn_cli.run.scheduler import HEADROOM, Scheduler
+from effattn_cli.run.scheduler import Scheduler
 from effattn_cli.setting import Setting
 from tests.builders import a_machine
 from tests.fake_launcher import FakeLauncher, answering, refusing, seconds
