@@ -1,17 +1,18 @@
 """Whether tiny models with known mixers learn the tasks in the known order.
 
     python -m benchmarks.abilities FILE
+    python -m benchmarks.abilities ref:abilities --means
 
 `FILE` is an evaluation of the variants below, with `--task recall,update,parity --seeds 3`. A task
 is worth keeping if each order holds with every seed: of the mean over the loads, at the best rate.
+With `--means`, one line for each mixer of any evaluation: the means over the seeds.
 """
 
-import sys
+import argparse
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from statistics import fmean
 
-from effattn_cli import store, units
+from effattn_cli import library, units
 from effattn_cli.analysis import ability
 from effattn_cli.evaluate.task_specs import TASKS
 from effattn_cli.evaluation import Evaluation, Evidence
@@ -37,7 +38,14 @@ ALIKE = 0.01  # means of accuracy that differ by less are equal
 
 
 def main() -> None:
-    evaluation = store.read_evaluation(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--means", action="store_true")
+    asked = parser.parse_args()
+    evaluation = library.read_evaluation(asked.file)
+    if asked.means:
+        print("\n".join(_means(evaluation)))
+        return
     for task in ORDERS:
         if records := _of(task, evaluation):
             print(f"\n{task}\n")
@@ -55,6 +63,33 @@ def _of(task: str, evaluation: Evaluation) -> dict[str, Evidence]:
 def _learned(task: str, record: Evidence) -> ability.Learned | None:
     trained = record.able(task)
     return None if trained is None else ability.best(trained)
+
+
+def _means(evaluation: Evaluation) -> Iterator[str]:
+    """The best in update come first, then those in parity."""
+    tasks = [task for task in ("update", "parity") if _of(task, evaluation)]
+    titles = (f"  {task}: {' '.join(f'{load:4}' for load in TASKS[task].loads)}" for task in tasks)
+    yield f"{'':38}  state{''.join(titles)}"
+
+    def shares(record: Evidence) -> list[list[float]]:
+        learned = [_learned(task, record) for task in tasks]
+        return [
+            [one.mean(index) for index in range(len(TASKS[task].loads))] if one else []
+            for task, one in zip(tasks, learned, strict=True)
+        ]
+
+    def merit(record: Evidence) -> list[float]:
+        return [fmean(means) if means else 0.0 for means in shares(record)]
+
+    for record in sorted(evaluation.records, key=merit, reverse=True):
+        kept = ability.state_of_one(record)
+        label = record.cell.label + ("" if record.cell.setting.causal else " (no mask)")
+        line = f"{label:33} {'-' if kept is None else units.size(kept):>11}"
+        for task, means in zip(tasks, shares(record), strict=True):
+            empty = "     " * len(TASKS[task].loads)
+            texts = "".join(f" {mean:4.2f}" for mean in means) or empty
+            line += f"  {'':{len(task) + 1}}{texts}"
+        yield line.rstrip()
 
 
 def _table(task: str, records: Mapping[str, Evidence]) -> Iterator[str]:

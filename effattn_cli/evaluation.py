@@ -47,7 +47,7 @@ class Fidelity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     failure: Failure | None = None
 
 
-class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Training(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One training of a tiny model."""
 
     rate: Positive  # learning rate

@@ -24,13 +24,16 @@ class TinyModel(nn.Module):
     of its own, unless one of its options does.
 
     Raises:
-        Unsupported: the variant mixes no tokens, or cannot be made as the cell asks.
+        Unsupported: the variant mixes no tokens, or those of another layer, or cannot be made as
+            the cell asks.
     """
 
     def __init__(self, task: Task, variant: type[Layer], cell: Cell) -> None:
         super().__init__()
         if issubclass(variant, FeedForward):
             raise Unsupported(f"{variant.card.title} mixes no tokens")
+        if variant.card.borrows:
+            raise Unsupported(f"{variant.card.title} reads the cache of a layer that is not here")
         if task.is_prefix and not cell.setting.causal:
             raise Unsupported(f"{task.name} asks after each token: it needs a causal mask")
         dim = cell.setting.dim

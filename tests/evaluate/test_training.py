@@ -102,6 +102,7 @@ def test_accuracy_is_by_load() -> None:
     ("task", "label", "why"),
     [
         ("recall", "switch-transformer", "mixes no tokens"),
+        ("update", "kv-sharing", "reads the cache of a layer that is not here"),
         ("parity", "linformer", "needs a causal mask"),
         ("recall", "token-learner", "another number of tokens"),
     ],
