@@ -577,3 +577,20 @@ def test_the_percentile_of_few_samples_is_not_known() -> None:
     (one,) = chosen([record], 1024, latency(2.0, quantile=0.95)).evaluations
     assert one.fits
     assert not one.certain
+
+
+@pytest.mark.parametrize(
+    ("needs", "tasks"),
+    [
+        ({}, {"fidelity", "recall", "update"}),
+        ({"weights": "keep"}, {"fidelity"}),
+        ({"weights": "keep", "recall": 8}, {"fidelity", "recall"}),
+    ],
+)
+def test_what_tiny_models_learn_says_nothing_of_weights_that_are_kept(
+    needs: dict[str, Any], tasks: set[Task]
+) -> None:
+    findings = [off_by(0.1), recalls(8), finding("update", 8)]
+    evidence = {record.cell.label: findings for record in GRID}
+    for one in candidates(GRID, Requirements(**needs), LOSSY, evidence=evidence):
+        assert {found.task for found in one.findings} == tasks

@@ -188,7 +188,19 @@ def candidates(
     everything = measured + [
         _absent(cell, required, variants[cell.variant], of(cell)) for cell in absent.values()
     ]
-    return [replace(one, findings=tuple(evidence.get(one.label, ()))) for one in everything]
+    return [
+        replace(one, findings=_speaking(evidence.get(one.label, ()), required))
+        for one in everything
+    ]
+
+
+def _speaking(findings: Sequence[Finding], required: Requirements) -> tuple[Finding, ...]:
+    """What tiny models learn with a variant says nothing of weights that are kept: then it is left
+    out, unless it is limited.
+    """
+    asked = {"fidelity", *required.evidence}
+    kept = required.weights == "keep"
+    return tuple(one for one in findings if not kept or one.task in asked)
 
 
 def _absent(cell: Cell, required: Requirements, variant: Variant, quality: Quality) -> Candidate:
