@@ -56,10 +56,7 @@ class TinyModel(nn.Module):
         Raises:
             Unsupported: the mixer gives another number of tokens than it takes.
         """
-        B, T = batch.keys_BT.shape
-        position_BTE = self.positions_TE[:T].expand(B, -1, -1)
-        parts = self.keys_SE[batch.keys_BT], self.values_SE[batch.values_BT], position_BTE
-        x_BTD = torch.cat(parts, dim=-1)
+        x_BTD = self.embed(batch)
         y_BTD = self.mixer(self.norm_in(x_BTD))
         if y_BTD.shape != x_BTD.shape:
             title = self.mixer.card.title
@@ -67,6 +64,13 @@ class TinyModel(nn.Module):
         x_ND = (x_BTD + y_BTD)[batch.labels_BT != NOT_ASKED]
         logits: Tensor = self.head(self.norm_out(x_ND))
         return logits
+
+    def embed(self, batch: Batch) -> Tensor:
+        """(B, T, dim), the key's, the value's and the position's side by side."""
+        B, T = batch.keys_BT.shape
+        position_BTE = self.positions_TE[:T].expand(B, -1, -1)
+        parts = self.keys_SE[batch.keys_BT], self.values_SE[batch.values_BT], position_BTE
+        return torch.cat(parts, dim=-1)
 
 
 def _pairs(symbols: int, width: int) -> Tensor:

@@ -7,6 +7,7 @@ Data, schedule and optimizer are the same for every mixer.
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 import torch
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from effattn_cli.attention import Layer
 from effattn_cli.evaluate.decoding_state import kept_bytes
 from effattn_cli.evaluate.model import TinyModel
 from effattn_cli.evaluate.task_specs import Task
-from effattn_cli.evaluate.tasks import NOT_ASKED, draw
+from effattn_cli.evaluate.tasks import NOT_ASKED, Batch, draw
 from effattn_cli.evaluation import Training
 from effattn_cli.measure import modules
 from effattn_cli.measure.output_check import NotFinite
@@ -34,9 +35,20 @@ TESTED = 256  # sequences at each load
 LAST = 4  # batches of full length on which training accuracy is judged
 PERFECT = 0.998  # accuracy on these, at every load, at which training stops
 
+Draw = Callable[[Task, int, int, Generator, tuple[int, ...]], Batch]
 
-def train(task: Task, variant: type[Layer], cell: Cell, wanted: Training) -> Training:
-    """The results of the training that `wanted` specifies by its rate and seed.
+
+def train(
+    task: Task,
+    variant: type[Layer],
+    cell: Cell,
+    wanted: Training,
+    *,
+    kind: type[TinyModel] = TinyModel,
+    draw: Draw = draw,
+) -> Training:
+    """The results of the training that `wanted` specifies by its rate and seed; of another model
+    or on other sequences, if a benchmark says so.
 
     Raises:
         Unsupported: the variant cannot do the task.
@@ -44,9 +56,9 @@ def train(task: Task, variant: type[Layer], cell: Cell, wanted: Training) -> Tra
     """
     start = time.monotonic()
     torch.manual_seed(wanted.seed)
-    model = TinyModel(task, variant, cell)
-    reached = _learn(model, task, cell, wanted)
-    accuracies = test(model, task, cell, wanted.seed)
+    model = kind(task, variant, cell)
+    reached = _learn(model, task, cell, wanted, draw)
+    accuracies = test(model, task, cell, wanted.seed, draw)
     return replace(
         wanted,
         accuracies=accuracies,
@@ -60,7 +72,7 @@ def state_bytes(variant: type[Layer], cell: Cell) -> int | None:
     return kept_bytes(variant(modules.config(variant, cell)), cell)
 
 
-def _learn(model: TinyModel, task: Task, cell: Cell, wanted: Training) -> int | None:
+def _learn(model: TinyModel, task: Task, cell: Cell, wanted: Training, draw: Draw) -> int | None:
     """Trains, and returns the step from which on nine of ten answers were right."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=wanted.rate, betas=BETAS, weight_decay=WEIGHT_DECAY
@@ -75,7 +87,7 @@ def _learn(model: TinyModel, task: Task, cell: Cell, wanted: Training) -> int | 
     reached = None
     for step in range(STEPS):
         tokens = min(longest, length(cell.seq, step))
-        batch = draw(task, cell.setting.batch, tokens, generator)
+        batch = draw(task, cell.setting.batch, tokens, generator, ())
         asked = batch.labels_BT != NOT_ASKED
         labels_N, load_N = batch.labels_BT[asked], batch.load_BT[asked]
         logits = model(batch)
@@ -121,7 +133,7 @@ def by_load(right_N: Tensor, load_N: Tensor, loads: tuple[int, ...]) -> list[flo
 
 
 @torch.no_grad()
-def test(model: TinyModel, task: Task, cell: Cell, seed: int) -> tuple[float, ...]:
+def test(model: TinyModel, task: Task, cell: Cell, seed: int, draw: Draw) -> tuple[float, ...]:
     """The fraction of right answers at each load, on sequences of full length."""
     model.eval()
     generator = Generator().manual_seed(2**32 + seed)  # other sequences than in training
