@@ -8,7 +8,7 @@ and among these the layouts that keep more of its layers.
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
@@ -22,7 +22,7 @@ from effattn_cli.estimate import Estimate
 from effattn_cli.models.budget import Memory, longest, memory
 from effattn_cli.setting import Cache, Setting
 
-Resource = Literal["memory", "prefill", "tokens/s", "fidelity", "recall"]
+Resource = Literal["memory", "prefill", "tokens/s"] | Task
 #: No chance is nearer to 1 than this: a sum of measured parts is one machine on one day.
 SURE = 0.999
 
@@ -34,15 +34,10 @@ class Limits:
     memory: int | None = None  # bytes
     prefill: float | None = None  # seconds to read the prompt
     tokens_per_second: float | None = None  # over the batch
-    fidelity: float | None = None  # the relative error of a mixer, at most
-    recall: int | None = None  # pairs that a tiny model recalls with a mixer, at least
+    #: Of the measured quality of a mixer: its relative error, at most; the load, at least, that a
+    #: tiny model learns with it.
+    evidence: Mapping[Task, float] = field(default_factory=dict)
     confidence: float = CONFIDENCE
-
-    @property
-    def evidence(self) -> Mapping[Task, float]:
-        """What is limited of the measured quality of mixers."""
-        limits: Mapping[Task, float | None] = {"fidelity": self.fidelity, "recall": self.recall}
-        return {task: limit for task, limit in limits.items() if limit is not None}
 
     @property
     def timed(self) -> bool:
@@ -82,12 +77,7 @@ class Option:
     @property
     def proven(self) -> Mapping[Resource, float]:
         """Whether all that is put in is known to keep a limit of quality."""
-        proven: dict[Resource, float] = {}
-        if (error := self.limits.fidelity) is not None:
-            proven["fidelity"] = self._meets("fidelity", error)
-        if (pairs := self.limits.recall) is not None:
-            proven["recall"] = self._meets("recall", pairs)
-        return proven
+        return {task: self._meets(task, limit) for task, limit in self.limits.evidence.items()}
 
     def _meets(self, task: Task, limit: float) -> float:
         findings = self.layout.findings.get(task, {}).values()

@@ -69,9 +69,8 @@ def policy(answer: Answer) -> LayoutPolicy | None:
         "memory": asked.limits.memory,
         "prefill": asked.limits.prefill,
         "tokens_per_second": asked.limits.tokens_per_second,
-        "fidelity": asked.limits.fidelity,
-        "recall": asked.limits.recall,
     }
+    limits |= {str(task): limit for task, limit in asked.limits.evidence.items()}
     return LayoutPolicy(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=answer.machine,

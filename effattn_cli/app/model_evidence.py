@@ -10,7 +10,7 @@ from functools import cache
 
 from effattn_cli.analysis.model_layout import Layout
 from effattn_cli.analysis.selection import evidence as measured
-from effattn_cli.analysis.selection.evidence import Evidence, Finding, Task, nearest
+from effattn_cli.analysis.selection.evidence import TASKS, Evidence, Finding, Task, nearest
 from effattn_cli.app import Note, evidence
 from effattn_cli.app.model_layouts import Question, layer_swap
 from effattn_cli.architecture import Mixer, Model
@@ -22,7 +22,6 @@ from effattn_cli.records import Cell
 from effattn_cli.setting import Setting
 
 QUANTISED = "quantised weights or caches"
-TASKS: tuple[Task, ...] = ("fidelity", "recall")
 
 
 def told(question: Question, layouts: Iterable[Layout], tell: Note) -> Iterator[Layout]:

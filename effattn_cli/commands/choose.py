@@ -34,6 +34,8 @@ def choose(
     energy: asked.Energy = None,
     fidelity: asked.Fidelity = None,
     recall: asked.Recall = None,
+    update: asked.Update = None,
+    parity: asked.Parity = None,
     confidence: asked.Confidence = "90%",
     evidence: asked.Evidence = None,
     prefer: asked.Prefer = None,
@@ -64,13 +66,14 @@ def choose(
     from effattn_cli.ranges import lengths
 
     kept = needs.weights(keep=keep_weights, trained=trained)
+    loads = asked.loads({"recall": recall, "update": update, "parity": parity})
     if model is not None:
         needs.refuse_for_models(
             {"latency": latency, "energy": energy, "variant": variants, "exact": exact,
              "price": price}
         )  # fmt: skip
         quality = needs.requirements(
-            {}, {}, confidence, exact=False, weights=kept, fidelity=fidelity, recall=recall
+            {}, {}, confidence, exact=False, weights=kept, fidelity=fidelity, loads=loads
         )
         typed = choose_model.Typed(
             model=model, context=context or seq, memory=memory, prefill=prefill,
@@ -87,7 +90,7 @@ def choose(
     limits = {"latency": latency, "memory": memory, "energy": energy}
     seqs = lengths(seq) if seq else ()
     required = needs.requirements(
-        limits, setting, confidence, exact=exact, weights=kept, fidelity=fidelity, recall=recall
+        limits, setting, confidence, exact=exact, weights=kept, fidelity=fidelity, loads=loads
     )
     preference = needs.preference(prefer, price or (), seqs)
     needs.ask_something(required, preference, seqs)

@@ -93,8 +93,7 @@ def _question(typed: Typed, options: Mapping[str, Any]) -> Any:
         memory=parse_bytes(typed.memory, "--memory") if typed.memory is not None else None,
         prefill=parse_seconds(prefill, "--prefill") if prefill is not None else None,
         tokens_per_second=rate,
-        fidelity=typed.quality.fidelity,
-        recall=typed.quality.recall,
+        evidence=typed.quality.evidence,
         confidence=typed.quality.confidence,
     )
     if limits.memory is None and not limits.timed:

@@ -1,13 +1,17 @@
 """The options of `effattn choose`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from effattn_cli.commands import options as o
 from effattn_cli.commands.completion import evaluation_names
 from effattn_cli.commands.model_options import WHOLE, context, of_model
+
+if TYPE_CHECKING:
+    from effattn_cli.analysis.selection.evidence import Task
 
 WHAT, BUDGET = "Workload", "Budget"
 
@@ -90,6 +94,16 @@ Recall = Annotated[
     _of(BUDGET, "--recall", metavar="PAIRS",
         help="Pairs that a tiny model has to recall, 90 % of them right."),
 ]  # fmt: skip
+Update = Annotated[
+    int | None,
+    _of(BUDGET, "--update", metavar="PAIRS",
+        help="Pairs of which a tiny model has to know the last value, 90 % of them right."),
+]  # fmt: skip
+Parity = Annotated[
+    int | None,
+    _of(BUDGET, "--parity", metavar="BITS",
+        help="Bits of which a tiny model has to know the parity, in 90 % of cases."),
+]  # fmt: skip
 Confidence = Annotated[
     str,
     _of(BUDGET, "--confidence", metavar="SHARE",
@@ -130,3 +144,20 @@ Rate = Annotated[
         help="Lowest rate of decoding at that length, over the batch.",
     ),
 ]
+
+
+def loads(typed: "Mapping[Task, int | None]") -> "dict[Task, int]":
+    """The loads that a tiny model has to learn, of the tasks for which one was given.
+
+    Raises:
+        UsageError: no test goes so far.
+    """
+    from effattn_cli.errors import UsageError
+    from effattn_cli.evaluate.task_specs import TASKS
+
+    given = {task: load for task, load in typed.items() if load is not None}
+    for task, load in given.items():
+        most = max(TASKS[task].loads)
+        if not 1 <= load <= most:
+            raise UsageError(f"--{task}: {load} is out of range, from 1 to {most}")
+    return given

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from effattn_cli.analysis.selection.candidates import Requirements, Weights
+from effattn_cli.analysis.selection.evidence import Task
 from effattn_cli.analysis.selection.ordering import Preference
 from effattn_cli.errors import UsageError
 from effattn_cli.plan.budgets import limit
@@ -42,19 +43,20 @@ def requirements(
     exact: bool,
     weights: Weights,
     fidelity: str | None = None,
-    recall: int | None = None,
+    loads: Mapping[Task, int],
 ) -> Requirements:
     """`limits` are by resource; `setting` holds the values of the axes that were given. A limit of
-    the error is one of what keeps the weights.
+    the error is one of what keeps the weights; `loads` are those that a tiny model has to learn.
 
     Raises:
         UsageError: a limit or the confidence cannot be read, or says nothing.
     """
     if fidelity is not None and weights == "train":
-        hint = "--recall asks what a tiny model learns with it"
+        hint = "--recall, --update and --parity ask what a tiny model learns with it"
         raise UsageError("--fidelity is of what keeps the weights, not of what is trained", hint)
-    if recall is not None and recall < 1:
-        raise UsageError(f"--recall: {recall} is out of range, from 1 on")
+    evidence: dict[Task, float] = {**loads}
+    if fidelity is not None:
+        evidence["fidelity"] = parse_share(fidelity, "--fidelity")
     return Requirements(
         limits=tuple(limit(resource, text) for resource, text in limits.items() if text),
         causal=bool(setting.get("causal")),
@@ -62,8 +64,7 @@ def requirements(
         padding=bool(setting.get("padding")),
         exact=exact,
         weights=weights if fidelity is None else "keep",
-        fidelity=None if fidelity is None else parse_share(fidelity, "--fidelity"),
-        recall=recall,
+        evidence=evidence,
         confidence=share(confidence),
     )
 

@@ -148,7 +148,7 @@ def test_all_that_is_put_in_has_to_be_known_to_be_near_enough(
     findings: dict[Task, dict[str, Finding | None]], chance: float
 ) -> None:
     layout = dataclasses.replace(LAYOUTS[0], findings=findings)
-    (option,) = model_choice.options([layout], Limits(fidelity=0.05), TIMES, HERE)
+    (option,) = model_choice.options([layout], Limits(evidence={"fidelity": 0.05}), TIMES, HERE)
     assert option.probabilities == {"fidelity": chance}
     assert option.fits == (chance == 1)
 
@@ -159,7 +159,9 @@ def test_what_is_not_proven_hides_no_layout_that_is() -> None:
     proven = dataclasses.replace(
         larger, kept=smaller.kept, findings={"recall": {"a": a_finding("recall", 16, 16)}}
     )
-    options = model_choice.options([unproven, proven], Limits(recall=16), Times((), ()), None)
+    options = model_choice.options(
+        [unproven, proven], Limits(evidence={"recall": 16}), Times((), ()), None
+    )
     assert len(model_choice.front(options)) == 2
     assert model_choice.best(options) is not None
 

@@ -42,9 +42,10 @@ def chosen(
     scores: Mapping[str, float] | None = None,
     known: Mapping[str, Variant] | None = None,
     evidence: Evidence = NOTHING,
+    limited: Mapping[Task, float] | None = None,
     **needs: Any,
 ) -> Choice:
-    wanted = Requirements(limits=limits, **needs)
+    wanted = Requirements(limits=limits, evidence=limited or {}, **needs)
     own = None if scores is None else Scores(of="accuracy", values=scores)
     found = candidates(records, wanted, known or VARIANTS, scores=own, evidence=evidence)
     return choose(found, seq, wanted, prefer)
@@ -333,11 +334,11 @@ def test_a_looser_limit_of_the_quality_never_removes_a_choice(
     asked = (GRID, seq, latency(seconds), memory(size))
     evidence = {label: [off_by(*some), recalls(16)] for label, some in errors.items()}
 
-    def choice(**limits: Any) -> Choice:
-        return chosen(*asked, prefer=prefer, known=LOSSY, evidence=evidence, **limits)
+    def choice(limits: Mapping[Task, float]) -> Choice:
+        return chosen(*asked, prefer=prefer, known=LOSSY, evidence=evidence, limited=limits)
 
-    tight = choice(fidelity=min(error, other), recall=max(pairs, more))
-    loose = choice(fidelity=max(error, other), recall=min(pairs, more))
+    tight = choice({"fidelity": min(error, other), "recall": max(pairs, more)})
+    loose = choice({"fidelity": max(error, other), "recall": min(pairs, more)})
     assert fitting(tight) <= fitting(loose)
 
 
@@ -415,20 +416,24 @@ def test_limits_of_the_quality_need_evidence() -> None:
         "performer": [off_by(0.04, 0.005), recalls(32)],
         "longformer": [off_by(0.049, 0.01)],
     }
-    near = chosen(*asked, known=LOSSY, evidence=evidence, weights="keep", fidelity=0.05)
+    near = chosen(
+        *asked, known=LOSSY, evidence=evidence, weights="keep", limited={"fidelity": 0.05}
+    )
     assert fitting(near) == {"sdpa", "softmax", "performer"}
     lost = {one.label: one.rejection for one in near.evaluations if one.rejection is not None}
     assert lost["longformer"].finding is not None  # its interval goes beyond the limit
     assert lost["reformer"].finding is None
     assert {lost["longformer"].why, lost["reformer"].why} == {"fidelity"}
-    able = chosen(*asked, known=LOSSY, evidence=evidence, recall=32)
+    able = chosen(*asked, known=LOSSY, evidence=evidence, limited={"recall": 32})
     assert fitting(able) == {"performer"}  # of exact attention too it must be known
 
 
 def test_the_evidence_of_the_nearest_length_counts() -> None:
     evidence = {"performer": [off_by(0.01, seq=1024), off_by(0.2, seq=16384)]}
     for seq, fits in ((2048, True), (8192, False)):
-        found = chosen(GRID, seq, latency(1.0), known=LOSSY, evidence=evidence, fidelity=0.05)
+        found = chosen(
+            GRID, seq, latency(1.0), known=LOSSY, evidence=evidence, limited={"fidelity": 0.05}
+        )
         assert ("performer" in fitting(found)) is fits
 
 
@@ -584,7 +589,7 @@ def test_the_percentile_of_few_samples_is_not_known() -> None:
     [
         ({}, {"fidelity", "recall", "update"}),
         ({"weights": "keep"}, {"fidelity"}),
-        ({"weights": "keep", "recall": 8}, {"fidelity", "recall"}),
+        ({"weights": "keep", "evidence": {"recall": 8}}, {"fidelity", "recall"}),
     ],
 )
 def test_what_tiny_models_learn_says_nothing_of_weights_that_are_kept(

@@ -22,7 +22,7 @@ def findings(*replaced: str, limits: Limits) -> list[Mapping[Task, Mapping[str, 
 
 
 def test_a_window_has_the_error_of_its_core_whatever_its_positions() -> None:
-    own, window = findings("full=sliding-window", limits=Limits(fidelity=0.5))
+    own, window = findings("full=sliding-window", limits=Limits(evidence={"fidelity": 0.5}))
     assert own == {"fidelity": {}}
     assert list(window["fidelity"]) == ["sliding-window"]
     found = window["fidelity"]["sliding-window"]
@@ -32,22 +32,25 @@ def test_a_window_has_the_error_of_its_core_whatever_its_positions() -> None:
 
 
 def test_what_nobody_measured_is_not_known() -> None:
-    _, window = findings("full=sliding-window:window=77", limits=Limits(fidelity=0.5))
+    _, window = findings("full=sliding-window:window=77", limits=Limits(evidence={"fidelity": 0.5}))
     assert window == {"fidelity": {"sliding-window:window=77": None}}
 
 
 def test_what_is_trained_has_no_error_and_what_is_exact_neither() -> None:
-    _, trained = findings("full=gated-deltanet", limits=Limits(fidelity=0.5))
+    _, trained = findings("full=gated-deltanet", limits=Limits(evidence={"fidelity": 0.5}))
     assert trained == {"fidelity": {}}
-    _, trained = findings("full=gated-deltanet", limits=Limits(recall=8))
+    _, trained = findings("full=gated-deltanet", limits=Limits(evidence={"recall": 8}))
     assert trained == {"recall": {"gated-deltanet": None}}
-    _, exact = findings("full=softmax", limits=Limits(fidelity=0.5, recall=8))
+    _, exact = findings("full=softmax", limits=Limits(evidence={"fidelity": 0.5, "recall": 8}))
     assert exact == {"fidelity": {}, "recall": {}}
 
 
 def test_of_quantised_forms_no_error_is_known() -> None:
     question = Question(
-        model=MODEL, deployment=Deployment(context=4096), limits=Limits(fidelity=0.5), setting={}
+        model=MODEL,
+        deployment=Deployment(context=4096),
+        limits=Limits(evidence={"fidelity": 0.5}),
+        setting={},
     )
     found = [*told(question, layouts(question), tell=lambda _: None)]
     assert {QUANTISED in one.findings["fidelity"] for one in found if one.quantised} == {True}

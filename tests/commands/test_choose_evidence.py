@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from effattn_cli import library, store
-from effattn_cli.evaluation import CAPTURED, OWN, Ability, Evaluation, Evidence, Training
+from effattn_cli.evaluation import CAPTURED, OWN, Ability, Evaluation, Evidence, Task, Training
 from tests.analysis.grids import grid, variants
 from tests.builders import a_cell, a_profile, a_variant, an_evaluation, faithful
 from tests.commands.test_choose import words
@@ -38,10 +38,10 @@ def saved(path: Path, *records: Evidence, **facts: Any) -> str:
     return str(path)
 
 
-def recalling(label: str, *accuracies: float) -> Evidence:
+def able(label: str, *accuracies: float, task: Task = "recall") -> Evidence:
     run = Training(rate=0.01, seed=0, accuracies=accuracies)
-    task = Ability(task="recall", loads=(8, 16, 32)[: len(accuracies)], runs=(run,))
-    return Evidence(cell=a_cell(label, 128, dim=64, heads=2), ability=(task,))
+    learned = Ability(task=task, loads=(8, 16, 32)[: len(accuracies)], runs=(run,))
+    return Evidence(cell=a_cell(label, 128, dim=64, heads=2), ability=(learned,))
 
 
 def test_the_error_settles_which_of_two_keeps_the_weights(profile: str, tmp_path: Path) -> None:
@@ -115,18 +115,36 @@ def test_a_limit_without_evidence_is_refused_with_the_command(
     assert command in found.stderr
 
 
-def test_what_a_tiny_model_recalls_is_a_limit(profile: str, tmp_path: Path) -> None:
-    learned = [recalling("performer", 1.0, 0.95, 0.5), recalling("longformer", 1.0, 1.0, 0.97)]
+@pytest.mark.parametrize(
+    ("task", "does", "what"),
+    [("recall", "recalls", "pairs"), ("update", "updates", "pairs"), ("parity", "counts", "bits")],
+)
+def test_what_a_tiny_model_learns_is_a_limit(
+    profile: str, tmp_path: Path, task: Task, does: str, what: str
+) -> None:
+    learned = [able("performer", 1.0, 0.95, 0.5, task=task), able("longformer", 1, 1, 1, task=task)]
     path = saved(tmp_path / "e.yaml", *learned)
-    found = effattn("choose", profile, "-s", "32k", "--latency", "1s", "--recall", "32",
+    found = effattn("choose", profile, "-s", "32k", "--latency", "1s", f"--{task}", "32",
                     "--evidence", path, "--all")  # fmt: skip
+    assert f"32k tokens within 1 s and {task} of 32 {what}" in words(found)
     assert "Use longformer" in words(found)
-    assert "a tiny model recalls 32 pairs with it" in words(found)
+    assert f"a tiny model {does} 32 {what} with it" in words(found)
     rows = {line.split()[0]: line for line in found.stdout.splitlines() if line[:1].strip()}
-    assert "recalls 32" in rows["longformer"]
-    assert "recalls 16 pairs" in rows["performer"]
-    assert "what it recalls is not known" in words(found)
-    assert "recalls: pairs that a tiny model gets 90 % right at" in words(found)
+    assert f"{does} 32" in rows["longformer"]
+    assert f"{does} 16 {what}" in rows["performer"]
+    assert f"what it {does} is not known: effattn evaluate -t {task}" in words(found)
+    assert f"{does}: {what} that a tiny model gets 90 % right at" in words(found)
+
+
+def test_a_tie_that_a_task_would_settle_names_it(profile: str, tmp_path: Path) -> None:
+    alike = saved(tmp_path / "a.yaml", able("linformer", 1, 0.5), able("reformer", 1, 0.5))
+    other = saved(tmp_path / "o.yaml", able("linformer", 1, 1), able("reformer", 1, 0.5))
+    asked = ("choose", profile, "-s", "32k", "--latency", "1s", "--trained", "-v",
+             "linformer,reformer", "--evidence")  # fmt: skip
+    hint = "--recall tells them apart by what tiny models learn"
+    assert "tied in quality" in words(effattn(*asked, alike))
+    assert hint not in words(effattn(*asked, alike))
+    assert hint in words(effattn(*asked, other))
 
 
 def test_ones_own_heads_are_named(profile: str, tmp_path: Path) -> None:
@@ -180,7 +198,9 @@ def test_a_named_evaluation_that_is_not_there_is_refused(profile: str) -> None:
     ("asked", "error"),
     [(("--trained", "--fidelity", "5%"), "--fidelity is of what keeps the weights"),
      (("--fidelity", "5"), "--fidelity: '5' is not a valid share"),
-     (("--recall", "0"), "--recall: 0 is out of range")],
+     (("--recall", "0"), "--recall: 0 is out of range, from 1 to 64"),
+     (("--update", "33"), "--update: 33 is out of range, from 1 to 32"),
+     (("--parity", "129"), "--parity: 129 is out of range, from 1 to 128")],
 )  # fmt: skip
 def test_limits_that_say_nothing_are_refused(
     profile: str, asked: tuple[str, ...], error: str

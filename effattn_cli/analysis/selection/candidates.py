@@ -1,7 +1,7 @@
 """What takes part in a choice: each variant with its options, what it can do, and its curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from effattn_cli.analysis.selection.curves import Curve
@@ -14,10 +14,13 @@ from effattn_cli.metrics import LATENCY, METRICS, Metric
 from effattn_cli.records import Cell, Failure, Reason, Record, Roofline, Scores
 from effattn_cli.setting import Setting
 
-Why = Literal[
-    "place", "narrow", "causal", "decode", "padding", "weights", "exact", "failed", "unmeasured",
-    "far", "fidelity", "recall",
-]  # fmt: skip
+Why = (
+    Literal[
+        "place", "narrow", "causal", "decode", "padding", "weights", "exact", "failed",
+        "unmeasured", "far",
+    ]
+    | Task
+)  # fmt: skip
 #: What becomes of a model's weights: anything, they are kept, or the model is trained in any case.
 Weights = Literal["any", "keep", "train"]
 #: What can be limited, by name; a percentile of the latency stands in the place of its median.
@@ -53,20 +56,15 @@ class Requirements:
     padding: bool = False
     exact: bool = False
     weights: Weights = "any"
-    fidelity: float | None = None  # the relative error, at most, of what keeps the weights
-    recall: int | None = None  # pairs, at least, that a tiny model recalls
+    #: Of the measured quality: the relative error, at most, of what keeps the weights; the load, at
+    #: least, that a tiny model learns.
+    evidence: Mapping[Task, float] = field(default_factory=dict)
     confidence: float = 0.5  # the lowest probability of keeping each limit
 
     @property
     def training(self) -> bool:
         """Whether the model is trained with whatever is chosen."""
         return self.weights == "train"
-
-    @property
-    def evidence(self) -> Mapping[Task, float]:
-        """What is limited of the measured quality."""
-        limits: Mapping[Task, float | None] = {"fidelity": self.fidelity, "recall": self.recall}
-        return {task: limit for task, limit in limits.items() if limit is not None}
 
     def metric(self, resource: str) -> Metric:
         """The metric of a resource: the percentile that is limited, if there is one."""
@@ -136,9 +134,7 @@ class Candidate:
             finding = quality.measured.get(task)
             is_asked = task != "fidelity" or (quality.keeps_weights and not quality.exact)
             if is_asked and (finding is None or not finding.meets(limit)):
-                return Rejection(
-                    why="fidelity" if task == "fidelity" else "recall", finding=finding
-                )
+                return Rejection(why=task, finding=finding)
         return None
 
     def rejected_at(self, seq: int) -> Rejection | None:

@@ -8,7 +8,7 @@ load at which a tiny model has nine answers of ten right.
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from effattn_cli.analysis import ability, fidelity
 from effattn_cli.evaluation import CAPTURED, OWN, Evaluation
@@ -16,6 +16,7 @@ from effattn_cli.evaluation import Evidence as Found
 from effattn_cli.setting import Setting
 
 Task = Literal["fidelity", "recall", "update", "parity"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

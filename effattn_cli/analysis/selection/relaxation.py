@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Literal
 
 from effattn_cli.analysis.selection.candidates import Candidate, Limit, Requirements
-from effattn_cli.analysis.selection.evidence import Finding
+from effattn_cli.analysis.selection.evidence import TASKS, Finding, Task
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation, evaluate, ranked
 
 #: A length that was not measured is a multiple of so many tokens, of the second from 1k on.
@@ -16,7 +16,7 @@ MAX_RELAXATIONS = 3  # that an answer names
 SHORTER = (16, 8, 4, 2)  # parts of the shortest measured length
 
 Test = Callable[[Evaluation], bool]
-Wish = Literal["exact", "weights", "fidelity", "recall"]
+Wish = Literal["exact", "weights"] | Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +107,9 @@ def _changes(lost: Sequence[Evaluation], choice: Choice) -> Iterator[Relaxation]
         yield Relaxation(label=freed.label, without=wish, cost=1.0)
     if (near := unproven(choice)) is not None:
         gives = next(one.rejection for one in choice.evaluations if one.label == near.label)
-        assert gives is not None
-        given: Wish = "fidelity" if gives.why == "fidelity" else "recall"
-        yield Relaxation(label=near.label, without=given, finding=gives.finding, cost=1.0)
+        given = next(task for task in TASKS if gives is not None and gives.why == task)
+        finding = gives.finding if gives is not None else None
+        yield Relaxation(label=near.label, without=given, finding=finding, cost=1.0)
 
 
 def _shorter(one: Evaluation, choice: Choice) -> Iterator[Relaxation]:
@@ -145,11 +145,11 @@ def freely(choice: Choice) -> Evaluation | None:
 
 def unproven(choice: Choice) -> Evaluation | None:
     """The best of what fits, and is refused only because its quality is worse, or not known."""
-    required = replace(choice.required, fidelity=None, recall=None)
+    required = replace(choice.required, evidence={})
     freed = [
         evaluate(one.candidate, choice.seq, required)
         for one in choice.evaluations
-        if one.rejection is not None and one.rejection.why in {"fidelity", "recall"}
+        if one.rejection is not None and one.rejection.why in TASKS
     ]
     return ranked(freed, choice.seq, required, choice.prefer).best
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from effattn_cli import units
 from effattn_cli.analysis.selection.candidates import Limit, Rejection, Requirements, Why
+from effattn_cli.analysis.selection.evidence import TASKS
 from effattn_cli.analysis.selection.ranking import Evaluation, Headroom
 from effattn_cli.estimate import Estimate
 from effattn_cli.metrics import Metric
@@ -23,6 +24,8 @@ WHY: Mapping[Why, str] = {
     "far": "too far beyond the measured lengths to predict",
     "fidelity": "its error is too large",
     "recall": "recalls too little",
+    "update": "updates too little",
+    "parity": "counts too little",
 }
 
 
@@ -129,13 +132,13 @@ def misses(headroom: Headroom) -> str:
 
 def limits(required: Requirements) -> str:
     """`50 ms and 2 GiB`, `300 ms and an error of 5 %`; "" where nothing is limited."""
-    said = [limit(one) for one in required.limits] + evidence_words.limits(required)
+    said = [limit(one) for one in required.limits] + evidence_words.limits(required.evidence)
     return " and ".join(said)
 
 
 def rejection(lost: Rejection, seq: int | None) -> str:
     """Why a variant is out of the question."""
-    if lost.why in {"fidelity", "recall"}:
+    if lost.why in TASKS:
         return evidence_words.rejection(lost)
     if lost.failure is None:
         return WHY[lost.why]

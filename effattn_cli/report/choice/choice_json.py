@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import asdict as fields
 
 from effattn_cli.analysis.selection.candidates import Limit, Requirements
+from effattn_cli.analysis.selection.evidence import TASKS
 from effattn_cli.analysis.selection.quality import SOURCE
 from effattn_cli.analysis.selection.ranking import Choice, Evaluation, Headroom
 from effattn_cli.analysis.selection.relaxation import MaxContext, Relaxation
@@ -82,8 +83,7 @@ def _question(required: Requirements, setting: Setting, places: Sequence[Place])
         padding=required.padding,
         exact=required.exact,
         weights=required.weights,
-        fidelity=required.fidelity,
-        recall=required.recall,
+        **{task: required.evidence.get(task) for task in TASKS},
         confidence=required.confidence,
     )
     units = {"latency": "s", "memory": "B", "energy": "J"}

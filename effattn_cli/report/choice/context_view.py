@@ -8,6 +8,7 @@ from rich.text import Text
 from effattn_cli import units
 from effattn_cli.analysis.selection import spans
 from effattn_cli.analysis.selection.candidates import Requirements
+from effattn_cli.analysis.selection.evidence import TASKS
 from effattn_cli.analysis.selection.ranking import Choice
 from effattn_cli.analysis.selection.relaxation import MaxContext, relaxations
 from effattn_cli.app.choosing import Place
@@ -185,7 +186,7 @@ def _unknown(context: MaxContext, required: Requirements) -> str | None:
 
 def _end(context: MaxContext, required: Requirements) -> str:
     proof = context.ends.rejection if context.ends is not None else None
-    if context.seq is None and (proof is None or proof.why not in {"fidelity", "recall"}):
+    if context.seq is None and (proof is None or proof.why not in TASKS):
         unknown = _unknown(context, required)
         return f"its {unknown} is not known" if unknown else "over the limit at every length"
     if context.ends is None:

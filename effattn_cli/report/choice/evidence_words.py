@@ -12,7 +12,7 @@ from effattn_cli.report.evaluation.fidelity_view import share
 
 #: The error of an output that a trained model can live with, where nobody says another.
 NEAR = 0.05
-#: What each task is learned of.
+#: What a tiny model does, and of what.
 LOADS: Mapping[Task, str] = {"recall": "recalls", "update": "updates", "parity": "counts"}
 PAIRS: Mapping[Task, str] = {"recall": "pairs", "update": "pairs", "parity": "bits"}
 
@@ -94,22 +94,31 @@ def cost(one: Evaluation, seq: int) -> str:
     return f"it keeps a model's weights, with {of_error(error)}{behind}"
 
 
-def learned(quality: Quality) -> Iterator[str]:
-    """`it recalls 32 pairs`."""
+def learned(quality: Quality, required: Requirements) -> Iterator[str]:
+    """`a tiny model recalls 32 pairs with it`, of each task that is limited."""
     for task, word in LOADS.items():
         finding = quality.measured.get(task)
-        if finding is not None and task == "recall":
+        if finding is not None and task in required.evidence:
             yield f"a tiny model {word} {finding.value:g} {PAIRS[task]} with it"
 
 
-def limits(required: Requirements) -> list[str]:
+def telling(tied: Sequence[Evaluation]) -> Iterator[str]:
+    """The tasks of which those that are tied learn different loads."""
+    measured = [one.candidate.quality.measured for one in tied]
+    loads = {task: {one[task].value for one in measured if task in one} for task in LOADS}
+    if tasks := [f"--{task}" for task, values in loads.items() if len(values) > 1]:
+        verb = "tell" if len(tasks) > 1 else "tells"
+        yield f"{' and '.join(tasks)} {verb} them apart by what tiny models learn"
+
+
+def limits(limited: Mapping[Task, float]) -> list[str]:
     """What is limited of the quality."""
-    said = []
-    if required.fidelity is not None:
-        said.append(f"an error of {share(required.fidelity)}")
-    if required.recall is not None:
-        said.append(f"{required.recall} pairs recalled")
-    return said
+    return [
+        f"an error of {share(limit)}"
+        if task == "fidelity"
+        else f"{task} of {limit:g} {PAIRS[task]}"
+        for task, limit in limited.items()
+    ]
 
 
 def rejection(lost: Rejection) -> str:
@@ -121,9 +130,10 @@ def rejection(lost: Rejection) -> str:
             f", up to {share(lost.finding.high)}"
         )  # fmt: skip
         return f"an error of {share(lost.finding.value)}{interval}"
+    task = next(task for task in LOADS if task == lost.why)
     if lost.finding is None:
-        return "what it recalls is not known: effattn evaluate -t recall"
-    return f"recalls {lost.finding.value:g} pairs"
+        return f"what it {LOADS[task]} is not known: effattn evaluate -t {task}"
+    return f"{LOADS[task]} {lost.finding.value:g} {PAIRS[task]}"
 
 
 def legend(listed: Sequence[Evaluation], choice: Choice) -> Iterator[str]:

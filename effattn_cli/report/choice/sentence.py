@@ -90,7 +90,7 @@ def _costs(one: Evaluation, choice: Choice) -> str:
         said += f", and a query sees {units.length(quality.sees)} tokens at most"
     if quality.score is not None:
         said += f"; {quality.score:g} in {units.clean(choice.scored or 'your scores')}"
-    return "; ".join([said, *evidence_words.learned(quality)])
+    return "; ".join([said, *evidence_words.learned(quality, choice.required)])
 
 
 def _instead(best: Evaluation, choice: Choice) -> Iterator[str]:
@@ -135,6 +135,9 @@ def _tie(best: Evaluation, choice: Choice) -> Iterator[str]:
     others = _listed([*names, *more])
     cheapest = "fastest" if best.cost is None else "cheapest"
     yield f"tied in {choice.prefer} with {others}: the simplest, then {cheapest}"
+    is_trained = choice.required.training or not best.candidate.quality.keeps_weights
+    if choice.prefer == "quality" and is_trained:
+        yield from evidence_words.telling([best, *tied])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -32,7 +32,9 @@ class Needs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exact: bool
     weights: Weights
     fidelity: float | None  # the largest relative error of what keeps the weights
-    recall: int | None  # pairs that it must recall
+    recall: float | None  # pairs that it must recall
+    update: float | None  # pairs of which it must know the last value
+    parity: float | None  # bits of which it must know the parity
     confidence: float  # the least probability of keeping each limit
 
 
@@ -138,15 +140,17 @@ class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ModelLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bytes, seconds to read the prompt, tokens a second, an error at most, pairs at least; null
-    where there is no limit.
+    """Bytes, seconds to read the prompt, tokens a second, an error at most, pairs or bits at
+    least; null where there is no limit.
     """
 
     memory: int | None
     prefill: float | None
     tokens_per_second: float | None
     fidelity: float | None
-    recall: int | None
+    recall: float | None
+    update: float | None
+    parity: float | None
     confidence: float
 
 

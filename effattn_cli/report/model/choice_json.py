@@ -1,6 +1,7 @@
 """What `effattn choose --model --json` prints."""
 
 from effattn_cli.analysis.model_choice import Option
+from effattn_cli.analysis.selection.evidence import TASKS
 from effattn_cli.app.model_choosing import Answer
 from effattn_cli.estimate import Estimate
 from effattn_cli.report.documents import kinds
@@ -14,8 +15,7 @@ def document(answer: Answer) -> str:
         memory=asked.limits.memory,
         prefill=asked.limits.prefill,
         tokens_per_second=asked.limits.tokens_per_second,
-        fidelity=asked.limits.fidelity,
-        recall=asked.limits.recall,
+        **{task: asked.limits.evidence.get(task) for task in TASKS},
         confidence=asked.limits.confidence,
     )
     return kinds.text(

@@ -9,7 +9,7 @@ from effattn_cli import units
 from effattn_cli.analysis import model_choice
 from effattn_cli.analysis.model_choice import Limits, Option
 from effattn_cli.app.model_choosing import Answer
-from effattn_cli.report.evaluation.fidelity_view import share
+from effattn_cli.report.choice import evidence_words
 from effattn_cli.report.layout import Column, Grid, Row
 from effattn_cli.report.model import model_evidence
 from effattn_cli.report.model.model_view import tokens
@@ -61,10 +61,7 @@ def question(answer: Answer) -> str:
         parts.append(f"prefill {units.seconds(limits.prefill)}")
     if limits.tokens_per_second is not None:
         parts.append(f"{limits.tokens_per_second:g} tokens/s")
-    if limits.fidelity is not None:
-        parts.append(f"an error of {share(limits.fidelity)} at most")
-    if limits.recall is not None:
-        parts.append(f"{limits.recall} recalled pairs")
+    parts += evidence_words.limits(limits.evidence)
     return units.clean(f"{asked.model.name}, the whole model: {', '.join(parts)}")
 
 

@@ -6,10 +6,11 @@ from effattn_cli.analysis.model_choice import Option
 from effattn_cli.analysis.selection.evidence import Finding, Task
 from effattn_cli.app.model_choosing import Answer
 from effattn_cli.app.model_evidence import QUANTISED
+from effattn_cli.report.choice.evidence_words import LOADS
 from effattn_cli.report.evaluation.fidelity_view import share
 from effattn_cli.report.layout import Column
 
-TITLES: Mapping[Task, str] = {"fidelity": "error", "recall": "recalls"}
+TITLES: Mapping[Task, str] = {"fidelity": "error", **LOADS}
 NAMED = 3  # mixers in a command
 
 
