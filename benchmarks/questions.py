@@ -29,6 +29,7 @@ QUESTIONS: Sequence[tuple[str, Sequence[str]]] = (
       f"choose {REFERENCE} -s 16k --causal --fidelity 5% --latency 810ms"]),
     ("The smallest state of decoding at 128k",
      [f"choose {REFERENCE} -s 128k --phase decode --prefer memory",
+      f"choose {REFERENCE} -s 128k --phase decode --prefer memory --update 16",
       f"choose {REFERENCE} -s 128k --phase decode --prefer memory --keep-weights"]),
     ("The best single variant from 1k to 16k",
      [f"choose {REFERENCE} -s 1k..16k --causal --latency 300ms"]),

@@ -76,7 +76,7 @@ def test_a_limit_of_the_error_keeps_out_what_is_worse_or_not_known(
     near = saved(tmp_path / "e.yaml", off("performer", 0.3), off("longformer", 0.02))
     asked = ("choose", profile, "-s", "32k", "--latency", "1s", "--fidelity", "5%")
     found = effattn(*asked, "--evidence", near, "--all")
-    assert "32k tokens within 1 s and an error of 5 %" in found.stdout
+    assert "32k tokens within 1 s, with an error of 5 %" in found.stdout
     rows = {line.split()[0]: line for line in found.stdout.splitlines() if line[:1].strip()}
     assert "recommended" in rows["longformer"]
     assert "an error of 30 %" in rows["performer"]
@@ -126,7 +126,7 @@ def test_what_a_tiny_model_learns_is_a_limit(
     path = saved(tmp_path / "e.yaml", *learned)
     found = effattn("choose", profile, "-s", "32k", "--latency", "1s", f"--{task}", "32",
                     "--evidence", path, "--all")  # fmt: skip
-    assert f"32k tokens within 1 s and {task} of 32 {what}" in words(found)
+    assert f"32k tokens within 1 s, with {task} of 32 {what}" in words(found)
     assert "Use longformer" in words(found)
     assert f"a tiny model {does} 32 {what} with it" in words(found)
     rows = {line.split()[0]: line for line in found.stdout.splitlines() if line[:1].strip()}
@@ -134,6 +134,20 @@ def test_what_a_tiny_model_learns_is_a_limit(
     assert f"{does} 16 {what}" in rows["performer"]
     assert f"what it {does} is not known: effattn evaluate -t {task}" in words(found)
     assert f"{does}: {what} that a tiny model gets 90 % right at" in words(found)
+
+
+def test_what_a_tiny_model_loses_against_exact_attention_is_told(
+    profile: str, tmp_path: Path
+) -> None:
+    learned = [able("sdpa", 1, 1, 1), able("linformer", 1, 0.5), able("performer", 1, 0.5)]
+    path = saved(tmp_path / "e.yaml", *learned)
+    asked = ("choose", profile, "-s", "32k", "--latency", "1s", "--evidence", path)
+    less = "a tiny model recalls 8 pairs with it (32 with exact attention)"
+    assert less in words(effattn(*asked, "-v", "linformer,sdpa"))
+    assert less in words(effattn(*asked, "-v", "performer,sdpa", "--trained"))
+    assert less not in words(effattn(*asked, "-v", "performer,sdpa"))  # its weights are kept
+    without = effattn(*asked, "-v", "linformer")
+    assert "tiny model recalls 8 pairs" not in words(without)
 
 
 def test_a_tie_that_a_task_would_settle_names_it(profile: str, tmp_path: Path) -> None:

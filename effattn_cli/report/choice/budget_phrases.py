@@ -136,6 +136,14 @@ def limits(required: Requirements) -> str:
     return " and ".join(said)
 
 
+def within(required: Requirements) -> str:
+    """`within 50 ms and 2 GiB, with an error of 5 %`; "" where nothing is limited."""
+    amounts = " and ".join(map(limit, required.limits))
+    quality = " and ".join(evidence_words.limits(required.evidence))
+    said = [f"within {amounts}" if amounts else "", f"with {quality}" if quality else ""]
+    return ", ".join(filter(None, said))
+
+
 def rejection(lost: Rejection, seq: int | None) -> str:
     """Why a variant is out of the question."""
     if lost.why in TASKS:

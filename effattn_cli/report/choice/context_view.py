@@ -39,8 +39,7 @@ def plan(
         Column(title="swap"),
     )
     rows = [_plan_row(choice, label, shown) for choice in choices]
-    limits = budget_phrases.limits(required)
-    within = f"within {limits}" if limits else ""
+    within = budget_phrases.within(required)
     for_all = f"{units.clean(label)} at each length, beside" if label else "at each length"
     asked = f"{within}; {for_all} the best one there".lstrip("; ")
     notes = [Text("~ not measured at this length; one --seq shows why not the others", "dim")]
@@ -110,7 +109,7 @@ def longest(
     )
     return Lines(
         *titles(setting, places),
-        Text(f"the longest context within {budget_phrases.limits(required)}"),
+        Text(f"the longest context {budget_phrases.within(required)}"),
         Text(),
         Grid(columns, [_context_row(each, required) for each in listed]),
         Text(),

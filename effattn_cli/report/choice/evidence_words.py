@@ -94,12 +94,21 @@ def cost(one: Evaluation, seq: int) -> str:
     return f"it keeps a model's weights, with {of_error(error)}{behind}"
 
 
-def learned(quality: Quality, required: Requirements) -> Iterator[str]:
-    """`a tiny model recalls 32 pairs with it`, of each task that is limited."""
+def learned(quality: Quality, exact: Quality | None, required: Requirements) -> Iterator[str]:
+    """`a tiny model updates 8 pairs with it (32 with exact attention)`: of each task that is
+    limited, and of those in which what has to be trained is surely worse than exact attention.
+    """
+    is_trained = required.training or not quality.keeps_weights
     for task, word in LOADS.items():
         finding = quality.measured.get(task)
-        if finding is not None and task in required.evidence:
-            yield f"a tiny model {word} {finding.value:g} {PAIRS[task]} with it"
+        most = exact.measured.get(task) if exact is not None and is_trained else None
+        if finding is None:
+            continue
+        said = f"a tiny model {word} {finding.value:g} {PAIRS[task]} with it"
+        if most is not None and finding.worse_than(most):
+            yield f"{said} ({most.value:g} with exact attention)"
+        elif task in required.evidence:
+            yield said
 
 
 def telling(tied: Sequence[Evaluation]) -> Iterator[str]:

@@ -47,9 +47,9 @@ def answer(
 def _question(choice: Choice) -> str:
     """`4k tokens within 50 ms, 90 % sure, keeping the weights`."""
     required = choice.required
-    limits = budget_phrases.limits(required)
+    limits = budget_phrases.within(required)
     sure = f", {units.percent(required.confidence)} sure" if required.limits else ""
-    within = f" within {limits}{sure}" if limits else ""
+    within = f" {limits}{sure}" if limits else ""
     words = {"any": "", "keep": ", keeping the weights", "train": ", trained with it"}
     asked = f"{', exact' if required.exact else ''}{words[required.weights]}"
     by = "" if choice.prefer == "quality" else f", by {choice.prefer}"

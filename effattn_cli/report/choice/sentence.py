@@ -90,7 +90,9 @@ def _costs(one: Evaluation, choice: Choice) -> str:
         said += f", and a query sees {units.length(quality.sees)} tokens at most"
     if quality.score is not None:
         said += f"; {quality.score:g} in {units.clean(choice.scored or 'your scores')}"
-    return "; ".join([said, *evidence_words.learned(quality, choice.required)])
+    exact = _exact(choice)
+    known = exact.candidate.quality if exact is not None else None
+    return "; ".join([said, *evidence_words.learned(quality, known, choice.required)])
 
 
 def _instead(best: Evaluation, choice: Choice) -> Iterator[str]:
