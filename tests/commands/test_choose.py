@@ -58,7 +58,7 @@ def test_the_answer_names_the_winner_and_why_each_other_lost(profile: str) -> No
     assert found.stdout.startswith("One layer on a CPU, 2 cores")
     last = "Use linformer (36.1 ms, 159 MiB): a model must be trained with it; exact attention"
     assert f"{last} (sdpa) takes 2.04 s, 64.0 MiB; tied in quality with plugin" in words(found)
-    assert "2 fit, 4 over the budget, 1 others: --all" in found.stdout
+    assert "2 fit, 4 over the budget, 1 ruled out: --all" in found.stdout
     table = {line.split()[0]: line.split() for line in found.stdout.splitlines() if line}
     assert table["linformer"][5:] == ["trained", ">99", "%", "LRA", "51.4"]
     assert "performer" not in table

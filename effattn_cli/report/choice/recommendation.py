@@ -153,7 +153,7 @@ def decision(one: Evaluation, choice: Choice) -> str:
 
 
 def _counted(listed: Sequence[Evaluation], choice: Choice) -> str:
-    """`13 fit (8 dominated), 17 over the budget, 43 others: --all`."""
+    """`13 fit (8 dominated), 17 over the budget, 43 ruled out: --all`."""
     able = [one for one in choice.evaluations if one.rejection is None and not one.fits]
     fits, front = len(choice.fitting), len(choice.front)
     beaten = [f"{fits - front} dominated"] if fits > front else []
@@ -162,7 +162,7 @@ def _counted(listed: Sequence[Evaluation], choice: Choice) -> str:
         "fit" + (f" ({', '.join(beaten)})" if beaten else ""): fits,
         "over the budget": sum(one.known for one in able),
         "not known": sum(not one.known for one in able),
-        "others": sum(one.rejection is not None for one in choice.evaluations),
+        "ruled out": sum(one.rejection is not None for one in choice.evaluations),
     }
     said = ", ".join(f"{number} {word}" for word, number in numbers.items() if number)
     return f"{said}: --all"
