@@ -25,14 +25,25 @@ QUANTISED = "quantised weights or caches"
 
 
 def told(question: Question, layouts: Iterable[Layout], tell: Note) -> Iterator[Layout]:
-    """The layouts with what is known of their mixers, where it is asked for."""
-    tasks = tuple(question.limits.evidence) or (TASKS if question.evidence else ())
-    if not tasks:
+    """The layouts with what is known of their mixers: of what is limited, else of all that the
+    evaluations hold that are named.
+    """
+    if not question.limits.evidence and not question.evidence:
         yield from layouts
         return
-    reader = _Reader(question.model, evidence.evaluations(question.evidence, tell))
+    evaluations = evidence.evaluations(question.evidence, tell)
+    tasks = tuple(question.limits.evidence) or _held(evaluations)
+    reader = _Reader(question.model, evaluations)
     for layout in layouts:
         yield replace(layout, findings={task: reader.of(layout, task) for task in tasks})
+
+
+def _held(evaluations: Mapping[str, Evaluation]) -> tuple[Task, ...]:
+    """The tasks of which there is a result."""
+    records = [record for one in evaluations.values() for record in one.records]
+    held = {one.task for record in records for one in record.ability}
+    fidelity = any(record.fidelity for record in records)
+    return tuple(task for task in TASKS if task in held or (task == "fidelity" and fidelity))
 
 
 class _Reader:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import pytest
+
 from effattn_cli.analysis.model_choice import Limits
 from effattn_cli.analysis.selection.evidence import Finding, Task
 from effattn_cli.app.model_evidence import QUANTISED, told
@@ -63,3 +65,17 @@ def test_without_a_limit_nothing_is_read() -> None:
     )
     found = [*told(question, layouts(question), tell=lambda _: None)]
     assert {len(one.findings) for one in found} == {0}
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks"), [("ref:fidelity", {"fidelity"}), ("ref:abilities", {"update", "parity"})]
+)
+def test_without_a_limit_all_that_a_named_evaluation_holds_is_told(
+    name: str, tasks: set[str]
+) -> None:
+    question = Question(
+        model=MODEL, deployment=Deployment(context=4096), limits=Limits(memory=1), setting={},
+        evidence=(name,),
+    )  # fmt: skip
+    found = [*told(question, layouts(question), tell=lambda _: None)]
+    assert {task for one in found for task in one.findings} == tasks

@@ -76,6 +76,7 @@ def longest(
 
 def _question(required: Requirements, setting: Setting, places: Sequence[Place]) -> dict[str, Any]:
     """The fields that say what was asked."""
+    evidence: dict[str, Any] = {task: required.evidence.get(task) for task in TASKS}
     needs = Needs(
         limits=tuple(map(_limit, required.limits)),
         causal=required.causal,
@@ -83,7 +84,7 @@ def _question(required: Requirements, setting: Setting, places: Sequence[Place])
         padding=required.padding,
         exact=required.exact,
         weights=required.weights,
-        **{task: required.evidence.get(task) for task in TASKS},
+        **evidence,
         confidence=required.confidence,
     )
     units = {"latency": "s", "memory": "B", "energy": "J"}

@@ -32,9 +32,9 @@ class Needs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exact: bool
     weights: Weights
     fidelity: float | None  # the largest relative error of what keeps the weights
-    recall: float | None  # pairs that it must recall
-    update: float | None  # pairs of which it must know the last value
-    parity: float | None  # bits of which it must know the parity
+    recall: int | None  # pairs that it must recall
+    update: int | None  # pairs of which it must know the last value
+    parity: int | None  # bits of which it must know the parity
     confidence: float  # the least probability of keeping each limit
 
 
@@ -148,9 +148,9 @@ class ModelLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     prefill: float | None
     tokens_per_second: float | None
     fidelity: float | None
-    recall: float | None
-    update: float | None
-    parity: float | None
+    recall: int | None
+    update: int | None
+    parity: int | None
     confidence: float
 
 

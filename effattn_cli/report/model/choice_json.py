@@ -1,5 +1,7 @@
 """What `effattn choose --model --json` prints."""
 
+from typing import Any
+
 from effattn_cli.analysis.model_choice import Option
 from effattn_cli.analysis.selection.evidence import TASKS
 from effattn_cli.app.model_choosing import Answer
@@ -11,11 +13,12 @@ from effattn_cli.report.documents.choices import Duration, LayoutAt, ModelChoice
 def document(answer: Answer) -> str:
     """One JSON document: seconds, bytes, tokens; nothing is rounded."""
     asked, best = answer.question, answer.best
+    evidence: dict[str, Any] = {task: asked.limits.evidence.get(task) for task in TASKS}
     limits = ModelLimits(
         memory=asked.limits.memory,
         prefill=asked.limits.prefill,
         tokens_per_second=asked.limits.tokens_per_second,
-        **{task: asked.limits.evidence.get(task) for task in TASKS},
+        **evidence,
         confidence=asked.limits.confidence,
     )
     return kinds.text(
