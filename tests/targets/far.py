@@ -6,6 +6,7 @@ from pathlib import Path
 
 from effattn_cli import store
 from effattn_cli.records import Profile
+from tests.running import effattn
 
 SHAPE = "--dim 64 --heads 2 --threads 1 --precision 0.5".split()
 SWEEP = ["profile", "-v", "linformer:rank=16", "-s", "64,128", "--rounds", "1", *SHAPE]
@@ -55,6 +56,20 @@ def _program(path: Path, text: str, shell: str = "sh") -> Path:
 def profiles(folder: Path) -> dict[str, Profile]:
     """Those in a folder, by the names of their files."""
     return {path.stem: store.read(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def of_all_shards(folder: Path, said: str) -> Profile:
+    """The profile of a whole sweep. Where the machine became faster or slower between the shards,
+    effattn says so and leaves them side by side; here they are merged all the same.
+    """
+    found = profiles(folder)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    assert "the shards stay side by side" in " ".join(said.split())
+    out = folder.with_suffix(".yaml")
+    merged = effattn("merge", "-o", str(out), f"{folder}/", "--ignore-sentinel", "--force")
+    assert merged.returncode == 0, merged.stderr
+    return store.read(out)
 
 
 def sweep_of(profile: Profile) -> list[tuple[str, int, int]]:

@@ -13,7 +13,7 @@ import pytest
 
 from effattn_cli.app import supervisor
 from tests.running import effattn
-from tests.targets.far import LONG, ROUNDS, SWEEP, WHOLE, profiles, sweep_of
+from tests.targets.far import LONG, ROUNDS, SWEEP, WHOLE, of_all_shards, sweep_of
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'effattn[ray]'")
 
@@ -67,7 +67,7 @@ def test_a_shard_on_each_node_then_ctrl_c_then_a_node_that_is_lost(
     with measured(address, tmp_path, *SWEEP, "-o", "one") as process:
         _, said = process.communicate(timeout=280)
     assert process.returncode == 0, said
-    (profile,) = profiles(tmp_path / "one").values()
+    profile = of_all_shards(tmp_path / "one", said)
     assert sweep_of(profile) == WHOLE
 
     parts = [tmp_path / f"two/parts/shard-{number}-of-2.yaml" for number in (1, 2)]
@@ -87,6 +87,6 @@ def test_a_shard_on_each_node_then_ctrl_c_then_a_node_that_is_lost(
         assert holder.stdout.readline() == "gone\n"
         _, said = process.communicate(timeout=280)
     assert process.returncode == 0, said
-    (profile,) = profiles(tmp_path / "two").values()
+    profile = of_all_shards(tmp_path / "two", said)
     assert [row[:2] for row in sweep_of(profile)] == [row[:2] for row in WHOLE]
     assert all(runs >= ROUNDS for *_, runs in sweep_of(profile))
