@@ -143,7 +143,7 @@ def test_choosing_by_evidence(config: Path) -> None:
     ]  # fmt: skip
     found = effattn(*asked, "--fidelity", "1%", COLUMNS="120")
     assert found.returncode == 0, found.stderr
-    assert "an error of 1 %" in found.stdout.splitlines()[0]
+    assert found.stdout.splitlines()[0].endswith("memory 1.0 GiB, an error of 1 %")
     (row,) = [line for line in found.stdout.splitlines() if line.startswith("full=sliding")]
     assert row.split()[-2:] == ["%", "fidelity"]
     found = effattn(*asked, "--recall", "8", "--json")

@@ -94,14 +94,19 @@ def cost(one: Evaluation, seq: int) -> str:
     return f"it keeps a model's weights, with {of_error(error)}{behind}"
 
 
+def is_trained(quality: Quality, required: Requirements) -> bool:
+    """Whether a model is trained with it: only then does it matter what tiny models learn."""
+    return required.training or not quality.keeps_weights
+
+
 def learned(quality: Quality, exact: Quality | None, required: Requirements) -> Iterator[str]:
     """`a tiny model updates 8 pairs with it (32 with exact attention)`: of each task that is
     limited, and of those in which what has to be trained is surely worse than exact attention.
     """
-    is_trained = required.training or not quality.keeps_weights
+    trains = is_trained(quality, required)
     for task, word in LOADS.items():
         finding = quality.measured.get(task)
-        most = exact.measured.get(task) if exact is not None and is_trained else None
+        most = exact.measured.get(task) if exact is not None and trains else None
         if finding is None:
             continue
         said = f"a tiny model {word} {finding.value:g} {PAIRS[task]} with it"

@@ -137,7 +137,7 @@ def _tie(best: Evaluation, choice: Choice) -> Iterator[str]:
     others = _listed([*names, *more])
     cheapest = "fastest" if best.cost is None else "cheapest"
     yield f"tied in {choice.prefer} with {others}: the simplest, then {cheapest}"
-    is_trained = choice.required.training or not best.candidate.quality.keeps_weights
+    is_trained = evidence_words.is_trained(best.candidate.quality, choice.required)
     if choice.prefer == "quality" and is_trained:
         yield from evidence_words.telling([best, *tied])
 
